@@ -1,0 +1,110 @@
+"""The records that flow through t15: what a photo, a city and a licence are."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """A city of a region: the label that t15 predicts.
+
+    Attributes:
+        slug: lower-case ASCII name, `[a-z0-9-]+`, unique within a region; the label in manifests.
+        name: the city's name as its inhabitants write it.
+        latitude: of the centre, degrees WGS84, -90 to 90.
+        longitude: of the centre, degrees WGS84, -180 to 180.
+        radius_km: a photo belongs to the city when it was taken at most this far from the centre.
+        code: ISO 3166-2 code of the city's subdivision, such as `TR-50`; empty when there is none.
+        plate: the Turkish province number (1 to 81), None elsewhere.
+        centre: the town at the centre where its name is not the province's (Antakya in Hatay); else empty.
+        aliases: other names by which the city is found.
+    """
+
+    slug: str
+    name: str
+    latitude: float
+    longitude: float
+    radius_km: float
+    code: str = ""
+    plate: int | None = None
+    centre: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A named set of cities: the classes of a data set, in a fixed order."""
+
+    name: str
+    title: str
+    cities: tuple[City, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A licence that a photo is published under.
+
+    Attributes:
+        id: the SPDX identifier, or `LicenseRef-…` where SPDX has none.
+        name: what people call it.
+        url: its text; empty when there is none.
+        redistributable: anyone may pass the photo itself on, with credit, within the two limits below.
+        noncommercial: passing it on or using it is allowed for non-commercial purposes only.
+        no_derivatives: altered copies may not be passed on (a crop is one).
+    """
+
+    id: str
+    name: str
+    url: str
+    redistributable: bool
+    noncommercial: bool = False
+    no_derivatives: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photograph: a row of the catalogue and of a manifest.
+
+    Attributes:
+        photo_id: `provider:native-id`, unique and stable.
+        city: slug of the city that the photo is labelled with.
+        latitude, longitude: where it was taken, degrees WGS84; both None when unknown.
+        taken_at: UTC; None when unknown.
+        author_id: `provider:…`, what two photos of one author share; None when unknown.
+        author_name: the name to credit. Hostile text, as is `title`.
+        license: SPDX id or `LicenseRef-…`.
+        page_url, image_url: where to see and where to fetch it; never with a key or a signature.
+        width, height: pixels as displayed, after EXIF orientation.
+        bytes: length of the original file.
+        sha256: of the original bytes, 64 hex digits.
+        phash, dhash: perceptual hashes, 16 hex digits; None for pictures with too little content.
+        group_id: photos that must stay on one side of a split share it.
+        split: `train`, `val` or `test` in a manifest; None before.
+    """
+
+    photo_id: str
+    city: str
+    latitude: float | None = None
+    longitude: float | None = None
+    taken_at: datetime | None = None
+    author_id: str | None = None
+    author_name: str | None = None
+    license: str = "LicenseRef-Unknown"
+    page_url: str | None = None
+    image_url: str | None = None
+    title: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    phash: str | None = None
+    dhash: str | None = None
+    group_id: str | None = None
+    split: str | None = None
+
+
+PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
+"""The names of a photo's fields, in the order of a manifest's columns."""
+
+SPLITS = ("train", "val", "test")
+"""The sides of a split, in the order in which they are reported."""
