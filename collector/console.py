@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -27,7 +27,7 @@ def silent(items: Iterable[T], description: str, total: int | None = None) -> It
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Show progress on stderr: a bar on a terminal, otherwise a line at the start, every ten seconds and at the end."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
         yield from _bar(items, description, total)
@@ -51,10 +51,10 @@ def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[
     started = said = time.monotonic()
     done = 0
     of = f"/{total}" if total is not None else ""
-    for done, item in enumerate(items, start=1):  # noqa: B007 (the last count is said below)
+    for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - said >= 10:  # noqa: PLR2004
+        if now - said >= 10:
             said = now
             note(f"{description}: {done}{of}, {now - started:.0f} s")
     note(f"{description}: {done}{of} in {time.monotonic() - started:.1f} s")
@@ -94,11 +94,11 @@ def _is_number(text: str) -> bool:
 
 def duration(seconds: float) -> str:
     """Return a length of time as people say it: `0.4 s`, `38 s`, `12 min`, `2.5 h`."""
-    if seconds < 10:  # noqa: PLR2004
+    if seconds < 10:
         return f"{seconds:.1f} s"
-    if seconds < 100:  # noqa: PLR2004
+    if seconds < 100:
         return f"{seconds:.0f} s"
-    if seconds < 6000:  # noqa: PLR2004
+    if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
 

@@ -33,11 +33,16 @@ class City:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A named set of cities: the classes of a data set, in a fixed order."""
+    """A named set of cities: the classes of a data set, in a fixed order.
+
+    `note` is what every reader of the data set has to know, such as that its pictures are drawn; manifests and
+    leaderboards show it.
+    """
 
     name: str
     title: str
     cities: tuple[City, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,23 @@ class Photo:
     dhash: str | None = None
     group_id: str | None = None
     split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Something a provider holds that is no usable photo.
+
+    Attributes:
+        photo_id: as for a photo.
+        reason: a short word, the same for all of its kind, such as `truncated`.
+        detail: what exactly, with the source's own name for the file. Hostile text.
+        city: slug, where it is known.
+    """
+
+    photo_id: str
+    reason: str
+    detail: str
+    city: str | None = None
 
 
 PHOTO_FIELDS = tuple(field.name for field in fields(Photo))

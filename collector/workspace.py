@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -109,7 +111,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise _disk_full(path) from error
         if error.errno in _FORBIDDEN:
-            raise UsageError(f"{error.filename or path}: {error.strerror}; choose a place that can be written") from error
+            raise UsageError(
+                f"{error.filename or path}: {error.strerror}; choose a place that can be written"
+            ) from error
         raise
     except sqlite3.OperationalError as error:
         # Result codes of https://www.sqlite.org/rescode.html. A full disk also surfaces as IOERR when the
@@ -149,6 +153,11 @@ def exclusive(workspace: Workspace) -> Iterator[None]:
         yield
 
 
+def draft_of(path: Path) -> Path:
+    """Return where to write what will be moved to `path` when it is whole: beside it, hidden, one for each thread."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that, whatever happens, either all of it is there or the old file is untouched.
 
@@ -158,7 +167,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: the file cannot be written; no temporary file stays behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.part"
+    temporary = draft_of(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -169,3 +178,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def remove_drafts(folder: Path, pattern: str = ".*.part") -> None:
+    """Remove what killed processes left half-written below `folder`; drafts (see `draft_of`) of living ones stay."""
+    for draft in folder.glob(pattern):
+        process = draft.name.split(".")[-2].split("-")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,170 @@
+"""The benchmark's commands: each parses, calls one function and prints. Heavy imports wait inside, so that help is quick."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collector.console import (
+    DEFAULT_MANIFESTS,
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    duration,
+    note,
+    show,
+    table,
+    track,
+)
+from collector.errors import IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.runner import Outcome, Task
+    from collector.publishing.manifest import Manifest
+
+app = typer.Typer(help="Run methods on a manifest and compare them.")
+
+ManifestOption = Annotated[
+    Path | None, typer.Option("--manifest", help="Folder of a manifest. Default: the newest under --manifests.")
+]
+_LONG = 3600.0  # seconds from which a benchmark is worth a warning
+
+
+@app.command()
+def methods(json: JsonOption = False) -> None:
+    """List the methods that can be run, with the paper's accuracy where it has one."""
+    from benchmark.methods.registry import methods as all_methods
+
+    known = list(all_methods().values())
+    rows = [(m.name, m.title, m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known]
+    show(
+        [{"name": m.name, "title": m.title, "paper_accuracy": m.paper.accuracy if m.paper else None} for m in known],
+        json,
+        lambda: table(("method", "title", "pre-training", "paper %"), rows),
+    )
+
+
+@app.command()
+def bench(
+    everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
+    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; again for more.")] = None,
+    manifest: ManifestOption = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0",
+    tier: Annotated[
+        str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")
+    ] = "paper",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Run methods on a manifest and save what they predict; finished runs are skipped."""
+    from benchmark import runner
+    from benchmark.methods.registry import choose
+    from benchmark.networks.device import describe_device, resolve_device
+    from collector.workspace import create_workspace
+
+    if everything == bool(method):
+        raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
+    if tier not in ("paper", "smoke"):
+        raise UsageError(f"--tier {tier!r}: choose paper or smoke")
+    chosen = choose(["*"] if everything else method or [])
+    numbers = parse_seeds(seeds)
+    on = resolve_device(device)
+    data = _manifest(manifest, manifests)
+    place = create_workspace(workspace)
+    tasks = runner.plan(data, chosen, numbers, tier)
+    _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
+    outcomes = []
+    for outcome in runner.bench(data, place, tasks, on, track):
+        outcomes.append(outcome)
+        note(f"{outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}")
+    _report(outcomes, json)
+
+
+@app.command()
+def leaderboard(
+    manifest: ManifestOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: in the workspace's reports.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Compare the runs on a manifest: a page, Markdown, CSV and JSON, computed from saved predictions alone."""
+    from benchmark.leaderboard.text import as_json, as_text
+    from benchmark.leaderboard.write import write_leaderboard
+    from collector.workspace import existing_workspace, storage_errors
+
+    data = _manifest(manifest, manifests)
+    place = existing_workspace(workspace)
+    folder = out or place.reports / f"{data.header.name}-{data.header.version}"
+    with storage_errors(folder):
+        board = write_leaderboard(data, place.runs, folder)
+    show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of `0`, `0,1,2` or `0-4`, each once, in their order.
+
+    Raises:
+        UsageError: the text is none of these.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--seeds {text!r}: write 0, 0,1,2 or 0-4")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    if not seeds:
+        raise UsageError(f"--seeds {text!r}: holds no seed")
+    return list(dict.fromkeys(seeds))
+
+
+def _manifest(path: Path | None, manifests: Path) -> "Manifest":
+    from collector.publishing.manifest import read_manifest
+    from collector.publishing.versions import newest_manifest
+
+    return read_manifest(path or newest_manifest(manifests))
+
+
+def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
+    header = data.header
+    note(f"{header.name} {header.version}, digest {data.digest[:12]}: {len(tasks)} runs on {device}")
+    note(f"estimated: about {duration(seconds)}" if seconds else "estimated: seconds")
+    if seconds < _LONG or tier == "smoke":
+        return
+    offer = "`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed"
+    note(offer)
+    if sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm("Start the long runs now?", err=True):
+        raise IncompleteError("bench: not started; run it again, with --tier smoke for the short form")
+
+
+def _said(outcome: "Outcome") -> str:
+    if outcome.state == "skipped":
+        return "finished before"
+    if outcome.state == "failed":
+        return f"FAILED after {duration(outcome.seconds)}: {outcome.reason}"
+    return f"done in {duration(outcome.seconds)}"
+
+
+def _report(outcomes: "list[Outcome]", json: bool) -> None:
+    counts = {state: sum(o.state == state for o in outcomes) for state in ("done", "skipped", "failed")}
+    rows: list[dict[str, Any]] = [
+        {
+            "method": o.task.inputs.method,
+            "seed": o.task.inputs.seed,
+            "run": o.task.inputs.identity,
+            "state": o.state,
+            "seconds": round(o.seconds, 1),
+            "reason": o.reason,
+        }
+        for o in outcomes
+    ]
+    text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
+    show({"counts": counts, "runs": rows}, json, lambda: text)
+    if counts["failed"]:
+        raise IncompleteError(
+            f"bench: {counts['failed']} of {len(outcomes)} runs failed; the same command tries them again"
+        )

@@ -1,0 +1,35 @@
+"""The methods that `t15 bench` knows, in one visible dict."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import entry_points
+
+from benchmark.methods.base import Method
+from benchmark.methods.paper import PAPER
+from collector.errors import UsageError, did_you_mean
+
+METHODS: dict[str, Method] = {method.name: method for method in PAPER}
+
+
+def methods() -> dict[str, Method]:
+    """Return all methods by name: the built-in ones, and those that packages add in the group `t15.methods`."""
+    found = dict(METHODS)
+    for point in entry_points(group="t15.methods"):
+        method = point.load()
+        found.setdefault(method.name, method)
+    return found
+
+
+def choose(patterns: Sequence[str]) -> list[Method]:
+    """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
+
+    Raises:
+        UsageError: a pattern names none.
+    """
+    known = methods()
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(
+                f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"
+            )
+    return [method for name, method in known.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]

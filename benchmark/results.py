@@ -1,0 +1,195 @@
+"""Runs on disk: what went in, what was predicted. Scores are computed from these and stored nowhere.
+
+A run lies in `runs/<identity>/` as `run.json` and `predictions.parquet`, and is moved there whole: a folder that is
+there is finished. What failed lies in `runs/failed/<identity>.json` until the same run succeeds.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from collector.errors import DataError
+from collector.workspace import draft_of, write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """Everything that a run's predictions depend on; its hash is the run's identity.
+
+    Attributes:
+        manifest_digest: of the manifest that it learnt from and is judged on.
+        method: the method's name.
+        parameters: the method's parameters, all of them.
+        weights_digest: sha256 of the pre-trained weights, None without.
+        seed: of everything random.
+    """
+
+    manifest_digest: str
+    method: str
+    parameters: dict[str, Any]
+    weights_digest: str | None
+    seed: int
+
+    @property
+    def identity(self) -> str:
+        """The first 16 hex digits of sha256 over the canonical JSON of the inputs."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        inputs: what it depends on.
+        manifest: name and version of the manifest, for people; the digest in `inputs` decides.
+        tier: `paper` or `smoke`.
+        title, pretraining, weights_licence, selection: as the method says (see `methods.base.Method`).
+        paper: table, row and accuracy (per cent) of the 2018 paper, None for methods that it does not have.
+        stochastic: whether other seeds would give another result.
+        classes: city slugs in the order of the predictions' columns.
+        device: what it ran on, in words.
+        versions: of Python and the libraries that matter.
+        seconds: wall clock of `fit` and `predict`.
+        peak_memory_mib: the process's highest resident memory so far, or the GPU's for this run.
+    """
+
+    inputs: RunInputs
+    manifest: str
+    tier: str
+    title: str
+    pretraining: str
+    weights_licence: str
+    selection: str
+    paper: dict[str, Any] | None
+    stochastic: bool
+    classes: list[str]
+    device: str
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that did not finish, and why."""
+
+    inputs: RunInputs
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a run says of each test photo: `probabilities` (N, C) float32 in the order of `photo_ids` and the classes."""
+
+    photo_ids: list[str]
+    probabilities: NDArray[np.float32]
+
+
+def is_finished(runs: Path, identity: str) -> bool:
+    """Return whether the run with this identity is there, whole."""
+    return (runs / identity / "run.json").is_file()
+
+
+def save_run(runs: Path, run: Run, predictions: Predictions) -> Path:
+    """Write a run so that it is there whole or not at all, and return its folder. An earlier failure is forgotten."""
+    folder = runs / run.inputs.identity
+    draft = draft_of(folder)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        pq.write_table(_as_table(predictions, run.classes), draft / "predictions.parquet", compression="zstd")
+        write_atomically(draft / "run.json", _json(asdict(run)))
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    _failure_path(runs, run.inputs.identity).unlink(missing_ok=True)
+    return folder
+
+
+def save_failure(runs: Path, failure: Failure) -> None:
+    """Remember that a run failed and why; the next `t15 bench` tries it again."""
+    write_atomically(_failure_path(runs, failure.inputs.identity), _json(asdict(failure)))
+
+
+def finished_runs(runs: Path, manifest_digest: str) -> list[Run]:
+    """Return the finished runs on the manifest with this digest, by method, tier and seed.
+
+    Raises:
+        DataError: a run.json cannot be read; the message names it.
+    """
+    found = [run for run in _read_all(runs.glob("*/run.json")) if run.inputs.manifest_digest == manifest_digest]
+    return sorted(found, key=lambda run: (run.inputs.method, run.tier, run.inputs.seed, run.inputs.identity))
+
+
+def failures(runs: Path, manifest_digest: str) -> list[Failure]:
+    """Return the failures on the manifest with this digest, by method and seed."""
+    found = []
+    for path in runs.glob("failed/*.json"):
+        data = _read_json(path)
+        found.append(Failure(RunInputs(**data["inputs"]), data["title"], data["reason"]))
+    mine = [failure for failure in found if failure.inputs.manifest_digest == manifest_digest]
+    return sorted(mine, key=lambda failure: (failure.inputs.method, failure.inputs.seed))
+
+
+def read_predictions(runs: Path, run: Run) -> Predictions:
+    """Return a run's predictions, with the columns in the order of `run.classes`.
+
+    Raises:
+        DataError: the file is missing or damaged, or a value is no probability.
+    """
+    path = runs / run.inputs.identity / "predictions.parquet"
+    try:
+        table = pq.read_table(path, columns=["photo_id", *run.classes])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete its folder and run `t15 bench` again") from error
+    probabilities = np.stack([table[name].to_numpy() for name in run.classes], axis=1).astype(np.float32)
+    if not np.isfinite(probabilities).all() or (probabilities < 0).any():
+        raise DataError(f"{path}: holds values that are no probabilities; delete its folder and run `t15 bench` again")
+    return Predictions(table["photo_id"].to_pylist(), probabilities)
+
+
+def _as_table(predictions: Predictions, classes: Sequence[str]) -> pa.Table:
+    columns: dict[str, Any] = {"photo_id": pa.array(predictions.photo_ids, pa.string())}
+    for index, name in enumerate(classes):
+        columns[name] = pa.array(predictions.probabilities[:, index], pa.float32())
+    return pa.table(columns)
+
+
+def _read_all(paths: Iterator[Path]) -> Iterator[Run]:
+    for path in paths:
+        if path.parent.name.startswith("."):  # a draft that a killed process left behind
+            continue
+        data = _read_json(path)
+        try:
+            yield Run(**{**data, "inputs": RunInputs(**data["inputs"])})
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: is no run of this version of t15 ({error}); delete its folder") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete it and run `t15 bench` again") from error
+
+
+def _failure_path(runs: Path, identity: str) -> Path:
+    return runs / "failed" / f"{identity}.json"
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()

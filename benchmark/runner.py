@@ -1,0 +1,162 @@
+"""Manifest × method × seed -> run. Finished runs are skipped, unfinished ones are done again, a failure is one row."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.doctor import versions
+from benchmark.methods.base import Method, Predictor
+from benchmark.networks.device import describe_device
+from benchmark.photos import labelled_photos, require_photos, unlabelled_photos
+from benchmark.results import Failure, Predictions, Run, RunInputs, is_finished, save_failure, save_run
+from collector.console import Track, silent
+from collector.errors import DataError
+from collector.publishing.manifest import Manifest
+from collector.workspace import Workspace, remove_drafts, storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run to do: a method with its parameters, and a seed."""
+
+    method: Method
+    inputs: RunInputs
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task: `state` is `done`, `skipped` (was finished before) or `failed`, then with a reason."""
+
+    task: Task
+    state: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def plan(manifest: Manifest, methods: Sequence[Method], seeds: Sequence[int], tier: str) -> list[Task]:
+    """Return the runs of methods × seeds. Where the seed does not matter, the first one stands for all."""
+    return [
+        Task(method, RunInputs(manifest.digest, method.name, method.of_tier(tier), None, seed), tier)
+        for method in methods
+        for seed in (seeds if method.stochastic else seeds[:1])
+    ]
+
+
+def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
+    """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
+    photos, classes = len(manifest.photos("train")), len(manifest.header.cities)
+    known: dict[str, float] = {}
+    total = 0.0
+    for task in tasks:
+        if task.method.estimate is None or is_finished(runs, task.inputs.identity):
+            continue
+        if task.method.name not in known:
+            known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
+        total += known[task.method.name]
+    return total
+
+
+def bench(
+    manifest: Manifest, workspace: Workspace, tasks: Sequence[Task], device: str, track: Track = silent
+) -> Iterator[Outcome]:
+    """Do the tasks one after the other and yield what became of each.
+
+    A method that raises is recorded as failed, and the others go on. Whatever stops the whole, finished runs stay.
+
+    Raises:
+        DataError: the manifest has fewer than two cities, or photos are missing in the workspace.
+        IncompleteError: the disk is full.
+    """
+    if len(manifest.header.cities) < 2:
+        raise DataError(
+            f"{manifest.header.name} {manifest.header.version}: has one city; a benchmark needs two or more"
+        )
+    require_photos(manifest, workspace)
+    with storage_errors(workspace.root):
+        remove_drafts(workspace.runs)
+        remove_drafts(workspace.cache)
+        for task in tasks:
+            if is_finished(workspace.runs, task.inputs.identity):
+                yield Outcome(task, "skipped")
+            else:
+                yield _do(task, manifest, workspace, device, track)
+
+
+def _do(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> Outcome:
+    started = time.perf_counter()
+    try:
+        run, predictions = _run(task, manifest, workspace, device, track)
+    except OSError:
+        raise  # the disk, not the method
+    except Exception as error:  # noqa: BLE001 (whatever a method raises is that method's failure, and not the end of the rest)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = f"{type(error).__name__}: {reason}"[:500]
+        save_failure(workspace.runs, Failure(task.inputs, task.method.title, reason))
+        return Outcome(task, "failed", time.perf_counter() - started, reason)
+    save_run(workspace.runs, run, predictions)
+    return Outcome(task, "done", time.perf_counter() - started)
+
+
+def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> tuple[Run, Predictions]:
+    method, inputs = task.method, task.inputs
+    training = labelled_photos(manifest, "train", workspace, track)
+    validation = labelled_photos(manifest, "val", workspace, track)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    predictor = method.fit(training, validation, inputs.seed, device, **inputs.parameters)
+    fitted = time.perf_counter()
+    predictions = _predict_test(predictor, manifest, workspace, track)
+    finished = time.perf_counter()
+    run = Run(
+        inputs=inputs,
+        manifest=f"{manifest.header.name} {manifest.header.version}",
+        tier=task.tier,
+        title=method.title,
+        pretraining=method.pretraining,
+        weights_licence=method.weights_licence,
+        selection=method.selection,
+        paper=None
+        if method.paper is None
+        else {"table": method.paper.table, "row": method.paper.row, "accuracy": method.paper.accuracy},
+        stochastic=method.stochastic,
+        classes=list(training.classes),
+        device=describe_device(device),
+        versions=versions(),
+        seconds={"fit": round(fitted - started, 3), "predict": round(finished - fitted, 3)},
+        peak_memory_mib=_peak_memory_mib(device),
+    )
+    return run, predictions
+
+
+def _predict_test(predictor: Predictor, manifest: Manifest, workspace: Workspace, track: Track) -> Predictions:
+    """Ask a fitted method about the test photos, without their labels: the one place where the test side is read."""
+    photos = unlabelled_photos(manifest, "test", workspace, track)
+    probabilities = predictor.predict_proba(photos)
+    _require_probabilities(probabilities, (len(photos), len(manifest.header.cities)))
+    return Predictions(list(photos.ids), probabilities)
+
+
+def _require_probabilities(values: NDArray[np.float32], shape: tuple[int, int]) -> None:
+    if values.shape != shape:
+        raise DataError(f"the method returned predictions of shape {values.shape}, expected were {shape}")
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise DataError("the method returned predictions that are no probabilities (negative, infinite or no number)")
+    if not np.allclose(values.sum(axis=1), 1, atol=1e-3):
+        raise DataError("the method returned predictions that do not sum to 1")
+
+
+def _peak_memory_mib(device: str) -> float:
+    if device == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    # Linux counts in KiB, macOS in bytes (getrusage(2)).
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,123 @@
+"""Is this a photograph, whole and of a useful size? The one place where bytes from outside are decoded."""
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps
+
+from collector.curating.hashing import Hashes, perceptual_hashes
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+"""Formats that are tried. Pillow knows more, among them EPS, which runs Ghostscript on what it is given."""
+
+REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
+"""Why bytes are no usable photo; providers add reasons of their own, such as `no-city`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is accepted.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: width × height; the largest phone sensors of 2026 have 200 million, a decoded one takes 600 MB.
+        min_side: pixels of the shorter side. The benchmark's smallest pictures are 64 × 64.
+    """
+
+    max_bytes: int = 64 << 20
+    max_pixels: int = 120_000_000
+    min_side: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A photo that decoded to its last pixel. `width` and `height` are as displayed, after EXIF orientation."""
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    hashes: Hashes
+
+
+class NotUsableError(Exception):
+    """The bytes are no usable photo: `reason` is one of REASONS, `detail` says what was seen."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def examine(data: bytes, limits: Limits) -> Examined:
+    """Decode `data` whole and return its measures and hashes.
+
+    Raises:
+        NotUsableError: it is empty, too large, broken, cut off, animated, a bomb or too small.
+    """
+    if not data:
+        raise NotUsableError("empty", "the file has no bytes")
+    if len(data) > limits.max_bytes:
+        raise NotUsableError("too-large", f"{len(data)} bytes, accepted are {limits.max_bytes}")
+    try:
+        return _decode(data, limits)
+    except NotUsableError:
+        raise
+    except MemoryError as error:
+        raise NotUsableError("bomb", "needs more memory than there is") from error
+    except Exception as error:
+        # ValueError, struct.error, EOFError, IndexError, TypeError and OverflowError on Pillow's own test pictures)
+        raise _as_not_usable(error) from error
+
+
+def _decode(data: bytes, limits: Limits) -> Examined:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > limits.max_pixels:
+            raise NotUsableError("bomb", f"{width} × {height} pixels, accepted are {limits.max_pixels}")
+        if min(width, height) < limits.min_side:
+            raise NotUsableError(
+                "too-small", f"{width} × {height} pixels, the shorter side must have {limits.min_side}"
+            )
+        # Phones write MPO: one photo with a second view or a depth map behind it. Everything else with frames moves.
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            raise NotUsableError("animated", f"{frames} frames or pages")
+        image.load()
+        picture = ImageOps.exif_transpose(image)
+        return Examined(
+            sha256=hashlib.sha256(data).hexdigest(),
+            bytes=len(data),
+            width=picture.width,
+            height=picture.height,
+            hashes=perceptual_hashes(picture),
+        )
+
+
+def _as_not_usable(error: Exception) -> NotUsableError:
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError) or "too large" in text.lower():
+        return NotUsableError("bomb", text)
+    # Pillow's words for a file that ends before its picture does.
+    if any(sign in text.lower() for sign in ("truncated", "unexpected end", "end of file", "not enough image data")):
+        return NotUsableError("truncated", text)
+    if "cannot identify image file" in text:
+        return NotUsableError("unreadable", f"is no picture in one of {', '.join(FORMATS)}")
+    return NotUsableError("unreadable", text)
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Keep Pillow's warnings about odd files to itself, for the whole process, while decoding goes on in threads.
+
+    What is wrong with a file is recorded with it. Python's warning filters are global, so this belongs around the work,
+    not inside it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,92 @@
+"""Decide which photos of the catalogue stay in data sets; decisions are kept with their evidence and can be taken back."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from collector.collecting.catalogue import Decision, open_catalogue
+from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
+from collector.records import Photo
+from collector.workspace import Workspace, exclusive, storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class DedupSummary:
+    """What `dedup` found.
+
+    Attributes:
+        photos: that were compared.
+        exact: left out, because a kept photo has the same bytes.
+        near: left out, because a kept photo shows the same picture.
+        conflicts: left out, because the same picture is labelled with different cities.
+        conflict_groups: how many such pictures there are.
+        clean: photos that stay.
+    """
+
+    photos: int
+    exact: int
+    near: int
+    conflicts: int
+    conflict_groups: int
+    clean: int
+
+
+def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool = False) -> DedupSummary:
+    """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
+
+    Replaces what an earlier `dedup` decided; with `dry_run` nothing is written.
+
+    Raises:
+        IncompleteError: the disk is full, or another process is changing the catalogue.
+    """
+    with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
+        photos = catalogue.downloaded()
+        groups = find_groups(photos, radius)
+        if not dry_run:
+            catalogue.decide("dedup", _decisions(photos, groups, radius))
+    return _summarise(photos, groups)
+
+
+def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) -> Iterator[Decision]:
+    grouped = set()
+    for group in groups:
+        verdict = "conflict" if group.is_conflict else "duplicate"
+        evidence = {"radius": radius, "members": len(group.members) + 1}
+        kept_verdict = "conflict" if group.is_conflict else "keep"
+        yield Decision(group.kept.photo_id, kept_verdict, group.kept.photo_id, evidence)
+        for member in group.members:
+            yield Decision(member.photo.photo_id, verdict, group.kept.photo_id, _evidence(member, radius))
+        grouped.update([group.kept.photo_id, *(member.photo.photo_id for member in group.members)])
+    for photo in photos:
+        if photo.photo_id not in grouped:
+            yield Decision(photo.photo_id, "keep", photo.photo_id, {"radius": radius, "members": 1})
+
+
+def _evidence(member: Member, radius: int) -> dict[str, int | bool]:
+    return {
+        "radius": radius,
+        "same_bytes": member.same_bytes,
+        "phash_distance": member.phash_distance,
+        "dhash_distance": member.dhash_distance,
+    }
+
+
+def _summarise(photos: Sequence[Photo], groups: Sequence[Group]) -> DedupSummary:
+    tally: Counter[str] = Counter()
+    for group in groups:
+        if group.is_conflict:
+            tally["conflicts"] += len(group.members) + 1
+            tally["conflict_groups"] += 1
+        else:
+            exact = sum(member.same_bytes for member in group.members)
+            tally["exact"] += exact
+            tally["near"] += len(group.members) - exact
+    left_out = tally["exact"] + tally["near"] + tally["conflicts"]
+    return DedupSummary(
+        photos=len(photos),
+        exact=tally["exact"],
+        near=tally["near"],
+        conflicts=tally["conflicts"],
+        conflict_groups=tally["conflict_groups"],
+        clean=len(photos) - left_out,
+    )

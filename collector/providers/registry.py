@@ -1,0 +1,64 @@
+"""The providers that `t15 collect` knows, in one visible dict."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from collector.errors import UsageError, did_you_mean
+from collector.providers.base import Provider
+from collector.providers.folder import FolderProvider
+from collector.records import Region
+
+DEFAULT = "commons"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a provider is made from; each takes what concerns it.
+
+    Attributes:
+        region: the cities that are asked for.
+        root: the folder of `--root`, None when it was not given.
+        licence: of photos whose source does not say.
+        options: settings of providers that come from elsewhere.
+    """
+
+    region: Region
+    root: Path | None = None
+    licence: str = "LicenseRef-Unknown"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def _folder(settings: Settings) -> Provider:
+    if settings.root is None:
+        raise UsageError("provider folder: say where the photos lie with --root DIR")
+    return FolderProvider(settings.root, settings.region, settings.licence)
+
+
+PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
+    "folder": _folder,
+}
+
+
+def providers() -> dict[str, Callable[[Settings], Provider]]:
+    """Return all providers by name: the built-in ones, and those that packages add in the group `t15.providers`."""
+    found = dict(PROVIDERS)
+    for point in entry_points(group="t15.providers"):
+        found.setdefault(point.name, point.load())
+    return found
+
+
+def make_provider(name: str, settings: Settings) -> Provider:
+    """Return the provider called `name`.
+
+    Raises:
+        UsageError: there is none of that name, or a setting that it needs is missing.
+    """
+    known = providers()
+    if name not in known:
+        raise UsageError(
+            f"provider {name!r} is not in this version{did_you_mean(name, known)}; there is: {', '.join(sorted(known))}"
+            " (photos on your own disk: --provider folder --root DIR)"
+        )
+    return known[name](settings)

@@ -1,0 +1,286 @@
+"""The manifest: the one contract between the collector and the benchmark.
+
+A manifest is a folder with `photos.parquet` (rows sorted by photo_id) and `manifest.json` (what defines the data, and
+its digest). docs/manifest-format.md describes both. The same rows and header give the same bytes.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.errors import DataError, UsageError
+from collector.publishing import integrity, schema
+from collector.records import PHOTO_FIELDS, SPLITS, City, Photo
+from collector.workspace import draft_of
+
+FORMAT = 1
+"""Version of the layout; a reader refuses a newer one."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_ROW_GROUP = 4096  # a damaged page is located to within as many rows
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What defines a manifest's data, beside its rows.
+
+    Attributes:
+        name: of the data set, `[a-z0-9-]+`.
+        version: semantic version, `major.minor.patch`.
+        region: the name of the region that the cities come from.
+        title: of the region, for people.
+        note: what every reader has to know, such as that the pictures are drawn.
+        seed: of the split.
+        quotas: photos a city on each side.
+        rules: how photos were chosen and assigned, in words that `t15 split` understands.
+        cities: the classes, in order, with their centres.
+        hashes: algorithms and library versions of the perceptual hashes in the rows.
+        parent: version and digest of the manifest that this one extends, None for a first one.
+    """
+
+    name: str
+    version: str
+    region: str
+    title: str
+    note: str
+    seed: int
+    quotas: Mapping[str, int]
+    rules: Mapping[str, Any]
+    cities: tuple[City, ...]
+    hashes: tuple[str, ...] = ()
+    parent: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A data set: its header, its rows (Arrow, sorted by photo_id, schema of `schema.ARROW`) and their digest."""
+
+    header: Header
+    table: pa.Table
+    digest: str
+    tool: str = ""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def photos(self, split: str) -> list[Photo]:
+        """Return the photos of one side, `train`, `val` or `test`, sorted by photo_id."""
+        if split not in self._cache:
+            rows = (Photo(**row) for row in self.table.to_pylist())
+            by_side: dict[str, list[Photo]] = {side: [] for side in SPLITS}
+            for photo in rows:
+                by_side[str(photo.split)].append(photo)
+            self._cache.update(by_side)
+        return list(self._cache[split])
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of photos by city and side, cities in the header's order."""
+        empty = {city.slug: dict.fromkeys(SPLITS, 0) for city in self.header.cities}
+        for city, side in zip(self.table["city"].to_pylist(), self.table["split"].to_pylist(), strict=True):
+            empty[city][side] += 1
+        return empty
+
+
+def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manifest:
+    """Return a manifest of `photos` in any order.
+
+    Raises:
+        UsageError: the name or the version is not one.
+        DataError: a photo is not fit for a manifest; the message says which, and why.
+    """
+    if not _NAME.fullmatch(header.name):
+        raise UsageError(f"manifest name {header.name!r}: use small letters, digits and hyphens")
+    version_key(header.version)
+    ordered = sorted(photos, key=lambda photo: photo.photo_id)
+    columns = zip(*(astuple(photo) for photo in ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
+    try:
+        arrays = [pa.array(values, of.type) for values, of in zip(columns, schema.ARROW, strict=True)]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+        raise DataError(f"photos of {header.name}: a value does not fit its column ({error})") from error
+    table = pa.Table.from_arrays(arrays, schema=schema.ARROW)
+    _check_rows(f"photos of {header.name}", header, table)
+    return Manifest(header, table, integrity.digest(_defining(header), integrity.canonical_rows(table)), tool)
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> bool:
+    """Write the manifest as `folder`, whole or not at all; return False when exactly it is there already.
+
+    Raises:
+        UsageError: another manifest is there: a published version never changes.
+    """
+    if folder.exists():
+        if folder.is_dir() and (folder / "manifest.json").is_file() and read_manifest(folder).digest == manifest.digest:
+            return False
+        raise UsageError(f"{folder}: is there already and differs; a version never changes: give another --version")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = draft_of(folder)
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir()
+        pq.write_table(
+            manifest.table,
+            draft / "photos.parquet",
+            compression="zstd",
+            row_group_size=_ROW_GROUP,
+            write_page_checksum=True,
+        )
+        (draft / "manifest.json").write_bytes(_header_json(manifest))
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return True
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest in `folder`, after checking its schema and its digest.
+
+    Columns and header fields that this version does not know are ignored, so that a newer minor version can be read.
+
+    Raises:
+        UsageError: there is no manifest.
+        DataError: it is damaged or was changed; the message names the file, the row and the column where it can.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{folder}: holds no manifest.json; give the folder of a manifest, such as manifests/NAME/1.0.0"
+        )
+    header, stored = _read_header(path)
+    rows_path = folder / "photos.parquet"
+    table = _read_table(rows_path)
+    _check_rows(str(rows_path), header, table)
+    rows = integrity.canonical_rows(table)
+    digest = integrity.digest(_defining(header), rows)
+    if digest != stored["digest"]:
+        raise DataError(_describe_change(folder, table, stored["checks"], rows))
+    return Manifest(header, table, digest, str(stored.get("tool", "")))
+
+
+def version_key(version: str) -> tuple[int, int, int]:
+    """Return a semantic version as numbers to compare by.
+
+    Raises:
+        UsageError: it is not `major.minor.patch`.
+    """
+    match = _VERSION.fullmatch(version)
+    if not match:
+        raise UsageError(f"version {version!r}: write it as major.minor.patch, such as 1.0.0")
+    major, minor, patch = match.groups()
+    return int(major), int(minor), int(patch)
+
+
+def _defining(header: Header) -> dict[str, Any]:
+    return {"format": FORMAT, **asdict(header)}
+
+
+def _header_json(manifest: Manifest) -> bytes:
+    rows = integrity.canonical_rows(manifest.table)
+    content = {
+        **_defining(manifest.header),
+        "counts": manifest.counts(),
+        "photos": manifest.table.num_rows,
+        "tool": manifest.tool,
+        "digest": manifest.digest,
+        "checks": integrity.checks(rows),
+    }
+    return (json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _read_header(path: Path) -> tuple[Header, dict[str, Any]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); fetch the manifest again") from error
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise DataError(f"{path}: is no manifest of t15 (no format number)")
+    if data["format"] > FORMAT:
+        raise DataError(f"{path}: has format {data['format']}, this t15 reads up to {FORMAT}; install a newer t15")
+    try:
+        cities = tuple(City(**{**city, "aliases": tuple(city["aliases"])}) for city in data["cities"])
+        known = {name: data[name] for name in Header.__dataclass_fields__}
+        header = Header(**{**known, "cities": cities, "hashes": tuple(data["hashes"])})
+        complete = isinstance(data["digest"], str) and {"columns", "rows", "rows_per_check"} <= set(data["checks"])
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: a field is missing or of the wrong kind ({error}); fetch the manifest again"
+        ) from error
+    if not complete:
+        raise DataError(f"{path}: its digest or checks are missing; fetch the manifest again")
+    return header, data
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing; fetch the manifest again") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{path}: is truncated or no Parquet file ({_line(error)}); fetch the manifest again"
+        ) from error
+    with file:
+        missing = [name for name in PHOTO_FIELDS if name not in file.schema_arrow.names]
+        if missing:
+            raise DataError(f"{path}: has no column {missing[0]}; fetch the manifest again")
+        try:
+            table = file.read(columns=list(PHOTO_FIELDS))
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}: {_damaged_part(file)}: {_line(error)}; fetch the manifest again") from error
+    try:
+        return table.select(list(PHOTO_FIELDS)).cast(schema.ARROW)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"{path}: {_wrong_column(table)}: {_line(error)}") from error
+
+
+def _damaged_part(file: pq.ParquetFile) -> str:
+    start = 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        for name in PHOTO_FIELDS:
+            try:
+                file.read_row_group(group, columns=[name])
+            except (OSError, pa.ArrowException):
+                return f"rows {start} to {end - 1}, column {name}: damaged"
+        start = end
+    return "damaged"
+
+
+def _wrong_column(table: pa.Table) -> str:
+    for of in schema.ARROW:
+        try:
+            table.select([of.name]).cast(pa.schema([of]))
+        except (pa.ArrowException, ValueError):
+            return f"column {of.name}"
+    return "columns"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+def _check_rows(where: str, header: Header, table: pa.Table) -> None:
+    fault = schema.first_fault(table.to_pandas(), [city.slug for city in header.cities])
+    if fault:
+        raise DataError(f"{where}: {fault}")
+
+
+def _describe_change(folder: Path, table: pa.Table, expected: Mapping[str, Any], rows: list[list[bytes]]) -> str:
+    row, column = integrity.find_change(expected, rows)
+    if row is None and column is None:
+        return f"{folder / 'manifest.json'}: was changed (the rows are as published); fetch the manifest again"
+    block = int(expected["rows_per_check"])
+    if row is None:
+        where = "rows were added or removed"
+    elif block == 1:
+        where = schema.place(table.to_pandas(), row)
+    else:
+        where = f"rows {row} to {min(row + block, table.num_rows) - 1}"
+    changed = f", column {column}: the value is not the published one" if column else ": out of order"
+    return f"{folder / 'photos.parquet'}: {where}{changed}; fetch the manifest again"

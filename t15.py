@@ -1,0 +1,166 @@
+"""The front door: mounts the commands of the collector and the benchmark, and is the one place where errors end."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import benchmark.cli
+import collector.cli
+from collector.console import (
+    DEFAULT_MANIFESTS,
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    note,
+    printable,
+    show,
+    track,
+)
+from collector.errors import IncompleteError, T15Error
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would print local variables, where keys live
+    add_completion=False,
+    help="In which city was this photograph taken? Collect, clean, split, publish and benchmark photo-geolocation data.",
+)
+app.add_typer(collector.cli.app)
+app.add_typer(benchmark.cli.app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"t15 {version('t15')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    """Take the options of every command."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
+) -> None:
+    """Run everything once, on drawn photos: draw, collect, dedup, split, verify, bench, leaderboard."""
+    import subprocess
+
+    from collector.sandbox.scenes import draw_world
+
+    print(
+        "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
+        "and say nothing about real places.\n",
+        flush=True,
+    )
+    world = draw_world(out / "world", seed=seed, track=track)
+    common = ["--workspace", str(out / "workspace")]
+    manifests = ["--manifests", str(out / "manifests")]
+    report = out / "leaderboard"
+    steps = [
+        ["collect", "--provider", "folder", "--root", str(world.photos), "--region", str(world.region_file)],
+        ["dedup"],
+        ["split", "--seed", "0", *manifests],
+        ["bench", "--all", "--tier", "smoke", *manifests],
+        ["leaderboard", "--out", str(report), *manifests],
+    ]
+    for step in steps:
+        command = [*step, *common]
+        print(f"\n$ t15 {' '.join(command)}", flush=True)
+        # A process a step, as a person would run them: what one leaves behind is all that the next one has.
+        finished = subprocess.run([sys.executable, "-m", "t15", *command], check=False)  # noqa: S603 (t15 itself)
+        if finished.returncode:
+            raise IncompleteError(
+                f"demo: `t15 {step[0]}` ended with exit code {finished.returncode}; its message is above"
+            )
+    print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
+
+
+@app.command()
+def doctor(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Tell what this machine has: Python, torch, device, disk, keys (set or not), workspace."""
+    import benchmark.doctor
+    import collector.doctor
+
+    facts: dict[str, Any] = {
+        **benchmark.doctor.facts(),
+        "disk": collector.doctor.disk(workspace),
+        "keys": collector.doctor.keys(),
+        "workspace": collector.doctor.workspace_state(workspace),
+        "manifests": sorted(str(path.parent) for path in manifests.glob("*/*/manifest.json")),
+    }
+    show(facts, json, lambda: _doctor_text(facts))
+
+
+def _doctor_text(facts: dict[str, Any]) -> str:
+    keys = [f"  {name}: {'set' if there else 'not set'}" for name, there in facts["keys"].items()]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    workspace = facts["workspace"]
+    held = [f"  {name}: {workspace[name]}" for name in ("regions", "photos", "clean", "runs") if name in workspace]
+    return "\n".join(
+        [
+            f"versions: {versions}",
+            f"device: {facts['device']}",
+            f"disk: {facts['disk']['free_gib']} of {facts['disk']['total_gib']} GiB free",
+            "keys:",
+            *keys,
+            f"workspace {workspace['path']}: {workspace['state']}",
+            *held,
+            f"manifests: {', '.join(facts['manifests']) or 'none'}",
+        ]
+    )
+
+
+def main() -> None:
+    """Run t15 on the command line's arguments and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0, a T15Error's, or 130 after Ctrl-C.
+
+    A T15Error, and nothing else, becomes one line on stderr. `--verbose` is taken from anywhere on the line and adds the
+    traceback. Other exceptions are defects: their traceback is shown, without local variables.
+    """
+    verbose = "--verbose" in arguments
+    try:
+        code = app([a for a in arguments if a != "--verbose"], prog_name="t15", standalone_mode=False)
+    except T15Error as error:
+        return _complain(str(error), error.exit_code, verbose)
+    except typer.TyperException as error:
+        return _complain(f"{error.format_message()} (`t15 --help` lists the commands)", error.exit_code, verbose)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        note("t15: interrupted; what was finished is kept: run the same command again to go on")
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    print(f"t15: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()
