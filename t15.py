@@ -68,12 +68,12 @@ def demo(
         "and say nothing about real places.\n",
         flush=True,
     )
-    world = draw_world(out / "world", seed=seed, track=track)
+    world = draw_world(out / "world", seed=seed, photos_per_city=170, track=track)
     common = ["--workspace", str(out / "workspace")]
     manifests = ["--manifests", str(out / "manifests")]
     report = out / "leaderboard"
     steps = [
-        ["collect", "--provider", "folder", "--root", str(world.photos), "--region", str(world.region_file)],
+        ["collect", "--provider", "folder", "--root", str(world.root / "photos"), "--region", str(world.region_file)],
         ["dedup"],
         ["split", "--seed", "0", *manifests],
         ["bench", "--all", "--tier", "smoke", *manifests],
@@ -147,6 +147,8 @@ def run(arguments: list[str]) -> int:
     except T15Error as error:
         return _complain(str(error), error.exit_code, verbose)
     except typer.TyperException as error:
+        if not error.format_message():  # no command at all: its help was shown
+            return error.exit_code
         return _complain(f"{error.format_message()} (`t15 --help` lists the commands)", error.exit_code, verbose)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -21,6 +21,7 @@ from collector.console import (
 from collector.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
+    from benchmark.leaderboard.table import Leaderboard
     from benchmark.runner import Outcome, Task
     from collector.publishing.manifest import Manifest
 
@@ -29,6 +30,8 @@ app = typer.Typer(help="Run methods on a manifest and compare them.")
 ManifestOption = Annotated[
     Path | None, typer.Option("--manifest", help="Folder of a manifest. Default: the newest under --manifests.")
 ]
+_MOST_SEEDS = 1000  # in one range; a benchmark of more would never end
+_LARGEST_SEED = 2**32 - 1  # what every library's random generator takes
 _LONG = 3600.0  # seconds from which a benchmark is worth a warning
 
 
@@ -93,7 +96,7 @@ def leaderboard(
     json: JsonOption = False,
 ) -> None:
     """Compare the runs on a manifest: a page, Markdown, CSV and JSON, computed from saved predictions alone."""
-    from benchmark.leaderboard.text import as_json, as_text
+    from benchmark.leaderboard.text import as_json
     from benchmark.leaderboard.write import write_leaderboard
     from collector.workspace import existing_workspace, storage_errors
 
@@ -102,23 +105,27 @@ def leaderboard(
     folder = out or place.reports / f"{data.header.name}-{data.header.version}"
     with storage_errors(folder):
         board = write_leaderboard(data, place.runs, folder)
-    show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
+    show(as_json(board), json, lambda: f"{_board_text(board)}\n\nwritten: {folder / 'index.html'}")
 
 
 def parse_seeds(text: str) -> list[int]:
     """Return the seeds of `0`, `0,1,2` or `0-4`, each once, in their order.
 
     Raises:
-        UsageError: the text is none of these.
+        UsageError: the text is none of these, or asks for more than 1,000 seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--seeds {text!r}: write 0, 0,1,2 or 0-4")
-        seeds += range(int(first), int(last if dash else first) + 1)
-    if not seeds:
-        raise UsageError(f"--seeds {text!r}: holds no seed")
+        ends = (first, last) if dash else (first, first)
+        if not all(end.isdecimal() and end.isascii() and len(end) <= 10 and int(end) <= _LARGEST_SEED for end in ends):
+            raise UsageError(f"--seeds {text[:60]!r}: write 0, 0,1,2 or 0-4; the largest seed is {_LARGEST_SEED}")
+        low, high = map(int, ends)
+        if not low <= high < low + _MOST_SEEDS:
+            raise UsageError(
+                f"--seeds {text[:60]!r}: {part.strip()} is no range of 1 to {_MOST_SEEDS} seeds, low to high"
+            )
+        seeds += range(low, high + 1)
     return list(dict.fromkeys(seeds))
 
 
@@ -168,3 +175,24 @@ def _report(outcomes: "list[Outcome]", json: bool) -> None:
         raise IncompleteError(
             f"bench: {counts['failed']} of {len(outcomes)} runs failed; the same command tries them again"
         )
+
+
+def _board_text(board: "Leaderboard") -> str:
+    rows = [
+        (
+            row.tier,
+            row.rank,
+            row.method,
+            f"{row.accuracy:.2%}",
+            f"{row.low:.1%} to {row.high:.1%}",
+            "" if row.paper_accuracy is None else f"{row.paper_accuracy:.2%}",
+            len(row.seeds) if row.stochastic else "",
+        )
+        for row in board.rows
+    ]
+    parts = [f"{board.name} {board.version}: {board.test_photos} test photos, chance {board.chance_uniform:.2%}"]
+    parts += [board.note] if board.note else []
+    header = ("tier", "rank", "method", "accuracy", "95 % interval", "paper (other photos)", "seeds")
+    parts += ["", table(header, rows)]
+    parts += [f"failed: {failed.method}, seed {failed.seed}: {failed.reason}" for failed in board.failed]
+    return "\n".join(parts)

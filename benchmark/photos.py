@@ -14,16 +14,17 @@ from pathlib import Path
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from collector.console import Track, silent
 from collector.errors import DataError
+from collector.pictures import VERSION, displayed, quiet_decoders
 from collector.publishing.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, draft_of, write_atomically
 
-DECODER = f"1 pillow {PIL.__version__}"
-"""Changes whenever the same bytes may decode to other pixels; part of every cache key. The number is of this file."""
+DECODER = f"displayed {VERSION}, pillow {PIL.__version__}"
+"""Changes whenever the same bytes may decode to other pixels; part of every cache key."""
 
 _AT_ONCE = 64  # decoded photos in memory while packing
 _WORKERS = 4
@@ -78,19 +79,20 @@ class Photos:
         """Return all photos one behind the other, and their (height, width); from the cache when they are there."""
         key = hashlib.sha256(json.dumps([rule, DECODER, self.digests]).encode()).hexdigest()[:32]
         pack, shapes_file = self.workspace.cache / f"photos-{key}.u8", self.workspace.cache / f"photos-{key}.json"
-        if not shapes_file.is_file():
+        if not _is_whole(pack, shapes_file):
             shapes = _write_pack(pack, self.track(self._decoded(resize), f"decoding ({rule})", len(self)))
             # The shapes come second: where they are, the pack is whole.
             write_atomically(shapes_file, json.dumps(shapes).encode())
         shapes = [(height, width) for height, width in json.loads(shapes_file.read_bytes())]
-        return np.memmap(pack, dtype=np.uint8, mode="r"), shapes
+        # An empty file cannot be mapped.
+        return (np.memmap(pack, dtype=np.uint8, mode="r") if shapes else np.empty(0, np.uint8)), shapes
 
     def _decoded(self, resize: Callable[[Image.Image], Image.Image]) -> Iterator[NDArray[np.uint8]]:
         def one(number: int) -> NDArray[np.uint8]:
             picture = decode(self.workspace.photo(self.digests[number]), self.ids[number])
             return np.asarray(resize(picture)).transpose(2, 0, 1)
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
             for start in range(0, len(self), _AT_ONCE):
                 yield from pool.map(one, range(start, min(start + _AT_ONCE, len(self))))
 
@@ -104,15 +106,15 @@ class LabelledPhotos(Photos):
 
 
 def decode(path: Path, name: str) -> Image.Image:
-    """Return the photo as it is displayed, in RGB.
+    """Return the photo as it is displayed, in sRGB.
 
     Raises:
         DataError: it is missing or does not decode; the message names it.
     """
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+            return displayed(image, colour_managed=True)
+    except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error}); collect it again") from error
 
 
@@ -165,6 +167,14 @@ def _shorter_side(picture: Image.Image, side: int) -> Image.Image:
     scale = side / min(picture.size)
     width, height = (max(side, round(length * scale)) for length in picture.size)
     return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _is_whole(pack: Path, shapes_file: Path) -> bool:
+    """Return whether a pack is there with all its bytes; a power cut can leave a name without them."""
+    if not (pack.is_file() and shapes_file.is_file()):
+        return False
+    expected = sum(3 * int(height) * int(width) for height, width in json.loads(shapes_file.read_bytes()))
+    return pack.stat().st_size == expected
 
 
 def _write_pack(path: Path, pictures: Iterator[NDArray[np.uint8]]) -> list[tuple[int, int]]:

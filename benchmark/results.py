@@ -109,7 +109,12 @@ def save_run(runs: Path, run: Run, predictions: Predictions) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        pq.write_table(_as_table(predictions, run.classes), draft / "predictions.parquet", compression="zstd")
+        pq.write_table(
+            _as_table(predictions, run.classes),
+            draft / "predictions.parquet",
+            compression="zstd",
+            write_page_checksum=True,
+        )
         write_atomically(draft / "run.json", _json(asdict(run)))
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
@@ -140,7 +145,10 @@ def failures(runs: Path, manifest_digest: str) -> list[Failure]:
     found = []
     for path in runs.glob("failed/*.json"):
         data = _read_json(path)
-        found.append(Failure(RunInputs(**data["inputs"]), data["title"], data["reason"]))
+        try:
+            found.append(Failure(RunInputs(**data["inputs"]), data["title"], data["reason"]))
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: is no record of a failed run ({error}); delete it") from error
     mine = [failure for failure in found if failure.inputs.manifest_digest == manifest_digest]
     return sorted(mine, key=lambda failure: (failure.inputs.method, failure.inputs.seed))
 
@@ -153,13 +161,21 @@ def read_predictions(runs: Path, run: Run) -> Predictions:
     """
     path = runs / run.inputs.identity / "predictions.parquet"
     try:
-        table = pq.read_table(path, columns=["photo_id", *run.classes])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete its folder and run `t15 bench` again") from error
-    probabilities = np.stack([table[name].to_numpy() for name in run.classes], axis=1).astype(np.float32)
-    if not np.isfinite(probabilities).all() or (probabilities < 0).any():
+        table = pq.read_table(path, columns=["photo_id", *run.classes], page_checksum_verification=True)
+        probabilities = np.stack([table[name].to_numpy() for name in run.classes], axis=1).astype(np.float32)
+        photo_ids = [str(photo_id) for photo_id in table["photo_id"].to_pylist()]
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: cannot be read ({reason}); delete its folder and run `t15 bench` again") from error
+    if not are_probabilities(probabilities):
         raise DataError(f"{path}: holds values that are no probabilities; delete its folder and run `t15 bench` again")
-    return Predictions(table["photo_id"].to_pylist(), probabilities)
+    return Predictions(photo_ids, probabilities)
+
+
+def are_probabilities(values: NDArray[np.float32]) -> bool:
+    """Return whether every row of (N, C) holds numbers from 0 to 1 that sum to 1, within 0.001."""
+    finite = bool(np.isfinite(values).all())
+    return finite and not (values < 0).any() and bool(np.allclose(values.sum(axis=1), 1, atol=1e-3))
 
 
 def _as_table(predictions: Predictions, classes: Sequence[str]) -> pa.Table:
@@ -192,4 +208,4 @@ def _failure_path(runs: Path, identity: str) -> Path:
 
 
 def _json(data: Any) -> bytes:
-    return (json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")

@@ -15,11 +15,21 @@ from benchmark.doctor import versions
 from benchmark.methods.base import Method, Predictor
 from benchmark.networks.device import describe_device
 from benchmark.photos import labelled_photos, require_photos, unlabelled_photos
-from benchmark.results import Failure, Predictions, Run, RunInputs, is_finished, save_failure, save_run
-from collector.console import Track, silent
+from benchmark.results import (
+    Failure,
+    Predictions,
+    Run,
+    RunInputs,
+    are_probabilities,
+    is_finished,
+    save_failure,
+    save_run,
+)
+from collector.console import Track, printable, silent
 from collector.errors import DataError
 from collector.publishing.manifest import Manifest
-from collector.workspace import Workspace, remove_drafts, storage_errors
+from collector.records import SPLITS
+from collector.workspace import Workspace, is_disk_full, remove_drafts, storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,22 @@ class Outcome:
 
 
 def plan(manifest: Manifest, methods: Sequence[Method], seeds: Sequence[int], tier: str) -> list[Task]:
-    """Return the runs of methods × seeds. Where the seed does not matter, the first one stands for all."""
+    """Return the runs of methods × seeds. Where the seed does not matter, seed 0 stands for all."""
     return [
-        Task(method, RunInputs(manifest.digest, method.name, method.of_tier(tier), None, seed), tier)
+        # A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run.
+        Task(
+            method,
+            RunInputs(manifest.digest, method.name, method.of_tier(tier), None, seed),
+            tier if method.smoke else "paper",
+        )
         for method in methods
-        for seed in (seeds if method.stochastic else seeds[:1])
+        for seed in (seeds if method.stochastic else [0])
     ]
+
+
+def _tier(method: Method, tier: str) -> str:
+    """A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run."""
+    return tier if method.smoke else "paper"
 
 
 def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
@@ -72,16 +92,18 @@ def bench(
     A method that raises is recorded as failed, and the others go on. Whatever stops the whole, finished runs stay.
 
     Raises:
-        DataError: the manifest has fewer than two cities, or photos are missing in the workspace.
+        DataError: the manifest has fewer than two cities or an empty side, or photos are missing in the workspace.
         IncompleteError: the disk is full.
     """
+    of = f"{manifest.header.name} {manifest.header.version}"
     if len(manifest.header.cities) < 2:
-        raise DataError(
-            f"{manifest.header.name} {manifest.header.version}: has one city; a benchmark needs two or more"
-        )
+        raise DataError(f"{of}: has one city; a benchmark needs two or more")
+    if empty := [side for side in SPLITS if not manifest.photos(side)]:
+        raise DataError(f"{of}: has no photo in {' and '.join(empty)}; a benchmark needs all three sides")
     require_photos(manifest, workspace)
     with storage_errors(workspace.root):
         remove_drafts(workspace.runs)
+        remove_drafts(workspace.runs / "failed")
         remove_drafts(workspace.cache)
         for task in tasks:
             if is_finished(workspace.runs, task.inputs.identity):
@@ -94,11 +116,10 @@ def _do(task: Task, manifest: Manifest, workspace: Workspace, device: str, track
     started = time.perf_counter()
     try:
         run, predictions = _run(task, manifest, workspace, device, track)
-    except OSError:
-        raise  # the disk, not the method
-    except Exception as error:  # noqa: BLE001 (whatever a method raises is that method's failure, and not the end of the rest)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        reason = f"{type(error).__name__}: {reason}"[:500]
+    except Exception as error:  # whatever a method raises is that method's failure, and not the end of the rest
+        if is_disk_full(error):
+            raise
+        reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
         save_failure(workspace.runs, Failure(task.inputs, task.method.title, reason))
         return Outcome(task, "failed", time.perf_counter() - started, reason)
     save_run(workspace.runs, run, predictions)
@@ -148,10 +169,10 @@ def _predict_test(predictor: Predictor, manifest: Manifest, workspace: Workspace
 def _require_probabilities(values: NDArray[np.float32], shape: tuple[int, int]) -> None:
     if values.shape != shape:
         raise DataError(f"the method returned predictions of shape {values.shape}, expected were {shape}")
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise DataError("the method returned predictions that are no probabilities (negative, infinite or no number)")
-    if not np.allclose(values.sum(axis=1), 1, atol=1e-3):
-        raise DataError("the method returned predictions that do not sum to 1")
+    if not are_probabilities(values):
+        raise DataError(
+            "the method returned values that are no probabilities: each from 0 to 1, a photo's summing to 1"
+        )
 
 
 def _peak_memory_mib(device: str) -> float:

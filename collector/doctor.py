@@ -42,5 +42,5 @@ def workspace_state(root: Path) -> dict[str, Any]:
             clean = len(catalogue.clean())
     except T15Error as error:
         return {"path": str(root), "state": str(error)}
-    runs = len(list(workspace.runs.glob("*/run.json")))
+    runs = len(list(workspace.runs.glob("[!.]*/run.json")))
     return {"path": str(root), "state": "ok", "regions": regions, "photos": photos, "clean": clean, "runs": runs}

@@ -88,6 +88,11 @@ def existing_workspace(root: Path) -> Workspace:
     return Workspace(root)
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that there is no room left to write to."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
 def _disk_full(path: Path) -> IncompleteError:
     return IncompleteError(
         f"{path}: the disk is full; what was finished is kept, nothing is half-written: "
@@ -108,7 +113,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except T15Error:
         raise
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise _disk_full(path) from error
         if error.errno in _FORBIDDEN:
             raise UsageError(
@@ -180,11 +185,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def remove_drafts(folder: Path, pattern: str = ".*.part") -> None:
-    """Remove what killed processes left half-written below `folder`; drafts (see `draft_of`) of living ones stay."""
+def remove_drafts(folder: Path, pattern: str = ".*.part", *, alone: bool = False) -> None:
+    """Remove what killed processes left half-written below `folder`; drafts (see `draft_of`) of living ones stay.
+
+    With `alone` the caller holds the lock under which they are written, so that none can be living.
+    """
     for draft in folder.glob(pattern):
         process = draft.name.split(".")[-2].split("-")[0]
-        if process.isdecimal() and not _is_alive(int(process)):
+        if process.isdecimal() and (alone or not _is_alive(int(process))):
             shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
 
 

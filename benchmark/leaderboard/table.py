@@ -32,8 +32,8 @@ TIED_NOTE = (
     "no test: both were judged on the same photos, which only a paired test takes into account."
 )
 TIERS = {
-    "paper": "Full runs, with the parameters of each method (tier paper)",
-    "smoke": "Smoke runs (tier smoke): shortened so that they take minutes; they reproduce nothing",
+    "paper": "Full runs (tier paper)",
+    "smoke": "Smoke runs (tier smoke): shortened, they reproduce nothing",
 }
 """The tiers in the order in which they are shown; rows of two tiers are never ranked together."""
 

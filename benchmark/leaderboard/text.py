@@ -1,4 +1,4 @@
-"""The leaderboard as Markdown, CSV and JSON. The same leaderboard gives the same text."""
+"""The leaderboard as plain text, Markdown, CSV and JSON. The same leaderboard gives the same text."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmark.leaderboard.table import PAPER_NOTE, TIED_NOTE, TIERS, Leaderboard, Row
-from collector.console import duration
+from collector.console import duration, table
 
 # What Markdown (GitHub's and CommonMark's) would take for markup inside a table cell.
 _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
@@ -17,21 +17,35 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def as_text(board: Leaderboard) -> str:
+    """Return the leaderboard as short aligned text for a terminal; accuracies in per cent."""
+    parts = [f"{board.name} {board.version}: {board.test_photos} test photos, chance {_percent(board.chance_uniform)} %"]
+    parts += board.warnings()
+    for tier, rows in board.tiers().items():
+        columns = [0, 1, 2, 3, 7] if tier == "paper" else [0, 1, 2, 3]
+        with_paper = tier == "paper"
+        short = ([line[i] for i in columns] for line in (_cells(row, with_paper) for row in rows))
+        parts.append(f"{TIERS[tier]}\n{table([_header(with_paper)[i] for i in columns], short)}")
+    if board.failed:
+        failed = ((of.method, of.seed, of.reason) for of in board.failed)
+        parts.append(f"Failed\n{table(('method', 'seed', 'reason'), failed)}")
+    return "\n\n".join(parts)
+
+
 def as_markdown(board: Leaderboard) -> str:
     """Return the leaderboard as a Markdown page; accuracies in per cent."""
     parts = [f"# Leaderboard of {_cell(board.name)} {board.version}", _facts(board)]
     parts += [f"> **{_cell(warning)}**" for warning in board.warnings()]
     for tier, rows in board.tiers().items():
-        parts += [f"## {TIERS[tier]}", _table(rows, with_paper=tier == "paper")]
+        notes = [PAPER_NOTE] if tier == "paper" else []
+        parts += [f"## {TIERS[tier]}", *notes, _table(rows, with_paper=tier == "paper")]
         if any(row.tied_with_best and row.rank > 1 for row in rows):
             parts.append(TIED_NOTE)
-        if tier == "paper":
-            parts.append(PAPER_NOTE)
     if board.failed:
         failed = ((of.title, of.method, of.seed, of.reason) for of in board.failed)
         parts += ["## Failed", _grid(("method", "name", "seed", "reason"), failed)]
     if board.rows:
-        commands = "\n".join(row.command for row in board.rows)
+        commands = "\n".join(dict.fromkeys(row.command for row in board.rows))
         # A fence longer than any run of backticks inside cannot be closed from inside.
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", commands)), default=0))
         parts += ["## Commands", f"{fence}sh\n{commands}\n{fence}"]
@@ -80,9 +94,12 @@ def _facts(board: Leaderboard) -> str:
 
 
 def _table(rows: Sequence[Row], with_paper: bool) -> str:
-    header = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "top 3 %", "macro F1 %"]
-    header += [*(["paper %"] if with_paper else []), "seeds", "time", "memory MiB", "pre-trained on"]
-    return _grid(header, (_cells(row, with_paper) for row in rows))
+    return _grid(_header(with_paper), (_cells(row, with_paper) for row in rows))
+
+
+def _header(with_paper: bool) -> list[str]:
+    first = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "top 3 %", "macro F1 %"]
+    return [*first, *(["paper %"] if with_paper else []), "seeds", "time", "memory MiB", "pre-trained on"]
 
 
 def _cells(row: Row, with_paper: bool) -> list[str]:

@@ -44,5 +44,5 @@ def write_leaderboard(manifest: Manifest, runs_dir: Path, out: Path, folder: Pur
     }
     with storage_errors(out):
         for name, content in files.items():
-            write_atomically(out / name, content.encode())
+            write_atomically(out / name, content.encode("utf-8", "backslashreplace"))
     return board

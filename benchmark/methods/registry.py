@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
 
 from benchmark.methods.base import Method
 from benchmark.methods.paper import PAPER
 from collector.errors import UsageError, did_you_mean
+from collector.plugins import load_plugins
 
 METHODS: dict[str, Method] = {method.name: method for method in PAPER}
 
@@ -14,8 +14,9 @@ METHODS: dict[str, Method] = {method.name: method for method in PAPER}
 def methods() -> dict[str, Method]:
     """Return all methods by name: the built-in ones, and those that packages add in the group `t15.methods`."""
     found = dict(METHODS)
-    for point in entry_points(group="t15.methods"):
-        method = point.load()
+    for name, method in load_plugins("t15.methods").items():
+        if not isinstance(method, Method):
+            raise UsageError(f"plug-in {name!r} (group t15.methods) is no benchmark.methods.base.Method: repair it")
         found.setdefault(method.name, method)
     return found
 

@@ -12,12 +12,15 @@ from torchvision.transforms import v2
 
 from benchmark.networks.architectures import ARCHITECTURES
 from benchmark.photos import LabelledPhotos, Photos
-from collector.errors import T15Error
+from collector.errors import T15Error, UsageError
 
 # Mean and standard deviation of ImageNet's training photos, RGB, as torchvision's models are fed.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 _INFERENCE_BATCH = 64
+
+
+SELECTIONS = ("best-on-validation", "last-epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class Recipe:
     decay: float = 0.1
     size: int = 224
     selection: str = "best-on-validation"
+
+    def __post_init__(self) -> None:
+        if self.selection not in SELECTIONS:
+            raise UsageError(f"selection {self.selection!r}: choose {' or '.join(SELECTIONS)}")
 
     @property
     def resize(self) -> int:
@@ -100,6 +107,7 @@ def train(
             loss.backward()
             optimiser.step()
         schedule.step()
+        _require_finite_scores(network, normalised(photos, device), f"{recipe.network}: in epoch {epoch + 1}")
         if recipe.selection == "best-on-validation":
             scores = predict(network, validation, recipe, device)
             accuracy = float((scores.argmax(dim=1).numpy() == validation.labels).mean())
@@ -143,6 +151,13 @@ def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     return min(seconds[1:]) * photos / recipe.batch * recipe.epochs
+
+
+@torch.inference_mode()
+def _require_finite_scores(network: torch.nn.Module, photos: torch.Tensor, where: str) -> None:
+    """The loss tells of the weights before a step only: the last step of an epoch may be the one that diverges."""
+    if not torch.isfinite(network.eval()(photos)).all():
+        raise DivergedError(f"{where} the weights became so large that scores are no numbers")
 
 
 def _augmented(picture: NDArray[np.uint8], size: int) -> torch.Tensor:

@@ -10,9 +10,10 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from collector.collecting.catalogue import Catalogue, open_catalogue
-from collector.collecting.examine import Examined, Limits, NotUsableError, examine, quiet_decoders
+from collector.collecting.examine import Examined, Limits, NotUsableError, examine
 from collector.console import Track, silent
 from collector.curating.hashing import HASH_STAMP
+from collector.pictures import quiet_decoders
 from collector.providers.base import FindsUnplaced, ImageRequest, Provider, Query
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors, write_atomically
@@ -57,7 +58,7 @@ def collect(
         IncompleteError: the disk is full, or another process is collecting into this workspace.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
-        remove_drafts(workspace.photos, "*/.*.part")
+        remove_drafts(workspace.photos, "*/.*.part", alone=True)
         catalogue.remember_region(region)
         tally: Counter[str] = Counter()
         rejected: Counter[str] = Counter()

@@ -2,17 +2,16 @@
 
 import hashlib
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from collector.curating.hashing import Hashes, perceptual_hashes
+from collector.pictures import displayed
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-"""Formats that are tried. Pillow knows more, among them EPS, which runs Ghostscript on what it is given."""
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+"""Formats that are tried; Pillow's JPEG opener also takes MPO.
+Pillow knows more, among them EPS, which runs Ghostscript on what it is given."""
 
 REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
 """Why bytes are no usable photo; providers add reasons of their own, such as `no-city`."""
@@ -88,7 +87,7 @@ def _decode(data: bytes, limits: Limits) -> Examined:
         if frames > 1 and image.format != "MPO":
             raise NotUsableError("animated", f"{frames} frames or pages")
         image.load()
-        picture = ImageOps.exif_transpose(image)
+        picture = displayed(image)
         return Examined(
             sha256=hashlib.sha256(data).hexdigest(),
             bytes=len(data),
@@ -108,16 +107,3 @@ def _as_not_usable(error: Exception) -> NotUsableError:
     if "cannot identify image file" in text:
         return NotUsableError("unreadable", f"is no picture in one of {', '.join(FORMATS)}")
     return NotUsableError("unreadable", text)
-
-
-@contextmanager
-def quiet_decoders() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files to itself, for the whole process, while decoding goes on in threads.
-
-    What is wrong with a file is recorded with it. Python's warning filters are global, so this belongs around the work,
-    not inside it.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield

@@ -6,7 +6,9 @@ import imagehash
 import PIL
 from PIL import Image, ImageStat
 
-HASH_STAMP = f"phash-64 dhash-64 by imagehash {imagehash.__version__}, pillow {PIL.__version__}"
+from collector.pictures import VERSION
+
+HASH_STAMP = f"phash-64 dhash-64 by imagehash {imagehash.__version__}, pillow {PIL.__version__}, pictures {VERSION}"
 """Algorithms and versions, stored with each hash: hashes of different stamps must not be compared."""
 
 # Below this standard deviation of grey levels (0 to 255) a picture is one colour with noise: its hash bits are the signs

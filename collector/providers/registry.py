@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from collector.errors import UsageError, did_you_mean
+from collector.plugins import load_plugins
 from collector.providers.base import Provider
 from collector.providers.folder import FolderProvider
 from collector.records import Region
@@ -43,10 +43,7 @@ PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
 
 def providers() -> dict[str, Callable[[Settings], Provider]]:
     """Return all providers by name: the built-in ones, and those that packages add in the group `t15.providers`."""
-    found = dict(PROVIDERS)
-    for point in entry_points(group="t15.providers"):
-        found.setdefault(point.name, point.load())
-    return found
+    return {**load_plugins("t15.providers"), **PROVIDERS}
 
 
 def make_provider(name: str, settings: Settings) -> Provider:

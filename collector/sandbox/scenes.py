@@ -428,7 +428,8 @@ def _bomb(side: int) -> bytes:
 
 def _region(cities: int) -> str:
     """Return the region file; JSON's strings are TOML's."""
-    lines = ['name = "sandbox"', 'title = "Imaginary cities (drawn)"']
+    note = "These pictures are drawn by t15, not photographed: results on them say nothing about real places."
+    lines = ['name = "sandbox"', 'title = "Imaginary cities (drawn)"', f'note = "{note}"']
     for city in CITIES[:cities]:
         name = json.dumps(city.name, ensure_ascii=False)
         lines += ["", "[[city]]", f'slug = "{city.slug}"', f"name = {name}"]

@@ -1,0 +1,25 @@
+"""Things that other packages add to t15 by entry points."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from collector.errors import UsageError
+
+
+def load_plugins(group: str) -> dict[str, Any]:
+    """Return what installed packages registered in the entry-point group, by name.
+
+    Raises:
+        UsageError: one cannot be loaded; the message names it and its package.
+    """
+    found: dict[str, Any] = {}
+    for point in entry_points(group=group):
+        try:
+            found[point.name] = point.load()
+        except Exception as error:  # (other people's code, at import: it may raise anything)
+            package = getattr(point.dist, "name", "an installed package")
+            raise UsageError(
+                f"plug-in {point.name!r} of {package} (group {group}) cannot be loaded: {type(error).__name__}: {error};"
+                f" repair or uninstall {package}"
+            ) from error
+    return found

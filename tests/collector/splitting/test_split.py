@@ -1,0 +1,253 @@
+"""From a workspace to a manifest, and which version it gets."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.cities import region
+from collector.collecting.catalogue import Decision, open_catalogue
+from collector.errors import DataError, UsageError
+from collector.publishing.manifest import read_manifest
+from collector.records import City, Photo, Region
+from collector.splitting.split import SplitResult, split
+from collector.workspace import Workspace, create_workspace
+from tests.conftest import MakePhoto
+
+QUOTAS = {"train": 4, "val": 2, "test": 2}
+REGION = region("turkiye15")
+
+
+def fill(workspace: Workspace, photos: Iterable[Photo], of: Region = REGION) -> None:
+    with open_catalogue(workspace) as catalogue:
+        catalogue.remember_region(of)
+        for photo in photos:
+            catalogue.add(photo, "phash-64 by a library 1.0")
+
+
+def decide(workspace: Workspace, *decisions: Decision) -> None:
+    with open_catalogue(workspace) as catalogue:
+        catalogue.decide("dedup", decisions)
+
+
+def run(workspace: Workspace, manifests: Path, **options: Any) -> SplitResult:
+    return split(workspace, manifests, **{"quotas": QUOTAS, "seed": 0, "tool": "t15 test", **options})
+
+
+@pytest.fixture
+def filled(workspace: Workspace, make_photo: MakePhoto) -> Workspace:
+    """Return a workspace with ten photos each of Ankara, Bursa and Van."""
+    fill(workspace, [make_photo(n) for n in range(30)])
+    return workspace
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    return tmp_path / "manifests"
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+# --- what comes out
+
+
+def test_a_first_manifest(filled: Workspace, manifests: Path) -> None:
+    result = run(filled, manifests)
+    assert result.written
+    assert result.folder == manifests / "turkiye15" / "1.0.0"
+    assert result.left_out == {"ankara": 2, "bursa": 2, "van": 2}
+    assert result.empty_cities == sorted({city.slug for city in REGION.cities} - {"ankara", "bursa", "van"})
+    assert everything(manifests) == ["turkiye15/1.0.0/manifest.json", "turkiye15/1.0.0/photos.parquet"]
+    found = read_manifest(result.folder)
+    assert found.digest == result.manifest.digest
+    assert found.counts() == {city: QUOTAS for city in ("bursa", "ankara", "van")}
+    assert [city.slug for city in found.header.cities] == ["bursa", "ankara", "van"]  # in the region's order
+    header = found.header
+    assert (header.region, header.title, header.note) == (REGION.name, REGION.title, REGION.note)
+    assert (header.seed, header.quotas, header.parent) == (0, QUOTAS, None)
+    assert header.hashes == ("phash-64 by a library 1.0",)
+    assert found.tool == "t15 test"
+
+
+def test_two_folders_get_the_same_bytes(filled: Workspace, tmp_path: Path) -> None:
+    first, second = run(filled, tmp_path / "a"), run(filled, tmp_path / "b")
+    assert bytes_of(first.folder) == bytes_of(second.folder)
+    assert len(bytes_of(first.folder)) == 2
+
+
+def test_the_order_of_collecting_does_not_matter(
+    filled: Workspace, tmp_path: Path, make_photo: MakePhoto, manifests: Path
+) -> None:
+    other = create_workspace(tmp_path / "other")
+    fill(other, [make_photo(n) for n in reversed(range(30))])
+    assert bytes_of(run(other, tmp_path / "b").folder) == bytes_of(run(filled, manifests).folder)
+
+
+def test_conflicts_and_duplicates_stay_out(filled: Workspace, manifests: Path) -> None:
+    decide(
+        filled,
+        Decision("made:0000", "keep", "made:0000", {}),
+        Decision("made:0003", "duplicate", "made:0000", {}),
+        Decision("made:0006", "conflict", "made:0006", {}),
+    )
+    result = run(filled, manifests)
+    ids = set(result.manifest.table["photo_id"].to_pylist())
+    assert {"made:0003", "made:0006"}.isdisjoint(ids)
+    assert result.left_out == {"bursa": 2, "van": 2}
+    groups = {photo.photo_id: photo.group_id for side in QUOTAS for photo in result.manifest.photos(side)}
+    assert groups["made:0000"] == "made:0000"
+
+
+def test_another_seed_gives_another_split(filled: Workspace, manifests: Path) -> None:
+    first = run(filled, manifests)
+    second = run(filled, manifests, seed=1)
+    assert second.manifest.header.version == "2.0.0"
+    assert first.manifest.digest != second.manifest.digest
+
+
+# --- versions
+
+
+def test_again_without_change_writes_nothing(filled: Workspace, manifests: Path) -> None:
+    first = run(filled, manifests)
+    times = {path: path.stat().st_mtime_ns for path in manifests.rglob("*")}
+    again = run(filled, manifests)
+    assert (again.written, again.folder) == (False, first.folder)
+    assert again.manifest.digest == first.manifest.digest
+    assert {path: path.stat().st_mtime_ns for path in manifests.rglob("*")} == times
+
+
+def test_versions_follow_the_rule(filled: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    assert run(filled, manifests, cities=["ankara", "van"]).folder.name == "1.0.0"
+    assert run(filled, manifests).folder.name == "1.1.0"  # photos were only added
+    assert run(filled, manifests).folder.name == "1.1.0"
+    first = run(filled, manifests).manifest.photos("train")[0]
+    fill(filled, [replace(first, title="A better title", split=None)])
+    assert run(filled, manifests).folder.name == "1.1.1"  # only what is said of them changed
+    decide(filled, Decision(first.photo_id, "duplicate", None, {}))
+    assert run(filled, manifests).folder.name == "2.0.0"  # a photo is gone
+    assert sorted(path.name for path in (manifests / "turkiye15").iterdir()) == ["1.0.0", "1.1.0", "1.1.1", "2.0.0"]
+
+
+def test_a_changed_label_is_a_major_change(filled: Workspace, manifests: Path) -> None:
+    """The label is what methods learn: results before and after cannot be compared."""
+    first = run(filled, manifests, cities=["ankara", "van"]).manifest
+    with open_catalogue(filled) as catalogue:
+        photos = catalogue.downloaded()
+    exchanged = {"ankara": "van", "van": "ankara", "bursa": "bursa"}
+    fill(filled, [replace(photo, city=exchanged[photo.city]) for photo in photos])
+    second = run(filled, manifests, cities=["ankara", "van"]).manifest
+    for side in QUOTAS:  # the draw within a city knows only the photos: the sides are the same
+        assert [p.photo_id for p in first.photos(side)] == [p.photo_id for p in second.photos(side)]
+    assert second.header.version == "2.0.0"
+
+
+def test_a_version_of_ones_own(filled: Workspace, manifests: Path) -> None:
+    assert run(filled, manifests, version="3.2.1").folder.name == "3.2.1"
+    assert not run(filled, manifests, version="3.2.1").written
+    assert run(filled, manifests, seed=1).folder.name == "4.0.0"
+    assert run(filled, manifests, version="0.1.0").folder.name == "0.1.0"
+
+
+def test_a_version_never_changes(filled: Workspace, manifests: Path) -> None:
+    before = bytes_of(run(filled, manifests, version="1.0.0").folder)
+    with pytest.raises(UsageError, match="a version never changes: give another --version"):
+        run(filled, manifests, version="1.0.0", seed=1)
+    assert bytes_of(manifests / "turkiye15" / "1.0.0") == before
+    assert everything(manifests) == ["turkiye15/1.0.0/manifest.json", "turkiye15/1.0.0/photos.parquet"]
+
+
+@pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "1.0.0\n", "../1.0.0", "1١.0.0"])
+def test_what_is_no_version(filled: Workspace, manifests: Path, version: str) -> None:
+    with pytest.raises(UsageError, match="write it as major"):
+        run(filled, manifests, version=version)
+    assert not manifests.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "Turkiye", "a/b", "-x", ".hidden", "türkiye"])
+def test_what_is_no_name(filled: Workspace, manifests: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="use small letters"):
+        run(filled, manifests, name=name)
+    assert not manifests.exists()
+
+
+def test_a_name_of_ones_own(filled: Workspace, manifests: Path) -> None:
+    result = run(filled, manifests, name="mine-2")
+    assert result.folder == manifests / "mine-2" / "1.0.0"
+    assert (result.manifest.header.name, result.manifest.header.region) == ("mine-2", "turkiye15")
+
+
+# --- regions and cities
+
+
+def test_a_subset_of_cities(filled: Workspace, manifests: Path) -> None:
+    result = run(filled, manifests, cities=["Van", "06"])
+    assert [city.slug for city in result.manifest.header.cities] == ["ankara", "van"]
+    assert (result.empty_cities, result.left_out) == ([], {"ankara": 2, "van": 2})
+
+
+def test_a_chosen_city_without_photos(filled: Workspace, manifests: Path) -> None:
+    with pytest.raises(DataError, match="izmir, konya: no clean photo"):
+        run(filled, manifests, cities=["van", "konya", "izmir"])
+    with pytest.raises(UsageError, match="'vann' is not in turkiye15 .*'van'"):
+        run(filled, manifests, cities=["vann"])
+    assert not manifests.exists()
+
+
+def test_several_regions(filled: Workspace, manifests: Path) -> None:
+    two = Region("two", "Two", (City("van", "Van", 38.4989, 43.3781, 15), City("ankara", "Ankara", 39.9, 32.9, 25)))
+    fill(filled, [], two)
+    with pytest.raises(UsageError, match=r"turkiye15 and two: choose one with --region"):
+        run(filled, manifests)
+    with pytest.raises(UsageError, match=r"'tow' in the workspace \(did you mean 'two'\?\); it holds: turkiye15, two"):
+        run(filled, manifests, region="tow")
+    result = run(filled, manifests, region="two")
+    assert [city.slug for city in result.manifest.header.cities] == ["van", "ankara"]
+    assert result.folder.parent.name == "two"
+
+
+def test_an_empty_workspace(workspace: Workspace, manifests: Path) -> None:
+    with pytest.raises(DataError, match="holds no photos yet"):
+        run(workspace, manifests)
+    with pytest.raises(UsageError, match="it is empty"):
+        run(workspace, manifests, region="turkiye15")
+    fill(workspace, [])
+    with pytest.raises(DataError, match="no clean photo of turkiye15"):
+        run(workspace, manifests)
+    assert not manifests.exists()
+
+
+def test_too_few_photos(filled: Workspace, manifests: Path) -> None:
+    with pytest.raises(DataError, match=r"ankara has 10 \(2 missing\), bursa has 10 \(2 missing\)"):
+        run(filled, manifests, quotas={"train": 8, "val": 2, "test": 2})
+    assert not manifests.exists()
+
+
+# --- places
+
+
+def test_manifests_that_cannot_be_written(filled: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match="file"):
+        run(filled, tmp_path / "file")
+
+
+def test_leftovers_of_a_killed_run_are_no_version(filled: Workspace, manifests: Path) -> None:
+    folder = run(filled, manifests).folder
+    os.rename(folder, folder.with_name(".1.0.0.1-1.part"))
+    assert run(filled, manifests).folder.name == "1.0.0"
+
+
+def test_what_the_catalogue_holds_is_not_changed(filled: Workspace, manifests: Path) -> None:
+    before = filled.catalogue.read_bytes()
+    run(filled, manifests)
+    assert filled.catalogue.read_bytes() == before

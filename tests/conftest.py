@@ -1,0 +1,122 @@
+"""What all tests share: real material where it is at hand, small made-up photos, a workspace."""
+
+import hashlib
+import io
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from PIL import Image
+
+from collector.records import Photo
+from collector.workspace import Workspace, create_workspace
+
+# Deadlines depend on the machine and its load, not on the code.
+settings.register_profile("t15", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("t15")
+
+
+class PhotoBytes(Protocol):
+    """The type of the fixture `photo_bytes`."""
+
+    def __call__(
+        self,
+        seed: int = 0,
+        size: tuple[int, int] = (96, 80),
+        format: str = "JPEG",
+        exif: Image.Exif | None = None,
+        **options: Any,
+    ) -> bytes: ...
+
+
+class MakePhoto(Protocol):
+    """The type of the fixture `make_photo`."""
+
+    def __call__(self, number: int = 0, **overrides: Any) -> Photo: ...
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real photos that T15_REAL_DATA names; skips the test where there is none."""
+    folder = os.environ.get("T15_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("T15_REAL_DATA names no folder of real photos")
+    return Path(folder)
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (96, 80)) -> Image.Image:
+    """Return an RGB picture with content: smooth patches and some noise, different for each seed."""
+    random = np.random.default_rng(seed)
+    patches = Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8), "RGB")
+    smooth = np.asarray(patches.resize(size, Image.Resampling.BICUBIC), dtype=np.int16)
+    noisy = smooth + random.integers(-6, 7, smooth.shape, dtype=np.int16)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8), "RGB")
+
+
+@pytest.fixture(scope="session")
+def photo_bytes() -> PhotoBytes:
+    """Return a factory of image files: `photo_bytes(seed, size, format, exif, **options of Image.save)`.
+
+    The pictures have content (hashes exist), and differ widely between seeds.
+    """
+
+    def make(
+        seed: int = 0,
+        size: tuple[int, int] = (96, 80),
+        format: str = "JPEG",
+        exif: Image.Exif | None = None,
+        **options: Any,
+    ) -> bytes:
+        buffer = io.BytesIO()
+        if exif is not None:
+            options["exif"] = exif
+        picture(seed, size).save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_photo() -> MakePhoto:
+    """Return a factory of Photo records that are fit for a manifest: `make_photo(number, **overrides)`.
+
+    Everything follows from `number`: cities rotate through ankara, bursa and van, sides through train, val and test;
+    sha256 and the hashes differ from number to number.
+    """
+
+    def make(number: int = 0, **overrides: Any) -> Photo:
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        values: dict[str, Any] = {
+            "photo_id": f"made:{number:04d}",
+            "city": ("ankara", "bursa", "van")[number % 3],
+            "latitude": 39.5 + number / 1000,
+            "longitude": 32.5 + number / 1000,
+            "taken_at": datetime(2019, 5, 1, 12, 30, tzinfo=UTC) + timedelta(days=number, microseconds=number),
+            "author_id": f"made:author-{number % 5}",
+            "author_name": f"Ömer Çığ {number % 5}",
+            "license": "CC-BY-4.0",
+            "page_url": f"https://example.org/photos/{number}",
+            "image_url": f"https://example.org/photos/{number}.jpg",
+            "title": f"Kızılay {number}",
+            "width": 640,
+            "height": 480,
+            "bytes": 50_000 + number,
+            "sha256": digest,
+            "phash": digest[:16],
+            "dhash": digest[16:32],
+            "group_id": f"made:{number:04d}",
+            "split": ("train", "val", "test")[number // 3 % 3],
+        }
+        return Photo(**{**values, **overrides})
+
+    return make
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Return a new, empty workspace."""
+    return create_workspace(tmp_path / "workspace")

@@ -1,0 +1,151 @@
+"""The main job through the installed command, on drawn photos and on real ones."""
+
+import json
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.sandbox.scenes import World, draw_world
+
+T15 = Path(sysconfig.get_path("scripts")) / "t15"
+CITIES = 3
+PHOTOS = 24
+QUOTAS = ("--train", "10", "--val", "4", "--test", "4")
+
+
+def t15(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run t15 in `folder`, as a person there would."""
+    command = [str(T15), *map(str, arguments)]
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert finished.returncode == code, f"{command}\n{finished.stdout}\n{finished.stderr}"
+    return finished
+
+
+def t15_json(folder: Path, *arguments: object) -> Any:
+    """Run t15 with --json and return what it printed."""
+    return json.loads(t15(folder, *arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Return a small drawn world."""
+    return draw_world(tmp_path_factory.mktemp("world"), seed=5, cities=CITIES, photos_per_city=PHOTOS)
+
+
+@pytest.fixture(scope="module")
+def house(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the drawn world was collected, cleaned and split."""
+    folder = tmp_path_factory.mktemp("house")
+    t15(folder, "collect", "--provider", "folder", "--root", world.root / "photos", "--region", world.region_file)
+    t15(folder, "dedup")
+    t15(folder, "split", "--seed", "0", *QUOTAS)
+    return folder
+
+
+def test_every_drawn_file_is_accounted_for(world: World, tmp_path: Path) -> None:
+    collect = ("collect", "--provider", "folder", "--root", world.root / "photos", "--region", world.region_file)
+    summary = t15_json(tmp_path, *collect)
+    assert summary["read"] == world.files
+    assert summary["added"] + sum(summary["rejected"].values()) == world.files
+    assert {"truncated", "empty", "unreadable", "animated", "too-small", "bomb", "no-city"} <= set(summary["rejected"])
+    again = t15_json(tmp_path, *collect)
+    assert (again["added"], again["known"], again["rejected"]) == (0, summary["added"], summary["rejected"])
+
+
+def test_planted_copies_are_left_out(world: World, house: Path) -> None:
+    found = t15_json(house, "dedup", "--dry-run")
+    assert found["exact"] == len(world.planted["exact-copy"])
+    assert found["conflict_groups"] == 1
+    near = len(world.planted["near-duplicate"])
+    assert near - 2 <= found["near"] <= near + 2
+
+
+def test_same_catalogue_and_seed_give_the_same_bytes(house: Path, tmp_path: Path) -> None:
+    t15(house, "split", "--seed", "0", *QUOTAS, "--manifests", tmp_path)
+    for name in ("manifest.json", "photos.parquet"):
+        assert (tmp_path / "sandbox/1.0.0" / name).read_bytes() == (house / "manifests/sandbox/1.0.0" / name).read_bytes()
+
+
+def test_splitting_again_changes_nothing_and_another_seed_makes_a_major_version(house: Path) -> None:
+    assert t15_json(house, "split", "--seed", "0", *QUOTAS)["written"] is False
+    other = t15_json(house, "split", "--seed", "1", *QUOTAS)
+    assert (other["version"], other["written"]) == ("2.0.0", True)
+    shutil.rmtree(house / "manifests/sandbox/2.0.0")
+
+
+def test_verify_accepts_what_split_wrote_and_names_what_was_changed(house: Path, tmp_path: Path) -> None:
+    published = house / "manifests/sandbox/1.0.0"
+    assert t15_json(house, "verify", published)["photos"] == CITIES * 18
+    changed = tmp_path / "changed"
+    shutil.copytree(published, changed)
+    header = changed / "manifest.json"
+    header.write_text(header.read_text(encoding="utf-8").replace('"seed": 0', '"seed": 7'), encoding="utf-8")
+    assert "manifest.json: was changed" in t15(house, "verify", changed, code=3).stderr
+
+
+def test_bench_and_leaderboard_end_to_end(house: Path) -> None:
+    """All methods of the smoke tier; what ran before is skipped; the leaderboard needs no photos."""
+    first = t15_json(house, "bench", "--method", "tiny*", "--tier", "smoke")
+    assert first["counts"] == {"done": 4, "skipped": 0, "failed": 0}
+    everything = t15_json(house, "bench", "--all", "--tier", "smoke", "--seeds", "0,1")
+    assert everything["counts"]["failed"] == 0
+    assert everything["counts"]["skipped"] == 4
+    shutil.rmtree(house / "workspace/photos")
+    board = t15_json(house, "leaderboard", "--out", "board")
+    assert {row["method"] for row in board["rows"]} == {run["method"] for run in everything["runs"]}
+    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in board["rows"])
+    page = (house / "board/index.html").read_text(encoding="utf-8")
+    assert "drawn" in page
+    for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json"):
+        assert (house / "board" / name).stat().st_size > 0
+
+
+def test_the_owners_commands_say_what_is_missing(tmp_path: Path) -> None:
+    """Without a service and without data there is nothing to do, and each command says so in one line."""
+    for command, code in ((("collect", "--city", "Nevsehir"), 2), (("split", "--seed", "0"), 2), (("bench", "--all"), 2)):
+        complaint = t15(tmp_path, *command, code=code).stderr
+        assert complaint.startswith("t15: ")
+        assert complaint.count("\n") == 1
+
+
+def test_the_owners_commands_work_as_they_stand(world: World, tmp_path: Path) -> None:
+    """`split --seed 0` and `bench` take the workspace's region and the newest manifest without being told."""
+    t15(tmp_path, "collect", "--provider", "folder", "--root", world.root / "photos", "--region", world.region_file)
+    assert "missing" in t15(tmp_path, "split", "--seed", "0", code=3).stderr
+    t15(tmp_path, "split", "--seed", "0", *QUOTAS)
+    assert t15_json(tmp_path, "bench", "--method", "tiny-64+knn", "--tier", "smoke")["counts"]["done"] == 1
+
+
+@pytest.mark.slow
+def test_real_photos_end_to_end(real_data: Path, tmp_path: Path) -> None:
+    """On seven capitals the chain runs as on drawn photos, and tiny images are well above chance (1 in 7)."""
+    centres = {
+        "Berlin": (52.52, 13.405),
+        "Lisboa": (38.7223, -9.1393),
+        "London": (51.5074, -0.1278),
+        "Madrid": (40.4168, -3.7038),
+        "Moscow": (55.7558, 37.6173),
+        "Paris": (48.8566, 2.3522),
+        "Rome": (41.9028, 12.4964),
+    }
+    cities = [
+        f'[[city]]\nname = "{name}"\nlatitude = {lat}\nlongitude = {lon}\nradius_km = 20\n'
+        for name, (lat, lon) in centres.items()
+    ]
+    region = tmp_path / "capitals7.toml"
+    region.write_text('name = "capitals7"\n' + "".join(cities), encoding="utf-8")
+    collected = t15_json(
+        tmp_path, "collect", "--provider", "folder", "--root", real_data / "capitals7", "--region", region
+    )
+    assert collected["read"] == 3080
+    assert collected["added"] == 3079
+    assert t15_json(tmp_path, "dedup")["exact"] >= 26
+    split = t15_json(tmp_path, "split", "--seed", "0")
+    assert all(sides == {"train": 100, "val": 25, "test": 25} for sides in split["counts"].values())
+    t15(tmp_path, "bench", "--method", "tiny-64+knn")
+    board = t15_json(tmp_path, "leaderboard")
+    assert board["rows"][0]["low"] > 1 / 7
