@@ -11,6 +11,14 @@ from PIL import Image, ImageCms, ImageOps
 VERSION = 1
 """Changes whenever the same file may give other pixels; part of the key of everything computed from pixels."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+"""Formats that are tried; Pillow's JPEG opener also takes MPO. Pillow knows more, among them EPS, which runs Ghostscript on
+what it is given."""
+
+MAX_PIXELS = 120_000_000
+"""Width × height of the largest picture that is decoded. The largest phone sensors of 2026 have 200 million pixels, which
+decoded take 600 MB."""
+
 _SRGB = ImageCms.createProfile("sRGB")
 
 

@@ -123,7 +123,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         # Result codes of https://www.sqlite.org/rescode.html. A full disk also surfaces as IOERR when the
         # write-ahead log cannot grow (seen on a 4 MiB tmpfs).
-        code = (error.sqlite_errorcode or 0) & 0xFF
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # absent where Python itself raised
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise _disk_full(path) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -203,4 +203,6 @@ def _is_alive(process: int) -> bool:
         return False
     except PermissionError:
         return True
+    except OverflowError:  # no process id is that large
+        return False
     return True

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.errors import DataError
 from collector.records import PHOTO_FIELDS, City, Photo, Region, Unusable
@@ -30,8 +30,7 @@ with the reason. `failed`: could not be fetched yet. `withdrawn`: taken down, an
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split"))
 
 _TABLES = f"""
-CREATE TABLE cities (slug TEXT PRIMARY KEY, city TEXT NOT NULL) STRICT;
-CREATE TABLE regions (name TEXT PRIMARY KEY, title TEXT NOT NULL, note TEXT NOT NULL, slugs TEXT NOT NULL) STRICT;
+CREATE TABLE regions (name TEXT PRIMARY KEY, title TEXT NOT NULL, note TEXT NOT NULL, cities TEXT NOT NULL) STRICT;
 CREATE TABLE photos (
   photo_id TEXT PRIMARY KEY, city TEXT, latitude REAL, longitude REAL, taken_at TEXT, author_id TEXT, author_name TEXT,
   license TEXT, page_url TEXT, image_url TEXT, title TEXT, width INTEGER, height INTEGER, bytes INTEGER, sha256 TEXT,
@@ -58,6 +57,15 @@ class Decision:
     evidence: Mapping[str, Any]
 
 
+class Known(NamedTuple):
+    """What the catalogue knows of a photo's bytes; the last two are None unless it is downloaded."""
+
+    state: str
+    city: str | None
+    sha256: str | None
+    bytes: int | None
+
+
 class Catalogue:
     """An open catalogue. Each changing method is one transaction."""
 
@@ -65,25 +73,19 @@ class Catalogue:
         self._db = connection
 
     def remember_region(self, region: Region) -> None:
-        """Store a region and its cities, so that later stages need no region file. The newest description counts."""
+        """Store a region and its cities, so that later stages need no region file."""
+        cities = json.dumps([asdict(city) for city in region.cities], ensure_ascii=False)
         with self._db:
-            self._db.executemany(
-                "INSERT INTO cities VALUES (?, ?) ON CONFLICT (slug) DO UPDATE SET city = excluded.city",
-                [(city.slug, json.dumps(asdict(city), ensure_ascii=False)) for city in region.cities],
-            )
-            self._db.execute(
-                "INSERT OR REPLACE INTO regions VALUES (?, ?, ?, ?)",
-                (region.name, region.title, region.note, json.dumps([city.slug for city in region.cities])),
-            )
+            row = (region.name, region.title, region.note, cities)
+            self._db.execute("INSERT OR REPLACE INTO regions VALUES (?, ?, ?, ?)", row)
 
     def regions(self) -> list[Region]:
         """Return the regions that photos were collected for, by name."""
-        found = self._db.execute("SELECT name, title, note, slugs FROM regions ORDER BY name").fetchall()
-        return [Region(name, title, self._cities(json.loads(slugs)), note) for name, title, note, slugs in found]
-
-    def _cities(self, slugs: list[str]) -> tuple[City, ...]:
-        stored = {slug: json.loads(city) for slug, city in self._db.execute("SELECT slug, city FROM cities")}
-        return tuple(City(**{**stored[slug], "aliases": tuple(stored[slug]["aliases"])}) for slug in slugs)
+        found = self._db.execute("SELECT name, title, note, cities FROM regions ORDER BY name").fetchall()
+        return [
+            Region(name, title, tuple(City(**{**c, "aliases": tuple(c["aliases"])}) for c in json.loads(cities)), note)
+            for name, title, note, cities in found
+        ]
 
     def add(self, photo: Photo, hash_stamp: str) -> None:
         """Record a photo as downloaded and verified; its bytes must be in the store already."""
@@ -112,10 +114,11 @@ class Catalogue:
                 tuple(values.values()),
             )
 
-    def state(self, photo_id: str) -> tuple[str, str | None] | None:
-        """Return the state and the city of a photo, None when it was never met."""
-        row = self._db.execute("SELECT state, city FROM photos WHERE photo_id = ?", (photo_id,)).fetchone()
-        return (row[0], row[1]) if row else None
+    def known(self, photo_id: str) -> Known | None:
+        """Return what became of a photo, None when it was never met."""
+        query = "SELECT state, city, sha256, bytes FROM photos WHERE photo_id = ?"
+        row = self._db.execute(query, (photo_id,)).fetchone()
+        return Known(*row) if row else None
 
     def downloaded(self) -> list[Photo]:
         """Return every downloaded photo, by photo_id."""
@@ -182,6 +185,8 @@ def open_catalogue(workspace: Workspace) -> Iterator[Catalogue]:
         UsageError: the file cannot be opened for writing.
     """
     path = workspace.catalogue
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a catalogue; move it away, or choose another --workspace")
     with storage_errors(path):
         try:
             fresh = not path.exists() or path.stat().st_size == 0
@@ -197,15 +202,22 @@ def open_catalogue(workspace: Workspace) -> Iterator[Catalogue]:
                 yield Catalogue(connection)
             finally:
                 connection.close()
-        except sqlite3.OperationalError:
-            raise
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise  # a defect of the caller says nothing of the file
         except sqlite3.DatabaseError as error:
+            # Operational errors are storage_errors' business, but for those that tell of the content: a text that is not
+            # UTF-8 (raised by Python, without a code) and a missing table (SQLITE_ERROR).
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+                raise
             raise DataError(f"{path}: is damaged or no catalogue ({error}); move it away and collect again") from error
 
 
 def _check_version(path: Path) -> None:
-    # Read-only, so that a catalogue of a newer t15 stays untouched to the byte.
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+    # Read-only, so that a catalogue of a newer t15 stays untouched; immutable too where no write-ahead log has to be read,
+    # since SQLite else puts one beside it.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=10)
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from collector.collecting.catalogue import Catalogue, open_catalogue
+from collector.collecting.catalogue import Catalogue, Known, open_catalogue
 from collector.collecting.examine import Examined, Limits, NotUsableError, examine
 from collector.console import Track, silent
 from collector.curating.hashing import HASH_STAMP
@@ -96,7 +96,7 @@ def _outcomes(
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for item in found:
-                if isinstance(item, Unusable) or catalogue.state(item.photo_id) == ("downloaded", item.city):
+                if isinstance(item, Unusable) or _is_here(item, catalogue.known(item.photo_id), workspace):
                     waiting.append(item)
                 else:
                     request = provider.image_request(item)
@@ -107,6 +107,19 @@ def _outcomes(
                 yield _result(waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _is_here(photo: Photo, known: Known | None, workspace: Workspace) -> bool:
+    """Return whether a photo is in the catalogue under its city, and its bytes in the store."""
+    if known is None or known.state != "downloaded" or known.city != photo.city or known.sha256 is None:
+        return False
+    return _stored(workspace, known.sha256, known.bytes)
+
+
+def _stored(workspace: Workspace, sha256: str, size: int | None) -> bool:
+    with suppress(FileNotFoundError):
+        return workspace.photo(sha256).stat().st_size == size
+    return False
 
 
 def _result(item: Photo | Unusable | Future[Photo | Unusable]) -> Photo | Unusable:
@@ -145,8 +158,5 @@ def _fetch(request: ImageRequest, limits: Limits) -> bytes:
 
 def store(workspace: Workspace, examined: Examined, data: bytes) -> None:
     """Put the original bytes into the content-addressed store; bytes that are there already are not written again."""
-    path = workspace.photo(examined.sha256)
-    with suppress(FileNotFoundError):
-        if path.stat().st_size == examined.bytes:
-            return
-    write_atomically(path, data)
+    if not _stored(workspace, examined.sha256, examined.bytes):
+        write_atomically(workspace.photo(examined.sha256), data)

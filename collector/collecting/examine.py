@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from collector.curating.hashing import Hashes, perceptual_hashes
-from collector.pictures import displayed
-
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-"""Formats that are tried; Pillow's JPEG opener also takes MPO.
-Pillow knows more, among them EPS, which runs Ghostscript on what it is given."""
+from collector.pictures import FORMATS, MAX_PIXELS, displayed
 
 REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
 """Why bytes are no usable photo; providers add reasons of their own, such as `no-city`."""
@@ -23,12 +19,12 @@ class Limits:
 
     Attributes:
         max_bytes: of the file.
-        max_pixels: width × height; the largest phone sensors of 2026 have 200 million, a decoded one takes 600 MB.
+        max_pixels: width × height.
         min_side: pixels of the shorter side. The benchmark's smallest pictures are 64 × 64.
     """
 
     max_bytes: int = 64 << 20
-    max_pixels: int = 120_000_000
+    max_pixels: int = MAX_PIXELS
     min_side: int = 64
 
 

@@ -49,19 +49,31 @@ def find_groups(photos: Sequence[Photo], radius: int = DEFAULT_RADIUS) -> list[G
     resemble each other when their bytes are equal, or when their pHashes differ in at most `radius` bits and their
     dHashes in at most `radius` + 6.
     """
-    ordered = sorted(photos, key=preference)
-    linked = _links(ordered, radius)
+    alike: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
+    for photo in sorted(photos, key=preference):
+        alike[_look(photo)].append(photo)
+    looks = list(alike)
+    linked = _links(looks, radius)
     taken: set[int] = set()
     groups = []
-    for position, kept in enumerate(ordered):
+    for position, look in enumerate(looks):
         if position in taken:
             continue
         taken.add(position)
-        members = [member for other, member in sorted(linked[position].items()) if other not in taken]
-        taken.update(other for other in linked[position])
+        kept, *same = alike[look]
+        members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
+        for other, phash, dhash in linked[position]:
+            if other not in taken:
+                taken.add(other)
+                members += [Member(photo, photo.sha256 == kept.sha256, phash, dhash) for photo in alike[looks[other]]]
         if members:
             groups.append(Group(kept, tuple(members)))
     return groups
+
+
+def _look(photo: Photo) -> tuple[str, ...]:
+    """Return what equal-looking photos share: both hashes, or the bytes of a picture without content for hashes."""
+    return (photo.phash, photo.dhash) if photo.phash and photo.dhash else (str(photo.sha256),)
 
 
 def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
@@ -80,32 +92,18 @@ def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
     )
 
 
-def _links(photos: Sequence[Photo], radius: int) -> dict[int, dict[int, Member]]:
-    """Return, for each position, the positions that resemble it."""
-    linked: dict[int, dict[int, Member]] = defaultdict(dict)
-
-    def link(a: int, b: int, same_bytes: bool, phash: int, dhash: int) -> None:
-        linked[a][b] = Member(photos[b], same_bytes, phash, dhash)
-        linked[b][a] = Member(photos[a], same_bytes, phash, dhash)
-
-    hashed = [i for i, photo in enumerate(photos) if photo.phash and photo.dhash]
-    phash = as_bits([str(photos[i].phash) for i in hashed])
-    dhash = as_bits([str(photos[i].dhash) for i in hashed])
+def _links(looks: Sequence[tuple[str, ...]], radius: int) -> dict[int, list[tuple[int, int, int]]]:
+    """Return, for each position, the positions that resemble it with the distances of pHash and dHash."""
+    hashed = [position for position, look in enumerate(looks) if len(look) == 2]
+    phash = as_bits([looks[position][0] for position in hashed])
+    dhash = as_bits([looks[position][1] for position in hashed])
     pairs = pairs_within(phash, radius)
+    linked: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     dhash_distance = _hamming(dhash[pairs.first], dhash[pairs.second])
     for a, b, p, d in zip(pairs.first, pairs.second, pairs.distance, dhash_distance, strict=True):
         if d <= radius + _DHASH_SLACK:
-            link(hashed[a], hashed[b], photos[hashed[a]].sha256 == photos[hashed[b]].sha256, int(p), int(d))
-    # Pictures without content have no hashes, yet equal bytes are equal pictures.
-    same: dict[str | None, list[int]] = defaultdict(list)
-    for i, photo in enumerate(photos):
-        if not (photo.phash and photo.dhash):
-            same[photo.sha256].append(i)
-    for positions in same.values():
-        for a in positions:
-            for b in positions:
-                if a < b:
-                    link(a, b, True, 0, 0)
+            linked[hashed[a]].append((hashed[b], int(p), int(d)))
+            linked[hashed[b]].append((hashed[a], int(p), int(d)))
     return linked
 
 

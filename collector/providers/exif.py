@@ -106,7 +106,10 @@ def _numbers(value: Any) -> list[float]:
 def _gps_time(gps: Mapping[int, Any]) -> datetime | None:
     clock = _numbers(gps.get(ExifTags.GPS.GPSTimeStamp))
     day = gps.get(ExifTags.GPS.GPSDateStamp)
-    if len(clock) != 3 or not isinstance(day, str) or not all(math.isfinite(part) for part in clock):
+    if len(clock) != 3 or not isinstance(day, str):
+        return None
+    # A leap second makes 60 of 59; comparisons with NaN are false.
+    if not all(0 <= part < limit for part, limit in zip(clock, (24, 60, 61), strict=True)):
         return None
     try:
         hours, minutes, seconds = clock
@@ -126,12 +129,12 @@ def _camera_time(camera: Mapping[int, Any], base: Mapping[int, Any]) -> datetime
     for layout, content in (("%Y:%m:%d %H:%M:%S%z", text + zone), ("%Y:%m:%d %H:%M:%S", text)):
         try:
             moment = datetime.strptime(content, layout)
-        except ValueError:
+            return _plausible(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
+        except (ValueError, OverflowError):
             continue
-        return _plausible(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
     return None
 
 
 def _plausible(moment: datetime) -> datetime | None:
-    # Cameras without a set clock write 0000 or 1970 or far futures; photography begins in 1826.
+    # Cameras without a set clock write the year 0000 or one of the far future; photography begins in 1826.
     return moment if 1826 <= moment.year <= 2100 else None

@@ -3,15 +3,15 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
 from collector.cities import distance_km, fold, nearest_city
 from collector.errors import UsageError
+from collector.pictures import FORMATS, MAX_PIXELS
 from collector.providers.base import ImageRequest, Query
 from collector.providers.exif import ExifFacts, clean_text, read_exif
 from collector.records import City, Photo, Region, Unusable
@@ -40,6 +40,8 @@ class FolderProvider:
     _names: dict[str, str] = field(init=False, repr=False)
     _paths: dict[str, Path] = field(default_factory=dict, repr=False)
     _by_city: dict[str | None, list[Path]] | None = field(default=None, repr=False)
+    _looked: dict[Path, tuple[str, ExifFacts, int]] = field(default_factory=dict, repr=False)
+    _unreadable: list[OSError] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         if not self.root.is_dir():
@@ -53,14 +55,23 @@ class FolderProvider:
 
     def search(self, city: City, query: Query) -> Iterator[Photo | Unusable]:
         """Yield the files of a city as photos, and those whose coordinates contradict their folder as unusable."""
-        files = self._files().get(city.slug, [])
-        yield from (self._describe(path, city) for path in islice(files, query.limit))
+        photos = 0
+        for path in self._files().get(city.slug, []):
+            if photos == query.limit:
+                return
+            found = self._describe(path, city)
+            photos += isinstance(found, Photo)
+            yield found
 
     def unplaced(self) -> Iterator[Unusable]:
-        """Yield the files that belong to no city of the region."""
+        """Yield the files that belong to no city of the region, and the folders that cannot be read."""
         for path in self._files().get(None, []):
-            photo_id, facts, _ = self._look(path)
+            photo_id, facts, _ = self._looked.pop(path) if path in self._looked else self._look(path)
             yield Unusable(photo_id, "no-city", f"{self._label(path)}: {_why_unplaced(facts, self.region)}")
+        for error in self._unreadable:
+            path = Path(os.fsdecode(error.filename))
+            photo_id = f"{self.name}:{_digest(os.fsencode(path.relative_to(self.root)))}"
+            yield Unusable(photo_id, "unreadable", f"{self._label(path)}: {error.strerror}")
 
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return the file's URL."""
@@ -69,7 +80,7 @@ class FolderProvider:
     def _files(self) -> dict[str | None, list[Path]]:
         if self._by_city is None:
             self._by_city = {}
-            for path in _walk(self.root):
+            for path in _walk(self.root, self._unreadable.append):
                 self._by_city.setdefault(self._city_of(path), []).append(path)
         return self._by_city
 
@@ -77,14 +88,14 @@ class FolderProvider:
         for folder in reversed((self.root.resolve().name, *path.relative_to(self.root).parts[:-1])):
             if slug := self._names.get(fold(folder)):
                 return slug
-        facts = self._look(path)[1]
+        facts = self._looked.setdefault(path, self._look(path))[1]
         if facts.latitude is None or facts.longitude is None:
             return None
         nearest = nearest_city(self.region, facts.latitude, facts.longitude)
         return nearest.slug if nearest else None
 
     def _describe(self, path: Path, city: City) -> Photo | Unusable:
-        photo_id, facts, size = self._look(path)
+        photo_id, facts, size = self._looked.pop(path) if path in self._looked else self._look(path)
         if facts.latitude is not None and facts.longitude is not None:
             km = distance_km(city.latitude, city.longitude, facts.latitude, facts.longitude)
             if km > city.radius_km:
@@ -127,9 +138,15 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+def _walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root, onerror=unreadable):
+        # A workspace below the root holds copies of what was collected from it.
+        kept = (
+            name
+            for name in subfolders
+            if not name.startswith(".") and not Path(folder, name, "catalogue.sqlite").exists()
+        )
+        subfolders[:] = sorted(kept)
         for name in sorted(names):
             path = Path(folder, name)
             if not name.startswith(".") and path.is_file():
@@ -138,8 +155,9 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _exif(data: bytes) -> ExifFacts:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return read_exif(image)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # A PNG is decoded to find its EXIF behind the pixels.
+            return read_exif(image) if image.width * image.height <= MAX_PIXELS else ExifFacts()
     except Exception:  # noqa: BLE001 (a file that does not open has no EXIF; why it does not is told by `examine`)
         return ExifFacts()
 

@@ -8,23 +8,25 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collector.errors import DataError, UsageError
 from collector.publishing import integrity, schema
 from collector.records import PHOTO_FIELDS, SPLITS, City, Photo
-from collector.workspace import draft_of
+from collector.workspace import draft_of, remove_drafts
 
 FORMAT = 1
 """Version of the layout; a reader refuses a newer one."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _ROW_GROUP = 4096  # a damaged page is located to within as many rows
 
 
@@ -97,15 +99,30 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
     if not _NAME.fullmatch(header.name):
         raise UsageError(f"manifest name {header.name!r}: use small letters, digits and hyphens")
     version_key(header.version)
-    ordered = sorted(photos, key=lambda photo: photo.photo_id)
+    ordered = sorted((_in_utc(photo) for photo in photos), key=lambda photo: photo.photo_id)
     columns = zip(*(astuple(photo) for photo in ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
-    try:
-        arrays = [pa.array(values, of.type) for values, of in zip(columns, schema.ARROW, strict=True)]
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
-        raise DataError(f"photos of {header.name}: a value does not fit its column ({error})") from error
+    arrays = [_column(header.name, of, list(values), ordered) for of, values in zip(schema.ARROW, columns, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema.ARROW)
     _check_rows(f"photos of {header.name}", header, table)
     return Manifest(header, table, integrity.digest(_defining(header), integrity.canonical_rows(table)), tool)
+
+
+def _in_utc(photo: Photo) -> Photo:
+    # Arrow drops the offset of other zones once pandas' conversions are registered (seen with pyarrow 26.0.1).
+    return replace(photo, taken_at=photo.taken_at.astimezone(UTC)) if photo.taken_at else photo
+
+
+def _column(name: str, of: pa.Field, values: list[Any], photos: list[Photo]) -> pa.Array:
+    try:
+        return pa.array(values, of.type)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        for value, photo in zip(values, photos, strict=True):
+            try:
+                pa.array([value], of.type)
+            except (pa.ArrowException, OverflowError, TypeError, ValueError) as reason:
+                said = f"photo {photo.photo_id!r}, column {of.name}: the value does not fit ({_line(reason)})"
+                raise DataError(f"photos of {name}: {said}") from error
+        raise
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> bool:
@@ -119,8 +136,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> bool:
             return False
         raise UsageError(f"{folder}: is there already and differs; a version never changes: give another --version")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder.parent)
     draft = draft_of(folder)
-    shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir()
         pq.write_table(
@@ -157,10 +174,16 @@ def read_manifest(folder: Path) -> Manifest:
     table = _read_table(rows_path)
     _check_rows(str(rows_path), header, table)
     rows = integrity.canonical_rows(table)
-    digest = integrity.digest(_defining(header), rows)
+    try:
+        digest = integrity.digest(_defining(header), rows)
+    except (ValueError, UnicodeError) as error:
+        raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); fetch it again") from error
     if digest != stored["digest"]:
         raise DataError(_describe_change(folder, table, stored["checks"], rows))
-    return Manifest(header, table, digest, str(stored.get("tool", "")))
+    manifest = Manifest(header, table, digest, str(stored.get("tool", "")))
+    if (stored.get("counts"), stored.get("photos")) != (manifest.counts(), table.num_rows):
+        raise DataError(f"{path}: its counts are not those of the rows; fetch the manifest again")
+    return manifest
 
 
 def version_key(version: str) -> tuple[int, int, int]:
@@ -196,9 +219,9 @@ def _header_json(manifest: Manifest) -> bytes:
 def _read_header(path: Path) -> tuple[Header, dict[str, Any]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); fetch the manifest again") from error
-    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+    if not isinstance(data, dict) or type(data.get("format")) is not int:
         raise DataError(f"{path}: is no manifest of t15 (no format number)")
     if data["format"] > FORMAT:
         raise DataError(f"{path}: has format {data['format']}, this t15 reads up to {FORMAT}; install a newer t15")
@@ -221,14 +244,14 @@ def _read_table(path: Path) -> pa.Table:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing; fetch the manifest again") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # a damaged name in the footer: UnicodeDecodeError
         raise DataError(
             f"{path}: is truncated or no Parquet file ({_line(error)}); fetch the manifest again"
         ) from error
     with file:
-        missing = [name for name in PHOTO_FIELDS if name not in file.schema_arrow.names]
-        if missing:
-            raise DataError(f"{path}: has no column {missing[0]}; fetch the manifest again")
+        for name in PHOTO_FIELDS:
+            if (count := file.schema_arrow.names.count(name)) != 1:
+                raise DataError(f"{path}: column {name} is there {count} times, not once; fetch the manifest again")
         try:
             table = file.read(columns=list(PHOTO_FIELDS))
         except (OSError, pa.ArrowException) as error:
@@ -266,16 +289,23 @@ def _line(error: BaseException) -> str:
 
 
 def _check_rows(where: str, header: Header, table: pa.Table) -> None:
+    for name in ("latitude", "longitude"):
+        row = pc.index(pc.is_nan(table[name]), True).as_py()
+        if row >= 0:
+            raise DataError(f"{where}: {schema.place(table.to_pandas(), row)}, column {name}: is no number")
     fault = schema.first_fault(table.to_pandas(), [city.slug for city in header.cities])
     if fault:
         raise DataError(f"{where}: {fault}")
 
 
 def _describe_change(folder: Path, table: pa.Table, expected: Mapping[str, Any], rows: list[list[bytes]]) -> str:
-    row, column = integrity.find_change(expected, rows)
+    try:
+        row, column = integrity.find_change(expected, rows)
+        block = int(expected["rows_per_check"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"{folder / 'manifest.json'}: its checks are damaged, and rows or header are not as published; fetch it again"
     if row is None and column is None:
         return f"{folder / 'manifest.json'}: was changed (the rows are as published); fetch the manifest again"
-    block = int(expected["rows_per_check"])
     if row is None:
         where = "rows were added or removed"
     elif block == 1:

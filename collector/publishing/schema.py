@@ -39,8 +39,12 @@ _MAX_SIDE = 1 << 20
 _HEX16 = re.compile(r"[0-9a-f]{16}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 # A key or a signature in a URL would be published with the manifest: Street View's `key` and `signature`, Flickr's
-# `api_key`, Mapillary's and others' `access_token`.
-_SECRET = re.compile(r"[?&](?:key|api_key|signature|access_token|token|secret|auth_token)=", re.IGNORECASE)
+# `api_key`, Mapillary's and others' `access_token`, signed links to storage (`X-Amz-Signature`, `X-Goog-Signature`, `sig`,
+# the `oh` and `oe` of Mapillary's thumbnails), and a password before the host.
+_SECRET = re.compile(
+    r"[?&;#](?:key|[a-z-]*api_?key|[a-z-]*signature|sig|[a-z_]*token|secret|[a-z-]*credential|oh|oe)=|//[^/?#]*:[^/?#]*@",
+    re.IGNORECASE,
+)
 
 _NO_SECRET = "must not carry a key or a signature"  # noqa: S105
 
@@ -55,6 +59,10 @@ def _text(description: str, pattern: re.Pattern[str]) -> pa_schema.Check:
 
 def _between(low: int, high: int) -> pa_schema.Check:
     return _check(f"must be from {low} to {high}", lambda column: column.between(low, high))
+
+
+def _in_photographic_time(column: "pd.Series[pd.Timestamp]") -> "pd.Series[bool]":
+    return column.between(pd.Timestamp("1800-01-01", tz="UTC"), pd.Timestamp("2201-01-01", tz="UTC"))
 
 
 def _no_secret() -> pa_schema.Check:
@@ -72,6 +80,7 @@ def rows(cities: list[str]) -> pa_schema.DataFrameSchema:
         "city": [_check("must be a city of manifest.json", lambda values: values.isin(cities))],
         "latitude": [_between(-90, 90)],
         "longitude": [_between(-180, 180)],
+        "taken_at": [_check("must be of the years 1800 to 2200", _in_photographic_time)],
         "license": [_text("must be an SPDX id or LicenseRef-…", re.compile(r"[A-Za-z0-9.+-]+"))],
         "page_url": [_no_secret()],
         "image_url": [_no_secret()],

@@ -25,21 +25,27 @@ def newest_manifest(manifests: Path) -> Path:
         UsageError: there is none.
     """
     names = {path.parent.parent.name for path in manifests.glob("*/*/manifest.json")}
-    newest = [manifests / name / found[-1] for name in sorted(names) if (found := versions(manifests, name))]
-    if not newest:
+    known = {name: found for name in sorted(names) if (found := versions(manifests, name))}
+    if not known:
         raise UsageError(f"{manifests}: holds no manifest yet; `t15 split` makes one, --manifest names one elsewhere")
-    return max(newest, key=lambda folder: (folder / "manifest.json").stat().st_mtime_ns)
+
+    def written(name: str) -> int:
+        return max((manifests / name / of / "manifest.json").stat().st_mtime_ns for of in known[name])
+
+    name = max(known, key=written)
+    return manifests / name / known[name][-1]
 
 
-def next_version(previous: Manifest, photos: dict[str, str]) -> str:
-    """Return the version after `previous` for a data set with these assignments (photo_id to side).
+def next_version(previous: Manifest, photos: dict[str, tuple[str, str]]) -> str:
+    """Return the version after `previous` for a data set with these assignments (photo_id to city and side).
 
-    The rule: major when a photo's side changed or a photo is gone, minor when photos were only added, patch when
+    The rule: major when a photo's city or side changed or a photo is gone, minor when photos were only added, patch when
     neither did (then only metadata changed).
     """
-    before = dict(zip(previous.table["photo_id"].to_pylist(), previous.table["split"].to_pylist(), strict=True))
+    columns = (previous.table[name].to_pylist() for name in ("photo_id", "city", "split"))
+    before = {photo_id: (city, side) for photo_id, city, side in zip(*columns, strict=True)}
     major, minor, patch = version_key(previous.header.version)
-    if any(photos.get(photo_id) != side for photo_id, side in before.items()):
+    if any(photos.get(photo_id) != then for photo_id, then in before.items()):
         return f"{major + 1}.0.0"
     if len(photos) > len(before):
         return f"{major}.{minor + 1}.0"

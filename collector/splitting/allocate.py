@@ -43,16 +43,19 @@ def _require_enough(by_city: Mapping[str, Sequence[str]], quotas: Mapping[str, i
     if not short:
         return
     said = ", ".join(f"{city} has {len(by_city[city])} ({missing} missing)" for city, missing in short.items())
-    fewest = min(len(ids) for ids in by_city.values())
     raise DataError(
-        f"the quotas need {needed} clean photos a city: {said}; collect more, leave the city out with --city, or ask for"
-        f" less, such as {_smaller(quotas, fewest)}"
+        f"the quotas need {needed} clean photos a city: {said}; collect more, choose other cities with --city, or ask for "
+        f"less{_smaller(quotas, min(len(ids) for ids in by_city.values()))}"
     )
 
 
 def _smaller(quotas: Mapping[str, int], available: int) -> str:
-    """Return quotas of the same proportions that `available` photos can meet, as options."""
+    """Return quotas of about the same proportions that `available` photos can meet, as options; nothing where none can."""
+    if available < len(SPLITS):
+        return ""
     needed = sum(quotas.values())
-    scaled = {side: quotas[side] * available // needed for side in SPLITS}
-    scaled["train"] += available - sum(scaled.values())
-    return " ".join(f"--{side} {count}" for side, count in scaled.items())
+    scaled = {side: max(1, quotas[side] * available // needed) for side in ("val", "test")}
+    scaled = {"train": max(1, available - sum(scaled.values())), **scaled}
+    if sum(scaled.values()) > available:
+        scaled = {"train": available - 2, "val": 1, "test": 1}
+    return f", such as {' '.join(f'--{side} {count}' for side, count in scaled.items())}"

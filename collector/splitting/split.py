@@ -111,8 +111,8 @@ def _versioned(manifests: Path, header: Header, photos: Sequence[Photo], tool: s
     same = build_manifest(replace(header, version=newest.header.version, parent=newest.header.parent), photos, tool)
     if same.digest == newest.digest:
         return same
-    sides = {photo.photo_id: str(photo.split) for photo in photos}
-    return build_manifest(replace(header, version=next_version(newest, sides)), photos, tool)
+    assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
+    return build_manifest(replace(header, version=next_version(newest, assigned)), photos, tool)
 
 
 def _left_out(photos: Sequence[Photo], sides: Mapping[str, str]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collector.cities import region
 from collector.collecting.catalogue import SCHEMA_VERSION, STATES, Catalogue, Decision, open_catalogue
-from collector.errors import DataError, IncompleteError, UsageError
+from collector.errors import DataError, IncompleteError
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace
 from tests.conftest import MakePhoto
@@ -99,17 +99,17 @@ def test_the_same_photo_again_replaces_its_row(workspace: Workspace, make_photo:
 
 def test_states(workspace: Workspace, make_photo: MakePhoto) -> None:
     with open_catalogue(workspace) as catalogue:
-        assert catalogue.state("made:0001") is None
+        assert catalogue.known("made:0001") is None
         catalogue.reject(Unusable("made:0001", "truncated", HOSTILE, "bursa"))
-        assert catalogue.state("made:0001") == ("rejected", "bursa")
+        assert catalogue.known("made:0001") == ("rejected", "bursa", None, None)
         catalogue.reject(Unusable("made:0002", "no-city", "somewhere"))
-        assert catalogue.state("made:0002") == ("rejected", None)
+        assert catalogue.known("made:0002") == ("rejected", None, None, None)
         catalogue.reject(Unusable("made:0003", "no-city", "somewhere"))
         assert catalogue.downloaded() == []
         assert catalogue.counts() == {"rejected": 3}
         assert list(catalogue.rejected().items()) == [("no-city", 2), ("truncated", 1)]
         catalogue.add(make_photo(1), "stamp")
-        assert catalogue.state("made:0001") == ("downloaded", "bursa")
+        assert catalogue.known("made:0001") == ("downloaded", "bursa", make_photo(1).sha256, make_photo(1).bytes)
         assert catalogue.counts() == {"downloaded": 1, "rejected": 2}
         catalogue.reject(Unusable("made:0001", "unreadable", "gone"))
         assert catalogue.counts() == {"rejected": 3}
@@ -322,7 +322,7 @@ def test_a_catalogue_without_its_tables(workspace: Workspace) -> None:
 
 def test_a_folder_in_its_place(workspace: Workspace) -> None:
     workspace.catalogue.mkdir()
-    with pytest.raises(UsageError, match=r"catalogue\.sqlite"), open_catalogue(workspace):
+    with pytest.raises(DataError, match=r"catalogue\.sqlite"), open_catalogue(workspace):
         pytest.fail("it was opened")
 
 
@@ -333,8 +333,8 @@ def test_another_process_that_writes(
         pass
     connect = sqlite3.connect
 
-    def impatient(database: object, *, timeout: float, uri: bool = False) -> sqlite3.Connection:
-        return connect(database, timeout=0.05, uri=uri)  # type: ignore[arg-type]
+    def impatient(database: str | Path, *, timeout: float, uri: bool = False) -> sqlite3.Connection:
+        return connect(database, timeout=0.05, uri=uri)
 
     other = connect(workspace.catalogue, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -4,6 +4,7 @@ import io
 
 import imagehash
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageFilter
 
@@ -84,4 +85,4 @@ def test_one_pixel_wide() -> None:
 
 def test_the_stamp_names_the_libraries() -> None:
     assert imagehash.__version__ in HASH_STAMP
-    assert Image.__version__ in HASH_STAMP
+    assert PIL.__version__ in HASH_STAMP

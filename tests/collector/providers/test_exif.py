@@ -19,6 +19,7 @@ from tests.conftest import PhotoBytes
 
 GPS = ExifTags.GPS
 NOTHING = ExifFacts()
+CAMERA: dict[int, Any] = {ExifTags.Base.DateTimeOriginal: "2008:10:22 16:28:39"}
 
 
 class Told:
@@ -140,8 +141,11 @@ def test_every_place_comes_back(latitude: float, longitude: float) -> None:
 
 
 def test_the_gps_clock_counts_most() -> None:
-    gps = {GPS.GPSDateStamp: "2008:10:23", GPS.GPSTimeStamp: (IFDRational(14), IFDRational(27), IFDRational(724, 100))}
-    facts = told({}, {ExifTags.Base.DateTimeOriginal: "2008:10:22 16:28:39"}, gps)
+    gps: dict[int, Any] = {
+        GPS.GPSDateStamp: "2008:10:23",
+        GPS.GPSTimeStamp: (IFDRational(14), IFDRational(27), IFDRational(724, 100)),
+    }
+    facts = told({}, CAMERA, gps)
     assert facts.taken_at == datetime(2008, 10, 23, 14, 27, 7, tzinfo=UTC)
 
 
@@ -163,8 +167,7 @@ def test_the_gps_clock_counts_most() -> None:
 )
 def test_a_gps_clock_that_is_none_leaves_it_to_the_camera(gps: dict[int, Any]) -> None:
     assert told({}, {}, gps).taken_at is None
-    camera = {ExifTags.Base.DateTimeOriginal: "2008:10:22 16:28:39"}
-    assert told({}, camera, gps).taken_at == datetime(2008, 10, 22, 16, 28, 39, tzinfo=UTC)
+    assert told({}, CAMERA, gps).taken_at == datetime(2008, 10, 22, 16, 28, 39, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

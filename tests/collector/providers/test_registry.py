@@ -46,7 +46,7 @@ def test_other_packages_add_theirs(add_points: Callable[..., None], tmp_path: Pa
     assert set(providers()) == {*PROVIDERS, "theirs"}
     made = make_provider("theirs", Settings(region("turkiye15"), options={"where": str(tmp_path)}))
     assert isinstance(made, FolderProvider)
-    with pytest.raises(UsageError, match="there is: .*theirs"):
+    with pytest.raises(UsageError, match=r"there is: .*theirs"):
         make_provider("none", SETTINGS)
 
 

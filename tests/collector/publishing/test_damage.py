@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from collector.errors import DataError, T15Error, UsageError
+from collector.errors import DataError, UsageError
 from collector.publishing.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from tests.collector.publishing.conftest import HEADER
 from tests.conftest import MakePhoto
@@ -141,7 +141,7 @@ def test_all_rows_removed(folder: Path) -> None:
 
 def test_a_missing_column(folder: Path) -> None:
     edit_rows(folder, lambda frame: frame.drop(columns=["dhash"]))
-    assert says(folder) == "photos.parquet: has no column dhash; fetch the manifest again"
+    assert says(folder) == "photos.parquet: column dhash is there 0 times, not once; fetch the manifest again"
 
 
 def test_a_column_more_is_accepted(small: Manifest, folder: Path) -> None:
@@ -197,8 +197,7 @@ def read_or_refuse(folder: Path) -> str | None:
     """Return the digest of what was read, None when it was refused as it should be."""
     try:
         return read_manifest(folder).digest
-    except (DataError, UsageError) as error:
-        assert "\n" not in str(error)
+    except (DataError, UsageError):
         return None
 
 
@@ -392,10 +391,7 @@ def test_flipped_characters_of_the_json(small: Manifest, folder: Path) -> None:
         damaged = bytearray(whole)
         damaged[at] ^= 1 << numbers.randrange(8)
         path.write_bytes(damaged)
-        try:
-            assert read_manifest(folder).digest == small.digest, at
-        except T15Error as error:
-            assert isinstance(error, DataError)
+        assert read_or_refuse(folder) in (None, small.digest), at
 
 
 # --- many rows

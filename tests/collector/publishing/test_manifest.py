@@ -349,7 +349,7 @@ def test_the_parquet_file_is_plain(folder: Path) -> None:
 def test_canonical_values() -> None:
     values = ["ş\n", None, -0.0, 1e-300, 0.1 + 0.2, 7]
     assert b"".join(map(integrity.canonical_json, values)).decode() == '"ş\\n"null-0.01e-3000.300000000000000047'
-    with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
+    with pytest.raises(ValueError, match=r"JSON compliant"):
         integrity.canonical_json(float("nan"))
 
 

@@ -15,9 +15,10 @@ from collector.publishing.versions import newest_manifest, next_version, version
 NUMBERS = st.integers(0, 10**30)
 
 
-def sides(manifest: Manifest) -> dict[str, str]:
+def sides(manifest: Manifest) -> dict[str, tuple[str, str]]:
     table = manifest.table
-    return dict(zip(table["photo_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+    columns = (table[name].to_pylist() for name in ("photo_id", "city", "split"))
+    return {photo_id: (city, side) for photo_id, city, side in zip(*columns, strict=True)}
 
 
 def at(manifest: Manifest, version: str) -> Manifest:
@@ -37,21 +38,27 @@ def put(manifests: Path, name: str, version: str, seconds: int) -> Path:
 
 
 def test_added_photos_are_a_minor_change(small: Manifest) -> None:
-    assert next_version(at(small, "1.4.2"), {**sides(small), "made:9999": "train"}) == "1.5.0"
+    assert next_version(at(small, "1.4.2"), {**sides(small), "made:9999": ("bursa", "train")}) == "1.5.0"
 
 
 def test_a_photo_that_is_gone_is_a_major_change(small: Manifest) -> None:
     found = sides(small)
     found.pop("made:0003")
     assert next_version(at(small, "1.4.2"), found) == "2.0.0"
-    assert next_version(at(small, "1.4.2"), {**found, "made:9998": "train", "made:9999": "train"}) == "2.0.0"
+    assert (
+        next_version(at(small, "1.4.2"), {**found, "made:9998": ("bursa", "train"), "made:9999": ("bursa", "train")})
+        == "2.0.0"
+    )
     assert next_version(at(small, "1.4.2"), {}) == "2.0.0"
 
 
 def test_a_photo_on_another_side_is_a_major_change(small: Manifest) -> None:
     found = sides(small)
-    assert next_version(at(small, "1.4.2"), {**found, "made:0000": "test"}) == "2.0.0"
-    assert next_version(at(small, "1.4.2"), {**found, "made:0000": "test", "made:9999": "train"}) == "2.0.0"
+    assert next_version(at(small, "1.4.2"), {**found, "made:0000": ("bursa", "test")}) == "2.0.0"
+    assert (
+        next_version(at(small, "1.4.2"), {**found, "made:0000": ("bursa", "test"), "made:9999": ("bursa", "train")})
+        == "2.0.0"
+    )
 
 
 def test_anything_else_is_a_patch(small: Manifest) -> None:

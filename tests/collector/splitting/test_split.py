@@ -198,7 +198,7 @@ def test_a_subset_of_cities(filled: Workspace, manifests: Path) -> None:
 def test_a_chosen_city_without_photos(filled: Workspace, manifests: Path) -> None:
     with pytest.raises(DataError, match="izmir, konya: no clean photo"):
         run(filled, manifests, cities=["van", "konya", "izmir"])
-    with pytest.raises(UsageError, match="'vann' is not in turkiye15 .*'van'"):
+    with pytest.raises(UsageError, match=r"'vann' is not in turkiye15 .*'van'"):
         run(filled, manifests, cities=["vann"])
     assert not manifests.exists()
 
