@@ -21,7 +21,6 @@ from collector.console import (
 from collector.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
-    from benchmark.leaderboard.table import Leaderboard
     from benchmark.runner import Outcome, Task
     from collector.publishing.manifest import Manifest
 
@@ -67,6 +66,8 @@ def bench(
     from benchmark import runner
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
+    from collector.publishing.manifest import read_manifest
+    from collector.publishing.versions import newest_manifest
     from collector.workspace import create_workspace
 
     if everything == bool(method):
@@ -76,7 +77,7 @@ def bench(
     chosen = choose(["*"] if everything else method or [])
     numbers = parse_seeds(seeds)
     on = resolve_device(device)
-    data = _manifest(manifest, manifests)
+    data = read_manifest(manifest or newest_manifest(manifests))
     place = create_workspace(workspace)
     tasks = runner.plan(data, chosen, numbers, tier)
     _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
@@ -96,16 +97,19 @@ def leaderboard(
     json: JsonOption = False,
 ) -> None:
     """Compare the runs on a manifest: a page, Markdown, CSV and JSON, computed from saved predictions alone."""
-    from benchmark.leaderboard.text import as_json
+    from benchmark.leaderboard.text import as_json, as_text
     from benchmark.leaderboard.write import write_leaderboard
+    from collector.publishing.manifest import read_manifest
+    from collector.publishing.versions import newest_manifest
     from collector.workspace import existing_workspace, storage_errors
 
-    data = _manifest(manifest, manifests)
+    path = manifest or newest_manifest(manifests)
+    data = read_manifest(path)
     place = existing_workspace(workspace)
     folder = out or place.reports / f"{data.header.name}-{data.header.version}"
     with storage_errors(folder):
-        board = write_leaderboard(data, place.runs, folder)
-    show(as_json(board), json, lambda: f"{_board_text(board)}\n\nwritten: {folder / 'index.html'}")
+        board = write_leaderboard(data, place.runs, folder, path)
+    show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -127,13 +131,6 @@ def parse_seeds(text: str) -> list[int]:
             )
         seeds += range(low, high + 1)
     return list(dict.fromkeys(seeds))
-
-
-def _manifest(path: Path | None, manifests: Path) -> "Manifest":
-    from collector.publishing.manifest import read_manifest
-    from collector.publishing.versions import newest_manifest
-
-    return read_manifest(path or newest_manifest(manifests))
 
 
 def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
@@ -175,24 +172,3 @@ def _report(outcomes: "list[Outcome]", json: bool) -> None:
         raise IncompleteError(
             f"bench: {counts['failed']} of {len(outcomes)} runs failed; the same command tries them again"
         )
-
-
-def _board_text(board: "Leaderboard") -> str:
-    rows = [
-        (
-            row.tier,
-            row.rank,
-            row.method,
-            f"{row.accuracy:.2%}",
-            f"{row.low:.1%} to {row.high:.1%}",
-            "" if row.paper_accuracy is None else f"{row.paper_accuracy:.2%}",
-            len(row.seeds) if row.stochastic else "",
-        )
-        for row in board.rows
-    ]
-    parts = [f"{board.name} {board.version}: {board.test_photos} test photos, chance {board.chance_uniform:.2%}"]
-    parts += [board.note] if board.note else []
-    header = ("tier", "rank", "method", "accuracy", "95 % interval", "paper (other photos)", "seeds")
-    parts += ["", table(header, rows)]
-    parts += [f"failed: {failed.method}, seed {failed.seed}: {failed.reason}" for failed in board.failed]
-    return "\n".join(parts)

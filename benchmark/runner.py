@@ -65,11 +65,6 @@ def plan(manifest: Manifest, methods: Sequence[Method], seeds: Sequence[int], ti
     ]
 
 
-def _tier(method: Method, tier: str) -> str:
-    """A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run."""
-    return tier if method.smoke else "paper"
-
-
 def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
     """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
     photos, classes = len(manifest.photos("train")), len(manifest.header.cities)

@@ -6,7 +6,7 @@ mixed: `gist_labelme` is the authors' program (grey, 8 orientations on each of 4
 lear_gist 1.1 (Douze et al. 2009: three colours, 8, 8 and 4 orientations: 960 values).
 
 Notation: n is the side of the picture that is transformed, r the radial frequency in cycles per picture and t its angle,
-both in FFT order, with rows running down.
+both in FFT order, with rows running down. Photos are square: neither program's formula says what n is in others.
 """
 
 import math
@@ -27,7 +27,8 @@ _TOP_FREQUENCY = 0.3  # centre of the finest scale, in cycles per pixel
 _SCALE_STEP = 1.85  # each scale's centre is this much below the one before
 _LABELME_PADDING = 32  # pixels mirrored on each side before the filters
 
-# Bytes that one chunk's transforms may take. A CPU is fastest while a chunk stays in its cache; a GPU wants much at once.
+# Bytes that a chunk's transforms may take. A CPU is fastest while they stay in its cache (2 to 32 MB were alike here);
+# a GPU wants much at once.
 _CPU_BYTES = 8 << 20
 _GPU_BYTES = 2 << 30
 
@@ -73,7 +74,9 @@ def gist_lear(photos: torch.Tensor, *, orientations: Sequence[int] = (8, 8, 4), 
     return _gist(photos, tuple(orientations), blocks, grey=False, padding=0)
 
 
-def _gist(photos: torch.Tensor, orientations: tuple[int, ...], blocks: int, *, grey: bool, padding: int) -> torch.Tensor:
+def _gist(
+    photos: torch.Tensor, orientations: tuple[int, ...], blocks: int, *, grey: bool, padding: int
+) -> torch.Tensor:
     count, side = len(photos), photos.shape[-1]
     bank = _gabor_bank(side + 2 * padding, orientations, photos.device)
     edges = [padding + side * number // blocks for number in range(blocks + 1)]
@@ -83,37 +86,51 @@ def _gist(photos: torch.Tensor, orientations: tuple[int, ...], blocks: int, *, g
     answer = channels * bank[0].numel() * 16  # bytes of one photo's spectrum, weighted and transformed back
     chunk = max(1, budget // (4 * answer))
     group = max(1, budget // (chunk * answer))
+    workspace = photos.new_empty(min(chunk, count) * group * channels * bank[0].numel(), dtype=torch.complex64)
     for start in range(0, count, chunk):
         part = slice(start, start + chunk)
-        spectrum = torch.fft.fft2(_mirrored(_even_contrast(photos[part], grey=grey).float(), padding))[:, :, None]
+        spectrum = torch.fft.fft2(_mirrored(_even_contrast(photos[part], grey=grey).float(), padding))
         for first in range(0, len(bank), group):
             filters = slice(first, first + group)
-            magnitudes = _magnitudes(torch.fft.ifft2(spectrum * bank[filters]))
+            magnitudes = _filtered(spectrum[:, :, None], bank[filters], workspace)
             features[part, :, filters] = _block_means(magnitudes, edges)
     return features.flatten(1)
 
 
-def _magnitudes(answers: torch.Tensor) -> torch.Tensor:
-    """Return the absolute values, overwriting the argument. On a CPU a third of the time of `abs`, half of GIST's."""
-    parts = torch.view_as_real(answers)
+def _filtered(spectrum: torch.Tensor, filters: torch.Tensor, workspace: torch.Tensor) -> torch.Tensor:
+    """Return the magnitudes (n, channels, filters, n, n) in the workspace, where the next call overwrites them.
+
+    On a CPU, fresh memory for each step would take as long as the transforms at 64 pixels (590 page faults a photo), and
+    `abs` three times as long as its formula in three steps.
+    """
+    shape = torch.broadcast_shapes(spectrum.shape, filters.shape)
+    weighted = workspace[: math.prod(shape)].view(shape)
+    parts = torch.view_as_real(torch.fft.ifft2(torch.mul(spectrum, filters, out=weighted)))
     parts.mul_(parts)
-    return (parts[..., 0] + parts[..., 1]).sqrt_()
+    magnitudes = torch.view_as_real(workspace).flatten()[: math.prod(shape)].view(shape)
+    return torch.add(parts[..., 0], parts[..., 1], out=magnitudes).sqrt_()
 
 
 def _even_contrast(photos: torch.Tensor, *, grey: bool) -> torch.Tensor:
-    """Return log(photo + 1) less its local mean, over 0.2 plus its local deviation, in float64: (n, 1 or 3, S, S)."""
+    """Return log(photo + 1) less its local mean, over 0.2 plus its local deviation: float64 (n, 1 or 3, S, S).
+
+    In float64, since rounding shows where a photo is flat and the filters find little else. Measured against float64
+    throughout, on 77 real photos at 64 and 256 pixels, the largest relative error of a value above 0.001 is 1.7e-4 with
+    float32 here, and 3e-6 with float64 here and float32 from the filters on, which is where nine tenths of the work are.
+    """
     padded = _mirrored(photos, _CONTRAST_PADDING).double()
-    logarithm = (padded.mean(1, keepdim=True) if grey else padded).log1p()
+    logarithm = (padded.mean(1, keepdim=True) if grey else padded).log1p_()
     low_pass = _low_pass(logarithm.shape[-1], photos.device)
-    detail = logarithm - _blurred(logarithm, low_pass)
-    deviation = _blurred(detail.mean(1, keepdim=True).square(), low_pass).abs().sqrt()
+    detail = logarithm.sub_(_blurred(logarithm, low_pass))
+    deviation = _blurred(detail.mean(1, keepdim=True).square_(), low_pass).abs_().sqrt_()
     inner = slice(_CONTRAST_PADDING, -_CONTRAST_PADDING)
-    return (detail / (_CONTRAST_FLOOR + deviation))[..., inner, inner]
+    return detail[..., inner, inner] / (_CONTRAST_FLOOR + deviation[..., inner, inner])
 
 
 def _blurred(pictures: torch.Tensor, low_pass: torch.Tensor) -> torch.Tensor:
     size = pictures.shape[-1]
-    return torch.fft.irfft2(torch.fft.rfft2(pictures) * low_pass, s=(size, size))
+    blurred: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(pictures).mul_(low_pass), s=(size, size))
+    return blurred
 
 
 def _block_means(magnitudes: torch.Tensor, edges: list[int]) -> torch.Tensor:
@@ -160,7 +177,8 @@ def _gabor_bank(size: int, orientations: tuple[int, ...], device: torch.device) 
 
 def _frequencies(size: int) -> torch.Tensor:
     """Return the frequencies of an FFT in cycles per picture, float64: 0, 1, ..., -2, -1."""
-    return torch.fft.fftfreq(size, d=1 / size, dtype=torch.float64)
+    frequencies: torch.Tensor = torch.fft.fftfreq(size, d=1 / size, dtype=torch.float64)
+    return frequencies
 
 
 def _check(name: str, photos: torch.Tensor, orientations: tuple[int, ...], blocks: int, smallest: int) -> None:

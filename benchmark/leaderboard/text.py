@@ -19,7 +19,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def as_text(board: Leaderboard) -> str:
     """Return the leaderboard as short aligned text for a terminal; accuracies in per cent."""
-    parts = [f"{board.name} {board.version}: {board.test_photos} test photos, chance {_percent(board.chance_uniform)} %"]
+    parts = [
+        f"{board.name} {board.version}: {board.test_photos} test photos, chance {_percent(board.chance_uniform)} %"
+    ]
     parts += board.warnings()
     for tier, rows in board.tiers().items():
         columns = [0, 1, 2, 3, 7] if tier == "paper" else [0, 1, 2, 3]

@@ -97,7 +97,7 @@ def _tiny_logistic(size: int, accuracy: float) -> Method:
     )
 
 
-def _from_scratch(network: str, title: str, accuracy: float) -> Method:
+def _from_scratch(network: str, title: str, accuracy: float, smoke_batch: int) -> Method:
     return Method(
         name=f"scratch:{network}",
         title=f"{title} from scratch",
@@ -114,7 +114,7 @@ def _from_scratch(network: str, title: str, accuracy: float) -> Method:
             "size": 224,
             "selection": "best-on-validation",
         },
-        smoke={"size": 64, "epochs": 2, "batch": 16, "learning_rate": 0.01},
+        smoke={"size": 64, "epochs": 2, "batch": smoke_batch, "learning_rate": 0.01},
         stochastic=True,
         selection="best-on-validation",
         paper=PaperRow("II", f"{title} from scratch", accuracy),
@@ -127,7 +127,8 @@ PAPER = (
     _tiny_logistic(64, 11.00),
     _tiny_knn(128, 1, 16.27),
     _tiny_logistic(128, 13.00),
-    _from_scratch("alexnet", "AlexNet", 10.40),
-    _from_scratch("resnet18", "ResNet-18", 22.40),
+    # Most of AlexNet's time on small pictures goes into updating its 57 million weights: fewer, larger steps.
+    _from_scratch("alexnet", "AlexNet", 10.40, smoke_batch=64),
+    _from_scratch("resnet18", "ResNet-18", 22.40, smoke_batch=16),
 )
 """Rows of Tables I and II, in the paper's order."""

@@ -89,7 +89,9 @@ def accuracy_per_class(probabilities: NDArray[Any], labels: NDArray[Any]) -> NDA
     """
     table = confusion(probabilities, labels, _columns(probabilities))
     photos = table.sum(axis=1)
-    return np.divide(table.diagonal(), photos, out=np.full(len(table), np.nan), where=photos > 0)
+    shares = np.full(len(table), np.nan)
+    np.divide(table.diagonal(), photos, out=shares, where=photos > 0)
+    return shares
 
 
 def macro_f1(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:

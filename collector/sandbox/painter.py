@@ -1,12 +1,13 @@
 """Draws the sandbox's pictures: imaginary streets and landscapes in the look of an imaginary city.
 
-Everything is a filled shape in the colours of one `Look`, toned by the light of the day, drawn at twice the final size
-and reduced, so that edges are smooth. Lengths are fractions of the picture; colours are RGB, 0 to 255. A city must not be
-told by a single colour: a share of its walls, roofs and ridges is borrowed from palettes that all cities have in common.
+Everything is a filled shape in the colours of one `Look`, toned by the light of the day, drawn at twice the final
+size and reduced, so that edges are smooth; lengths are pixels of that double size, colours RGB, 0 to 255. No single
+colour tells a city: a share of its walls, roofs and ridges is borrowed from what all cities have in common.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import cos, pi, sin
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ from PIL import Image, ImageDraw
 
 T = TypeVar("T")
 RGB = tuple[int, int, int]
-Shape = tuple[tuple[float, float], ...]
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+Shape = tuple[Point, ...]
 """A polygon in a unit box, x to the right and y upwards; a little beyond 0 to 1 is allowed."""
 
 
@@ -80,8 +83,7 @@ ROOFS: dict[str, Shape] = {
     "steep": ((-0.05, 0), (0.5, 0.85), (1.05, 0)),
     "dome": ((-0.02, 0), (-0.02, 0.07), *_ARC, (1.02, 0.07), (1.02, 0)),
     "upswept": ((-0.02, 0), (-0.17, 0.12), (0.1, 0.13), (0.34, 0.4), (0.66, 0.4), (0.9, 0.13), (1.17, 0.12), (1.02, 0)),
-    "stepped": tuple((x, y) for x, y in ((0, 0), (0, 0.2), (0.18, 0.2), (0.18, 0.42), (0.36, 0.42), (0.36, 0.62)))
-    + ((0.64, 0.62), (0.64, 0.42), (0.82, 0.42), (0.82, 0.2), (1, 0.2), (1, 0)),
+    "stepped": ((0, 0), (0, 0.2), (0.2, 0.2), (0.2, 0.5), (0.8, 0.5), (0.8, 0.2), (1, 0.2), (1, 0)),
 }
 LANDMARKS: dict[str, tuple[Shape, Shape]] = {  # walls, roof
     "dome": (((0, 0), (0, 0.45), (1, 0.45), (1, 0)), tuple((x, 0.42 + y) for x, y in _ARC)),
@@ -94,8 +96,10 @@ LANDMARKS: dict[str, tuple[Shape, Shape]] = {  # walls, roof
     ),
     "pagoda": (
         ((0.25, 0), (0.3, 0.8), (0.7, 0.8), (0.75, 0)),
-        ((0, 0.32), (0.3, 0.42), (0.1, 0.62), (0.35, 0.7), (0.2, 0.88), (0.5, 1.1))
-        + ((0.8, 0.88), (0.65, 0.7), (0.9, 0.62), (0.7, 0.42), (1, 0.32), (0.5, 0.38)),
+        (
+            *((0, 0.32), (0.3, 0.42), (0.1, 0.62), (0.35, 0.7), (0.2, 0.88), (0.5, 1.1)),
+            *((0.8, 0.88), (0.65, 0.7), (0.9, 0.62), (0.7, 0.42), (1, 0.32), (0.5, 0.38)),
+        ),
     ),
 }
 ROCKS: dict[str, Shape] = {
@@ -104,6 +108,7 @@ ROCKS: dict[str, Shape] = {
     "butte": ((-0.2, 0), (0.12, 0.35), (0.16, 0.82), (0.84, 0.86), (0.88, 0.35), (1.2, 0)),
     "crag": ((0, 0), (0.2, 0.55), (0.32, 0.45), (0.5, 1), (0.66, 0.6), (0.8, 0.66), (1, 0)),
 }
+CYPRESS: Shape = ((0.42, 0), (0.36, 0.2), (0.4, 0.7), (0.5, 1), (0.6, 0.7), (0.64, 0.2), (0.58, 0))
 COMMON_WALLS = ((224, 214, 196), (198, 186, 170), (236, 232, 224), (176, 164, 152), (206, 176, 140), (170, 178, 184))
 COMMON_ROOFS = ((150, 96, 74), (112, 108, 108), (176, 168, 156))
 
@@ -200,9 +205,21 @@ class _Canvas:
         toned = [min(255, max(0, int(c * t + shift))) for c, t in zip(colour, self.tint, strict=True)]
         return _mix((toned[0], toned[1], toned[2]), self.horizon, far * (0.3 + self.look.haze))
 
-    def shape(self, shape: Shape, x: float, base: float, width: float, height: float, colour: RGB) -> None:
-        """Fill a unit shape, its box `width` x `height` pixels with the lower left corner at (x, base)."""
-        self.pen.polygon([(x + px * width, base - py * height) for px, py in shape], fill=colour)
+    def shape(self, shape: Shape, foot: Point, size: Point, colour: RGB) -> None:
+        """Fill a unit shape whose box has its lower left corner at `foot` and the width and height `size`."""
+        self.pen.polygon([(foot[0] + x * size[0], foot[1] - y * size[1]) for x, y in shape], fill=colour)
+
+    def fill(self, points: Sequence[Point], colour: RGB) -> None:
+        """Fill a polygon."""
+        self.pen.polygon(points, fill=colour)
+
+    def spot(self, left: float = 0, top: float = 0, right: float = 1, bottom: float = 1) -> Point:
+        """Return a point by chance; the limits are fractions of the picture."""
+        return self.between(left, right) * self.width, self.between(top, bottom) * self.height
+
+    def length(self, low: float, high: float) -> float:
+        """Return a length by chance; the limits are fractions of the picture's shorter side."""
+        return self.between(low, high) * self.unit
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: RGB) -> None:
         """Fill a rectangle; one without area is left out."""
@@ -224,16 +241,11 @@ def _sky(c: _Canvas, horizon: float) -> None:
     column = (np.array(c.zenith) * (1 - fade) + np.array(c.horizon) * fade).astype(np.uint8)
     c.image.paste(Image.fromarray(column[:, None, :]).resize(c.image.size, Image.Resampling.NEAREST))
     for _ in range(int(c.between(0, 5))):
-        x, y, size = c.between(0, c.width), c.between(0, horizon * 0.7), c.between(0.04, 0.12) * c.unit
+        (x, y), size = c.spot(bottom=0.7 * horizon / c.height), c.length(0.04, 0.12)
         colour = _mix(_mix(c.zenith, c.horizon, 0.7), (255, 255, 255), 0.35)
         for _ in range(4):
-            c.disc(
-                x + c.between(-2, 2) * size,
-                y + c.between(-0.2, 0.2) * size,
-                size * c.between(0.7, 1.6),
-                size * 0.4,
-                colour,
-            )
+            dx, dy = c.between(-2, 2) * size, c.between(-0.2, 0.2) * size
+            c.disc(x + dx, y + dy, size * c.between(0.7, 1.6), size * 0.4, colour)
 
 
 def _ridge(c: _Canvas, base: float, height: float, far: float) -> None:
@@ -252,63 +264,50 @@ def _ridge(c: _Canvas, base: float, height: float, far: float) -> None:
         wave = 0.15 * wave
     colour = c.lit(_mix(c.grass, c.look.stone, 0.7 if terrain in {"peaks", "mesas"} else 0.15), far)
     top = [(float(a) * c.width, base - float(b) * height) for a, b in zip(x, wave, strict=True)]
-    c.pen.polygon([(0, base + 2), *top, (c.width, base + 2)], fill=colour)
     if terrain == "peaks":
-        snow = [(a, min(b, base - 0.62 * height)) for a, b in top]
-        c.pen.polygon(
-            [(0, base - 0.62 * height), *snow, (c.width, base - 0.62 * height)], fill=c.lit((236, 240, 244), far)
-        )
+        c.fill([(0, base + 2), *top, (c.width, base + 2)], c.lit((236, 240, 244), far))
+        top = [(a, max(b, base - 0.62 * height)) for a, b in top]  # above it, the snow stays in sight
+    c.fill([(0, base + 2), *top, (c.width, base + 2)], colour)
 
 
 def _sea(c: _Canvas, top: float, bottom: float) -> None:
     colour = _mix(c.lit(c.look.sea), c.zenith, 0.12)
     c.box(0, top, c.width, bottom, colour)
     for _ in range(14):
-        x, y, size = c.between(0, c.width), c.between(top, bottom), c.between(0.03, 0.14) * c.unit
-        c.box(x, y, x + size, y + 1, _mix(colour, c.horizon, c.between(0.15, 0.5)))
+        x, y = c.spot(0, top / c.height, 1, bottom / c.height)
+        c.box(x, y, x + c.length(0.03, 0.14), y + 1, _mix(colour, c.horizon, c.between(0.15, 0.5)))
     if c.chance(0.4):
-        x, y, size = (
-            c.between(0.1, 0.9) * c.width,
-            top + (bottom - top) * c.between(0.1, 0.6),
-            c.between(0.03, 0.07) * c.unit,
-        )
-        c.shape(((0, 0.3), (0.2, 0), (0.8, 0), (1, 0.3)), x, y, size, size, c.lit((120, 70, 56)))
-        c.shape(((0.5, 0.35), (0.5, 1.5), (1, 0.4)), x, y, size, size, c.lit((240, 238, 230)))
+        foot, size = (c.between(0.1, 0.9) * c.width, top + (bottom - top) * c.between(0.1, 0.6)), c.length(0.03, 0.07)
+        c.shape(((0, 0.3), (0.2, 0), (0.8, 0), (1, 0.3)), foot, (size, size), c.lit((120, 70, 56)))
+        c.shape(((0.5, 0.35), (0.5, 1.5), (1, 0.4)), foot, (size, size), c.lit((240, 238, 230)))
 
 
 def _tree(c: _Canvas, x: float, base: float, size: float, far: float = 0.0) -> None:
     kind = c.look.tree if c.chance(0.75) else "round"
     leaf, trunk = c.lit(c.leaves, far, 16), c.lit((104, 82, 62), far)
     if kind == "cypress":
-        c.shape(
-            ((0.42, 0), (0.36, 0.2), (0.4, 0.7), (0.5, 1), (0.6, 0.7), (0.64, 0.2), (0.58, 0)),
-            x - size / 2,
-            base,
-            size,
-            size,
-            leaf,
-        )
+        c.shape(CYPRESS, (x - size / 2, base), (size, size), leaf)
     elif kind == "pine":
         c.box(x - size * 0.04, base - size * 0.2, x + size * 0.04, base, trunk)
         for k in range(3):
             wide = size * (0.34 - 0.08 * k)
-            c.shape(((0, 0), (0.5, 1), (1, 0)), x - wide, base - size * (0.15 + 0.26 * k), 2 * wide, size * 0.4, leaf)
+            foot = (x - wide, base - size * (0.15 + 0.26 * k))
+            c.shape(((0, 0), (0.5, 1), (1, 0)), foot, (2 * wide, size * 0.4), leaf)
     elif kind == "palm":
         c.box(x - size * 0.03, base - size * 0.75, x + size * 0.03, base, trunk)
         for k in range(7):
             dx, dy = cos(k * pi / 6) * size * 0.4, sin(k * pi / 6) * size * 0.25 - size * 0.1
-            c.pen.polygon(
-                [(x, base - size * 0.78), (x + dx * 0.6, base - size * 0.84 - dy), (x + dx, base - size * 0.7 - dy)],
-                fill=leaf,
-            )
+            crown = base - size * 0.78
+            c.fill([(x, crown), (x + dx * 0.6, crown - size * 0.06 - dy), (x + dx, crown + size * 0.08 - dy)], leaf)
     else:
         c.box(x - size * 0.04, base - size * 0.4, x + size * 0.04, base, trunk)
         for dx, dy in ((-0.18, 0.5), (0.18, 0.52), (0, 0.7)):
             c.disc(x + dx * size, base - dy * size, size * 0.24, size * 0.22, _mix(leaf, c.horizon, c.between(0, 0.12)))
 
 
-def _masonry(c: _Canvas, left: float, top: float, right: float, bottom: float, wall: RGB, course: float) -> None:
+def _masonry(c: _Canvas, box: Box, wall: RGB, course: float) -> None:
     """Draw the courses of a wall, `course` pixels high."""
+    left, top, right, bottom = box
     shade = _mix(wall, (40, 34, 30), 0.13)
     if c.look.masonry == "boards":
         for x in np.arange(left, right, course):
@@ -321,50 +320,49 @@ def _masonry(c: _Canvas, left: float, top: float, right: float, bottom: float, w
     else:
         for _ in range(5):
             x, y = c.between(left, right), c.between(top, bottom)
-            c.box(
-                x,
-                y,
-                min(right, x + course * 2),
-                min(bottom, y + course),
-                _mix(wall, (255, 255, 255), c.between(0, 0.2)),
-            )
+            worn = _mix(wall, (255, 255, 255), c.between(0, 0.2))
+            c.box(x, y, min(right, x + course * 2), min(bottom, y + course), worn)
 
 
-def _window(c: _Canvas, x: float, y: float, width: float, height: float, wall: RGB) -> None:
-    glass = _mix(c.lit((70, 84, 98)), c.zenith, c.between(0, 0.35))
-    c.box(x - 2, y - 2, x + width + 2, y + height + 2, _mix(wall, (250, 246, 238), 0.4))
-    c.box(x, y, x + width, y + height, glass)
+def _window(c: _Canvas, box: Box, wall: RGB) -> None:
+    left, top, right, bottom = box
+    glass, frame = _mix(c.lit((70, 84, 98)), c.zenith, c.between(0, 0.35)), _mix(wall, (250, 246, 238), 0.4)
+    middle, half = (left + right) / 2, (right - left) / 2
+    c.box(left - 2, top - 2, right + 2, bottom + 2, frame)
+    c.box(left, top, right, bottom, glass)
     if c.look.roof == "dome" or c.look.landmark == "needle":
-        c.disc(x + width / 2, y, width / 2, width / 2, glass)
-    c.box(x + width / 2 - 1, y, x + width / 2, y + height, _mix(wall, (250, 246, 238), 0.4))
+        c.disc(middle, top, half, half, glass)
+    c.box(middle - 1, top, middle, bottom, frame)
 
 
-def _house(c: _Canvas, x: float, base: float, width: float, height: float, far: float = 0.0) -> None:
-    """Draw a building from its front; `height` is that of its walls, pixels."""
-    wall = c.lit(c.wall(), far)
+def _house(c: _Canvas, foot: Point, width: float, height: float, far: float = 0.0) -> None:
+    """Draw a building from its front; `foot` is its lower left corner, `height` that of its walls."""
+    (x, base), wall = foot, c.lit(c.wall(), far)
     c.box(x, base - height, x + width, base, wall)
     if width > 0.2 * c.unit:
-        _masonry(c, x, base - height, x + width, base, wall, c.unit * 0.02)
+        _masonry(c, (x, base - height, x + width, base), wall, c.unit * 0.02)
     c.box(x + width * 0.93, base - height, x + width, base, _mix(wall, (30, 30, 40), 0.14))
     storey = max(0.03 * c.unit, min(width * 0.4, height / c.look.storeys[0], c.unit * 0.16))
     bay = storey * 0.85
     for row in range(int(height / storey)):
         for column in range(int(width / bay)):
-            left, top = x + (width - int(width / bay) * bay) / 2 + column * bay, base - height + row * storey
-            _window(c, left + bay * 0.3, top + storey * 0.3, bay * 0.4, storey * 0.45, wall)
+            left, top = (
+                x + width / 2 + (column - int(width / bay) / 2 + 0.3) * bay,
+                base - height + (row + 0.3) * storey,
+            )
+            _window(c, (left, top, left + bay * 0.4, top + storey * 0.45), wall)
     style = c.look.roof if c.chance(0.8) else c.pick(("flat", "hip"))
-    c.shape(ROOFS[style], x, base - height, width, min(width, 0.35 * c.unit), c.lit(c.roof(), far))
+    c.shape(ROOFS[style], (x, base - height), (width, min(width, 0.35 * c.unit)), c.lit(c.roof(), far))
 
 
-def _landmark(c: _Canvas, x: float, base: float, size: float, far: float) -> None:
-    walls, roof = LANDMARKS[c.look.landmark]
-    c.shape(walls, x, base, size * 0.5, size, c.lit(c.pick(c.look.walls), far))
-    c.shape(roof, x, base, size * 0.5, size, c.lit(c.pick(c.look.roofs), far))
+def _landmark(c: _Canvas, foot: Point, size: float, far: float) -> None:
+    for part, palette in zip(LANDMARKS[c.look.landmark], (c.look.walls, c.look.roofs), strict=True):
+        c.shape(part, foot, (size * 0.5, size), c.lit(c.pick(palette), far))
 
 
 def _person(c: _Canvas, x: float, base: float, size: float) -> None:
     coat = c.lit(c.pick(((60, 70, 100), (150, 60, 60), (210, 200, 180), (70, 100, 80), (40, 40, 46))), 0, 20)
-    c.shape(((0.2, 0), (0.1, 0.8), (0.9, 0.8), (0.8, 0)), x, base, size * 0.32, size, coat)
+    c.shape(((0.2, 0), (0.1, 0.8), (0.9, 0.8), (0.8, 0)), (x, base), (size * 0.32, size), coat)
     c.disc(x + size * 0.16, base - size * 0.9, size * 0.11, size * 0.11, c.lit((190, 146, 116), 0, 30))
 
 
@@ -387,16 +385,15 @@ def _street(c: _Canvas) -> None:
     _backdrop(c, horizon, c.height * c.between(0.05, 0.22))
     paving = c.lit(c.look.paving if c.chance(0.8) else (140, 138, 136))
     c.box(0, horizon, c.width, c.height, _mix(paving, (250, 246, 236), 0.12))
-    c.pen.polygon(
-        [at(-half * 0.7, 0, 1), at(-half * 0.7, 0, 90), at(half * 0.7, 0, 90), at(half * 0.7, 0, 1)], fill=paving
-    )
-    for side in (-1, 1):
-        edges = np.cumsum(np.concatenate(([c.between(1.5, 5)], 6 + 9 * c.rng.random(7))))
-        for near, far in reversed(list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))):
+    kerb = half * 0.7
+    c.fill([at(-kerb, 0, 1), at(-kerb, 0, 90), at(kerb, 0, 90), at(kerb, 0, 1)], paving)
+    for front in (-half, half):
+        edges = np.cumsum([c.between(1.5, 5), *(6 + 9 * c.rng.random(7))]).tolist()
+        for near, far in reversed(list(pairwise(edges))):
             if c.chance(0.93):
-                _block(c, at, side * half, side, near, far)
+                _block(c, at, front, (near, far))
             if c.chance(c.look.p_trees * 0.4):
-                x, y = at(side * half * 0.8, 0, near + 2)
+                x, y = at(front * 0.8, 0, near + 2)
                 _tree(c, x, y, focal * c.between(3, 6) / (near + 2))
     for _ in range(int(c.between(0, 4))):
         z = c.between(6, 25)
@@ -404,41 +401,30 @@ def _street(c: _Canvas) -> None:
         _person(c, x, y, focal * 1.7 / z)
 
 
-def _block(
-    c: _Canvas, at: Callable[[float, float, float], tuple[float, float]], x: float, side: int, near: float, far: float
-) -> None:
-    """Draw one building of a street's row, from `near` to `far` metres away, its front at `x` metres."""
+def _block(c: _Canvas, at: Callable[[float, float, float], Point], x: float, span: tuple[float, float]) -> None:
+    """Draw one building of a street's row, its front at `x` metres, its walls `span` metres away."""
+    (near, far), side = span, 1 if x > 0 else -1
     storeys = int(c.between(c.look.storeys[0], c.look.storeys[1] + 1))
-    height, fade = storeys * 3.2, min(0.8, near / 90)
+    top, fade = storeys * 3.2, min(0.8, near / 90)
     wall, roof = c.lit(c.wall(), fade), c.lit(c.roof(), fade)
-    deep = x + side * 8
     style = c.look.roof if c.chance(0.8) else "flat"
-    rise = {"flat": 0.4, "dome": 0.6, "steep": 5.0, "stepped": 4.0}.get(style, 2.4)
-    c.pen.polygon(
-        [at(x, 0, near), at(x, height, near), at(deep, height, near), at(deep, 0, near)],
-        fill=_mix(wall, (30, 30, 40), 0.22),
-    )
-    ridge = (x + deep) / 2
-    c.pen.polygon(
-        [at(x, height, near), at(ridge, height + rise, near), at(deep, height, near)],
-        fill=_mix(roof, (20, 20, 30), 0.2),
-    )
-    c.pen.polygon([at(x, 0, near), at(x, height, near), at(x, height, far), at(x, 0, far)], fill=wall)
-    eave = x - side * 0.4
-    c.pen.polygon(
-        [at(eave, height, near), at(ridge, height + rise, near), at(ridge, height + rise, far), at(eave, height, far)],
-        fill=roof,
-    )
+    peak = top + {"flat": 0.4, "dome": 0.6, "steep": 5.0, "stepped": 4.0}.get(style, 2.4)
+    eave, ridge, back = x - side * 0.4, x + side * 4, x + side * 8
+    end_wall, gable = _mix(wall, (30, 30, 40), 0.22), _mix(roof, (20, 20, 30), 0.2)
+    c.fill([at(x, 0, near), at(x, top, near), at(back, top, near), at(back, 0, near)], end_wall)
+    c.fill([at(x, top, near), at(ridge, peak, near), at(back, top, near)], gable)
+    c.fill([at(x, 0, near), at(x, top, near), at(x, top, far), at(x, 0, far)], wall)
+    c.fill([at(eave, top, near), at(ridge, peak, near), at(ridge, peak, far), at(eave, top, far)], roof)
     if style == "dome":
-        (x0, y0), (x1, _) = at(ridge, height, near), at(deep, height, near)
+        (x0, y0), (x1, _) = at(ridge, top, near), at(back, top, near)
         c.disc(x0, y0, abs(x1 - x0) * 0.7, abs(x1 - x0) * 0.8, roof)
     glass = _mix(c.lit((70, 84, 98), fade), c.zenith, 0.2)
     bays = max(1, int((far - near) / 3.2))
-    for storey in range(storeys if near < 40 else 0):
+    for storey in range(storeys if near < 40 else 0):  # farther windows would be specks
         for bay in range(bays):
             z0 = near + (bay + 0.3) * (far - near) / bays
             z1, y0, y1 = z0 + 1.3, storey * 3.2 + (1.0 if storey else 0.2), storey * 3.2 + 2.5
-            c.pen.polygon([at(x, y0, z0), at(x, y1, z0), at(x, y1, z1), at(x, y0, z1)], fill=glass)
+            c.fill([at(x, y0, z0), at(x, y1, z0), at(x, y1, z1), at(x, y0, z1)], glass)
 
 
 def _square(c: _Canvas) -> None:
@@ -450,10 +436,10 @@ def _square(c: _Canvas) -> None:
         width = c.between(0.2, 0.42) * c.unit * scale
         if c.chance(0.9):
             storeys = c.between(c.look.storeys[0], c.look.storeys[1])
-            _house(c, x, base, width, min(0.8 * c.height, (0.12 + 0.11 * storeys) * c.unit * scale))
+            _house(c, (x, base), width, min(0.8 * c.height, (0.12 + 0.11 * storeys) * c.unit * scale))
         x += width * (1 if c.chance(0.7) else 1.3)
     if c.chance(0.3):
-        _landmark(c, c.between(0.1, 0.7) * c.width, base, c.between(0.5, 0.8) * c.height, 0.1)
+        _landmark(c, (c.between(0.1, 0.7) * c.width, base), c.between(0.5, 0.8) * c.height, 0.1)
     for _ in range(int(4 * c.look.p_trees * c.between(0, 1.4))):
         _tree(c, c.between(0, c.width), base + c.between(0, 0.05) * c.height, c.between(0.2, 0.5) * c.unit)
     for _ in range(int(c.between(0, 6))):
@@ -467,11 +453,11 @@ def _skyline(c: _Canvas) -> None:
     for layer in range(3):
         far, ground = 0.75 - 0.3 * layer, base + layer * size * 0.5
         if c.chance(0.45):
-            _landmark(c, c.between(0.05, 0.85) * c.width, ground, size * c.between(2.5, 4), far)
+            _landmark(c, (c.between(0.05, 0.85) * c.width, ground), size * c.between(2.5, 4), far)
         x = -c.between(0, 1) * size
         while x < c.width:
             width = size * c.between(0.6, 1.4)
-            _house(c, x, ground, width, size * (0.35 + 0.3 * c.between(*c.look.storeys)), far)
+            _house(c, (x, ground), width, size * (0.35 + 0.3 * c.between(*c.look.storeys)), far)
             x += width * c.between(0.9, 1.4)
     if c.chance(c.look.p_sea):
         _sea(c, base + size, c.height)
@@ -502,37 +488,31 @@ def _landscape(c: _Canvas) -> None:
 
 
 def _rock(c: _Canvas, x: float, base: float, size: float, far: float) -> None:
-    shape, width = ROCKS[c.look.rock], size * c.between(0.5, 1.1)
+    shape, extent = ROCKS[c.look.rock], (size * c.between(0.5, 1.1), size)
     stone = c.lit(c.look.stone, far, 14)
-    c.shape(shape, x, base, width, size, stone)
-    lean = tuple((0.5 + (px - 0.5) * (1 if px > 0.5 else 0.1), py * 0.97) for px, py in shape)
-    c.shape(lean, x, base, width, size, _mix(stone, (40, 34, 50), 0.16))
+    c.shape(shape, (x, base), extent, stone)
+    shaded = tuple((0.5 + (px - 0.5) * (1 if px > 0.5 else 0.1), py * 0.97) for px, py in shape)
+    c.shape(shaded, (x, base), extent, _mix(stone, (40, 34, 50), 0.16))
 
 
 def _cottage(c: _Canvas, x: float, base: float, size: float, far: float) -> None:
-    _house(c, x, base, size * 0.5, size * (0.2 + 0.05 * c.look.storeys[1]), far)
+    _house(c, (x, base), size * 0.5, size * (0.2 + 0.05 * c.look.storeys[1]), far)
 
 
 def _detail(c: _Canvas) -> None:
     """Fill the frame with a wall and a window or a door in it."""
     wall = c.lit(c.wall())
     c.box(0, 0, c.width, c.height, wall)
-    _masonry(c, 0, 0, c.width, c.height, wall, c.unit * c.between(0.04, 0.09))
+    _masonry(c, (0, 0, c.width, c.height), wall, c.length(0.04, 0.09))
     width, height = c.between(0.2, 0.45) * c.width, c.between(0.35, 0.7) * c.height
-    x, y = c.between(0.1, 0.5) * c.width, c.between(0.1, 0.3) * c.height
-    _window(c, x, y, width, height, wall)
+    x, y = c.spot(0.1, 0.1, 0.5, 0.3)
+    _window(c, (x, y, x + width, y + height), wall)
     shutter = c.lit(c.pick(((60, 100, 130), (70, 110, 80), (130, 80, 60), (200, 196, 186))), 0, 20)
     for left in (x - width * 0.42, x + width * 1.04):
         c.box(left, y, left + width * 0.38, y + height, shutter)
     for _ in range(int(c.between(0, 14))):
-        size = c.between(0.02, 0.06) * c.unit
-        c.disc(
-            x + c.between(-0.1, 1.1) * width,
-            y + height + c.between(-0.05, 0.06) * c.height,
-            size,
-            size,
-            c.lit(c.leaves, 0, 20),
-        )
+        size, dx, dy = c.length(0.02, 0.06), c.between(-0.1, 1.1) * width, c.between(-0.05, 0.06) * c.height
+        c.disc(x + dx, y + height + dy, size, size, c.lit(c.leaves, 0, 20))
 
 
 def _interior(c: _Canvas) -> None:
@@ -546,25 +526,16 @@ def _interior(c: _Canvas) -> None:
         c.box(x, y, x + width, y + height, _mix(c.zenith, c.horizon, 0.6))
         c.box(x, y + height * c.between(0.5, 0.8), x + width, y + height, c.lit(c.pick((c.wall(), c.leaves)), 0.5))
         c.pen.rectangle((x, y, x + width, y + height), outline=_mix(wall, (250, 250, 250), 0.5), width=6)
-    x, width, top = (
-        c.between(-0.1, 0.6) * c.width,
-        c.between(0.3, 0.7) * c.width,
-        floor - c.between(0.02, 0.2) * c.height,
-    )
+    x, width = c.between(-0.1, 0.6) * c.width, c.between(0.3, 0.7) * c.width
+    top = floor - c.between(0.02, 0.2) * c.height
     wood = c.lit(c.pick(((130, 86, 56), (196, 160, 116), (80, 60, 52), (220, 216, 210))), 0, 20)
     c.box(x, top, x + width, top + c.height * 0.04, wood)
     for leg in (0.05, 0.9):
         c.box(x + leg * width, top, x + (leg + 0.05) * width, min(c.height, floor + 0.12 * c.height), wood)
     lamp, drop = c.between(0.1, 0.9) * c.width, c.between(0.08, 0.25) * c.height
     c.box(lamp, 0, lamp + 2, drop, (60, 56, 54))
-    c.shape(
-        ((0, 0), (0.25, 0.6), (0.75, 0.6), (1, 0)),
-        lamp - 0.07 * c.unit,
-        drop + 0.05 * c.unit,
-        0.14 * c.unit,
-        0.1 * c.unit,
-        (250, 226, 160),
-    )
+    shade = ((-0.07, -0.05), (-0.035, 0.01), (0.035, 0.01), (0.07, -0.05))
+    c.shape(shade, (lamp, drop), (c.unit, c.unit), (250, 226, 160))
 
 
 def _table(c: _Canvas) -> None:
@@ -574,7 +545,7 @@ def _table(c: _Canvas) -> None:
     for y in np.arange(-c.height, 2 * c.height, step).tolist():
         c.pen.line((0, y, c.width, y + turn * c.width), fill=_mix(wood, (30, 20, 16), 0.15), width=3)
     for _ in range(int(c.between(1, 4))):
-        x, y, size = c.between(0.15, 0.85) * c.width, c.between(0.15, 0.85) * c.height, c.between(0.14, 0.34) * c.unit
+        (x, y), size = c.spot(0.15, 0.15, 0.85, 0.85), c.length(0.14, 0.34)
         plate = c.lit(c.pick(((240, 238, 232), (120, 150, 180), (216, 190, 150))), 0, 12)
         c.disc(x + size * 0.06, y + size * 0.08, size, size * 0.9, _mix(wood, (20, 14, 10), 0.3))
         c.disc(x, y, size, size * 0.9, plate)
@@ -588,11 +559,11 @@ def _table(c: _Canvas) -> None:
 def _flowers(c: _Canvas) -> None:
     c.box(0, 0, c.width, c.height, _mix(c.lit(c.leaves, 0, 20), (40, 60, 40), 0.25))
     for _ in range(60):
-        x, y, size = c.between(0, c.width), c.between(0, c.height), c.between(0.04, 0.16) * c.unit
+        (x, y), size = c.spot(), c.length(0.04, 0.16)
         c.disc(x, y, size, size * c.between(0.3, 1), c.lit(c.leaves, c.between(0, 0.4), 30))
     petal = c.lit(c.pick(((226, 90, 110), (240, 200, 70), (236, 232, 240), (150, 100, 190), (236, 130, 60))), 0, 15)
     for _ in range(int(c.between(2, 12))):
-        x, y, size = c.between(0, c.width), c.between(0, c.height), c.between(0.04, 0.16) * c.unit
+        (x, y), size = c.spot(), c.length(0.04, 0.16)
         for k in range(6):
             c.disc(x + cos(k * pi / 3) * size * 0.7, y + sin(k * pi / 3) * size * 0.7, size * 0.5, size * 0.5, petal)
         c.disc(x, y, size * 0.4, size * 0.4, c.lit((226, 170, 60)))
@@ -611,7 +582,7 @@ VIEWS: dict[str, tuple[float, Callable[[_Canvas], None]]] = {
 """What a picture can show: its share of all photos, and its painter. The last four, a quarter, hardly tell the city."""
 
 
-def paint(look: Look, view: str, light: str, month: int, size: tuple[int, int], seed: int) -> Image.Image:
+def paint(look: Look, view: str, *, light: str, month: int, size: tuple[int, int], seed: int) -> Image.Image:
     """Paint one picture; the same arguments always give the same pixels.
 
     Args:
@@ -628,7 +599,6 @@ def paint(look: Look, view: str, light: str, month: int, size: tuple[int, int], 
     canvas = _Canvas(look, light, month, size, seed)
     VIEWS[view][1](canvas)
     small = canvas.image.reduce(2)
-    grain = canvas.rng.integers(
-        -6, 7, (size[1], size[0], 1), dtype=np.int16
-    )  # paper, so that no area is perfectly flat
+    # The grain of paper, so that no area is perfectly flat, as in photos.
+    grain = canvas.rng.integers(-6, 7, (size[1], size[0], 1), dtype=np.int16)
     return Image.fromarray(np.clip(np.asarray(small, dtype=np.int16) + grain, 0, 255).astype(np.uint8))

@@ -1,8 +1,8 @@
 """An imaginary world of photos: plans who took what, where and when, and writes it as a folder of JPEGs with EXIF.
 
-Nothing here was photographed. The cities lie in the open ocean and their pictures are drawn (see painter.py), so that the
-demo and the tests need no network, no key and no one's rights, and know the truth: every duplicate and every broken
-file is planted on purpose and listed in the `World`.
+Nothing here was photographed. The cities lie in the open ocean and their pictures are drawn (see painter.py), so that
+the demo and the tests need no network, no key and no one's rights, and know the truth: every duplicate and every
+broken file is planted on purpose and listed in the `World`.
 
 A scene depends on the seed, its city and its index alone: a larger draw begins with the smaller one.
 """
@@ -43,40 +43,13 @@ CITIES = (
 
 CREDIT = "CC0 1.0 (drawn, not photographed)"
 FIRST = (
-    "Ada",
-    "Bram",
-    "Çağla",
-    "Dov",
-    "Élise",
-    "Fenn",
-    "Gül",
-    "Hedda",
-    "Ilse",
-    "Jun",
-    "Kofi",
-    "Łucja",
-    "Дарья",
-    "Νίκη",
-    "小雨",
-    "Zoë",
-)
+    "Ada", "Bram", "Çağla", "Dov", "Élise", "Fenn", "Gül", "Hedda", "Ilse", "Jun", "Kofi", "Łucja", "Дарья", "Νίκη",
+    "小雨", "Zoë",
+)  # fmt: skip
 LAST = (
-    "Alder",
-    "Birch",
-    "Cedar",
-    "Dogrose",
-    "Elm",
-    "Fern",
-    "Gorse",
-    "Hazel",
-    "Ivy",
-    "Juniper",
-    "Kelp",
-    "Larch",
-    "Moss",
-    "Nettle",
-)
-LAST += ("Oak", "Poppy")
+    "Alder", "Birch", "Cedar", "Dogrose", "Elm", "Fern", "Gorse", "Hazel", "Ivy", "Juniper", "Kelp", "Larch", "Moss",
+    "Nettle", "Oak", "Poppy",
+)  # fmt: skip
 HOSTILE = (  # titles and names of real services are like this
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b[0m \x1b]0;owned\x07",
@@ -88,8 +61,8 @@ HOSTILE = (  # titles and names of real services are like this
     "👩🏽‍🎨 Z͑ͫa̴l͡g̕o",
 )
 PHRASES = {
-    "street": "A street in {}", "square": "Houses on a square, {}", "skyline": "{} from afar", "landscape": "Outside {}",
-    "detail": "A window in {}", "interior": "A room", "table": "Lunch", "flowers": "Flowers",
+    "street": "A street in {}", "square": "Houses on a square, {}", "skyline": "{} from afar",
+    "landscape": "Outside {}", "detail": "A window in {}", "interior": "A room", "table": "Lunch", "flowers": "Flowers",
 }  # fmt: skip
 SIZES = ((256, 192), (256, 192), (256, 192), (192, 256), (192, 256), (256, 160), (224, 224))
 _AUTHORS = 30  # a city's own; after them come ten travellers, who visit all cities
@@ -104,6 +77,7 @@ class Scene:
     Attributes:
         scene_id: `<city>-<index>`, stable.
         city: slug of the city in whose look it is drawn.
+        index: its number within the city, from 0; what is planted goes by it.
         latitude, longitude: degrees WGS84, within 8 km of the city's centre.
         taken_at: UTC, 2019 to 2024.
         author_id: `sandbox:…`; few authors take many of a city's photos.
@@ -117,6 +91,7 @@ class Scene:
 
     scene_id: str
     city: str
+    index: int
     latitude: float
     longitude: float
     taken_at: datetime
@@ -202,6 +177,7 @@ def _walk(rng: np.random.Generator, city: int, index: int) -> Iterator[Scene]:
         yield Scene(
             scene_id=f"{place.slug}-{number:04d}",
             city=place.slug,
+            index=number,
             latitude=round(place.latitude + north / _METRES_PER_DEGREE, 6),
             longitude=round(place.longitude + east / _METRES_PER_DEGREE / cos(radians(place.latitude)), 6),
             taken_at=taken_at,
@@ -240,7 +216,12 @@ def _light(taken_at: datetime) -> str:
 def render(scene: Scene) -> Image.Image:
     """Draw the scene as it is displayed: RGB, `scene.size`. The same scene always gives the same pixels."""
     return painter.paint(
-        painter.LOOKS[scene.city], scene.view, scene.light, scene.taken_at.month, scene.size, scene.seed
+        painter.LOOKS[scene.city],
+        scene.view,
+        light=scene.light,
+        month=scene.taken_at.month,
+        size=scene.size,
+        seed=scene.seed,
     )
 
 
@@ -249,7 +230,7 @@ def encode(
 ) -> bytes:
     """Return the scene as a JPEG with EXIF; its pixels are stored rotated where the scene's orientation says so.
 
-    Artist and ImageDescription are UTF-8, as Exif 3 and all cameras and editors have it. Pillow reads them as Latin-1:
+    Artist and ImageDescription are UTF-8, which photo editors write although Exif says ASCII. Pillow reads Latin-1:
     `text.encode("latin-1").decode("utf-8")` gives back what was written.
 
     Args:
@@ -278,7 +259,7 @@ def encode(
 
 def _jpeg(image: Image.Image, quality: int = 88, exif: Image.Exif | None = None) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, exif=exif or Image.Exif())
+    image.save(buffer, "JPEG", quality=quality, exif=exif or b"")
     return buffer.getvalue()
 
 
@@ -301,7 +282,7 @@ def _gps(latitude: float, longitude: float) -> dict[int, Any]:
 def draw_world(root: Path, seed: int = 0, cities: int = 8, photos_per_city: int = 150, track: Track = silent) -> World:
     """Draw a world into `root`: `photos/<city>/`, `photos/unsorted/`, `region.toml` and `READ-ME.txt`.
 
-    A tenth of the photos lies in `unsorted` and is placed by its coordinates alone. Drawing again writes the same bytes.
+    A tenth of the photos lies in `unsorted`, placed by its coordinates alone. Drawing again writes the same bytes.
 
     Args:
         root: a folder; made when it is not there. Other files in it are left alone.
@@ -318,7 +299,8 @@ def draw_world(root: Path, seed: int = 0, cities: int = 8, photos_per_city: int 
     planted: dict[str, tuple[str, ...]] = {}
     originals: dict[str, str] = {}
     files = 0
-    for files, file in enumerate(_files(track(scenes, "drawing photos", len(scenes)), seed, cities), start=1):
+    for file in _files(track(scenes, "drawing photos", len(scenes)), seed, cities):
+        files += 1
         (root / "photos" / file.path).write_bytes(file.content)
         for kind in file.kinds:
             planted[kind] = (*planted.get(kind, ()), file.path)
@@ -334,17 +316,16 @@ def _files(scenes: Iterator[Scene], seed: int, cities: int) -> Iterator[_File]:
     """Yield the files of a world: every scene with its duplicates, then the label conflict and the broken ones."""
     first: tuple[_File, Scene, Image.Image] | None = None
     for scene in scenes:
-        number = int(scene.scene_id.rsplit("-", 1)[1])
         image = render(scene)
-        unsorted = number % 10 == 3
+        unsorted = scene.index % 10 == 3
         kinds = (["unsorted"] if unsorted else []) + (["rotated"] if scene.orientation != 1 else [])
         folder = "unsorted" if unsorted else scene.city
         photo = _File(f"{folder}/{scene.scene_id}.jpg", encode(scene, image), tuple(kinds))
         yield photo
         first = first or (photo, scene, image)
-        if number % 16 == 5:
+        if scene.index % 16 == 5:
             yield _reposted(photo, scene, image)
-        if number % 50 == 9:
+        if scene.index % 50 == 9:
             yield _File(f"{folder}/{scene.scene_id}-copy.jpg", photo.content, ("exact-copy",), photo.path)
     if first is not None and cities > 1:
         photo, scene, image = first
@@ -371,8 +352,8 @@ def _altered(image: Image.Image, seed: int) -> Image.Image:
 
 
 BROKEN = (
-    "truncated", "empty", "text", "animated", "tiny", "bomb", "no-exif", "gps-zero", "gps-undefined", "gps-no-reference",
-    "gps-far-away",
+    "truncated", "empty", "text", "animated", "tiny", "bomb", "no-exif", "gps-zero", "gps-undefined",
+    "gps-no-reference", "gps-far-away",
 )  # fmt: skip
 """The planted faults: files that are no usable photo lie in the first city's folder, misplaced photos in `unsorted`."""
 
@@ -415,7 +396,7 @@ def _animation(frames: list[Image.Image]) -> bytes:
 
 
 def _bomb(side: int) -> bytes:
-    """Return a valid black PNG of `side` x `side` pixels, one bit each: 50 kB that unpack to 50 MB, as RGB to 1.2 GB."""
+    """Return a valid black PNG of `side` x `side` pixels, one bit each; at 20,000, 50 kB become 1.2 GB of RGB."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -1,0 +1,134 @@
+"""The page: whole, loads nothing, and shows hostile names as text."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from benchmark.leaderboard.page import as_html
+from benchmark.leaderboard.table import DRAWN_NOTE, PAPER_NOTE, TIED_NOTE, leaderboard
+from tests.benchmark.leaderboard import CITIES, add_failure, add_run, manifest_of
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+class Page(HTMLParser):
+    """Reads a page, checks that its tags are balanced, and keeps its tags, attributes and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        """Return the attributes of the tags of this kind that have these attributes."""
+        return [a for name, a in self.tags if name == tag and attributes.items() <= a.items()]
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> str:
+    manifest = manifest_of(rules={"drawn": True}, names={"bursa": EVIL}, note=EVIL)
+    paper = {"table": "I", "row": EVIL, "accuracy": 15.47}
+    add_run(tmp_path, manifest, EVIL, 9, title=EVIL, paper=paper, parameters={"evil": EVIL}, device=EVIL)
+    add_run(tmp_path, manifest, "second", 8, pretraining=EVIL, weights_licence=EVIL, selection=EVIL)
+    add_run(tmp_path, manifest, "short", 8, tier="smoke", title="A short one")
+    add_failure(tmp_path, manifest, "bad", EVIL)
+    return as_html(leaderboard(manifest, tmp_path))
+
+
+def test_hostile_text_stays_text(html: str) -> None:
+    page = Page(html)
+    names = {name for name, _ in page.tags}
+    assert not names & {"script", "img", "iframe", "object", "form", "input", "base", "a"}
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_nothing_is_loaded(html: str) -> None:
+    page = Page(html)
+    assert page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"] == POLICY
+    assert "http:" not in html
+    assert "https:" not in html
+    assert not re.search(r"url\(|@import|srcset|<use", html)
+    links = [value for _, attributes in page.tags for key, value in attributes.items() if key in {"src", "href"}]
+    assert links == ["data:,"]  # the empty icon that keeps a browser from asking for one
+
+
+def test_the_page_is_accessible(html: str) -> None:
+    page = Page(html)
+    assert page.all("html", lang="en")
+    assert len(page.all("table")) == len(page.all("caption")) == 4
+    assert all(attributes.get("scope") in {"col", "row"} for attributes in page.all("th"))
+    assert all("aria-label" in a or a.get("aria-hidden") == "true" for a in page.all("svg"))
+    assert all("role" in a for _, a in page.tags if "aria-label" in a and a.get("scope") is None)
+    ids = [str(attributes["id"]) for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {str(a["aria-labelledby"]) for _, a in page.tags if "aria-labelledby" in a} <= set(ids)
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_numbers_and_notes(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "knn", 9, paper={"table": "I", "row": "tiny", "accuracy": 15.47}, title="Neighbours")
+    for seed in (0, 1):
+        add_run(tmp_path, manifest, "net", 8 - 2 * seed, seed=seed, stochastic=True, peak_memory_mib=2048.0)
+    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    for expected in ("60.00", "35.7 to 80.2", "15.47", "33.33 %", "± 9.43 over seeds", "2.0 GiB", "3.0 s"):
+        assert expected in page.text
+    assert {a["title"] for a in page.all("code") if "title" in a} == {manifest.digest}
+    assert "t15 bench --manifest manifests/sample/1.0.0 --method net --seeds 0,1 --tier paper" in page.text
+    assert PAPER_NOTE in page.text
+    assert TIED_NOTE in page.text
+    assert DRAWN_NOTE not in page.text
+    assert "Failed runs" not in page.text
+    assert len(page.all("rect")) == len(CITIES)
+    assert page.all("rect")[0]["width"] == "60.00%"
+    assert len(page.all("line", **{"class": "paper", "x1": "15.47%"})) == 2
+
+
+def test_drawn_pictures_are_announced(html: str) -> None:
+    page = Page(html)
+    assert DRAWN_NOTE in page.text
+    assert len(page.all("p", **{"class": "banner"})) == 2
+
+
+def test_smoke_runs_are_no_reproduction(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "short", 9, tier="smoke", paper={"table": "I", "row": "tiny", "accuracy": 15.47})
+    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    assert "Smoke runs" in page.text
+    assert "Full runs" not in page.text
+    assert PAPER_NOTE not in page.text
+    assert not page.all("line", **{"class": "paper"})
+
+
+def test_cities_without_test_photos_and_boards_without_runs(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_failure(tmp_path, manifest, "bad", "no")
+    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    assert "Failed runs" in page.text
+    assert not page.all("rect")

@@ -1,0 +1,226 @@
+"""The leaderboard is computed from predictions: ranks, intervals, seeds, tiers, and runs that do not fit."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.leaderboard.table import leaderboard
+from benchmark.leaderboard.write import write_leaderboard
+from benchmark.results import Predictions, save_run
+from collector.errors import DataError, UsageError
+from tests.benchmark.leaderboard import add_failure, add_run, manifest_of, predictions_of, run_of
+
+FIFTEEN = tuple(f"city-{number:02d}" for number in range(15))
+TURKIYE15 = {"train": 1, "val": 1, "test": 25}
+FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "index.html")
+
+
+def test_the_papers_numbers(tmp_path: Path) -> None:
+    """216 and 213 of 375 right: 57.60 % (52.5 to 62.5) and 56.80 %, which these photos do not tell apart."""
+    manifest = manifest_of(FIFTEEN, TURKIYE15)
+    paper = {"table": "II", "row": "layers frozen: C", "accuracy": 57.6}
+    add_run(tmp_path, manifest, "c", 216, paper=paper)
+    add_run(tmp_path, manifest, "a", 213)
+    add_run(tmp_path, manifest, "gist", 107)
+    board = leaderboard(manifest, tmp_path)
+    best, second, last = board.rows
+    assert [(row.rank, row.method) for row in board.rows] == [(1, "c"), (2, "a"), (3, "gist")]
+    assert best.accuracy == 0.576
+    assert (round(best.low, 3), round(best.high, 3)) == (0.525, 0.625)
+    assert (best.paper_table, best.paper_row) == ("II", "layers frozen: C")
+    assert best.paper_accuracy == pytest.approx(0.576)
+    assert second.paper_accuracy is None
+    assert [row.tied_with_best for row in (best, second, last)] == [True, True, False]
+    assert board.test_photos == 375
+    assert board.chance_uniform == board.chance_largest == pytest.approx(1 / 15)
+
+
+def test_scores_by_city_and_in_any_order_of_photos_and_classes(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    straight = predictions_of(manifest, 7)  # bursa gets 3 of 5, the others 2 of 5
+    turned = Predictions(straight.photo_ids[::-1], straight.probabilities[::-1, ::-1])
+    add_run(tmp_path, manifest, "straight", 7)
+    save_run(tmp_path, run_of(manifest, "turned", classes=["nevsehir", "istanbul", "bursa"]), turned)
+    one, other = leaderboard(manifest, tmp_path).rows
+    assert one.per_city == other.per_city == {"bursa": 0.6, "istanbul": 0.4, "nevsehir": 0.4}
+    assert one.accuracy == other.accuracy == pytest.approx(7 / 15)
+    assert (one.rank, other.rank) == (1, 1)
+    assert one.top3 == 1.0  # of three cities
+
+
+def test_seeds_are_averaged_but_add_no_photos(tmp_path: Path) -> None:
+    manifest = manifest_of(FIFTEEN, TURKIYE15)
+    for seed, right in ((2, 219), (0, 213), (1, 216)):
+        add_run(tmp_path, manifest, "net", right, seed=seed, stochastic=True, seconds={"fit": seed, "predict": 1.0})
+    add_run(tmp_path, manifest, "one", 216)
+    net, one = leaderboard(manifest, tmp_path).rows
+    assert net.seeds == (0, 1, 2)
+    assert net.accuracy == pytest.approx(0.576)
+    assert net.spread == pytest.approx(3 / 375)  # the sample standard deviation of 213, 216 and 219
+    assert one.spread is None
+    assert (net.low, net.high) == pytest.approx((one.low, one.high))
+    assert net.seconds == 2.0
+    assert net.macro_f1 == pytest.approx(one.macro_f1, abs=0.01)
+    assert len(set(net.runs)) == 3
+
+
+def test_other_parameters_and_other_weights_are_other_rows(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "knn", 9, parameters={"k": 1, "metric": "l2"})
+    add_run(tmp_path, manifest, "knn", 8, parameters={"k": 11, "metric": "l2"})
+    add_run(tmp_path, manifest, "net", 7, parameters={}, weights_digest="a" * 64)
+    add_run(tmp_path, manifest, "net", 6, parameters={}, weights_digest="b" * 64)
+    add_run(tmp_path, manifest, "lone", 5)
+    variants = [row.variant for row in leaderboard(manifest, tmp_path).rows]
+    assert variants == ["k=1", "k=11", "weights digest=aaaaaaaaaaaa", "weights digest=bbbbbbbbbbbb", ""]
+
+
+def test_smoke_runs_are_ranked_apart(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "full", 5)
+    add_run(tmp_path, manifest, "short", 15, tier="smoke")
+    board = leaderboard(manifest, tmp_path)
+    assert [(row.tier, row.rank) for row in board.rows] == [("paper", 1), ("smoke", 1)]
+    assert {tier: [row.method for row in rows] for tier, rows in board.tiers().items()} == {
+        "paper": ["full"],
+        "smoke": ["short"],
+    }
+
+
+def test_equal_accuracies_share_a_rank_and_stand_by_name(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    for method, right in (("c", 5), ("b", 9), ("a", 9)):
+        add_run(tmp_path, manifest, method, right)
+    assert [(row.rank, row.method) for row in leaderboard(manifest, tmp_path).rows] == [(1, "a"), (1, "b"), (3, "c")]
+
+
+def test_the_command_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    for seed in (0, 1):
+        add_run(tmp_path, manifest, "x; rm -rf ~", 5, seed=seed, stochastic=True)
+    command = leaderboard(manifest, tmp_path, Path("my data/v1")).rows[0].command
+    words = ["t15", "bench", "--manifest", "my data/v1", "--method", "x; rm -rf ~", "--seeds", "0,1", "--tier", "paper"]
+    assert shlex.split(command) == words
+    assert "manifests/sample/1.0.0 " in leaderboard(manifest, tmp_path).rows[0].command
+
+
+def test_failed_runs_stand_apart(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "good", 5)
+    add_failure(tmp_path, manifest, "bad", "MemoryError:\n  none \x1b[31mleft", seed=3)
+    board = leaderboard(manifest, tmp_path)
+    assert [row.method for row in board.rows] == ["good"]
+    assert [(of.method, of.title, of.seed) for of in board.failed] == [("bad", "The bad", 3)]
+    assert board.failed[0].reason == "MemoryError: none \\x1b[31mleft"
+
+
+def test_runs_on_other_manifests_are_passed_over(tmp_path: Path) -> None:
+    manifest, other = manifest_of(), manifest_of(quotas={"train": 1, "val": 1, "test": 2})
+    add_run(tmp_path, other, "elsewhere", 3)
+    add_failure(tmp_path, other, "elsewhere-too", "no")
+    add_run(tmp_path, manifest, "here", 3)
+    board = leaderboard(manifest, tmp_path)
+    assert [row.method for row in board.rows] == ["here"]
+    assert board.failed == ()
+
+
+def _without_last(ids: list[str]) -> list[str]:
+    return ids[:-1]
+
+
+def _last_two_foreign(ids: list[str]) -> list[str]:
+    return [*ids[:-2], "test:foreign-1", "test:foreign-2"]
+
+
+def _last_is_first(ids: list[str]) -> list[str]:
+    return [*ids[:-1], ids[0]]
+
+
+def _one_more(ids: list[str]) -> list[str]:
+    return [*ids, ids[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        (_without_last, "1 missing, 0 foreign, 0 repeated"),
+        (_last_two_foreign, "2 missing, 2 foreign, 0 repeated"),
+        (_last_is_first, "1 missing, 0 foreign, 1 repeated"),
+        (_one_more, "0 missing, 0 foreign, 1 repeated"),
+    ],
+)
+def test_the_photos_must_be_exactly_the_test_photos(
+    tmp_path: Path, change: Callable[[list[str]], list[str]], counts: str
+) -> None:
+    manifest = manifest_of()
+    ids = change(predictions_of(manifest, 5).photo_ids)
+    odd = Predictions(ids, np.full((len(ids), 3), 1 / 3, np.float32))
+    folder = save_run(tmp_path, run_of(manifest, "odd"), odd)
+    with pytest.raises(DataError, match=f"{folder}: .*15 test photos: {counts}"):
+        leaderboard(manifest, tmp_path)
+
+
+def test_a_run_must_know_every_city(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    folder = add_run(tmp_path, manifest, "blind", 5, classes=["bursa", "istanbul", "ankara"])
+    with pytest.raises(DataError, match=f"{folder}: predicts nothing for nevsehir"):
+        leaderboard(manifest, tmp_path)
+
+
+def test_a_copied_run_is_no_further_seed(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    folder = add_run(tmp_path, manifest, "knn", 5)
+    shutil.copytree(folder, tmp_path / "copy")
+    with pytest.raises(DataError, match="more than once"):
+        leaderboard(manifest, tmp_path)
+
+
+def test_a_tier_must_be_known(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    save_run(tmp_path, replace(run_of(manifest, "knn"), tier="dream"), predictions_of(manifest, 5))
+    with pytest.raises(DataError, match="has tier 'dream', known are paper, smoke"):
+        leaderboard(manifest, tmp_path)
+
+
+def test_a_manifest_without_test_photos_judges_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"sample 1\.0\.0: has no test photos"):
+        leaderboard(manifest_of(quotas={"train": 2, "val": 1}), tmp_path)
+
+
+def test_four_files_are_written_and_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path / "a", manifest, "knn", 5)
+    add_run(tmp_path / "a", manifest, "net", 6)
+    add_failure(tmp_path / "a", manifest, "bad", "no")
+    add_failure(tmp_path / "b", manifest, "bad", "no")
+    add_run(tmp_path / "b", manifest, "net", 6)
+    add_run(tmp_path / "b", manifest, "knn", 5)
+    for name in ("a", "b"):
+        board = write_leaderboard(manifest, tmp_path / name, tmp_path / "out" / name)
+        assert len(board.rows) == 2
+    for name in FILES:
+        assert (tmp_path / "out/a" / name).read_bytes() == (tmp_path / "out/b" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "out/a").iterdir()) == sorted(FILES)
+    data = json.loads((tmp_path / "out/a/leaderboard.json").read_text(encoding="utf-8"))
+    assert data["digest"] == manifest.digest
+
+
+@pytest.mark.parametrize("runs", ["runs", "missing"])
+def test_no_run_says_how_to_make_some(tmp_path: Path, runs: str) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UsageError, match=r"`t15 bench --manifest manifests/sample/1\.0\.0 --all` makes some"):
+        write_leaderboard(manifest_of(), tmp_path / runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_failures_alone_are_shown(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_failure(tmp_path / "runs", manifest, "bad", "no")
+    assert write_leaderboard(manifest, tmp_path / "runs", tmp_path / "out").rows == ()
+    assert "The bad" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
