@@ -61,7 +61,7 @@ def demo(
     """Run everything once, on drawn photos: draw, collect, dedup, split, verify, bench, leaderboard."""
     import subprocess
 
-    from collector.sandbox.scenes import draw_world
+    from collector.sandbox.world import draw_world
 
     print(
         "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
