@@ -81,6 +81,7 @@ def bench(
     place = create_workspace(workspace)
     tasks = runner.plan(data, chosen, numbers, tier)
     _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
+    _show_warnings()
     outcomes = []
     for outcome in runner.bench(data, place, tasks, on, track):
         outcomes.append(outcome)
@@ -106,7 +107,7 @@ def leaderboard(
     path = manifest or newest_manifest(manifests)
     data = read_manifest(path)
     place = existing_workspace(workspace)
-    folder = out or place.reports / f"{data.header.name}-{data.header.version}"
+    folder = out or place.reports / f"{data.header.name}-{data.header.version}-{data.digest[:8]}"
     with storage_errors(folder):
         board = write_leaderboard(data, place.runs, folder, path)
     show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
@@ -143,6 +144,16 @@ def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float
     note(offer)
     if sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm("Start the long runs now?", err=True):
         raise IncompleteError("bench: not started; run it again, with --tier smoke for the short form")
+
+
+def _show_warnings() -> None:
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(f"warning: {record.getMessage()}")
+
+    logging.getLogger("t15").handlers = [Notes(logging.WARNING)]
 
 
 def _said(outcome: "Outcome") -> str:

@@ -1,14 +1,11 @@
-"""A manifest's photos as decoded pixels: decoded once, packed into one file, mapped into memory.
+"""A manifest's photos as decoded pixels: each decoded once, kept by its digest, mapped into memory.
 
 Methods get the test photos as `Photos`, which carry no labels.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +13,22 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.store import ArrayStore
 from collector.console import Track, silent
 from collector.errors import DataError
 from collector.pictures import VERSION, displayed, quiet_decoders
 from collector.publishing.manifest import Manifest
 from collector.records import SPLITS, Photo
-from collector.workspace import Workspace, draft_of, write_atomically
+from collector.workspace import Workspace
 
 DECODER = f"displayed {VERSION}, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
 
-_AT_ONCE = 64  # decoded photos in memory while packing
+_AT_ONCE = 64  # decoded photos in memory while storing
 _WORKERS = 4
+_NAMED = 5  # photos named in an error; the others are counted
+
+Resize = Callable[[Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -39,62 +40,82 @@ class Photos:
         digests: sha256 of the original bytes of each.
         workspace: where the bytes lie, and the cache.
         track: shows the progress of decoding.
+        side: `train`, `val` or `test`, for messages.
     """
 
     ids: tuple[str, ...]
     digests: tuple[str, ...]
     workspace: Workspace
     track: Track = silent
+    side: str = ""
+    _stores: dict[str, ArrayStore] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pixels(self, size: int) -> NDArray[np.uint8]:
-        """Return all photos squashed to size × size: (N, 3, size, size), sRGB, read-only, mapped from the cache.
+    def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Return photos as squares: (N, 3, size, size), sRGB, read-only where it is mapped from the cache.
+
+        Args:
+            size: pixels of a side.
+            rule: `squash` changes the proportions; `cover` keeps them and cuts the longer side's ends off.
+            rows: positions of the photos wanted, None for all. All are decoded at the first call.
 
         Raises:
-            DataError: a photo does not decode.
+            DataError: photos do not decode; the message counts and names them.
         """
-        flat, _ = self._packed(
-            f"squash-{size}", lambda picture: picture.resize((size, size), Image.Resampling.BILINEAR)
-        )
-        return flat.reshape(len(self), 3, size, size)
+        store = self._stored(f"{rule}-{size}", _RULES[rule](size))
+        digests = self.digests if rows is None else [self.digests[row] for row in rows]
+        return store.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
 
     def pictures(self, side: int) -> list[NDArray[np.uint8]]:
         """Return each photo, its shorter side resized to `side` pixels: (3, height, width), sRGB, read-only.
 
         Raises:
-            DataError: a photo does not decode.
+            DataError: photos do not decode; the message counts and names them.
         """
-        flat, shapes = self._packed(f"shorter-{side}", lambda picture: _shorter_side(picture, side))
-        ends = np.cumsum([height * width * 3 for height, width in shapes])
-        return [
-            flat[end - height * width * 3 : end].reshape(3, height, width)
-            for end, (height, width) in zip(ends, shapes, strict=True)
-        ]
+        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side))
+        return store.each(self.digests) if self.digests else []
 
-    def _packed(
-        self, rule: str, resize: Callable[[Image.Image], Image.Image]
-    ) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
-        """Return all photos one behind the other, and their (height, width); from the cache when they are there."""
-        key = hashlib.sha256(json.dumps([rule, DECODER, self.digests]).encode()).hexdigest()[:32]
-        pack, shapes_file = self.workspace.cache / f"photos-{key}.u8", self.workspace.cache / f"photos-{key}.json"
-        if not _is_whole(pack, shapes_file):
-            shapes = _write_pack(pack, self.track(self._decoded(resize), f"decoding ({rule})", len(self)))
-            # The shapes come second: where they are, the pack is whole.
-            write_atomically(shapes_file, json.dumps(shapes).encode())
-        shapes = [(height, width) for height, width in json.loads(shapes_file.read_bytes())]
-        # An empty file cannot be mapped.
-        return (np.memmap(pack, dtype=np.uint8, mode="r") if shapes else np.empty(0, np.uint8)), shapes
+    def _stored(self, rule: str, resize: Resize) -> ArrayStore:
+        """Return the store of this rule with all of these photos in it."""
+        if rule in self._stores:
+            return self._stores[rule]
+        key = {"what": "pixels", "rule": rule, "decoder": DECODER}
+        store = ArrayStore(self.workspace.cache / "arrays", key, np.dtype(np.uint8))
+        missing = store.missing(self.digests)
+        if missing:
+            faults: list[str] = []
+            decoded = self.track(self._decoded(missing, resize, faults), f"decoding ({rule})", len(missing))
+            store.add(item for item in decoded if item is not None)
+            if faults:
+                more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+                raise DataError(
+                    f"{len(faults)} of {len(self)} photos of {self.side or 'the manifest'} cannot be decoded: "
+                    f"{'; '.join(faults[:_NAMED])}{more}; collect them again"
+                )
+        self._stores[rule] = store
+        return store
 
-    def _decoded(self, resize: Callable[[Image.Image], Image.Image]) -> Iterator[NDArray[np.uint8]]:
-        def one(number: int) -> NDArray[np.uint8]:
-            picture = decode(self.workspace.photo(self.digests[number]), self.ids[number])
+    def _decoded(
+        self, positions: Sequence[int], resize: Resize, faults: list[str]
+    ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
+        def one(position: int) -> NDArray[np.uint8] | DataError:
+            try:
+                picture = decode(self.workspace.photo(self.digests[position]), self.ids[position])
+            except DataError as error:
+                return error
             return np.asarray(resize(picture)).transpose(2, 0, 1)
 
         with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
-            for start in range(0, len(self), _AT_ONCE):
-                yield from pool.map(one, range(start, min(start + _AT_ONCE, len(self))))
+            for start in range(0, len(positions), _AT_ONCE):
+                chosen = positions[start : start + _AT_ONCE]
+                for position, result in zip(chosen, pool.map(one, chosen), strict=True):
+                    if isinstance(result, DataError):
+                        faults.append(str(result))
+                        yield None
+                    else:
+                        yield self.digests[position], result
 
 
 @dataclass(frozen=True)
@@ -115,7 +136,7 @@ def decode(path: Path, name: str) -> Image.Image:
         with Image.open(path) as image:
             return displayed(image, colour_managed=True)
     except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
-        raise DataError(f"photo {name}: cannot be decoded from {path} ({error}); collect it again") from error
+        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
 
 
 def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> LabelledPhotos:
@@ -124,9 +145,11 @@ def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track:
     classes = tuple(city.slug for city in manifest.header.cities)
     number = {slug: i for i, slug in enumerate(classes)}
     return LabelledPhotos(
-        **_described(photos),
+        ids=tuple(photo.photo_id for photo in photos),
+        digests=_digests(photos),
         workspace=workspace,
         track=track,
+        side=split,
         labels=np.array([number[photo.city] for photo in photos], dtype=np.int64),
         classes=classes,
     )
@@ -134,7 +157,8 @@ def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track:
 
 def unlabelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> Photos:
     """Return the photos of one side without their labels."""
-    return Photos(**_described(manifest.photos(split)), workspace=workspace, track=track)
+    photos = manifest.photos(split)
+    return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), workspace, track, split)
 
 
 def require_photos(manifest: Manifest, workspace: Workspace) -> None:
@@ -156,11 +180,8 @@ def require_photos(manifest: Manifest, workspace: Workspace) -> None:
         )
 
 
-def _described(photos: Sequence[Photo]) -> dict[str, tuple[str, ...]]:
-    return {
-        "ids": tuple(photo.photo_id for photo in photos),
-        "digests": tuple(str(photo.sha256) for photo in photos),
-    }
+def _digests(photos: Sequence[Photo]) -> tuple[str, ...]:
+    return tuple(str(photo.sha256) for photo in photos)
 
 
 def _shorter_side(picture: Image.Image, side: int) -> Image.Image:
@@ -169,26 +190,14 @@ def _shorter_side(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _is_whole(pack: Path, shapes_file: Path) -> bool:
-    """Return whether a pack is there with all its bytes; a power cut can leave a name without them."""
-    if not (pack.is_file() and shapes_file.is_file()):
-        return False
-    expected = sum(3 * int(height) * int(width) for height, width in json.loads(shapes_file.read_bytes()))
-    return pack.stat().st_size == expected
+def _cover(picture: Image.Image, size: int) -> Image.Image:
+    larger = _shorter_side(picture, size)
+    left, top = (larger.width - size) // 2, (larger.height - size) // 2
+    return larger.crop((left, top, left + size, top + size))
 
 
-def _write_pack(path: Path, pictures: Iterator[NDArray[np.uint8]]) -> list[tuple[int, int]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
-    shapes = []
-    try:
-        with draft.open("wb") as file:
-            for picture in pictures:
-                file.write(np.ascontiguousarray(picture).data)
-                shapes.append((picture.shape[1], picture.shape[2]))
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
-    return shapes
+_RULES: dict[str, Callable[[int], Resize]] = {
+    "squash": lambda size: lambda picture: picture.resize((size, size), Image.Resampling.BILINEAR),
+    "cover": lambda size: lambda picture: _cover(picture, size),
+}
+"""How a photo becomes a square."""

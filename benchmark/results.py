@@ -1,14 +1,17 @@
 """Runs on disk: what went in, what was predicted. Scores are computed from these and stored nowhere.
 
 A run lies in `runs/<identity>/` as `run.json` and `predictions.parquet`, and is moved there whole: a folder that is
-there is finished. What failed lies in `runs/failed/<identity>.json` until the same run succeeds.
+there is finished. What failed lies in `runs/failed/<identity>.json` until the same run succeeds. `runs/logs/` holds a log
+for each run, and `runs/test-ledger.jsonl` counts how often the test photos were read.
 """
 
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from numpy.typing import NDArray
 
 from collector.errors import DataError
 from collector.workspace import draft_of, write_atomically
+
+LEDGER = "test-ledger.jsonl"
+"""One line for each time that test photos were read: what was looked at often is no longer unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,37 @@ def save_run(runs: Path, run: Run, predictions: Predictions) -> Path:
 def save_failure(runs: Path, failure: Failure) -> None:
     """Remember that a run failed and why; the next `t15 bench` tries it again."""
     write_atomically(_failure_path(runs, failure.inputs.identity), _json(asdict(failure)))
+
+
+def record_test_read(runs: Path, inputs: RunInputs) -> None:
+    """Note that a method is about to be asked about the test photos; written before it is, so that none goes uncounted."""
+    runs.mkdir(parents=True, exist_ok=True)
+    entry = {
+        "manifest_digest": inputs.manifest_digest,
+        "run": inputs.identity,
+        "method": inputs.method,
+        "seed": inputs.seed,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    # One write of one short line: the kernel appends it whole, whoever else is writing.
+    with (runs / LEDGER).open("ab", buffering=0) as ledger:
+        ledger.write(json.dumps(entry).encode() + b"\n")
+
+
+def test_reads(runs: Path) -> Counter[str]:
+    """Return how often the test photos were read, by identity of the run; repeated runs count each time.
+
+    Raises:
+        DataError: a line of the ledger is damaged.
+    """
+    reads: Counter[str] = Counter()
+    if (runs / LEDGER).is_file():
+        for number, line in enumerate((runs / LEDGER).read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                reads[json.loads(line)["run"]] += 1
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{runs / LEDGER}: line {number} is damaged; take it out") from error
+    return reads
 
 
 def finished_runs(runs: Path, manifest_digest: str) -> list[Run]:

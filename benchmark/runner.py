@@ -1,10 +1,12 @@
 """Manifest × method × seed -> run. Finished runs are skipped, unfinished ones are done again, a failure is one row."""
 
+import logging
 import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from benchmark.results import (
     RunInputs,
     are_probabilities,
     is_finished,
+    record_test_read,
     save_failure,
     save_run,
 )
@@ -30,6 +33,8 @@ from collector.errors import DataError
 from collector.publishing.manifest import Manifest
 from collector.records import SPLITS
 from collector.workspace import Workspace, is_disk_full, remove_drafts, storage_errors
+
+log = logging.getLogger("t15")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +114,42 @@ def bench(
 
 def _do(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> Outcome:
     started = time.perf_counter()
+    with _logged(workspace.runs / "logs" / f"{task.inputs.identity}.log"):
+        outcome = _tried(task, manifest, workspace, device, track)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _tried(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> Outcome:
+    log.info("%s, seed %d, %s, on %s", task.inputs.method, task.inputs.seed, task.inputs.parameters, device)
     try:
         run, predictions = _run(task, manifest, workspace, device, track)
     except Exception as error:  # whatever a method raises is that method's failure, and not the end of the rest
         if is_disk_full(error):
             raise
         reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
+        log.info("failed: %s", reason, exc_info=error)
         save_failure(workspace.runs, Failure(task.inputs, task.method.title, reason))
-        return Outcome(task, "failed", time.perf_counter() - started, reason)
+        return Outcome(task, "failed", reason=reason)
     save_run(workspace.runs, run, predictions)
-    return Outcome(task, "done", time.perf_counter() - started)
+    log.info("done: fit %.1f s, predict %.1f s", run.seconds["fit"], run.seconds["predict"])
+    return Outcome(task, "done")
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Write what is logged as `t15` to the file, after what earlier tries wrote."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        handler.close()
 
 
 def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> tuple[Run, Predictions]:
@@ -130,7 +161,7 @@ def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, trac
     started = time.perf_counter()
     predictor = method.fit(training, validation, inputs.seed, device, **inputs.parameters)
     fitted = time.perf_counter()
-    predictions = _predict_test(predictor, manifest, workspace, track)
+    predictions = _predict_test(predictor, inputs, manifest, workspace, track)
     finished = time.perf_counter()
     run = Run(
         inputs=inputs,
@@ -153,8 +184,14 @@ def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, trac
     return run, predictions
 
 
-def _predict_test(predictor: Predictor, manifest: Manifest, workspace: Workspace, track: Track) -> Predictions:
-    """Ask a fitted method about the test photos, without their labels: the one place where the test side is read."""
+def _predict_test(
+    predictor: Predictor, inputs: RunInputs, manifest: Manifest, workspace: Workspace, track: Track
+) -> Predictions:
+    """Ask a fitted method about the test photos, without their labels: the one place where the test side is read.
+
+    Each time is entered in the ledger that leaderboards show.
+    """
+    record_test_read(workspace.runs, inputs)
     photos = unlabelled_photos(manifest, "test", workspace, track)
     probabilities = predictor.predict_proba(photos)
     _require_probabilities(probabilities, (len(photos), len(manifest.header.cities)))

@@ -1,66 +1,109 @@
-"""k nearest neighbours by Euclidean distance, as one matrix product."""
+"""k nearest neighbours by Euclidean distance, as one matrix product on any device."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from collector.errors import DataError
 
-_BLOCK = 512  # queries at a time: bounds the memory of the distances
+_BLOCK_BYTES = 256 << 20  # of distances at a time
 
 # A tie-breaker's largest weight, in votes: too small to overturn a whole vote, and, falling in equal steps with the rank of
 # a class's nearest member, large enough to survive float32 for k up to 1,000.
 _TIE = 1e-3
 
+WEIGHTS = ("uniform", "distance")
+"""How neighbours vote: all alike, or each with the inverse of its distance."""
+
+log = logging.getLogger("t15")
+
 
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """A fitted classifier: the training vectors (N, D), their labels (N,), the number of classes and k."""
+    """A fitted classifier.
+
+    Attributes:
+        vectors: of the training photos, (N, D).
+        labels: of the training photos, (N,).
+        classes: how many there are.
+        k: how many neighbours vote.
+        weights: one of WEIGHTS.
+        device: `cpu` or `cuda`.
+    """
 
     vectors: NDArray[np.float32]
     labels: NDArray[np.int64]
     classes: int
     k: int
+    weights: str = "uniform"
+    device: str = "cpu"
 
     def predict_proba(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the share of votes of each class, (M, C).
 
         Among classes with equally many votes the one whose nearest member is nearest wins: its share is larger by less
-        than a thousandth of a vote.
+        than a thousandth of a vote. Weighted by distance, a neighbour at distance 0 outvotes all others.
         """
-        # float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
-        vectors = self.vectors.astype(np.float64)
-        squares = np.einsum("nd,nd->n", vectors, vectors)
-        blocks = [queries[at : at + _BLOCK] for at in range(0, len(queries), _BLOCK)]
-        none = np.empty((0, self.classes), dtype=np.float32)
-        return np.concatenate([none, *(self._vote(block, vectors, squares) for block in blocks)])
+        block = max(1, _BLOCK_BYTES // (8 * len(self.vectors)))
+        rows = [self._vote(queries[at : at + block]) for at in range(0, len(queries), block)]
+        return np.concatenate([np.empty((0, self.classes), dtype=np.float32), *rows])
 
-    def _vote(
-        self, queries: NDArray[np.float32], vectors: NDArray[np.float64], squares: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        # |q - v|² without |q|², which is the same for all v.
-        distances = squares - 2.0 * (queries.astype(np.float64) @ vectors.T)
-        nearest = np.argsort(distances, axis=1, kind="stable")[:, : self.k]
-        bonuses = _TIE * np.arange(self.k, 0, -1) / self.k
-        first = np.zeros((len(queries), self.classes))
+    def _vote(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        squares, nearest = self._nearest(queries)
+        neighbours = self.labels[nearest]
+        weights = np.ones(neighbours.shape)
+        if self.weights == "distance":
+            # Relative to the nearest one, so that neither tiny nor huge distances lose their digits.
+            floor = np.maximum(squares[:, :1], np.finfo(np.float32).tiny)
+            weights = np.sqrt(floor / np.maximum(squares, floor))
         votes = np.zeros((len(queries), self.classes))
+        bonuses = _TIE * np.arange(self.k, 0, -1) / self.k
+        seen = np.zeros_like(votes, dtype=bool)
         rows = np.arange(len(queries))
         for rank in range(self.k):
-            chosen = self.labels[nearest[:, rank]]
-            bonus = np.where(first[rows, chosen] == 0, bonuses[rank], 0.0)
-            first[rows, chosen] = 1
-            votes[rows, chosen] += 1.0 + bonus
+            chosen = neighbours[:, rank]
+            votes[rows, chosen] += weights[:, rank] + np.where(seen[rows, chosen], 0.0, bonuses[rank])
+            seen[rows, chosen] = True
         shares: NDArray[np.float32] = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
         return shares
 
+    def _nearest(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return squared distances and positions of the k nearest, nearest first, of equal ones the earlier; (M, k) each.
 
-def fit_knn(vectors: NDArray[np.float32], labels: NDArray[np.int64], classes: int, k: int) -> NearestNeighbours:
-    """Return the classifier.
+        float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
+        """
+        wanted = torch.from_numpy(queries.astype(np.float64)).to(self.device)
+        step = max(1, _BLOCK_BYTES // (8 * self.vectors.shape[1]))
+        distances = []
+        for at in range(0, len(self.vectors), step):
+            known = torch.from_numpy(self.vectors[at : at + step].astype(np.float64)).to(self.device)
+            distances.append((known * known).sum(dim=1) - 2.0 * (wanted @ known.T))
+        squared = torch.cat(distances, dim=1) + (wanted * wanted).sum(dim=1, keepdim=True)
+        order = torch.sort(squared, dim=1, stable=True)
+        return order.values[:, : self.k].clamp_min(0).cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
+
+
+def fit_knn(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: int,
+    k: int,
+    weights: str = "uniform",
+    device: str = "cpu",
+) -> NearestNeighbours:
+    """Return the classifier. Where a class has fewer than k training photos, a warning says so: it cannot win a full vote.
 
     Raises:
         DataError: there are fewer than k training photos.
     """
     if k > len(vectors):
         raise DataError(f"kNN with k = {k}: there are only {len(vectors)} training photos; choose a smaller k")
-    return NearestNeighbours(vectors, labels, classes, k)
+    fewest = int(np.bincount(labels, minlength=classes).min())
+    if fewest < k:
+        log.warning(
+            "kNN with k = %d: a city has only %d training photos, so its neighbours can never fill a vote", k, fewest
+        )
+    return NearestNeighbours(vectors, labels, classes, k, weights, device)

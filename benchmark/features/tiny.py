@@ -1,9 +1,17 @@
 """Tiny images: the pixels themselves as a feature (Torralba, Fergus and Freeman 2008)."""
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+
+VERSION: int = 1
+"""Changes whenever the values may change; part of every cache key."""
 
 
-def tiny(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return photos (N, 3, S, S) as vectors (N, 3·S·S) of values from 0 to 1."""
-    return pixels.reshape(len(pixels), np.prod(pixels.shape[1:], dtype=int)).astype(np.float32) / np.float32(255)
+def tiny(photos: torch.Tensor) -> torch.Tensor:
+    """Return photos, uint8 (N, 3, S, S), as vectors, float32 (N, 3·S·S), of values from 0 to 1, on the same device.
+
+    Raises:
+        ValueError: not such photos.
+    """
+    if photos.dtype != torch.uint8 or photos.ndim != 4 or photos.shape[1] != 3:
+        raise ValueError(f"tiny: expected uint8 (N, 3, S, S), got {photos.dtype} {tuple(photos.shape)}")
+    return photos.flatten(1).float() / 255

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import results
-from benchmark.results import Run
+from benchmark.results import Run, test_reads
 from benchmark.scoring import metrics
 from collector.console import DEFAULT_MANIFESTS, printable
 from collector.errors import DataError
@@ -67,6 +67,8 @@ class Row:
         device: what it ran on; several are separated by `; `.
         command: the shell command that makes these runs.
         runs: identities of the runs, in the order of `seeds`.
+        test_reads: how often the test photos were read for these runs, repeated ones counted each time; 0 when they were
+            made elsewhere.
     """
 
     rank: int
@@ -97,6 +99,7 @@ class Row:
     device: str
     command: str
     runs: tuple[str, ...]
+    test_reads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,7 @@ def _row(truth: Mapping[str, str], runs_dir: Path, unordered: Sequence[Run], fol
         device="; ".join(sorted({_line(run.device) for run in runs})),
         command=_command(folder, first, seeds),
         runs=tuple(run.inputs.identity for run in runs),
+        test_reads=sum(test_reads(runs_dir)[run.inputs.identity] for run in runs),
     )
 
 

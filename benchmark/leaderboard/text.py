@@ -81,7 +81,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
 _CSV_COLUMNS = (
     *("status", "tier", "rank", "method", "title", "variant", "accuracy", "low", "high", "spread", "tied_with_best"),
     *("top3", "macro_f1", "paper_table", "paper_row", "paper_accuracy", "seeds", "stochastic", "seconds"),
-    *("peak_memory_mib", "device", "pretraining", "weights_licence", "selection", "command", "reason"),
+    *("peak_memory_mib", "device", "pretraining", "weights_licence", "selection", "test_reads", "command", "reason"),
 )
 
 
@@ -101,7 +101,7 @@ def _table(rows: Sequence[Row], with_paper: bool) -> str:
 
 def _header(with_paper: bool) -> list[str]:
     first = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "top 3 %", "macro F1 %"]
-    return [*first, *(["paper %"] if with_paper else []), "seeds", "time", "memory MiB", "pre-trained on"]
+    return [*first, *(["paper %"] if with_paper else []), "seeds", "time", "memory MiB", "pre-trained on", "test read"]
 
 
 def _cells(row: Row, with_paper: bool) -> list[str]:
@@ -120,6 +120,7 @@ def _cells(row: Row, with_paper: bool) -> list[str]:
         duration(row.seconds),
         f"{row.peak_memory_mib:.0f}",
         row.pretraining,
+        f"{row.test_reads}×",
     ]
 
 

@@ -1,6 +1,7 @@
 """Train a network by the paper's recipe: plain, on any device, readable in one screen."""
 
 import copy
+import logging
 import time
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 _INFERENCE_BATCH = 64
 
+
+log = logging.getLogger("t15")
 
 SELECTIONS = ("best-on-validation", "last-epoch")
 
@@ -107,10 +110,12 @@ def train(
             loss.backward()
             optimiser.step()
         schedule.step()
+        log.info("epoch %d: loss of the last step %.4f", epoch + 1, loss.item())
         _require_finite_scores(network, normalised(photos, device), f"{recipe.network}: in epoch {epoch + 1}")
         if recipe.selection == "best-on-validation":
             scores = predict(network, validation, recipe, device)
             accuracy = float((scores.argmax(dim=1).numpy() == validation.labels).mean())
+            log.info("epoch %d: validation accuracy %.4f", epoch + 1, accuracy)
             if accuracy > best:
                 best, best_weights = accuracy, copy.deepcopy(network.state_dict())
     if recipe.selection == "best-on-validation":

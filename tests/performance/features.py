@@ -11,6 +11,7 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -90,8 +91,8 @@ def measure(kernel: Kernel, photos: torch.Tensor) -> str:
     for _ in range(REPETITIONS):
         ours.append(seconds(lambda: kernel.ours(photos), photos.device) / len(photos))
         for name, reference in kernel.references.items():
-            reference(few[0])
-            theirs[name].append(seconds(lambda: [reference(photo) for photo in few], photos.device) / len(few))  # noqa: B023
+            reference(few[0])  # each starts warm, whatever ran before
+            theirs[name].append(seconds(partial(list, map(reference, few)), photos.device) / len(few))
     fast, size = median(ours), photos.shape[-1]
     ratios = [f"{median(slow) / fast:.1f} times {name}" for name, slow in theirs.items()]
     if size in kernel.c_program:

@@ -1,0 +1,115 @@
+"""Features of many photos: computed once in batches on any device, kept by photo digest and everything they depend on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.photos import DECODER, Photos
+from benchmark.store import ArrayStore
+from collector.errors import DataError
+
+_BATCH = 256
+"""Photos at a time; halved when the device runs out of memory."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One kind of feature, with everything that its values depend on.
+
+    Attributes:
+        name: of the kind, such as `hog`.
+        compute: photos uint8 (N, 3, S, S) -> float32 (N, D), on the photos' device.
+        size: S.
+        rule: how photos become squares, see `Photos.pixels`.
+        version: of the code; changes whenever values may.
+        parameters: that `compute` was given.
+        kept: whether values are worth keeping on disk; tiny images are as quickly made as read.
+    """
+
+    name: str
+    compute: Callable[[torch.Tensor], torch.Tensor]
+    size: int
+    version: int
+    rule: str = "squash"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    kept: bool = True
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What identifies a value beside the photo; the store adds the dtype."""
+        return {
+            "what": "feature",
+            "name": self.name,
+            "size": self.size,
+            "rule": self.rule,
+            "version": self.version,
+            "parameters": dict(self.parameters),
+            "decoder": DECODER,
+        }
+
+
+def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32]:
+    """Return the feature of all photos, (N, D), from the cache where it is there.
+
+    CPU and GPU agree to 1e-4 (tests), so values of either are kept under the same key.
+
+    Raises:
+        DataError: photos do not decode, or a value is infinite or no number; the photo and the feature are named.
+    """
+    if not feature.kept:
+        blocks = list(_computed(feature, photos, list(range(len(photos))), device))
+        return np.concatenate(blocks) if blocks else feature.compute(_none(feature)).numpy()
+    store = ArrayStore(photos.workspace.cache / "arrays", feature.key, np.dtype(np.float32))
+    missing = store.missing(photos.digests)
+    if missing:
+        rows = (row for block in _computed(feature, photos, missing, device) for row in block)
+        tracked = photos.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
+        store.add((photos.digests[position], row) for position, row in zip(missing, tracked, strict=True))
+    found: NDArray[np.float32] = (
+        store.stacked(photos.digests) if photos.digests else feature.compute(_none(feature)).numpy()
+    )
+    return found
+
+
+def _none(feature: Feature) -> torch.Tensor:
+    return torch.empty(0, 3, feature.size, feature.size, dtype=torch.uint8)
+
+
+def _computed(feature: Feature, photos: Photos, positions: list[int], device: str) -> Iterator[NDArray[np.float32]]:
+    batch, done = _BATCH, 0
+    source = _source(feature, photos, device)
+    while done < len(positions):
+        chosen = positions[done : done + batch]
+        try:
+            values = feature.compute(source(chosen)).cpu().numpy()
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()
+            continue
+        wrong = ~np.isfinite(values).all(axis=1)
+        if wrong.any():
+            name = photos.ids[chosen[int(wrong.argmax())]]
+            raise DataError(f"photo {name}: its feature {feature.name}-{feature.size} holds values that are no numbers")
+        yield values
+        done += len(chosen)
+
+
+def _source(feature: Feature, photos: Photos, device: str) -> Callable[[Sequence[int]], torch.Tensor]:
+    """Return what gives photos by position, on the device: from a copy of all there where it fits, else one by one."""
+
+    def read(positions: Sequence[int] | None) -> torch.Tensor:
+        pixels = photos.pixels(feature.size, feature.rule, positions)
+        return torch.from_numpy(np.array(pixels)).to(device)  # a copy: the mapped original is read-only
+
+    if device == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        if len(photos) * 3 * feature.size**2 <= free // 4:
+            resident = read(None)
+            return lambda positions: resident[torch.as_tensor(positions, device=device)]
+    return read

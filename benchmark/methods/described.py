@@ -1,0 +1,159 @@
+"""Methods of two parts: a feature that describes each photo, and a classifier of such vectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.photos import LabelledPhotos, Photos
+from collector.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.features.extract import Feature
+
+FEATURES = ("tiny", "hog-l1", "hog-l2hys", "gist-lear", "gist-labelme")
+"""Kinds of features. `hog-l1` is scikit-image's default of 2018, `hog-l2hys` today's; the two GIST are different things."""
+
+MODERN_KS = "1,3,5,11,21,31,51,71"
+MODERN_CS = "0.0001,0.001,0.01,0.1,1,10"
+"""What modern rows choose from, on the validation photos; of equally good ones the first. Text, so that a parameter, and
+with it the run's identity, holds them."""
+
+
+def feature(kind: str, size: int) -> "Feature":
+    """Return the feature of this kind on photos of size × size pixels.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    from benchmark.features import gist, hog, tiny
+    from benchmark.features.extract import Feature
+
+    if kind == "tiny":
+        return Feature("tiny", tiny.tiny, size, tiny.VERSION, kept=False)
+    if kind == "hog-l1":
+        return Feature("hog", partial(hog.hog, block_norm="L1"), size, hog.VERSION, parameters={"norm": "L1"})
+    if kind == "hog-l2hys":
+        return Feature("hog", partial(hog.hog, block_norm="L2-Hys"), size, hog.VERSION, parameters={"norm": "L2-Hys"})
+    if kind == "gist-lear":
+        return Feature("gist-lear", gist.gist_lear, size, gist.VERSION)
+    if kind == "gist-labelme":
+        # LabelMe's toolbox scales and crops; lear_gist takes the picture that it is given.
+        return Feature("gist-labelme", gist.gist_labelme, size, gist.VERSION, rule="cover")
+    raise UsageError(f"feature {kind!r}: choose one of {', '.join(FEATURES)}")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A fitted classifier of vectors, fed with one feature."""
+
+    classify: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    feature: "Feature"
+    device: str
+
+    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the probability of each class for each photo, (N, C)."""
+        from benchmark.features.extract import extract
+
+        return self.classify(extract(self.feature, photos, self.device))
+
+
+def fit_knn(
+    train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, *, feature_kind: str, size: int, k: int
+) -> Described:
+    """Remember the training photos; k neighbours vote alike. Nothing is random and `validation` is not used."""
+    from benchmark.classifiers import knn
+    from benchmark.features.extract import extract
+
+    of = feature(feature_kind, size)
+    vectors = extract(of, train, device)
+    return Described(knn.fit_knn(vectors, train.labels, len(train.classes), k, device=device).predict_proba, of, device)
+
+
+def fit_modern_knn(
+    train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, *, feature_kind: str, size: int, ks: str
+) -> Described:
+    """As `fit_knn`, with k and the weights of votes chosen on `validation`."""
+    from benchmark.classifiers import knn
+    from benchmark.features.extract import extract
+
+    of = feature(feature_kind, size)
+    vectors, judged = extract(of, train, device), extract(of, validation, device)
+    candidates = [
+        knn.fit_knn(vectors, train.labels, len(train.classes), k, weights, device)
+        for k in map(int, ks.split(","))
+        if k <= len(train)
+        for weights in knn.WEIGHTS
+    ]
+    best = max(candidates, key=lambda candidate: _share_right(candidate.predict_proba(judged), validation))
+    knn.log.info("chosen on validation: k = %d, weights %s", best.k, best.weights)
+    return Described(best.predict_proba, of, device)
+
+
+def fit_logistic(
+    train: LabelledPhotos,
+    validation: LabelledPhotos,
+    seed: int,
+    device: str,
+    *,
+    feature_kind: str,
+    size: int,
+    solver: str,
+    c: float,
+    iterations: int,
+) -> Described:
+    """Fit logistic regression on raw features. Nothing is random and `validation` is not used."""
+    from benchmark.classifiers import logistic
+    from benchmark.features.extract import extract
+
+    of = feature(feature_kind, size)
+    vectors = extract(of, train, device)
+    model = logistic.fit_logistic(vectors, train.labels, len(train.classes), c, iterations, solver, device=device)
+    return Described(model.predict_proba, of, device)
+
+
+def fit_modern_logistic(
+    train: LabelledPhotos,
+    validation: LabelledPhotos,
+    seed: int,
+    device: str,
+    *,
+    feature_kind: str,
+    size: int,
+    iterations: int,
+    cs: str,
+) -> Described:
+    """Fit multinomial logistic regression on standardised features, with C chosen on `validation`."""
+    from benchmark.classifiers import knn, logistic
+    from benchmark.features.extract import extract
+
+    of = feature(feature_kind, size)
+    vectors, judged = extract(of, train, device), extract(of, validation, device)
+    fitted = {
+        c: logistic.fit_logistic(
+            vectors, train.labels, len(train.classes), c, iterations, standardise=True, device=device
+        )
+        for c in map(float, cs.split(","))
+    }
+    best = max(fitted, key=lambda c: _share_right(fitted[c].predict_proba(judged), validation))
+    knn.log.info("chosen on validation: C = %g", best)
+    return Described(fitted[best].predict_proba, of, device)
+
+
+def logistic_seconds(photos: int, classes: int, device: str, *, feature_kind: str, size: int, iterations: int) -> float:
+    """Return about how long one fit takes: two products of (photos × values) and (values × classes) an iteration.
+
+    20 GFLOP/s is what two cores reach in them (measured 2026-11-22 on an AMD EPYC), a GPU fifty times that.
+    """
+    blocks = max(1, size // 8 - 2) ** 2
+    values = {"tiny": 3 * size**2, "hog-l1": 81 * blocks, "hog-l2hys": 81 * blocks, "gist-lear": 960}.get(
+        feature_kind, 512
+    )
+    return iterations * 4.0 * photos * values * classes / (20e9 if device == "cpu" else 1e12)
+
+
+def _share_right(probabilities: NDArray[np.float32], photos: LabelledPhotos) -> float:
+    return float((probabilities.argmax(axis=1) == photos.labels).mean())
