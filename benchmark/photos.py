@@ -21,7 +21,7 @@ from collector.publishing.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
 
-DECODER = f"displayed {VERSION}, pillow {PIL.__version__}"
+DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
 
 _AT_ONCE = 64  # decoded photos in memory while storing
@@ -64,7 +64,7 @@ class Photos:
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        store = self._stored(f"{rule}-{size}", _RULES[rule](size))
+        store = self._stored(f"{rule}-{size}", _RULES[rule](size), size)
         digests = self.digests if rows is None else [self.digests[row] for row in rows]
         return store.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
 
@@ -74,10 +74,10 @@ class Photos:
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side))
+        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side), side)
         return store.each(self.digests) if self.digests else []
 
-    def _stored(self, rule: str, resize: Resize) -> ArrayStore:
+    def _stored(self, rule: str, resize: Resize, size: int) -> ArrayStore:
         """Return the store of this rule with all of these photos in it."""
         if rule in self._stores:
             return self._stores[rule]
@@ -86,7 +86,7 @@ class Photos:
         missing = store.missing(self.digests)
         if missing:
             faults: list[str] = []
-            decoded = self.track(self._decoded(missing, resize, faults), f"decoding ({rule})", len(missing))
+            decoded = self.track(self._decoded(missing, resize, size, faults), f"decoding ({rule})", len(missing))
             store.add(item for item in decoded if item is not None)
             if faults:
                 more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
@@ -98,14 +98,14 @@ class Photos:
         return store
 
     def _decoded(
-        self, positions: Sequence[int], resize: Resize, faults: list[str]
+        self, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
     ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
         def one(position: int) -> NDArray[np.uint8] | DataError:
             try:
-                picture = decode(self.workspace.photo(self.digests[position]), self.ids[position])
+                picture = decode(self.workspace.photo(self.digests[position]), self.ids[position], size)
             except DataError as error:
                 return error
-            return np.asarray(resize(picture)).transpose(2, 0, 1)
+            return np.ascontiguousarray(np.asarray(resize(picture)).transpose(2, 0, 1))
 
         with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
             for start in range(0, len(positions), _AT_ONCE):
@@ -126,14 +126,20 @@ class LabelledPhotos(Photos):
     classes: tuple[str, ...] = ()
 
 
-def decode(path: Path, name: str) -> Image.Image:
+def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
     """Return the photo as it is displayed, in sRGB.
+
+    With `size` a JPEG may come out smaller, by 2, 4 or 8, but with at least `size` pixels on each side: its decoder then
+    leaves out what resizing would take away (`Image.draft`). Resized to 64, 128 or 256 pixels, 20 camera photos differed by
+    0.04 to 0.08 grey levels in the mean from fully decoded ones, and 300 thumbnails of 275×183 by 2.8, 0.01 and 0.
 
     Raises:
         DataError: it is missing or does not decode; the message names it.
     """
     try:
         with Image.open(path) as image:
+            if size is not None:
+                image.draft(None, (size, size))
             return displayed(image, colour_managed=True)
     except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error

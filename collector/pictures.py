@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 VERSION = 1
 """Changes whenever the same file may give other pixels; part of the key of everything computed from pixels."""
@@ -30,7 +30,9 @@ def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Imag
     Raises:
         Exception: whatever Pillow raises on a broken file.
     """
-    upright = ImageOps.exif_transpose(image)
+    # Most pictures need nothing: neither a turn nor a conversion then copies the pixels.
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     profile = upright.info.get("icc_profile") if colour_managed else None
     picture = _eight_bits(upright)
     if picture.has_transparency_data:
@@ -41,7 +43,8 @@ def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Imag
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
             picture = converted or picture
-    return picture.convert("RGB")
+    picture.load()
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -136,7 +136,7 @@ def _block_means(pictures: torch.Tensor, blocks: int) -> torch.Tensor:
     """Average over blocks of nearly equal size: (..., n, n) to (..., block column, block row)."""
     size = pictures.shape[-1]
     if size % blocks == 0:  # as below, in two steps instead of two for each block
-        sums = pictures.unflatten(-2, (blocks, -1)).sum(-2).unflatten(-1, (blocks, -1)).sum(-1)
+        sums: torch.Tensor = pictures.unflatten(-2, (blocks, -1)).sum(-2).unflatten(-1, (blocks, -1)).sum(-1)
         return sums.mT * (blocks / size) ** 2
     edges = [size * number // blocks for number in range(blocks + 1)]
     bands = torch.stack([pictures[..., top:bottom, :].mean(-2) for top, bottom in pairwise(edges)], dim=-1)
