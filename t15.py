@@ -1,5 +1,6 @@
 """The front door: mounts the commands of the collector and the benchmark, and is the one place where errors end."""
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -132,6 +133,9 @@ def _doctor_text(facts: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run t15 on the command line's arguments and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ş gets an escape, not a traceback
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

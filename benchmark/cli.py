@@ -40,9 +40,14 @@ def methods(json: JsonOption = False) -> None:
     from benchmark.methods.registry import methods as all_methods
 
     known = list(all_methods().values())
-    rows = [(m.name, m.title, m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known]
+    rows = [
+        (m.name, m.titled(m.parameters), m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known
+    ]
     show(
-        [{"name": m.name, "title": m.title, "paper_accuracy": m.paper.accuracy if m.paper else None} for m in known],
+        [
+            {"name": m.name, "title": m.titled(m.parameters), "paper_accuracy": m.paper.accuracy if m.paper else None}
+            for m in known
+        ],
         json,
         lambda: table(("method", "title", "pre-training", "paper %"), rows),
     )
@@ -68,7 +73,7 @@ def bench(
     from benchmark.networks.device import describe_device, resolve_device
     from collector.publishing.manifest import read_manifest
     from collector.publishing.versions import newest_manifest
-    from collector.workspace import create_workspace
+    from collector.workspace import existing_workspace
 
     if everything == bool(method):
         raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
@@ -78,14 +83,16 @@ def bench(
     numbers = parse_seeds(seeds)
     on = resolve_device(device)
     data = read_manifest(manifest or newest_manifest(manifests))
-    place = create_workspace(workspace)
+    place = existing_workspace(workspace)
     tasks = runner.plan(data, chosen, numbers, tier)
     _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
     _show_warnings()
     outcomes = []
     for outcome in runner.bench(data, place, tasks, on, track):
         outcomes.append(outcome)
-        note(f"{outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}")
+        note(
+            f"[{len(outcomes)}/{len(tasks)}] {outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}"
+        )
     _report(outcomes, json)
 
 
@@ -109,7 +116,7 @@ def leaderboard(
     place = existing_workspace(workspace)
     folder = out or place.reports / f"{data.header.name}-{data.header.version}-{data.digest[:8]}"
     with storage_errors(folder):
-        board = write_leaderboard(data, place.runs, folder, path)
+        board = write_leaderboard(data, place.runs, folder, None if path.is_absolute() else path)
     show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
 
 
@@ -136,8 +143,9 @@ def parse_seeds(text: str) -> list[int]:
 
 def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
     header = data.header
-    note(f"{header.name} {header.version}, digest {data.digest[:12]}: {len(tasks)} runs on {device}")
-    note(f"estimated: about {duration(seconds)}" if seconds else "estimated: seconds")
+    runs = "1 run" if len(tasks) == 1 else f"{len(tasks)} runs"
+    note(f"{header.name} {header.version}, digest {data.digest[:12]}: {runs} on {device}")
+    note(f"estimated: about {duration(seconds)}" if seconds >= 1 else "estimated: seconds")
     if seconds < _LONG or tier == "smoke":
         return
     offer = "`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed"
@@ -180,6 +188,5 @@ def _report(outcomes: "list[Outcome]", json: bool) -> None:
     text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
     show({"counts": counts, "runs": rows}, json, lambda: text)
     if counts["failed"]:
-        raise IncompleteError(
-            f"bench: {counts['failed']} of {len(outcomes)} runs failed; the same command tries them again"
-        )
+        failed = f"{counts['failed']} of {len(outcomes)} runs failed"
+        raise IncompleteError(f"bench: {failed}, for the reasons above; the same command tries them again")

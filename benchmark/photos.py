@@ -16,7 +16,7 @@ from PIL import Image
 from benchmark.store import ArrayStore
 from collector.console import Track, silent
 from collector.errors import DataError
-from collector.pictures import VERSION, displayed, quiet_decoders
+from collector.pictures import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
 from collector.publishing.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
@@ -64,8 +64,8 @@ class Photos:
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        store = self._stored(f"{rule}-{size}", _RULES[rule](size), size)
         digests = self.digests if rows is None else [self.digests[row] for row in rows]
+        store = self._stored(f"{rule}-{size}", _RULES[rule](size), size, digests)
         return store.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
 
     def pictures(self, side: int) -> list[NDArray[np.uint8]]:
@@ -74,17 +74,16 @@ class Photos:
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side), side)
+        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side), side, self.digests)
         return store.each(self.digests) if self.digests else []
 
-    def _stored(self, rule: str, resize: Resize, size: int) -> ArrayStore:
+    def _stored(self, rule: str, resize: Resize, size: int, wanted: Sequence[str]) -> ArrayStore:
         """Return the store of this rule with all of these photos in it."""
-        if rule in self._stores:
+        if rule in self._stores and not self._stores[rule].missing(wanted):
             return self._stores[rule]
         key = {"what": "pixels", "rule": rule, "decoder": DECODER}
         store = ArrayStore(self.workspace.cache / "arrays", key, np.dtype(np.uint8))
-        missing = store.missing(self.digests)
-        if missing:
+        while missing := store.missing(self.digests):  # again where somebody deletes the cache meanwhile
             faults: list[str] = []
             decoded = self.track(self._decoded(missing, resize, size, faults), f"decoding ({rule})", len(missing))
             store.add(item for item in decoded if item is not None)
@@ -92,7 +91,7 @@ class Photos:
                 more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
                 raise DataError(
                     f"{len(faults)} of {len(self)} photos of {self.side or 'the manifest'} cannot be decoded: "
-                    f"{'; '.join(faults[:_NAMED])}{more}; collect them again"
+                    f"{'; '.join(faults[:_NAMED])}{more}; `t15 collect --check` fetches them again"
                 )
         self._stores[rule] = store
         return store
@@ -137,7 +136,9 @@ def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
         DataError: it is missing or does not decode; the message names it.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels")  # noqa: TRY301
             if size is not None:
                 image.draft(None, (size, size))
             return displayed(image, colour_managed=True)

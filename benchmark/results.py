@@ -67,7 +67,7 @@ class Run:
         device: what it ran on, in words.
         versions: of Python and the libraries that matter.
         seconds: wall clock of `fit` and `predict`.
-        peak_memory_mib: the process's highest resident memory so far, or the GPU's for this run.
+        peak_memory_mib: the process's highest resident memory during the run, or the GPU's.
     """
 
     inputs: RunInputs
@@ -159,7 +159,9 @@ def test_reads(runs: Path) -> Counter[str]:
     """
     reads: Counter[str] = Counter()
     if (runs / LEDGER).is_file():
-        for number, line in enumerate((runs / LEDGER).read_text(encoding="utf-8").splitlines(), start=1):
+        text = (runs / LEDGER).read_text(encoding="utf-8")
+        # A last line without its end was cut off by a full disk or a power cut.
+        for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
             try:
                 reads[json.loads(line)["run"]] += 1
             except (ValueError, KeyError, TypeError) as error:

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def bench(
     with storage_errors(workspace.root):
         remove_drafts(workspace.runs)
         remove_drafts(workspace.runs / "failed")
-        remove_drafts(workspace.cache)
+        remove_drafts(workspace.cache, "arrays/*/.*.part")
         for task in tasks:
             if is_finished(workspace.runs, task.inputs.identity):
                 yield Outcome(task, "skipped")
@@ -128,7 +128,7 @@ def _tried(task: Task, manifest: Manifest, workspace: Workspace, device: str, tr
             raise
         reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
         log.info("failed: %s", reason, exc_info=error)
-        save_failure(workspace.runs, Failure(task.inputs, task.method.title, reason))
+        save_failure(workspace.runs, Failure(task.inputs, task.method.titled(task.inputs.parameters), reason))
         return Outcome(task, "failed", reason=reason)
     save_run(workspace.runs, run, predictions)
     log.info("done: fit %.1f s, predict %.1f s", run.seconds["fit"], run.seconds["predict"])
@@ -156,8 +156,7 @@ def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, trac
     method, inputs = task.method, task.inputs
     training = labelled_photos(manifest, "train", workspace, track)
     validation = labelled_photos(manifest, "val", workspace, track)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+    _reset_peak_memory(device)
     started = time.perf_counter()
     predictor = method.fit(training, validation, inputs.seed, device, **inputs.parameters)
     fitted = time.perf_counter()
@@ -167,7 +166,7 @@ def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, trac
         inputs=inputs,
         manifest=f"{manifest.header.name} {manifest.header.version}",
         tier=task.tier,
-        title=method.title,
+        title=method.titled(inputs.parameters),
         pretraining=method.pretraining,
         weights_licence=method.weights_licence,
         selection=method.selection,
@@ -211,5 +210,16 @@ def _peak_memory_mib(device: str) -> float:
     if device == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
     # Linux counts in KiB, macOS in bytes (getrusage(2)).
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _reset_peak_memory(device: str) -> None:
+    """Begin counting anew, so that a run does not show the memory of those before it; without Linux's /proc it does."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM

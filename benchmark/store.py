@@ -8,10 +8,12 @@ import fcntl
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from collector.workspace import write_atomically
 
 # sha256 of the photo, where its array begins (bytes), and its shape; unused dimensions are 0.
 _RECORD = np.dtype([("digest", "V32"), ("start", "<u8"), ("shape", "<u4", (3,))])
+_MOST_IN_MEMORY = 512 << 20  # of arrays that do not lie in the order asked for
 _FLUSH_BYTES = 64 << 20  # arrays are entered in the index after so many bytes: bounds what a crash loses
 
 
@@ -39,6 +42,7 @@ class ArrayStore:
     dtype: np.dtype[Any]
     _places: dict[bytes, tuple[int, tuple[int, ...]]] = field(default_factory=dict, repr=False)
     _read: int = field(default=0, repr=False)
+    _stamp: bytes = field(default=b"", repr=False)
 
     @property
     def folder(self) -> Path:
@@ -57,10 +61,15 @@ class ArrayStore:
 
         Raises:
             OSError: the disk is full; what was entered before stays.
+            ValueError: an array has not one to three dimensions, or holds nothing.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "key.json", json.dumps([dict(self.key), self.dtype.str], indent=1).encode())
         with self._locked():
+            if not all((self.folder / name).exists() for name in ("stamp", "arrays.bin", "index.bin")):
+                write_atomically(self.folder / "stamp", os.urandom(16))  # an open store notices that this is another
+                (self.folder / "index.bin").write_bytes(b"")
+                (self.folder / "arrays.bin").write_bytes(b"")
             self._refresh()
             with (self.folder / "arrays.bin").open("ab") as data, (self.folder / "index.bin").open("ab") as index:
                 # Bytes beyond the last record are what a killed writer left.
@@ -68,21 +77,25 @@ class ArrayStore:
                 data.truncate(end)
                 index.truncate(self._read * _RECORD.itemsize)
                 records: list[tuple[bytes, int, tuple[int, ...]]] = []
+                waiting: set[bytes] = set()
                 entered = end
-                for digest, array in arrays:
-                    raw = bytes.fromhex(digest)
-                    if raw in self._places:
-                        continue
-                    data.write(np.ascontiguousarray(array, dtype=self.dtype).data)
-                    records.append((raw, end, array.shape))
-                    self._places[raw] = (end, array.shape)
-                    end += array.nbytes
-                    if end - entered >= _FLUSH_BYTES:
-                        data.flush()
-                        self._enter(index, records)
-                        entered = end
-                data.flush()
-                self._enter(index, records)
+                try:
+                    for digest, array in arrays:
+                        raw = bytes.fromhex(digest)
+                        if raw in self._places or raw in waiting:
+                            continue
+                        if not 1 <= array.ndim <= 3 or not array.size:
+                            raise ValueError(f"{digest}: expected one to three dimensions, got {array.shape}")
+                        data.write(np.ascontiguousarray(array, dtype=self.dtype).data)
+                        records.append((raw, end, array.shape))
+                        waiting.add(raw)
+                        end += self._bytes(array.shape)
+                        if end - entered >= _FLUSH_BYTES:
+                            self._enter(data, index, records)
+                            waiting.clear()
+                            entered = end
+                finally:
+                    self._enter(data, index, records)
 
     def stacked(self, digests: Sequence[str]) -> NDArray[Any]:
         """Return the arrays of these photos, all of one shape, as (N, *shape): a view where they lie in this order.
@@ -94,11 +107,11 @@ class ArrayStore:
         starts = np.array([start for start, _ in places], dtype=np.int64)
         shape = places[0][1]
         step = self._bytes(shape)
-        flat = self._mapped()
+        flat = self._mapped(places)
         if (np.diff(starts) == step).all():
             begin = int(starts[0]) // self.dtype.itemsize
             return flat[begin : begin + len(places) * math.prod(shape)].reshape(len(places), *shape)
-        gathered = np.empty((len(places), *shape), dtype=self.dtype)
+        gathered = self._room(len(places) * step, (len(places), *shape))
         for row, array in enumerate(self._arrays(flat, places)):
             gathered[row] = array
         return gathered
@@ -109,9 +122,18 @@ class ArrayStore:
         Raises:
             KeyError: one is not here.
         """
-        return list(self._arrays(self._mapped(), self._found(digests)))
+        places = self._found(digests)
+        return list(self._arrays(self._mapped(places), places)) if places else []
+
+    def _room(self, size: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return an empty array in memory, or, when it would take much of that, mapped to a file that goes with it."""
+        if size <= _MOST_IN_MEMORY:
+            return np.empty(shape, dtype=self.dtype)
+        with TemporaryFile(dir=self.folder) as file:
+            return np.memmap(file, dtype=self.dtype, mode="w+", shape=shape)
 
     def _found(self, digests: Sequence[str]) -> list[tuple[int, tuple[int, ...]]]:
+        self._refresh()
         return [self._places[bytes.fromhex(digest)] for digest in digests]
 
     def _arrays(self, flat: NDArray[Any], places: Iterable[tuple[int, tuple[int, ...]]]) -> Iterator[NDArray[Any]]:
@@ -119,16 +141,21 @@ class ArrayStore:
             begin = start // self.dtype.itemsize
             yield flat[begin : begin + math.prod(shape)].reshape(shape)
 
-    def _mapped(self) -> NDArray[Any]:
-        return np.memmap(self.folder / "arrays.bin", dtype=self.dtype, mode="r")
+    def _mapped(self, places: Sequence[tuple[int, tuple[int, ...]]]) -> NDArray[Any]:
+        end = max(start + self._bytes(shape) for start, shape in places)
+        # Only whole values: what a writer, or a killed one, is at may end anywhere.
+        return np.memmap(self.folder / "arrays.bin", dtype=self.dtype, mode="r", shape=end // self.dtype.itemsize)
 
     def _bytes(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape) * self.dtype.itemsize
 
-    def _enter(self, index: Any, records: list[tuple[bytes, int, tuple[int, ...]]]) -> None:
+    def _enter(self, data: Any, index: Any, records: list[tuple[bytes, int, tuple[int, ...]]]) -> None:
+        data.flush()
+        os.fsync(data.fileno())  # so that no power cut leaves a record without its array
         padded = [(raw, start, (*shape, 0, 0)[:3]) for raw, start, shape in records]
         index.write(np.array(padded, dtype=_RECORD).tobytes())
         index.flush()
+        self._places.update((raw, (start, shape)) for raw, start, shape in records)
         self._read += len(records)
         records.clear()
 
@@ -136,10 +163,14 @@ class ArrayStore:
         """Read the records that were written since the last look; a record that a crash cut off is not one."""
         try:
             with (self.folder / "index.bin").open("rb") as index:
+                stamp = (self.folder / "stamp").read_bytes()
+                if stamp != self._stamp:
+                    self._forget(stamp)
                 index.seek(self._read * _RECORD.itemsize)
                 raw = index.read()
             size = (self.folder / "arrays.bin").stat().st_size
         except FileNotFoundError:
+            self._forget(b"")
             return
         records = np.frombuffer(raw[: len(raw) // _RECORD.itemsize * _RECORD.itemsize], dtype=_RECORD)
         for record in records:
@@ -149,6 +180,10 @@ class ArrayStore:
                 break
             self._places[record["digest"].tobytes()] = (start, shape)
             self._read += 1
+
+    def _forget(self, stamp: bytes) -> None:
+        self._places.clear()
+        self._read, self._stamp = 0, stamp
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

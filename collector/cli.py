@@ -65,7 +65,10 @@ def collect(
         str, typer.Option(help="SPDX id of the licence that the photos under --root have.")
     ] = "LicenseRef-Unknown",
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many photos a city.")] = None,
-    min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a photo must have.")] = 64,
+    min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a new photo must have.")] = 64,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -83,17 +86,34 @@ def collect(
     chosen = list(dict.fromkeys(find_city(found, name) for name in city)) if city else list(found.cities)
     source = make_provider(provider, Settings(found, root, find_licence(licence).id))
     summary = collect_photos(
-        create_workspace(workspace), found, chosen, source, Query(limit), Limits(min_side=min_side), track
+        create_workspace(workspace), found, chosen, source, Query(limit), Limits(min_side=min_side), track, check=check
     )
 
     def text() -> str:
         lines = [f"read {summary.read}: {summary.added} new, {summary.known} known already, "]
         lines[0] += f"{sum(summary.rejected.values())} rejected"
         lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
-        lines += ["", table(("city", "photos"), list(summary.by_city.items()))]
+        lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
+        found_in = [(slug, count) for slug, count in summary.by_city.items() if count]
+        lines += [
+            "",
+            table(("city", "photos"), found_in) if found_in else f"no photo of a city of {found.name} was found",
+        ]
         return "\n".join(lines)
 
     show(asdict(summary), json, text)
+
+
+@app.command()
+def rejected(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """List what could not be used, with the reasons."""
+    from collector.collecting.catalogue import open_catalogue
+    from collector.workspace import existing_workspace
+
+    with open_catalogue(existing_workspace(workspace)) as catalogue:
+        found = catalogue.rejections()
+    rows = [(unusable.reason, unusable.city or "", unusable.detail) for unusable in found]
+    show([asdict(unusable) for unusable in found], json, lambda: table(("reason", "city", "what"), rows))
 
 
 @app.command()
@@ -136,6 +156,7 @@ def split(
     json: JsonOption = False,
 ) -> None:
     """Split everything clean in the workspace by city into training, validation and test, as a manifest."""
+    from collector.cities import region as find_region
     from collector.splitting.split import split as split_photos
     from collector.workspace import existing_workspace
 
@@ -145,11 +166,16 @@ def split(
         quotas={"train": train, "val": val, "test": test},
         seed=seed,
         tool=_tool(),
-        region=region,
+        region=find_region(region).name if region and region.endswith(".toml") else region,
         cities=city or (),
         name=name,
         version=version,
     )
+    if result.cleaned:
+        left_out = result.cleaned.photos - result.cleaned.clean
+        note(
+            f"new photos: looked for copies first, {left_out} of {result.cleaned.photos} left out (`t15 dedup` tells more)"
+        )
     if result.empty_cities:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))

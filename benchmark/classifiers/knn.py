@@ -47,22 +47,22 @@ class NearestNeighbours:
         Among classes with equally many votes the one whose nearest member is nearest wins: its share is larger by less
         than a thousandth of a vote. Weighted by distance, a neighbour at distance 0 outvotes all others.
         """
-        block = max(1, _BLOCK_BYTES // (8 * len(self.vectors)))
-        rows = [self._vote(queries[at : at + block]) for at in range(0, len(queries), block)]
-        return np.concatenate([np.empty((0, self.classes), dtype=np.float32), *rows])
+        return self.vote(*self.nearest_of_many(queries))
 
-    def _vote(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        squares, nearest = self._nearest(queries)
-        neighbours = self.labels[nearest]
+    def vote(self, squares: NDArray[np.float64], nearest: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the share of votes of each class, (M, C), from `nearest`'s answer for this k or a larger one."""
+        squares, neighbours = squares[:, : self.k], self.labels[nearest[:, : self.k]]
         weights = np.ones(neighbours.shape)
         if self.weights == "distance":
             # Relative to the nearest one, so that neither tiny nor huge distances lose their digits.
             floor = np.maximum(squares[:, :1], np.finfo(np.float32).tiny)
             weights = np.sqrt(floor / np.maximum(squares, floor))
-        votes = np.zeros((len(queries), self.classes))
-        bonuses = _TIE * np.arange(self.k, 0, -1) / self.k
+        votes = np.zeros((len(neighbours), self.classes))
+        # Weighted votes are hardly ever equal: the tie-breaker must not decide where they nearly are.
+        tie = _TIE if self.weights == "uniform" else _TIE / 1000
+        bonuses = tie * np.arange(self.k, 0, -1) / self.k
         seen = np.zeros_like(votes, dtype=bool)
-        rows = np.arange(len(queries))
+        rows = np.arange(len(neighbours))
         for rank in range(self.k):
             chosen = neighbours[:, rank]
             votes[rows, chosen] += weights[:, rank] + np.where(seen[rows, chosen], 0.0, bonuses[rank])
@@ -70,20 +70,33 @@ class NearestNeighbours:
         shares: NDArray[np.float32] = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
         return shares
 
-    def _nearest(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def nearest_of_many(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """As `nearest`, in blocks that bound the memory of the distances."""
+        block = max(1, _BLOCK_BYTES // (8 * len(self.vectors)))
+        parts = [self.nearest(queries[at : at + block]) for at in range(0, len(queries), block)]
+        none = (np.empty((0, self.k)), np.empty((0, self.k), dtype=np.int64))
+        return np.concatenate([none[0], *(part[0] for part in parts)]), np.concatenate(
+            [none[1], *(p[1] for p in parts)]
+        )
+
+    def nearest(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return squared distances and positions of the k nearest, nearest first, of equal ones the earlier; (M, k) each.
 
         float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
         """
         wanted = torch.from_numpy(queries.astype(np.float64)).to(self.device)
         step = max(1, _BLOCK_BYTES // (8 * self.vectors.shape[1]))
+        length = (wanted * wanted).sum(dim=1, keepdim=True)
         distances = []
         for at in range(0, len(self.vectors), step):
             known = torch.from_numpy(self.vectors[at : at + step].astype(np.float64)).to(self.device)
-            distances.append((known * known).sum(dim=1) - 2.0 * (wanted @ known.T))
-        squared = torch.cat(distances, dim=1) + (wanted * wanted).sum(dim=1, keepdim=True)
+            lengths = length + (known * known).sum(dim=1)
+            squares = lengths - 2.0 * (wanted @ known.T)
+            # Equal vectors differ by the rounding of their lengths, which weights would take for a distance.
+            distances.append(torch.where(squares < 1e-12 * lengths, 0.0, squares))
+        squared = torch.cat(distances, dim=1)
         order = torch.sort(squared, dim=1, stable=True)
-        return order.values[:, : self.k].clamp_min(0).cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
+        return order.values[:, : self.k].cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
 
 
 def fit_knn(
@@ -94,16 +107,11 @@ def fit_knn(
     weights: str = "uniform",
     device: str = "cpu",
 ) -> NearestNeighbours:
-    """Return the classifier. Where a class has fewer than k training photos, a warning says so: it cannot win a full vote.
+    """Return the classifier.
 
     Raises:
         DataError: there are fewer than k training photos.
     """
     if k > len(vectors):
         raise DataError(f"kNN with k = {k}: there are only {len(vectors)} training photos; choose a smaller k")
-    fewest = int(np.bincount(labels, minlength=classes).min())
-    if fewest < k:
-        log.warning(
-            "kNN with k = %d: a city has only %d training photos, so its neighbours can never fill a vote", k, fewest
-        )
     return NearestNeighbours(vectors, labels, classes, k, weights, device)

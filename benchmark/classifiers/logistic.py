@@ -69,8 +69,11 @@ def fit_logistic(
     """
     mean = scale = None
     if standardise:
-        mean, scale = vectors.mean(axis=0), vectors.std(axis=0)
-        scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        scale = vectors.std(axis=0, dtype=np.float64).astype(np.float32)
+        # Not by the deviation alone: that of equal values may be no exact 0.
+        varied = (vectors.max(axis=0) > vectors.min(axis=0)) & (scale > 0)
+        scale = np.where(varied, scale, np.float32(1)).astype(np.float32)
     ready = _standardised(vectors, mean, scale)
     if solver == "multinomial" and device == "cuda":
         return Logistic(fit_softmax(ready, labels, c, iterations, device), classes, mean, scale)
@@ -92,15 +95,18 @@ def fit_softmax(
     It is scikit-learn's objective for `LogisticRegression`; the biases are not penalised.
     """
     present, targets = np.unique(labels, return_inverse=True)
-    x = torch.from_numpy(vectors).to(device, torch.float64)
+    x = torch.from_numpy(vectors.astype(np.float64)).to(device)
     y = torch.from_numpy(targets).to(device)
     weights = torch.zeros(len(present), x.shape[1], dtype=torch.float64, device=device, requires_grad=True)
     biases = torch.zeros(len(present), dtype=torch.float64, device=device, requires_grad=True)
+    # For two classes scikit-learn fits one vector, the difference of these two: its penalty is twice theirs.
+    penalty = 2.0 if len(present) == 2 else 1.0
     # Divided by c · N the objective is of order 1, which is what L-BFGS's tolerances suppose; the minimum is the same.
     optimiser = torch.optim.LBFGS(
         [weights, biases],
         max_iter=iterations,
-        tolerance_grad=1e-6,
+        max_eval=4 * iterations,
+        tolerance_grad=1e-8,
         tolerance_change=1e-12,
         history_size=10,
         line_search_fn="strong_wolfe",
@@ -108,7 +114,9 @@ def fit_softmax(
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = torch.nn.functional.cross_entropy(x @ weights.T + biases, y) + (weights**2).sum() / (2 * c * len(y))
+        value = torch.nn.functional.cross_entropy(x @ weights.T + biases, y) + penalty * (weights**2).sum() / (
+            2 * c * len(y)
+        )
         value.backward()
         return value
 

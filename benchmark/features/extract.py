@@ -12,6 +12,10 @@ from benchmark.photos import DECODER, Photos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
 
+_MOST_IN_MEMORY = (
+    1 << 30
+)  # bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk
+
 _BATCH = 256
 """Photos at a time; halved when the device runs out of memory."""
 
@@ -60,18 +64,17 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
     Raises:
         DataError: photos do not decode, or a value is infinite or no number; the photo and the feature are named.
     """
-    if not feature.kept:
+    values = feature.compute(_none(feature)).shape[1]
+    if not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY:
         blocks = list(_computed(feature, photos, list(range(len(photos))), device))
-        return np.concatenate(blocks) if blocks else feature.compute(_none(feature)).numpy()
+        return np.concatenate([np.empty((0, values), np.float32), *blocks])
     store = ArrayStore(photos.workspace.cache / "arrays", feature.key, np.dtype(np.float32))
     missing = store.missing(photos.digests)
     if missing:
         rows = (row for block in _computed(feature, photos, missing, device) for row in block)
         tracked = photos.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
         store.add((photos.digests[position], row) for position, row in zip(missing, tracked, strict=True))
-    found: NDArray[np.float32] = (
-        store.stacked(photos.digests) if photos.digests else feature.compute(_none(feature)).numpy()
-    )
+    found: NDArray[np.float32] = store.stacked(photos.digests) if photos.digests else np.empty((0, values), np.float32)
     return found
 
 
@@ -110,6 +113,6 @@ def _source(feature: Feature, photos: Photos, device: str) -> Callable[[Sequence
     if device == "cuda":
         free, _ = torch.cuda.mem_get_info()
         if len(photos) * 3 * feature.size**2 <= free // 4:
-            resident = read(None)
+            resident = read(None)  # a quarter of what is free: the feature itself needs room too
             return lambda positions: resident[torch.as_tensor(positions, device=device)]
     return read

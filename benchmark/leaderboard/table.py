@@ -23,10 +23,6 @@ PAPER_NOTE = (
     "The paper's numbers (Özköse, Yılıkoğlu, Karacan and Erdem, SIU 2018, Tables I and II) were measured on another "
     "data set, the Türkiye15 of 2018, whose photos are not these: they are shown for orientation and cannot be compared."
 )
-DRAWN_NOTE = (
-    "These photos are drawn by t15's sandbox, not photographed: the numbers say that the program runs, nothing about "
-    "photographs."
-)
 TIED_NOTE = (
     "≈: the 95 % interval holds the best method's accuracy, so these photos hardly tell the two apart. A rough guide, "
     "no test: both were judged on the same photos, which only a paired test takes into account."
@@ -131,7 +127,6 @@ class Leaderboard:
         name, version, digest: of the manifest.
         region: what people call the region that the cities come from.
         note: what every reader of the data set has to know; may be empty.
-        drawn: the photos are drawings of the sandbox.
         cities: the classes, in the manifest's order.
         test_photos: their number, the n of every interval.
         chance_uniform: accuracy of guessing each city equally often, 1 / number of cities.
@@ -145,7 +140,6 @@ class Leaderboard:
     digest: str
     region: str
     note: str
-    drawn: bool
     cities: tuple[CityRow, ...]
     test_photos: int
     chance_uniform: float
@@ -154,8 +148,8 @@ class Leaderboard:
     failed: tuple[FailedRow, ...]
 
     def warnings(self) -> list[str]:
-        """Return what has to be read before any number: the manifest's note, and that the photos are drawn."""
-        return [text for text in (self.note, DRAWN_NOTE if self.drawn else "") if text]
+        """Return what has to be read before any number: the manifest's note, such as that its pictures are drawn."""
+        return [self.note] if self.note else []
 
     def tiers(self) -> dict[str, list[Row]]:
         """Return the rows by tier, in the order of TIERS; tiers without rows are left out."""
@@ -190,14 +184,14 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in results.finished_runs(runs_dir, manifest.digest):
         groups[_group(run)].append(run)
-    rows = [_row(truth, runs_dir, runs, where) for runs in groups.values()]
+    reads = test_reads(runs_dir)
+    rows = [_row(truth, runs_dir, runs, where, reads) for runs in groups.values()]
     return Leaderboard(
         name=header.name,
         version=header.version,
         digest=manifest.digest,
         region=_line(header.title or header.region),
         note=_line(header.note),
-        drawn=header.rules.get("drawn") is True,
         cities=_cities(manifest),
         test_photos=len(truth),
         chance_uniform=1 / len(header.cities),
@@ -221,7 +215,9 @@ def _group(run: Run) -> tuple[str, ...]:
     return run.inputs.method, run.tier, parameters, run.inputs.weights_digest or ""
 
 
-def _row(truth: Mapping[str, str], runs_dir: Path, unordered: Sequence[Run], folder: PurePath) -> Row:
+def _row(
+    truth: Mapping[str, str], runs_dir: Path, unordered: Sequence[Run], folder: PurePath, reads: Mapping[str, int]
+) -> Row:
     runs = sorted(unordered, key=lambda run: run.inputs.seed)
     first, seeds = runs[0], tuple(run.inputs.seed for run in runs)
     where = runs_dir / first.inputs.identity
@@ -264,7 +260,7 @@ def _row(truth: Mapping[str, str], runs_dir: Path, unordered: Sequence[Run], fol
         device="; ".join(sorted({_line(run.device) for run in runs})),
         command=_command(folder, first, seeds),
         runs=tuple(run.inputs.identity for run in runs),
-        test_reads=sum(test_reads(runs_dir)[run.inputs.identity] for run in runs),
+        test_reads=sum(reads[run.inputs.identity] for run in runs),
     )
 
 

@@ -44,7 +44,7 @@ class Method:
 
     Attributes:
         name: what `t15 bench --method` calls it.
-        title: what a reader calls it.
+        title: what a reader calls it; `{name}` stands for the parameter of that name.
         fit: how it learns.
         parameters: every value that the result depends on, with the value of the tier `paper`.
         smoke: what the tier `smoke` changes, so that a whole benchmark takes minutes on a laptop.
@@ -67,6 +67,10 @@ class Method:
     pretraining: str = "none"
     weights_licence: str = ""
     estimate: Estimate | None = None
+
+    def titled(self, parameters: Mapping[str, Parameter]) -> str:
+        """Return the title for these parameters."""
+        return self.title.format_map(parameters)
 
     def of_tier(self, tier: str) -> dict[str, Parameter]:
         """Return the parameters of tier `paper` or `smoke`."""

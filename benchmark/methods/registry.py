@@ -29,8 +29,12 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     """
     known = methods()
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not any(fnmatchcase(name.lower(), pattern.lower()) for name in known):
             raise UsageError(
                 f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"
             )
-    return [method for name, method in known.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return [
+        method
+        for name, method in known.items()
+        if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+    ]

@@ -140,12 +140,21 @@ class Catalogue:
             taken_at = values.pop("taken_at")
             yield Photo(**values, taken_at=datetime.fromisoformat(taken_at) if taken_at else None)
 
-    def hash_stamps(self) -> list[str]:
-        """Return the algorithms and versions of the hashes of the downloaded photos, sorted."""
-        query = (
-            "SELECT DISTINCT hash_stamp FROM photos WHERE state = 'downloaded' AND hash_stamp IS NOT NULL ORDER BY 1"
-        )
-        return [row[0] for row in self._db.execute(query)]
+    def hash_stamps(self) -> dict[str, str]:
+        """Return the algorithm and versions of the hashes of each downloaded photo, by photo_id."""
+        query = "SELECT photo_id, hash_stamp FROM photos WHERE state = 'downloaded' AND hash_stamp IS NOT NULL"
+        return dict(self._db.execute(query).fetchall())
+
+    def update_hashes(self, photo_id: str, phash: str | None, dhash: str | None, hash_stamp: str) -> None:
+        """Replace a photo's hashes by those of another version."""
+        with self._db:
+            query = "UPDATE photos SET phash = ?, dhash = ?, hash_stamp = ? WHERE photo_id = ?"
+            self._db.execute(query, (phash, dhash, hash_stamp, photo_id))
+
+    def rejections(self) -> list[Unusable]:
+        """Return everything that was rejected, by reason and detail."""
+        query = "SELECT photo_id, reason, detail, city FROM photos WHERE state = 'rejected' ORDER BY reason, detail, photo_id"
+        return [Unusable(*row) for row in self._db.execute(query)]
 
     def decide(self, stage: str, decisions: Iterable[Decision]) -> None:
         """Replace everything that `stage` decided before."""

@@ -1,5 +1,6 @@
 """Bring photos home: list them, fetch their bytes, examine them, store them, write them down; one after the other, safely."""
 
+import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,10 @@ from collector.collecting.catalogue import Catalogue, Known, open_catalogue
 from collector.collecting.examine import Examined, Limits, NotUsableError, examine
 from collector.console import Track, silent
 from collector.curating.hashing import HASH_STAMP
+from collector.errors import UsageError
 from collector.pictures import quiet_decoders
 from collector.providers.base import FindsUnplaced, ImageRequest, Provider, Query
+from collector.providers.exif import clean_text
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors, write_atomically
 
@@ -48,8 +51,13 @@ def collect(
     query: Query = Query(),  # noqa: B008 (frozen)
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     track: Track = silent,
+    *,
+    check: bool = False,
 ) -> Summary:
     """Collect the photos of `cities` from `provider` into the workspace.
+
+    With `check` the stored bytes of photos that are known are read and compared, and damaged ones are fetched again.
+    A photo that was collected for a city of another region keeps that label, whatever this region says of its place.
 
     Whatever stops it, each photo is in the catalogue with its bytes in the store, or not at all; the same call goes on
     from there and ends in the same state.
@@ -63,12 +71,14 @@ def collect(
         tally: Counter[str] = Counter()
         rejected: Counter[str] = Counter()
         by_city = dict.fromkeys((city.slug for city in cities), 0)
-        found = _search(provider, cities, query, all_cities=len(cities) == len(region.cities))
-        for outcome in _outcomes(track(found, "collecting"), provider, catalogue, workspace, limits):
+        listed = _search(provider, cities, query, all_cities=len(cities) == len(region.cities))
+        found = (_unless_labelled_elsewhere(item, catalogue, region) for item in track(listed, "collecting"))
+        for outcome in _outcomes(found, provider, catalogue, workspace, limits, check=check):
             tally["read"] += 1
             if isinstance(outcome, Unusable):
-                catalogue.reject(outcome)
                 rejected[outcome.reason] += 1
+                if outcome.reason not in PLACE_REASONS or not _has(catalogue, outcome.photo_id):
+                    catalogue.reject(outcome)
                 continue
             if outcome.sha256 is None:
                 tally["known"] += 1
@@ -89,18 +99,24 @@ def _search(
 
 
 def _outcomes(
-    found: Iterator[Photo | Unusable], provider: Provider, catalogue: Catalogue, workspace: Workspace, limits: Limits
+    found: Iterator[Photo | Unusable],
+    provider: Provider,
+    catalogue: Catalogue,
+    workspace: Workspace,
+    limits: Limits,
+    *,
+    check: bool,
 ) -> Iterator[Photo | Unusable]:
     """Yield what became of each thing found, in the same order; a photo that was known already has no sha256."""
     waiting: deque[Photo | Unusable | Future[Photo | Unusable]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for item in found:
-                if isinstance(item, Unusable) or _is_here(item, catalogue.known(item.photo_id), workspace):
+                if isinstance(item, Unusable) or _is_here(item, catalogue.known(item.photo_id), workspace, check=check):
                     waiting.append(item)
                 else:
                     request = provider.image_request(item)
-                    waiting.append(pool.submit(_bring_home, item, request, workspace, limits))
+                    waiting.append(pool.submit(_bring_home, item, request, workspace, limits, check))
                 while len(waiting) > 2 * _WORKERS:
                     yield _result(waiting.popleft())
             while waiting:
@@ -109,10 +125,32 @@ def _outcomes(
             pool.shutdown(cancel_futures=True)
 
 
-def _is_here(photo: Photo, known: Known | None, workspace: Workspace) -> bool:
-    """Return whether a photo is in the catalogue under its city, and its bytes in the store."""
+PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
+"""Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
+
+
+def _has(catalogue: Catalogue, photo_id: str) -> bool:
+    known = catalogue.known(photo_id)
+    return known is not None and known.state == "downloaded"
+
+
+def _unless_labelled_elsewhere(item: Photo | Unusable, catalogue: Catalogue, region: Region) -> Photo | Unusable:
+    known = catalogue.known(item.photo_id)
+    if isinstance(item, Unusable) or known is None or known.state != "downloaded" or known.city == item.city:
+        return item
+    if known.city in {city.slug for city in region.cities}:
+        return item
+    detail = f"is labelled {known.city} of another region already; collect {region.name} into a workspace of its own"
+    return Unusable(item.photo_id, "labelled-elsewhere", detail, item.city)
+
+
+def _is_here(photo: Photo, known: Known | None, workspace: Workspace, *, check: bool) -> bool:
+    """Return whether a photo is in the catalogue under its city, and its bytes in the store (read, with `check`)."""
     if known is None or known.state != "downloaded" or known.city != photo.city or known.sha256 is None:
         return False
+    if check:
+        path = workspace.photo(known.sha256)
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == known.sha256
     return _stored(workspace, known.sha256, known.bytes)
 
 
@@ -126,14 +164,17 @@ def _result(item: Photo | Unusable | Future[Photo | Unusable]) -> Photo | Unusab
     return item.result() if isinstance(item, Future) else item
 
 
-def _bring_home(photo: Photo, request: ImageRequest, workspace: Workspace, limits: Limits) -> Photo | Unusable:
+def _bring_home(
+    photo: Photo, request: ImageRequest, workspace: Workspace, limits: Limits, check: bool
+) -> Photo | Unusable:
     """Fetch, examine and store one photo; runs in a worker thread."""
     try:
         data = _fetch(request, limits)
         examined = examine(data, limits)
     except NotUsableError as error:
-        return Unusable(photo.photo_id, error.reason, f"{photo.title or photo.photo_id}: {error.detail}", photo.city)
-    store(workspace, examined, data)
+        name = clean_text(unquote_to_bytes(request.url.rpartition("/")[2])) or photo.photo_id
+        return Unusable(photo.photo_id, error.reason, f"{name}: {error.detail}", photo.city)
+    store(workspace, examined, data, check=check)
     return replace(
         photo,
         sha256=examined.sha256,
@@ -146,6 +187,10 @@ def _bring_home(photo: Photo, request: ImageRequest, workspace: Workspace, limit
 
 
 def _fetch(request: ImageRequest, limits: Limits) -> bytes:
+    if urlsplit(request.url).scheme != "file":
+        raise UsageError(
+            f"{request.url[:60]}: this version of t15 reads files only; the provider has to give a file: URL"
+        )
     path = Path(os.fsdecode(unquote_to_bytes(urlsplit(request.url).path)))  # a file name need not be valid UTF-8
     try:
         size = path.stat().st_size
@@ -156,7 +201,8 @@ def _fetch(request: ImageRequest, limits: Limits) -> bytes:
         raise NotUsableError("unreadable", error.strerror or "cannot be read") from error
 
 
-def store(workspace: Workspace, examined: Examined, data: bytes) -> None:
-    """Put the original bytes into the content-addressed store; bytes that are there already are not written again."""
-    if not _stored(workspace, examined.sha256, examined.bytes):
+def store(workspace: Workspace, examined: Examined, data: bytes, *, check: bool = False) -> None:
+    """Put the original bytes into the content-addressed store; bytes that are there already are not written again,
+    unless `check` doubts them."""
+    if check or not _stored(workspace, examined.sha256, examined.bytes):
         write_atomically(workspace.photo(examined.sha256), data)

@@ -65,7 +65,8 @@ def examine(data: bytes, limits: Limits) -> Examined:
     except MemoryError as error:
         raise NotUsableError("bomb", "needs more memory than there is") from error
     except Exception as error:
-        # ValueError, struct.error, EOFError, IndexError, TypeError and OverflowError on Pillow's own test pictures)
+        # Decoders of broken files raise nearly anything: seen OSError, SyntaxError, ValueError, struct.error, EOFError,
+        # IndexError, TypeError and OverflowError on Pillow's own test pictures.
         raise _as_not_usable(error) from error
 
 

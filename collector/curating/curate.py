@@ -4,8 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from collector.collecting.catalogue import Decision, open_catalogue
+from PIL import Image
+
+from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
+from collector.curating.hashing import HASH_STAMP, perceptual_hashes
+from collector.errors import DataError
+from collector.pictures import FORMATS, displayed, quiet_decoders
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 
@@ -40,11 +45,29 @@ def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool =
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
+        _renew_hashes(catalogue, workspace)
         photos = catalogue.downloaded()
         groups = find_groups(photos, radius)
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)
+
+
+def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
+    """Compute hashes of other versions again: those of different algorithms or libraries must not be compared."""
+    old = [photo_id for photo_id, stamp in catalogue.hash_stamps().items() if stamp != HASH_STAMP]
+    if not old:
+        return
+    digests = {photo.photo_id: str(photo.sha256) for photo in catalogue.downloaded()}
+    with quiet_decoders():
+        for photo_id in old:
+            path = workspace.photo(digests[photo_id])
+            try:
+                with Image.open(path, formats=FORMATS) as image:
+                    hashes = perceptual_hashes(displayed(image))
+            except FileNotFoundError as error:
+                raise DataError(f"photo {photo_id}: {path} is missing; `t15 collect` fetches it again") from error
+            catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)
 
 
 def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) -> Iterator[Decision]:

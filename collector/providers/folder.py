@@ -1,5 +1,6 @@
 """Photos that lie on one's own disk, in folders named after cities or with GPS coordinates in their EXIF."""
 
+import errno
 import hashlib
 import io
 import os
@@ -140,6 +141,11 @@ def _digest(data: bytes) -> str:
 
 def _walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(root, onerror=unreadable):
+        for name in subfolders:
+            if Path(folder, name).is_symlink():
+                unreadable(
+                    OSError(errno.ELOOP, "is a link to a folder, which is not followed", str(Path(folder, name)))
+                )
         # A workspace below the root holds copies of what was collected from it.
         kept = (
             name

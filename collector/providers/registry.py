@@ -10,8 +10,6 @@ from collector.providers.base import Provider
 from collector.providers.folder import FolderProvider
 from collector.records import Region
 
-DEFAULT = "commons"
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -96,15 +96,32 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
         UsageError: the name or the version is not one.
         DataError: a photo is not fit for a manifest; the message says which, and why.
     """
-    if not _NAME.fullmatch(header.name):
-        raise UsageError(f"manifest name {header.name!r}: use small letters, digits and hyphens")
-    version_key(header.version)
+    _check_header(header)
     ordered = sorted((_in_utc(photo) for photo in photos), key=lambda photo: photo.photo_id)
     columns = zip(*(astuple(photo) for photo in ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
     arrays = [_column(header.name, of, list(values), ordered) for of, values in zip(schema.ARROW, columns, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema.ARROW)
     _check_rows(f"photos of {header.name}", header, table)
     return Manifest(header, table, integrity.digest(_defining(header), integrity.canonical_rows(table)), tool)
+
+
+def _check_header(header: Header) -> None:
+    """Names become folders and parts of pages: nothing but small letters, digits and hyphens is one.
+
+    Raises:
+        UsageError: a field is not what it has to be.
+    """
+    for what, name in (("manifest name", header.name), ("region", header.region)):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UsageError(f"{what} {name!r}: use small letters, digits and hyphens")
+    if not isinstance(header.version, str):
+        raise UsageError(f"version {header.version!r}: write it as major.minor.patch, such as 1.0.0")
+    version_key(header.version)
+    for city in header.cities:
+        if not isinstance(city.slug, str) or not _NAME.fullmatch(city.slug) or not isinstance(city.name, str):
+            raise UsageError(f"city {city.slug!r}: a slug is of small letters, digits and hyphens, a name is text")
+    if not isinstance(header.title, str) or not isinstance(header.note, str) or type(header.seed) is not int:
+        raise UsageError("title and note are text, the seed is a whole number")
 
 
 def _in_utc(photo: Photo) -> Photo:
@@ -164,6 +181,7 @@ def read_manifest(folder: Path) -> Manifest:
         UsageError: there is no manifest.
         DataError: it is damaged or was changed; the message names the file, the row and the column where it can.
     """
+    folder = folder.parent if folder.name == "manifest.json" and folder.is_file() else folder
     path = folder / "manifest.json"
     if not path.is_file():
         raise UsageError(
@@ -234,6 +252,10 @@ def _read_header(path: Path) -> tuple[Header, dict[str, Any]]:
         raise DataError(
             f"{path}: a field is missing or of the wrong kind ({error}); fetch the manifest again"
         ) from error
+    try:
+        _check_header(header)
+    except UsageError as error:
+        raise DataError(f"{path}: {error}") from error
     if not complete:
         raise DataError(f"{path}: its digest or checks are missing; fetch the manifest again")
     return header, data

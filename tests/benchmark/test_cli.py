@@ -245,6 +245,7 @@ def test_a_damaged_manifest_is_a_data_error(
 def test_photos_that_are_elsewhere_are_a_data_error(
     known: dict[str, Method], world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "another").mkdir()
     options = ["--manifest", str(world.folder), "--workspace", str(tmp_path / "another")]
     assert t15.run(["bench", "--all", *options]) == 3
     assert "12 of train, 6 of val, 6 of test" in capsys.readouterr().err

@@ -330,11 +330,11 @@ def test_the_estimate_counts_unfinished_runs_only(world: World) -> None:
 
 
 def test_what_killed_processes_left_is_removed(world: World) -> None:
-    for folder in (world.workspace.runs, world.workspace.cache):
-        folder.mkdir()
+    for folder in (world.workspace.runs, world.workspace.cache / "arrays" / "x"):
+        folder.mkdir(parents=True)
     (world.workspace.runs / ".0123456789abcdef.99999999-1.part").mkdir()
     (world.workspace.runs / ".0123456789abcdef.99999999-1.part" / "run.json").write_text("{")
-    (world.workspace.cache / ".photos-x.u8.99999999-1.part").write_bytes(b"half")
+    (world.workspace.cache / "arrays" / "x" / ".photos-x.u8.99999999-1.part").write_bytes(b"half")
     assert [outcome.state for outcome in do(world, GOOD)] == ["done"]
     assert list(world.workspace.runs.glob(".*")) == []
-    assert list(world.workspace.cache.glob(".*")) == []
+    assert list(world.workspace.cache.glob("arrays/*/.*")) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.leaderboard.page import as_html
-from benchmark.leaderboard.table import DRAWN_NOTE, PAPER_NOTE, TIED_NOTE, leaderboard
+from benchmark.leaderboard.table import PAPER_NOTE, TIED_NOTE, leaderboard
 from tests.benchmark.leaderboard import CITIES, add_failure, add_run, manifest_of
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def html(tmp_path: Path) -> str:
-    manifest = manifest_of(rules={"drawn": True}, names={"bursa": EVIL}, note=EVIL)
+    manifest = manifest_of(names={"bursa": EVIL}, note=EVIL)
     paper = {"table": "I", "row": EVIL, "accuracy": 15.47}
     add_run(tmp_path, manifest, EVIL, 9, title=EVIL, paper=paper, parameters={"evil": EVIL}, device=EVIL)
     add_run(tmp_path, manifest, "second", 8, pretraining=EVIL, weights_licence=EVIL, selection=EVIL)
@@ -103,17 +103,10 @@ def test_numbers_and_notes(tmp_path: Path) -> None:
     assert "t15 bench --manifest manifests/sample/1.0.0 --method net --seeds 0,1 --tier paper" in page.text
     assert PAPER_NOTE in page.text
     assert TIED_NOTE in page.text
-    assert DRAWN_NOTE not in page.text
     assert "Failed runs" not in page.text
     assert len(page.all("rect")) == len(CITIES)
     assert page.all("rect")[0]["width"] == "60.00%"
     assert len(page.all("line", **{"class": "paper", "x1": "15.47%"})) == 2
-
-
-def test_drawn_pictures_are_announced(html: str) -> None:
-    page = Page(html)
-    assert DRAWN_NOTE in page.text
-    assert len(page.all("p", **{"class": "banner"})) == 2
 
 
 def test_smoke_runs_are_no_reproduction(tmp_path: Path) -> None:

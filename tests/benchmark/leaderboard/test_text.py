@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.table import DRAWN_NOTE, PAPER_NOTE, leaderboard
+from benchmark.leaderboard.table import PAPER_NOTE, leaderboard
 from benchmark.leaderboard.text import as_csv, as_json, as_markdown, as_text
 from tests.benchmark.leaderboard import add_failure, add_run, manifest_of
 
@@ -58,14 +58,11 @@ def test_a_command_cannot_close_its_fence(tmp_path: Path) -> None:
     assert [line for line in rest.splitlines() if line.startswith(fence)] == [fence]
 
 
-def test_the_note_and_drawn_pictures_are_announced(tmp_path: Path) -> None:
-    manifest = manifest_of(rules={"drawn": True}, note="Read <me>")
+def test_the_note_is_announced(tmp_path: Path) -> None:
+    manifest = manifest_of(note="Read <me>")
     add_run(tmp_path, manifest, "knn", 9)
     board = leaderboard(manifest, tmp_path)
-    assert f"> **{DRAWN_NOTE}**" in as_markdown(board)
     assert "> **Read &lt;me&gt;**" in as_markdown(board)
-    assert DRAWN_NOTE in as_text(board)
-    assert as_json(board)["notes"][:2] == ["Read <me>", DRAWN_NOTE]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmark.methods.base import Method
-from benchmark.methods.paper import PAPER
+from benchmark.methods.described import FEATURES
+from benchmark.methods.paper import BESIDE_TABLE_ONE, PAPER, TABLE_ONE, TABLE_TWO
 from benchmark.methods.registry import METHODS, choose, methods
 from benchmark.results import RunInputs
 from collector.errors import T15Error, UsageError
@@ -65,35 +66,136 @@ def names(patterns: list[str]) -> list[str]:
 def test_names_and_titles_are_unique() -> None:
     assert len(METHODS) == len(PAPER)
     assert all(name == one.name for name, one in METHODS.items())
-    assert len({one.title for one in METHODS.values()}) == len(METHODS)
+    for tier in ("paper", "smoke"):
+        assert len({one.titled(one.of_tier(tier)) for one in METHODS.values()}) == len(METHODS)
+
+
+def test_a_title_tells_the_parameters_of_its_run() -> None:
+    one = METHODS["gist-64+knn"]
+    assert one.titled(one.of_tier("paper")) == "GIST 64×64, 71-NN"
+    assert one.titled({**one.parameters, "size": 32, "k": 5}) == "GIST 32×32, 5-NN"
+    assert method("drawn").titled({}) == "Drawn"
+
+
+def plain(one: Method) -> str:
+    """Return a method's name without what follows the `@`."""
+    return one.name.partition("@")[0]
 
 
 @pytest.mark.parametrize(("table", "rows"), [("I", TABLE_I), ("II", TABLE_II)])
 def test_the_papers_numbers_are_the_papers(table: str, rows: dict[str, float]) -> None:
-    ours = {one.name: one.paper.accuracy for one in PAPER if one.paper and one.paper.table == table}
-    assert ours
-    assert ours == {name: rows[name] for name in ours if name in rows}
+    for one in PAPER:
+        if one.paper and one.paper.table == table:
+            assert one.paper.accuracy == rows[plain(one)]
 
 
-def test_each_row_of_the_paper_is_claimed_once() -> None:
-    rows = [(one.paper.table, one.paper.row) for one in PAPER if one.paper]
-    assert len(set(rows)) == len(rows)
+def test_each_row_of_table_1_is_claimed_by_one_method_without_a_suffix() -> None:
+    assert [one.name for one in TABLE_ONE] == list(TABLE_I)  # in the paper's order
+    assert len({one.paper for one in TABLE_ONE}) == 12
+    assert [one.name for one in TABLE_TWO] == list(TABLE_II)
+    claims = [one.paper for one in PAPER if one.paper and "@" not in one.name]
+    assert len(set(claims)) == len(claims) == 14
+
+
+@by_name
+def test_the_papers_row_is_named_as_in_the_paper(one: Method) -> None:
+    if one.paper is None or one.paper.table == "II":
+        return
+    feature, size = plain(one).split("+")[0].split("-")
+    shown = {"tiny": "tiny images", "hog": "HOG", "gist": "GIST"}[feature]
+    classifier = "LR" if plain(one).endswith("+logreg") else f"{NEIGHBOURS[plain(one)]}-NN"
+    assert one.paper.row == f"{shown} {size}×{size}, {classifier}"
+
+
+def test_variants_stand_beside_each_row() -> None:
+    names = {one.name for one in BESIDE_TABLE_ONE}
+    assert len(names) == len(BESIDE_TABLE_ONE)
+    assert names == {
+        *(f"{name}@modern" for name in TABLE_I),
+        *(f"{name}@2018" for name in TABLE_I if name.endswith("+logreg")),
+        *(f"{name}@labelme" for name in TABLE_I if name.startswith("gist-")),
+    }
+
+
+@by_name
+def test_what_reads_a_row_otherwise_carries_its_number_and_what_is_modern_none(one: Method) -> None:
+    if one.name.endswith("@modern"):
+        assert one.paper is None
+        assert one.selection == "best-on-validation"
+    elif one in BESIDE_TABLE_ONE:
+        assert one.paper == METHODS[plain(one)].paper
+        assert one.selection == "none"
 
 
 @by_name
 def test_parameters_are_those_of_the_paper(one: Method) -> None:
+    if plain(one) in TABLE_I:
+        feature, size = plain(one).split("+")[0].split("-")
+        assert one.parameters["size"] == int(size)
+        assert f"{size}×{size}" in one.titled(one.parameters)
+        assert str(one.parameters["feature_kind"]).startswith(feature)
+        assert not one.stochastic
     if one.name in NEIGHBOURS:
         assert one.parameters["k"] == NEIGHBOURS[one.name]
-    if one.name in TABLE_I:
-        size = int(one.name.split("+")[0].split("-")[1])
-        assert one.parameters["size"] == size
-        assert f"{size}×{size}" in one.title
-    if one.name.endswith("+logreg"):
+        assert f"{NEIGHBOURS[one.name]}-NN" in one.titled(one.parameters)
+    if "+logreg" in one.name:
         assert one.parameters["iterations"] == 500
     if one.name in TABLE_II:
         paper = {"learning_rate": 0.001, "momentum": 0.9, "batch": 4, "decay_every": 7, "decay": 0.1, "size": 224}
         tutorial = {"epochs": 25, "weight_decay": 0.0, "selection": "best-on-validation"}
         assert {**paper, **tutorial}.items() <= dict(one.parameters).items()
+
+
+@by_name
+def test_each_variant_is_what_its_suffix_says(one: Method) -> None:
+    if plain(one) not in TABLE_I:
+        return
+    kind, suffix = one.parameters["feature_kind"], one.name.partition("@")[2]
+    assert kind in FEATURES
+    plainly = {"tiny": "tiny", "hog": "hog-l1", "gist": "gist-lear"}
+    today = {**plainly, "hog": "hog-l2hys", "gist": "gist-lear"}
+    feature = plain(one).split("-")[0]
+    assert kind == (
+        "gist-labelme" if suffix == "labelme" else today[feature] if suffix == "modern" else plainly[feature]
+    )
+    if "+logreg" in one.name and suffix != "modern":
+        assert one.parameters["solver"] == ("liblinear-2018" if suffix == "2018" else "multinomial")
+        assert one.parameters["c"] == 1.0
+
+
+@by_name
+def test_modern_rows_choose_from_candidates(one: Method) -> None:
+    if one.name.endswith("@modern"):
+        for tier in ("paper", "smoke"):
+            parameters = one.of_tier(tier)
+            texts = str(parameters["cs"] if "+logreg" in one.name else parameters["ks"]).split(",")
+            candidates = [float(text) for text in texts]
+            assert len(candidates) > 1
+            assert candidates == sorted(set(candidates))  # of equal ones the first: the plainest
+            assert min(candidates) > 0
+            if "+knn" in one.name:
+                assert 1 in candidates  # however few photos there are
+
+
+@by_name
+def test_smoke_is_smaller_and_otherwise_the_paper(one: Method) -> None:
+    paper, smoke = one.of_tier("paper"), one.of_tier("smoke")
+    assert smoke["size"] < paper["size"]  # type: ignore[operator]
+    for name in ("feature_kind", "solver", "c", "network", "selection"):
+        assert smoke.get(name) == paper.get(name)
+    if "k" in paper:
+        assert 1 <= smoke["k"] <= paper["k"]  # type: ignore[operator]
+    assert f"{smoke['size']}×{smoke['size']}" in one.titled(smoke) or one.name in TABLE_II
+
+
+@by_name
+def test_estimates_are_seconds_that_grow_with_the_photos(one: Method) -> None:
+    assert one.estimate is not None
+    if one.estimate is not None and plain(one) in TABLE_I:  # those of networks measure, and are tested with them
+        for tier in ("paper", "smoke"):
+            few, many = (one.estimate(count, 15, "cpu", **one.of_tier(tier)) for count in (100, 1500))
+            assert 0 < few < many
+            assert 0 < one.estimate(1500, 15, "cuda", **one.of_tier(tier)) <= many
 
 
 @by_name
@@ -141,14 +243,23 @@ def test_what_starts_from_nothing_says_so() -> None:
 
 def test_patterns_choose_in_the_methods_own_order_and_each_once() -> None:
     assert names(["tiny-128+knn", "tiny-64+knn"]) == ["tiny-64+knn", "tiny-128+knn"]
-    assert names(["tiny-*+knn", "tiny-64*"]) == ["tiny-64+knn", "tiny-64+logreg", "tiny-128+knn"]
+    assert names(["tiny-*+knn", "tiny-64*"]) == [
+        "tiny-64+knn",
+        "tiny-64+logreg",
+        "tiny-128+knn",
+        "tiny-64+logreg@2018",
+        "tiny-64+knn@modern",
+        "tiny-64+logreg@modern",
+    ]
+    assert names(["*@2018"]) == [f"{name}@2018" for name in TABLE_I if name.endswith("+logreg")]
+    assert names(["gist*@labelme"]) == [f"{name}@labelme" for name in TABLE_I if name.startswith("gist")]
     assert names(["scratch:resnet?8"]) == ["scratch:resnet18"]
     assert names(["*"]) == list(METHODS)
     assert names([]) == []
 
 
 @pytest.mark.parametrize(
-    ("pattern", "meant"), [("tiny-64+kn", "tiny-64+knn"), ("scratch:resnet", "scratch:resnet18"), ("TINY-64+KNN", "")]
+    ("pattern", "meant"), [("tiny-64+kn", "tiny-64+knn"), ("scratch:resnet", "scratch:resnet18"), ("TINY-64+KN", "")]
 )
 def test_an_unknown_method_comes_with_a_suggestion(pattern: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -156,6 +267,17 @@ def test_an_unknown_method_comes_with_a_suggestion(pattern: str, meant: str) -> 
     assert repr(pattern) in str(caught.value)
     assert f"did you mean '{meant or 'tiny-64+knn'}'" in str(caught.value)
     assert "t15 methods" in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["TINY-64+KNN", "Tiny-64+k*", "tiny-64+KNN"])
+def test_patterns_are_the_same_in_capitals(pattern: str) -> None:
+    assert names([pattern])[0] == "tiny-64+knn"
+
+
+@pytest.mark.parametrize("pattern", ["Plugged-CLIP", "plugged-clip", "PLUG*", "*clip"])
+def test_a_method_with_capitals_in_its_name_is_found(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    plug_in(monkeypatch, Point(lambda: method("Plugged-CLIP")))
+    assert names([pattern]) == ["Plugged-CLIP"]
 
 
 def test_an_unlike_name_has_no_suggestion() -> None:

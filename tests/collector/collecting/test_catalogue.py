@@ -129,7 +129,7 @@ def test_hash_stamps(workspace: Workspace, make_photo: MakePhoto) -> None:
     stored(workspace, [make_photo(1)], "b")
     stored(workspace, [make_photo(2), make_photo(3)], "a")
     with open_catalogue(workspace) as catalogue:
-        assert catalogue.hash_stamps() == ["a", "b"]
+        assert catalogue.hash_stamps() == {"made:0001": "b", "made:0002": "a", "made:0003": "a"}
 
 
 def test_content_tells_two_catalogues_apart(tmp_path: Path, make_photo: MakePhoto) -> None:

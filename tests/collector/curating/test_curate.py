@@ -6,6 +6,7 @@ import pytest
 
 from collector.collecting.catalogue import Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
+from collector.curating.hashing import HASH_STAMP
 from collector.errors import IncompleteError
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive
@@ -36,7 +37,7 @@ def filled(workspace: Workspace, make_photo: MakePhoto) -> Workspace:
     ]
     with open_catalogue(workspace) as catalogue:
         for photo in photos:
-            catalogue.add(photo, "stamp")
+            catalogue.add(photo, HASH_STAMP)
     return workspace
 
 
@@ -125,7 +126,7 @@ def test_only_one_at_a_time(filled: Workspace) -> None:
 def test_summary_adds_up_on_real_photos(workspace: Workspace, capitals: list[Photo]) -> None:
     with open_catalogue(workspace) as catalogue:
         for photo in capitals:
-            catalogue.add(photo, "stamp")
+            catalogue.add(photo, HASH_STAMP)
     summary = dedup(workspace)
     assert summary.photos == len(capitals) == 3080
     assert summary.exact + summary.near + summary.conflicts + summary.clean == 3080

@@ -402,3 +402,11 @@ def test_a_changed_value_among_many_rows(tmp_path: Path, make_photo: MakePhoto) 
     write_manifest(many, tmp_path / "many")
     edit_rows(tmp_path / "many", put(4321, "title", "changed"))
     assert "rows 4320 to 4321, column title: the value is not the published one" in says(tmp_path / "many")
+
+
+@pytest.mark.parametrize("field", ["name", "region", "version"])
+def test_a_header_that_would_leave_its_folder_is_refused(small: Manifest, folder: Path, field: str) -> None:
+    """A manifest's name and version become the folder of its leaderboard."""
+    edit_json(folder, lambda data: data.update({field: "../../../elsewhere"}))
+    with pytest.raises(DataError, match=r"manifest\.json: .*elsewhere"):
+        read_manifest(folder)

@@ -10,6 +10,7 @@ import pytest
 
 from collector.cities import region
 from collector.collecting.catalogue import Decision, open_catalogue
+from collector.curating.hashing import HASH_STAMP
 from collector.errors import DataError, UsageError
 from collector.publishing.manifest import read_manifest
 from collector.records import City, Photo, Region
@@ -25,12 +26,15 @@ def fill(workspace: Workspace, photos: Iterable[Photo], of: Region = REGION) -> 
     with open_catalogue(workspace) as catalogue:
         catalogue.remember_region(of)
         for photo in photos:
-            catalogue.add(photo, "phash-64 by a library 1.0")
+            catalogue.add(photo, HASH_STAMP)
 
 
 def decide(workspace: Workspace, *decisions: Decision) -> None:
+    """Decide as dedup would: on every photo, `keep` where nothing else is said."""
+    said = {decision.photo_id: decision for decision in decisions}
     with open_catalogue(workspace) as catalogue:
-        catalogue.decide("dedup", decisions)
+        keep = (Decision(photo.photo_id, "keep", photo.photo_id, {"radius": 8}) for photo in catalogue.downloaded())
+        catalogue.decide("dedup", [said.get(decision.photo_id, decision) for decision in keep])
 
 
 def run(workspace: Workspace, manifests: Path, **options: Any) -> SplitResult:
@@ -74,7 +78,7 @@ def test_a_first_manifest(filled: Workspace, manifests: Path) -> None:
     header = found.header
     assert (header.region, header.title, header.note) == (REGION.name, REGION.title, REGION.note)
     assert (header.seed, header.quotas, header.parent) == (0, QUOTAS, None)
-    assert header.hashes == ("phash-64 by a library 1.0",)
+    assert header.hashes == (HASH_STAMP,)
     assert found.tool == "t15 test"
 
 
@@ -95,9 +99,9 @@ def test_the_order_of_collecting_does_not_matter(
 def test_conflicts_and_duplicates_stay_out(filled: Workspace, manifests: Path) -> None:
     decide(
         filled,
-        Decision("made:0000", "keep", "made:0000", {}),
-        Decision("made:0003", "duplicate", "made:0000", {}),
-        Decision("made:0006", "conflict", "made:0006", {}),
+        Decision("made:0000", "keep", "made:0000", {"radius": 8}),
+        Decision("made:0003", "duplicate", "made:0000", {"radius": 8}),
+        Decision("made:0006", "conflict", "made:0006", {"radius": 8}),
     )
     result = run(filled, manifests)
     ids = set(result.manifest.table["photo_id"].to_pylist())
@@ -133,7 +137,7 @@ def test_versions_follow_the_rule(filled: Workspace, manifests: Path, make_photo
     first = run(filled, manifests).manifest.photos("train")[0]
     fill(filled, [replace(first, title="A better title", split=None)])
     assert run(filled, manifests).folder.name == "1.1.1"  # only what is said of them changed
-    decide(filled, Decision(first.photo_id, "duplicate", None, {}))
+    decide(filled, Decision(first.photo_id, "duplicate", None, {"radius": 8}))
     assert run(filled, manifests).folder.name == "2.0.0"  # a photo is gone
     assert sorted(path.name for path in (manifests / "turkiye15").iterdir()) == ["1.0.0", "1.1.0", "1.1.1", "2.0.0"]
 
@@ -248,6 +252,23 @@ def test_leftovers_of_a_killed_run_are_no_version(filled: Workspace, manifests: 
 
 
 def test_what_the_catalogue_holds_is_not_changed(filled: Workspace, manifests: Path) -> None:
+    decide(filled)
     before = filled.catalogue.read_bytes()
     run(filled, manifests)
     assert filled.catalogue.read_bytes() == before
+
+
+# --- copies
+
+
+def test_photos_that_dedup_has_not_seen_are_brought_before_it(filled: Workspace, manifests: Path) -> None:
+    """The owner's commands are collect, split, bench: a split must not carry copies to two sides."""
+    result = run(filled, manifests)
+    assert result.cleaned is not None
+    assert result.manifest.header.rules["left_out"] == {"near-duplicates": {"phash_radius": 8}}
+    assert run(filled, manifests).cleaned is None
+
+
+def test_an_earlier_version_with_this_data_is_found(filled: Workspace, manifests: Path) -> None:
+    names = [run(filled, manifests, seed=seed).folder.name for seed in (0, 1, 0)]
+    assert names == ["1.0.0", "2.0.0", "1.0.0"]
