@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.methods.registry import METHODS
 from collector.sandbox.world import World, draw_world
 
 T15 = Path(sysconfig.get_path("scripts")) / "t15"
@@ -92,9 +93,10 @@ def test_verify_accepts_what_split_wrote_and_names_what_was_changed(house: Path,
 def test_bench_and_leaderboard_end_to_end(house: Path) -> None:
     """All methods of the smoke tier; what ran before is skipped; the leaderboard needs no photos."""
     first = t15_json(house, "bench", "--method", "tiny*", "--tier", "smoke")
-    assert first["counts"] == {"done": 4, "skipped": 0, "failed": 0}
+    tiny = len([name for name in METHODS if name.startswith("tiny")])
+    assert first["counts"] == {"done": tiny, "skipped": 0, "failed": 0}
     everything = t15_json(house, "bench", "--all", "--tier", "smoke")
-    assert everything["counts"] == {"done": 2, "skipped": 4, "failed": 0}
+    assert everything["counts"] == {"done": len(METHODS) - tiny, "skipped": tiny, "failed": 0}
     seeds = t15_json(house, "bench", "--method", "scratch:resnet18", "--tier", "smoke", "--seeds", "0,1")
     assert seeds["counts"] == {"done": 1, "skipped": 1, "failed": 0}
     shutil.rmtree(house / "workspace/photos")
@@ -153,6 +155,9 @@ def test_real_photos_end_to_end(real_data: Path, tmp_path: Path) -> None:
     assert t15_json(tmp_path, "dedup")["exact"] >= 26
     split = t15_json(tmp_path, "split", "--seed", "0")
     assert all(sides == {"train": 100, "val": 25, "test": 25} for sides in split["counts"].values())
+    # 175 test photos cannot tell 20 % from chance with confidence; 2,100 can.
+    t15(tmp_path, "split", "--seed", "0", "--test", "300", "--name", "large")
     t15(tmp_path, "bench", "--method", "tiny-64+knn")
     board = t15_json(tmp_path, "leaderboard")
+    assert (board["name"], board["test_photos"]) == ("large", 2100)
     assert board["rows"][0]["low"] > 1 / 7
