@@ -31,7 +31,7 @@ ManifestOption = Annotated[
 ]
 _MOST_SEEDS = 1000  # in one range; a benchmark of more would never end
 _LARGEST_SEED = 2**32 - 1  # what every library's random generator takes
-_LONG = 3600.0  # seconds from which a benchmark is worth a warning
+_LONG = 600.0  # seconds from which a benchmark is worth a warning, and an offer of the short form
 
 
 @app.command()
