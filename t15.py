@@ -59,7 +59,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
 ) -> None:
-    """Run everything once, on drawn photos: draw, collect, dedup, split, verify, bench, leaderboard."""
+    """Run everything once, on drawn photos: draw, collect, dedup, split, bench, leaderboard."""
     import subprocess
 
     from collector.sandbox.world import draw_world

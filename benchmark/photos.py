@@ -117,12 +117,12 @@ class Photos:
                         yield self.digests[position], result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelledPhotos(Photos):
     """Photos with labels: `labels` (N,) are positions in `classes`, the city slugs in the manifest's order."""
 
-    labels: NDArray[np.int64] = None  # type: ignore[assignment]  # a dataclass field after defaults needs one
-    classes: tuple[str, ...] = ()
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
 
 
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:

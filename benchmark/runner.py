@@ -209,10 +209,10 @@ def _require_probabilities(values: NDArray[np.float32], shape: tuple[int, int]) 
 def _peak_memory_mib(device: str) -> float:
     if device == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    # Linux counts in KiB, macOS in bytes (getrusage(2)).
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10, 1)
+    # Without /proc: the highest of the whole process, which Linux counts in KiB and macOS in bytes (getrusage(2)).
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 

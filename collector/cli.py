@@ -94,6 +94,8 @@ def collect(
         lines[0] += f"{sum(summary.rejected.values())} rejected"
         lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
         lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
+        if "labelled-elsewhere" in summary.rejected:
+            lines += ["  labelled-elsewhere: photos of another region; collect this one with a --workspace of its own"]
         found_in = [(slug, count) for slug, count in summary.by_city.items() if count]
         lines += [
             "",

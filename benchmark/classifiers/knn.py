@@ -74,10 +74,8 @@ class NearestNeighbours:
         """As `nearest`, in blocks that bound the memory of the distances."""
         block = max(1, _BLOCK_BYTES // (8 * len(self.vectors)))
         parts = [self.nearest(queries[at : at + block]) for at in range(0, len(queries), block)]
-        none = (np.empty((0, self.k)), np.empty((0, self.k), dtype=np.int64))
-        return np.concatenate([none[0], *(part[0] for part in parts)]), np.concatenate(
-            [none[1], *(p[1] for p in parts)]
-        )
+        parts = parts or [(np.empty((0, self.k)), np.empty((0, self.k), dtype=np.int64))]
+        return np.concatenate([squares for squares, _ in parts]), np.concatenate([nearest for _, nearest in parts])
 
     def nearest(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return squared distances and positions of the k nearest, nearest first, of equal ones the earlier; (M, k) each.

@@ -12,9 +12,8 @@ from benchmark.photos import DECODER, Photos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
 
-_MOST_IN_MEMORY = (
-    1 << 30
-)  # bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk
+_MOST_IN_MEMORY = 1 << 30
+"""Bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk."""
 
 _BATCH = 256
 """Photos at a time; halved when the device runs out of memory."""
@@ -104,7 +103,7 @@ def _computed(feature: Feature, photos: Photos, positions: list[int], device: st
 
 
 def _source(feature: Feature, photos: Photos, device: str) -> Callable[[Sequence[int]], torch.Tensor]:
-    """Return what gives photos by position, on the device: from a copy of all there where it fits, else one by one."""
+    """Return what gives photos by position, on the device: from a copy of all there where it fits, else read as asked for."""
 
     def read(positions: Sequence[int] | None) -> torch.Tensor:
         pixels = photos.pixels(feature.size, feature.rule, positions)
