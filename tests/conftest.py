@@ -48,6 +48,15 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Return the folder of recorded answers that T15_RECORDINGS names; skips the test where there is none."""
+    folder = os.environ.get("T15_RECORDINGS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("T15_RECORDINGS names no folder of recorded answers")
+    return Path(folder)
+
+
 def picture(seed: int = 0, size: tuple[int, int] = (96, 80)) -> Image.Image:
     """Return an RGB picture with content: smooth patches and some noise, different for each seed."""
     random = np.random.default_rng(seed)
