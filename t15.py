@@ -19,7 +19,6 @@ from collector.console import (
     note,
     printable,
     show,
-    track,
 )
 from collector.errors import IncompleteError, T15Error
 
@@ -59,37 +58,56 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
 ) -> None:
-    """Run everything once, on drawn photos: draw, collect, dedup, split, bench, leaderboard."""
-    import subprocess
-
-    from collector.sandbox.world import draw_world
+    """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
+    from collector.sandbox.scenes import CITIES
+    from collector.sandbox.server import serving
+    from collector.sandbox.services import deal
+    from collector.sandbox.trouble import Trouble
+    from collector.sandbox.world import region_text
+    from collector.workspace import storage_errors
 
     print(
         "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
-        "and say nothing about real places.\n",
+        "and say nothing about real places. A server on this machine speaks the photo services' languages, and fails now\n"
+        "and then as they do.\n",
         flush=True,
     )
-    world = draw_world(out / "world", seed=seed, photos_per_city=170, track=track)
-    common = ["--workspace", str(out / "workspace")]
+    region = out / "region.toml"
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        region.write_text(region_text(len(CITIES)), encoding="utf-8")
+    with serving(deal(seed, len(CITIES), 180), Trouble(0.01, seed)) as sandbox:
+        collect = ["collect", "--region", str(region), "--target", "190", "--provider"]
+        services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
+        _run_steps([*services, ["coverage"]], out, sandbox.environment())
     manifests = ["--manifests", str(out / "manifests")]
     report = out / "leaderboard"
     steps = [
-        ["collect", "--provider", "folder", "--root", str(world.root / "photos"), "--region", str(world.region_file)],
         ["dedup"],
         ["split", "--seed", "0", *manifests],
+        ["audit", str(out / "manifests" / "sandbox" / "1.0.0")],
         ["bench", "--all", "--tier", "smoke", *manifests],
         ["leaderboard", "--out", str(report), *manifests],
     ]
+    _run_steps(steps, out)
+    print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
+
+
+def _run_steps(steps: list[list[str]], out: Path, environment: dict[str, str] | None = None) -> None:
+    """Run commands of t15, a process each, as a person would: what one leaves behind is all that the next one has."""
+    import os
+    import subprocess
+
     for step in steps:
-        command = [*step, *common]
+        command = [*step, "--workspace", str(out / "workspace")]
         print(f"\n$ t15 {' '.join(command)}", flush=True)
-        # A process a step, as a person would run them: what one leaves behind is all that the next one has.
-        finished = subprocess.run([sys.executable, "-m", "t15", *command], check=False)  # noqa: S603 (t15 itself)
+        finished = subprocess.run(  # noqa: S603 (t15 itself)
+            [sys.executable, "-m", "t15", *command], check=False, env={**os.environ, **(environment or {})}
+        )
         if finished.returncode:
             raise IncompleteError(
                 f"demo: `t15 {step[0]}` ended with exit code {finished.returncode}; its message is above"
             )
-    print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
 
 
 @app.command()

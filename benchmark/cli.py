@@ -23,11 +23,15 @@ from collector.errors import IncompleteError, UsageError
 if TYPE_CHECKING:
     from benchmark.runner import Outcome, Task
     from collector.publishing.manifest import Manifest
+    from collector.workspace import Workspace
 
 app = typer.Typer(help="Run methods on a manifest and compare them.")
 
 ManifestOption = Annotated[
-    Path | None, typer.Option("--manifest", help="Folder of a manifest. Default: the newest under --manifests.")
+    str | None,
+    typer.Option(
+        "--manifest", help="Folder, https:// address or hub:NAME of a manifest. Default: the newest under --manifests."
+    ),
 ]
 _MOST_SEEDS = 1000  # in one range; a benchmark of more would never end
 _LARGEST_SEED = 2**32 - 1  # what every library's random generator takes
@@ -55,6 +59,7 @@ def methods(json: JsonOption = False) -> None:
 
 @app.command()
 def bench(
+    context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
     method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; again for more.")] = None,
     manifest: ManifestOption = None,
@@ -72,8 +77,6 @@ def bench(
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
     from collector.publishing.manifest import read_manifest
-    from collector.publishing.versions import newest_manifest
-    from collector.workspace import existing_workspace
 
     if everything == bool(method):
         raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
@@ -82,8 +85,9 @@ def bench(
     chosen = choose(["*"] if everything else method or [])
     numbers = parse_seeds(seeds)
     on = resolve_device(device)
-    data = read_manifest(manifest or newest_manifest(manifests))
-    place = existing_workspace(workspace)
+    data = read_manifest(_folder(manifest, manifests, workspace))
+    place = _with_photos(context, data, manifest, workspace)
+    data = _what_is_here(data, place)
     tasks = runner.plan(data, chosen, numbers, tier)
     _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
     _show_warnings()
@@ -108,16 +112,42 @@ def leaderboard(
     from benchmark.leaderboard.text import as_json, as_text
     from benchmark.leaderboard.write import write_leaderboard
     from collector.publishing.manifest import read_manifest
-    from collector.publishing.versions import newest_manifest
     from collector.workspace import existing_workspace, storage_errors
 
-    path = manifest or newest_manifest(manifests)
-    data = read_manifest(path)
+    path = _folder(manifest, manifests, workspace)
     place = existing_workspace(workspace)
+    data = _what_is_here(read_manifest(path), place)
     folder = out or place.reports / f"{data.header.name}-{data.header.version}-{data.digest[:8]}"
     with storage_errors(folder):
         board = write_leaderboard(data, place.runs, folder, None if path.is_absolute() else path)
     show(as_json(board), json, lambda: f"{as_text(board)}\n\nwritten: {folder / 'index.html'}")
+
+
+def _folder(manifest: str | None, manifests: Path, workspace: Path) -> Path:
+    """Return the folder of the manifest that is meant; one from elsewhere is fetched into the workspace's cache."""
+    from collector.publishing.remote import locate
+    from collector.publishing.versions import newest_manifest
+
+    return locate(manifest, workspace / "cache" / "manifests") if manifest else newest_manifest(manifests)
+
+
+def _with_photos(context: typer.Context, data: "Manifest", manifest: str | None, workspace: Path) -> "Workspace":
+    """Return the workspace; drawn photos that are missing there are drawn first."""
+    from benchmark.photos import missing_photos
+    from collector.workspace import Workspace, existing_workspace
+
+    if manifest and context.obj and any(missing_photos(data, Workspace(workspace)).values()):
+        context.obj.draw(data, Path(manifest), workspace)
+    return existing_workspace(workspace)
+
+
+def _what_is_here(data: "Manifest", place: "Workspace") -> "Manifest":
+    from benchmark.photos import available
+
+    found = available(data, place)
+    if found is not data:
+        note(found.header.note)
+    return found
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -17,7 +17,8 @@ from benchmark.store import ArrayStore
 from collector.console import Track, silent
 from collector.errors import DataError
 from collector.pictures import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
-from collector.publishing.manifest import Manifest
+from collector.publishing.manifest import Manifest, read_manifest
+from collector.publishing.versions import partial_folder
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
 
@@ -168,22 +169,44 @@ def unlabelled_photos(manifest: Manifest, split: str, workspace: Workspace, trac
     return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), workspace, track, split)
 
 
+def available(manifest: Manifest, workspace: Workspace) -> Manifest:
+    """Return the manifest, or that of its partial rehydration when photos are missing and there is one.
+
+    The partial one has a digest of its own and says in its note what is missing: scores on it are never mixed with scores
+    on the whole.
+
+    Raises:
+        DataError: the partial manifest is damaged.
+    """
+    folder = partial_folder(manifest, workspace)
+    if (folder / "manifest.json").is_file() and any(missing_photos(manifest, workspace).values()):
+        partial = read_manifest(folder)
+        if partial.header.parent == {"version": manifest.header.version, "digest": manifest.digest}:
+            return partial
+    return manifest
+
+
+def missing_photos(manifest: Manifest, workspace: Workspace) -> dict[str, int]:
+    """Return how many photos of each side are not in the workspace."""
+    return {
+        split: sum(not workspace.photo(str(photo.sha256)).is_file() for photo in manifest.photos(split))
+        for split in SPLITS
+    }
+
+
 def require_photos(manifest: Manifest, workspace: Workspace) -> None:
     """Make sure that the bytes of every photo of the manifest are in the workspace.
 
     Raises:
         DataError: some are not; the message counts them by side.
     """
-    missing = {
-        split: sum(not workspace.photo(str(photo.sha256)).is_file() for photo in manifest.photos(split))
-        for split in SPLITS
-    }
+    missing = missing_photos(manifest, workspace)
     if any(missing.values()):
         counts = ", ".join(f"{count} of {split}" for split, count in missing.items() if count)
         header = manifest.header
         raise DataError(
             f"{header.name} {header.version}: photos are not in the workspace {workspace.root}: {counts}; "
-            "run `t15 collect` there, or name the workspace that holds them with --workspace"
+            "`t15 rehydrate PATH-OF-THE-MANIFEST` fetches them, --workspace names the workspace that holds them"
         )
 
 

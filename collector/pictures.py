@@ -47,6 +47,12 @@ def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Imag
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height of an opened picture as `displayed` would turn it, in pixels; nothing is decoded."""
+    sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if sideways else image.size
+
+
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale pictures of more than 8 bits a channel down; Pillow's own conversion clips them to white.
 

@@ -48,6 +48,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def rehydrated(self) -> Path:
+        """Manifests of what could be had again of published ones."""
+        return self.root / "rehydrated"
+
+    @property
     def reports(self) -> Path:
         """Leaderboards, one folder for each manifest."""
         return self.root / "reports"

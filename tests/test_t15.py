@@ -31,7 +31,11 @@ COMMANDS = {
     "split",
     "verify",
 }
-WITHOUT_RESULT = {"demo"}  # it shows the results of the commands that it runs
+WITHOUT_RESULT = {
+    "demo",  # it shows the results of the commands that it runs
+    "export",  # its rows are the result, as CSV or JSON Lines
+    "sandbox",  # it serves until it is stopped
+}
 
 HEAVY = {"PIL", "faiss", "matplotlib", "numpy", "pandas", "pandera", "pyarrow", "requests", "scipy", "sklearn", "torch"}
 """What must not be imported for a help text: these are what makes the difference between 0.3 and 6 seconds."""

@@ -1,208 +1,334 @@
-"""Bring photos home: list them, fetch their bytes, examine them, store them, write them down; one after the other, safely."""
+"""Bring photos home: list them, choose, fetch their bytes, examine and store them, write them down; safely, in this order."""
 
-import hashlib
-import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from collector.collecting.catalogue import Catalogue, Known, open_catalogue
-from collector.collecting.examine import Examined, Limits, NotUsableError, examine
+from collector.collecting.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
+from collector.collecting.download import Failed, Outcome, bring_home, is_stored, is_whole
+from collector.collecting.examine import Limits
+from collector.collecting.http import Http
+from collector.collecting.listing import Withdrawn, labelled_elsewhere, list_city
+from collector.collecting.retries import LONGEST_WAIT_S
+from collector.collecting.select import Chooser, Wish, author_of, ranking, unwanted
 from collector.console import Track, silent
 from collector.curating.hashing import HASH_STAMP
-from collector.errors import UsageError
+from collector.errors import IncompleteError
 from collector.pictures import quiet_decoders
-from collector.providers.base import FindsUnplaced, ImageRequest, Provider, Query
-from collector.providers.exif import clean_text
+from collector.providers.base import FindsUnplaced, Provider, Query, Survey
 from collector.records import City, Photo, Region, Unusable
-from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors, write_atomically
+from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors
 
 _WORKERS = 4  # decoding releases the GIL; more only hold more decoded photos in memory
+_HTTP_WORKERS = 8  # waiting costs nothing; the limiter of each host decides how many ask at once
+
+_MOST_ATTEMPTS = 5  # runs in which a photo is asked for; after these only --retry-failed asks again
+_FIRST_PAUSE = timedelta(minutes=10)  # before a failed photo is asked for again; four times as long after each failure
+_LONGEST_PAUSE = timedelta(days=1)
+_DOWN = 20  # so many photos failing one after the other are a service that is down
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one `collect` met. `read` is the sum of all the others.
+    """What one `collect` met. `read` is the sum of added, known, rejected, failed, waiting and withdrawn.
 
     Attributes:
-        read: files or answers that were looked at.
+        read: photos and other things that were looked at, or are known to be there.
         added: photos that are new in the catalogue.
         known: photos that were there already.
         rejected: numbers by reason.
-        by_city: photos in the catalogue now (added or known) by city slug, cities in the order asked for.
+        failed: photos that could not be fetched and may be later, by reason.
+        waiting: listed photos that were not fetched, by why: `not needed`, `licence`, `small`, `later`.
+        withdrawn: photos that were taken down, and were passed over.
+        by_city: photos in the catalogue now by city slug, whichever provider they are of; cities in the order asked for.
     """
 
     read: int
     added: int
     known: int
     rejected: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    withdrawn: int = 0
     by_city: dict[str, int] = field(default_factory=dict)
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.waiting: Counter[str] = Counter()
+
+    def summary(self, by_city: dict[str, int]) -> Summary:
+        return Summary(
+            read=sum(counter.total() for counter in (self.counts, self.rejected, self.failed, self.waiting)),
+            added=self.counts["added"],
+            known=self.counts["known"],
+            rejected=dict(self.rejected.most_common()),
+            failed=dict(self.failed.most_common()),
+            waiting=dict((+self.waiting).most_common()),
+            withdrawn=self.counts["withdrawn"],
+            by_city=by_city,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the steps of one run share."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    region: Region
+    limits: Limits
+    wish: Wish
+    query: Query
+    track: Track
+    check: bool
+    retry_failed: bool
+    now: Callable[[], datetime]
+    tally: _Tally
+    withdrawn: Withdrawn
 
 
 def collect(
     workspace: Workspace,
     region: Region,
     cities: Sequence[City],
-    provider: Provider,
+    provider: Provider | Survey,
     query: Query = Query(),  # noqa: B008 (frozen)
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     track: Track = silent,
     *,
+    wish: Wish = Wish(),  # noqa: B008 (frozen)
     check: bool = False,
+    retry_failed: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Summary:
     """Collect the photos of `cities` from `provider` into the workspace.
 
-    With `check` the stored bytes of photos that are known are read and compared, and damaged ones are fetched again.
-    A photo that was collected for a city of another region keeps that label, whatever this region says of its place.
+    A service is listed whole before photos are chosen and fetched, city by city. With `check` the stored bytes of photos
+    that are known are read and compared, and damaged ones are fetched again; with `retry_failed` failed ones are, whenever
+    they were to be tried again. A photo that was collected for a city of another region keeps that label, whatever this
+    region says of its place.
 
     Whatever stops it, each photo is in the catalogue with its bytes in the store, or not at all; the same call goes on
     from there and ends in the same state.
 
     Raises:
-        IncompleteError: the disk is full, or another process is collecting into this workspace.
+        IncompleteError: the disk is full, another process is collecting into this workspace, a quota is used up, or the
+            service does not answer.
+        ServiceError: the service refuses the key.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
+        remove_drafts(workspace.photos, ".*.part", alone=True)
         remove_drafts(workspace.photos, "*/.*.part", alone=True)
         catalogue.remember_region(region)
-        tally: Counter[str] = Counter()
-        rejected: Counter[str] = Counter()
-        by_city = dict.fromkeys((city.slug for city in cities), 0)
-        listed = _search(provider, cities, query, all_cities=len(cities) == len(region.cities))
-        found = (_unless_labelled_elsewhere(item, catalogue, region) for item in track(listed, "collecting"))
-        for outcome in _outcomes(found, provider, catalogue, workspace, limits, check=check):
-            tally["read"] += 1
-            if isinstance(outcome, Unusable):
-                rejected[outcome.reason] += 1
-                if outcome.reason not in PLACE_REASONS or not _has(catalogue, outcome.photo_id):
-                    catalogue.reject(outcome)
-                continue
-            if outcome.sha256 is None:
-                tally["known"] += 1
-            else:
-                catalogue.add(outcome, HASH_STAMP)
-                tally["added"] += 1
-            by_city[outcome.city] += 1
-    return Summary(tally["read"], tally["added"], tally["known"], dict(rejected.most_common()), by_city)
+        withdrawn = Withdrawn(catalogue.withdrawals())
+        job = _Job(
+            workspace, catalogue, region, limits, wish, query, track, check, retry_failed, now, _Tally(), withdrawn
+        )
+        if isinstance(provider, Survey):
+            for city in cities:
+                _survey(job, provider, city)
+        else:
+            _read_through(job, provider, cities)
+        by_city = {city.slug: len(catalogue.downloads_by_author(city.slug)) for city in cities}
+    return job.tally.summary(by_city)
 
 
-def _search(
-    provider: Provider, cities: Sequence[City], query: Query, *, all_cities: bool
-) -> Iterator[Photo | Unusable]:
+def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None:
+    """Take what a provider yields, one after the other: nothing is written down before it is fetched."""
+    found = _search(job, provider, cities, all_cities=len(cities) == len(job.region.cities))
+    if job.wish.target is not None or job.wish.licences is not None:
+        found = _chosen(job, list(found), job.wish)
+    stream = (item for item in job.track(found, "collecting") if not _passed_over(job, item))
+    for outcome in _outcomes(
+        job, provider, _Stream(_unless_labelled_elsewhere(job, item) for item in stream), _WORKERS
+    ):
+        _record(job, outcome)
+
+
+def _search(job: _Job, provider: Provider, cities: Sequence[City], *, all_cities: bool) -> Iterator[Photo | Unusable]:
     for city in cities:
-        yield from provider.search(city, query)
+        yield from provider.search(city, job.query)
     if all_cities and isinstance(provider, FindsUnplaced):
         yield from provider.unplaced()
 
 
-def _outcomes(
-    found: Iterator[Photo | Unusable],
-    provider: Provider,
-    catalogue: Catalogue,
-    workspace: Workspace,
-    limits: Limits,
-    *,
-    check: bool,
-) -> Iterator[Photo | Unusable]:
-    """Yield what became of each thing found, in the same order; a photo that was known already has no sha256."""
-    waiting: deque[Photo | Unusable | Future[Photo | Unusable]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as pool:
+def _chosen(job: _Job, found: Sequence[Photo | Unusable], wish: Wish) -> Iterator[Photo | Unusable]:
+    """Yield what is wanted of things that are all at hand: the most welcome photos of each city, up to its target."""
+    yield from (item for item in found if isinstance(item, Unusable))
+    by_city: dict[str, list[Photo]] = {}
+    for photo in found:
+        if not isinstance(photo, Photo):
+            continue
+        if why := unwanted(photo, wish):
+            job.tally.waiting[why] += 1
+        else:
+            by_city.setdefault(photo.city, []).append(photo)
+    for city, photos in by_city.items():
+        known = {photo.photo_id for photo in photos if _is_known(job, photo)}
+        yield from (photo for photo in photos if photo.photo_id in known)
+        had = [author_of(*one) for one in job.catalogue.downloads_by_author(city)]
+        chooser = Chooser((p for p in ranking(photos, wish.seed) if p.photo_id not in known), wish, had)
+        chosen = list(iter(chooser.take, None))
+        yield from (photo for photo in chosen if photo is not None)
+        job.tally.waiting["not needed"] += len(photos) - len(known) - len(chosen)
+
+
+def _passed_over(job: _Job, item: Photo | Unusable) -> bool:
+    if isinstance(item, Photo) and job.withdrawn.holds(item):
+        job.tally.counts["withdrawn"] += 1
+        return True
+    return False
+
+
+def _unless_labelled_elsewhere(job: _Job, item: Photo | Unusable) -> Photo | Unusable:
+    return labelled_elsewhere(job.catalogue, job.region, item) or item if isinstance(item, Photo) else item
+
+
+def _survey(job: _Job, service: Survey, city: City) -> None:
+    """List a city whole, then fetch the most welcome of what is wanted."""
+    catalogue, tally = job.catalogue, job.tally
+    listed = list_city(catalogue, service, city, job.region, job.query, job.withdrawn, job.track, job.now)
+    tally.rejected.update(listed.rejected)
+    tally.counts["withdrawn"] += listed.withdrawn
+    listing = catalogue.listing(city.slug, service.name)
+    wanted: list[Photo] = []
+    asked: dict[str, int] = {}
+    for item in listing:
+        here = item.state == "downloaded" and _is_here(job, catalogue.known(item.photo.photo_id))
+        tally.counts["known"] += here
+        if not here and (why := unwanted(item.photo, job.wish)):
+            tally.waiting[why] += 1
+            continue
+        wanted.append(item.photo)
+        if item.state == "failed" and not _is_due(job, item):
+            tally.waiting["later"] += 1
+        elif not here and item.state != "rejected":
+            asked[item.photo.photo_id] = item.attempts
+    _fetch(job, service, city, wanted, asked)
+
+
+def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], asked: Mapping[str, int]) -> None:
+    """Fetch what is needed of a city's photos: those in `asked`, with the number of times that each was asked for in vain."""
+    had = [author_of(*one) for one in job.catalogue.downloads_by_author(city.slug) if one[0] not in asked]
+    source = Chooser((photo for photo in ranking(wanted, job.wish.seed) if photo.photo_id in asked), job.wish, had)
+    needed = len(asked) if job.wish.target is None else min(len(asked), max(0, job.wish.target - len(had)))
+    fetched = in_vain = 0
+    for outcome in job.track(_outcomes(job, service, source, _HTTP_WORKERS), f"fetching {city.name}", needed):
+        fetched += 1
+        if not isinstance(outcome, Failed):
+            in_vain = 0
+            _record(job, outcome)
+            continue
+        in_vain += 1
+        _record_failure(job, outcome, asked[outcome.photo.photo_id] + 1)
+        if in_vain >= _DOWN or (outcome.retry_after or 0) > LONGEST_WAIT_S:
+            raise IncompleteError(
+                f"{service.name} stopped answering ({outcome.reason}: {outcome.detail}); what was fetched is kept: run the "
+                f"same command again {when(outcome.retry_after, job.now())}"
+            )
+    job.tally.waiting["not needed"] += len(asked) - fetched
+
+
+def _is_due(job: _Job, item: Waiting) -> bool:
+    if job.retry_failed:
+        return True
+    return item.attempts < _MOST_ATTEMPTS and (item.next_try is None or item.next_try <= job.now())
+
+
+class _Source(Protocol):
+    """Hands out photos to fetch, and is told what became of each."""
+
+    def take(self) -> Photo | Unusable | None: ...
+
+    def settle(self, photo: Photo, *, arrived: bool) -> None: ...
+
+
+class _Stream:
+    """Hands out everything."""
+
+    def __init__(self, items: Iterator[Photo | Unusable]) -> None:
+        self._items = items
+
+    def take(self) -> Photo | Unusable | None:
+        return next(self._items, None)
+
+    def settle(self, photo: Photo, *, arrived: bool) -> None:
+        """Nothing follows from it."""
+
+
+def _outcomes(job: _Job, provider: Provider | Survey, source: _Source, workers: int) -> Iterator[Outcome]:
+    """Yield what became of each thing handed out, in that order; a photo that was known already has no sha256."""
+    http: Http | None = getattr(provider, "http", None)
+    waiting: deque[tuple[Photo | Unusable, Future[Outcome] | None]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
         try:
-            for item in found:
-                if isinstance(item, Unusable) or _is_here(item, catalogue.known(item.photo_id), workspace, check=check):
-                    waiting.append(item)
-                else:
-                    request = provider.image_request(item)
-                    waiting.append(pool.submit(_bring_home, item, request, workspace, limits, check))
-                while len(waiting) > 2 * _WORKERS:
-                    yield _result(waiting.popleft())
-            while waiting:
-                yield _result(waiting.popleft())
+            while True:
+                while len(waiting) <= 2 * workers and (item := source.take()) is not None:
+                    if isinstance(item, Unusable) or _is_known(job, item):
+                        waiting.append((item, None))
+                    else:
+                        args = (item, provider, http, job.workspace, job.limits)
+                        waiting.append((item, pool.submit(bring_home, *args, check=job.check)))
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                outcome: Outcome = future.result() if future else item
+                if isinstance(item, Photo):
+                    source.settle(item, arrived=isinstance(outcome, Photo))
+                yield outcome
+        except BaseException:
+            if http is not None:
+                http.close()  # wakes those that wait for a service, which may take minutes
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
-"""Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
+def _is_known(job: _Job, photo: Photo) -> bool:
+    """Return whether a photo is in the catalogue under its city, and its bytes in the store."""
+    known = job.catalogue.known(photo.photo_id)
+    return known is not None and known.city == photo.city and _is_here(job, known)
 
 
-def _has(catalogue: Catalogue, photo_id: str) -> bool:
-    known = catalogue.known(photo_id)
-    return known is not None and known.state == "downloaded"
-
-
-def _unless_labelled_elsewhere(item: Photo | Unusable, catalogue: Catalogue, region: Region) -> Photo | Unusable:
-    known = catalogue.known(item.photo_id)
-    if isinstance(item, Unusable) or known is None or known.state != "downloaded" or known.city == item.city:
-        return item
-    if known.city in {city.slug for city in region.cities}:
-        return item
-    detail = f"is labelled {known.city} of another region already; collect {region.name} into a workspace of its own"
-    return Unusable(item.photo_id, "labelled-elsewhere", detail, item.city)
-
-
-def _is_here(photo: Photo, known: Known | None, workspace: Workspace, *, check: bool) -> bool:
-    """Return whether a photo is in the catalogue under its city, and its bytes in the store (read, with `check`)."""
-    if known is None or known.state != "downloaded" or known.city != photo.city or known.sha256 is None:
+def _is_here(job: _Job, known: Known | None) -> bool:
+    """Return whether a photo's bytes are in the store; they are read when the run checks."""
+    if known is None or known.state != "downloaded" or known.sha256 is None:
         return False
-    if check:
-        path = workspace.photo(known.sha256)
-        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == known.sha256
-    return _stored(workspace, known.sha256, known.bytes)
+    return is_whole(job.workspace, known.sha256) if job.check else is_stored(job.workspace, known.sha256, known.bytes)
 
 
-def _stored(workspace: Workspace, sha256: str, size: int | None) -> bool:
-    with suppress(FileNotFoundError):
-        return workspace.photo(sha256).stat().st_size == size
-    return False
+def _record(job: _Job, outcome: Photo | Unusable | Failed) -> None:
+    tally, catalogue = job.tally, job.catalogue
+    if isinstance(outcome, Failed):
+        _record_failure(job, outcome, 1)
+    elif isinstance(outcome, Unusable):
+        tally.rejected[outcome.reason] += 1
+        known = catalogue.known(outcome.photo_id)
+        if outcome.reason not in PLACE_REASONS or known is None or known.state != "downloaded":
+            catalogue.reject(outcome, attempts=1)
+    elif outcome.sha256 is None:
+        tally.counts["known"] += 1
+    else:
+        catalogue.add(outcome, HASH_STAMP)
+        tally.counts["added"] += 1
 
 
-def _result(item: Photo | Unusable | Future[Photo | Unusable]) -> Photo | Unusable:
-    return item.result() if isinstance(item, Future) else item
+def _record_failure(job: _Job, failed: Failed, attempts: int) -> None:
+    job.tally.failed[failed.reason] += 1
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 4 ** min(attempts - 1, 9))
+    pause = max(pause, timedelta(seconds=min(failed.retry_after or 0, _LONGEST_PAUSE.total_seconds())))
+    job.catalogue.fail(failed.photo, failed.reason, failed.detail, attempts, job.now() + pause)
 
 
-def _bring_home(
-    photo: Photo, request: ImageRequest, workspace: Workspace, limits: Limits, check: bool
-) -> Photo | Unusable:
-    """Fetch, examine and store one photo; runs in a worker thread."""
-    try:
-        data = _fetch(request, limits)
-        examined = examine(data, limits)
-    except NotUsableError as error:
-        name = clean_text(unquote_to_bytes(request.url.rpartition("/")[2])) or photo.photo_id
-        return Unusable(photo.photo_id, error.reason, f"{name}: {error.detail}", photo.city)
-    store(workspace, examined, data, check=check)
-    return replace(
-        photo,
-        sha256=examined.sha256,
-        bytes=examined.bytes,
-        width=examined.width,
-        height=examined.height,
-        phash=examined.hashes.phash,
-        dhash=examined.hashes.dhash,
-    )
-
-
-def _fetch(request: ImageRequest, limits: Limits) -> bytes:
-    if urlsplit(request.url).scheme != "file":
-        raise UsageError(
-            f"{request.url[:60]}: this version of t15 reads files only; the provider has to give a file: URL"
-        )
-    path = Path(os.fsdecode(unquote_to_bytes(urlsplit(request.url).path)))  # a file name need not be valid UTF-8
-    try:
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise NotUsableError("too-large", f"{size} bytes, accepted are {limits.max_bytes}")
-        return path.read_bytes()
-    except OSError as error:
-        raise NotUsableError("unreadable", error.strerror or "cannot be read") from error
-
-
-def store(workspace: Workspace, examined: Examined, data: bytes, *, check: bool = False) -> None:
-    """Put the original bytes into the content-addressed store; bytes that are there already are not written again,
-    unless `check` doubts them."""
-    if check or not _stored(workspace, examined.sha256, examined.bytes):
-        write_atomically(workspace.photo(examined.sha256), data)
+def when(retry_after: float | None, now: datetime) -> str:
+    """Return when to come back, in words."""
+    if retry_after is None:
+        return "later"
+    return f"after {(now + timedelta(seconds=retry_after)).astimezone().strftime('%Y-%m-%d %H:%M %Z')}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from collector.curating.hashing import Hashes, perceptual_hashes
-from collector.pictures import FORMATS, MAX_PIXELS, displayed
+from collector.curating.hashing import Hashes, hash_picture
+from collector.pictures import FORMATS, MAX_PIXELS, shown_size
 
 REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
 """Why bytes are no usable photo; providers add reasons of their own, such as `no-city`."""
@@ -30,13 +30,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A photo that decoded to its last pixel. `width` and `height` are as displayed, after EXIF orientation."""
+    """A photo that decoded to its last pixel.
+
+    Attributes:
+        sha256, bytes: of the file.
+        width, height: pixels as displayed, after EXIF orientation.
+        hashes: perceptual hashes.
+        flat: the largest share of pixels whose grey levels lie within 4 of each other, 0 to 1.
+    """
 
     sha256: str
     bytes: int
     width: int
     height: int
     hashes: Hashes
+    flat: float
 
 
 class NotUsableError(Exception):
@@ -83,15 +91,22 @@ def _decode(data: bytes, limits: Limits) -> Examined:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
             raise NotUsableError("animated", f"{frames} frames or pages")
-        image.load()
-        picture = displayed(image)
+        # A reduced decode of a JPEG reads all of its data too: what is cut off or damaged is found all the same.
+        width, height = shown_size(image)
+        picture, hashes = hash_picture(image)
         return Examined(
             sha256=hashlib.sha256(data).hexdigest(),
             bytes=len(data),
-            width=picture.width,
-            height=picture.height,
-            hashes=perceptual_hashes(picture),
+            width=width,
+            height=height,
+            hashes=hashes,
+            flat=_flatness(picture),
         )
+
+
+def _flatness(picture: Image.Image) -> float:
+    levels = picture.convert("L").histogram()
+    return max(sum(levels[at : at + 5]) for at in range(252)) / sum(levels)
 
 
 def _as_not_usable(error: Exception) -> NotUsableError:

@@ -8,9 +8,9 @@ from PIL import Image
 
 from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
-from collector.curating.hashing import HASH_STAMP, perceptual_hashes
+from collector.curating.hashing import HASH_STAMP, hash_picture
 from collector.errors import DataError
-from collector.pictures import FORMATS, displayed, quiet_decoders
+from collector.pictures import FORMATS, quiet_decoders
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 
@@ -64,7 +64,7 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
             path = workspace.photo(digests[photo_id])
             try:
                 with Image.open(path, formats=FORMATS) as image:
-                    hashes = perceptual_hashes(displayed(image))
+                    hashes = hash_picture(image)[1]
             except FileNotFoundError as error:
                 raise DataError(f"photo {photo_id}: {path} is missing; `t15 collect` fetches it again") from error
             catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)

@@ -71,6 +71,16 @@ def find_groups(photos: Sequence[Photo], radius: int = DEFAULT_RADIUS) -> list[G
     return groups
 
 
+def same_picture(a: Photo, b: Photo, radius: int = DEFAULT_RADIUS) -> bool:
+    """Return whether two photos show the same picture, by the rule of `find_groups`."""
+    if a.sha256 is not None and a.sha256 == b.sha256:
+        return True
+    if not (a.phash and b.phash and a.dhash and b.dhash):
+        return False
+    apart = [(int(x, 16) ^ int(y, 16)).bit_count() for x, y in ((a.phash, b.phash), (a.dhash, b.dhash))]
+    return apart[0] <= radius and apart[1] <= radius + _DHASH_SLACK
+
+
 def _look(photo: Photo) -> tuple[str, ...]:
     """Return what equal-looking photos share: both hashes, or the bytes of a picture without content for hashes."""
     return (photo.phash, photo.dhash) if photo.phash and photo.dhash else (str(photo.sha256),)

@@ -5,9 +5,10 @@ A `Provider` lists a city by itself (`search`). A `Survey` answers questions abo
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from collector.collecting.http import Http
 from collector.records import City, Photo, Unusable
 
 
@@ -41,7 +42,7 @@ class ImageRequest:
         robots: whether robots.txt has a say. It is about pages and files; an API has terms of its own.
     """
 
-    url: str
+    url: str = field(repr=False)
     placeholder_in_url: str = ""
     flat_is_placeholder: bool = False
     width: int | None = None
@@ -59,6 +60,15 @@ class Provider(Protocol):
 
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return where the bytes of a photo that `search` yielded are."""
+        ...
+
+
+@runtime_checkable
+class Renews(Protocol):
+    """A provider that can find a photo again whose address leads nowhere any more."""
+
+    def renewed(self, photo: Photo) -> Photo | None:
+        """Return the photo with its present address; None when the provider does not have it any more."""
         ...
 
 
@@ -100,6 +110,8 @@ class CellRules:
         shortest_s: seconds; no time slice is divided into shorter ones.
         narrowest_m: metres; no box is divided into narrower ones.
         calls_per_hour: the service's quota (or our own limit), for estimates.
+        details: photos that one further call describes, for estimates; 0 where the listing tells everything.
+        at_once: cells that are asked at one time; above 1 for samples of points, of which none tells of another.
     """
 
     aim: int
@@ -108,6 +120,8 @@ class CellRules:
     shortest_s: int = 300
     narrowest_m: float = 20.0
     calls_per_hour: int = 3600
+    details: int = 0
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,7 @@ class Survey(Protocol):
 
     name: str
     rules: CellRules
+    http: Http
 
     def roots(self, city: City, query: Query, since: int | None, until: int) -> Sequence[Cell]:
         """Return the cells that cover the city (for a sampling provider: its sample), without asking the service.

@@ -3,6 +3,7 @@
 import os
 from urllib.parse import urlsplit
 
+from collector.collecting.addresses import origin_of
 from collector.errors import ServiceError, UsageError
 
 
@@ -30,7 +31,11 @@ def base_url(variable: str, default: str) -> str:
         UsageError: the variable holds no http or https URL.
     """
     value = os.environ.get(variable, "").strip() or default
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    try:
+        origin_of(value)
+        clear = not urlsplit(value).query and not urlsplit(value).fragment
+    except ValueError:
+        clear = False
+    if not clear:
         raise UsageError(f"{variable}: must be the address of a service, such as {default}")
     return value.rstrip("/")

@@ -41,7 +41,7 @@ class Header:
         title: of the region, for people.
         note: what every reader has to know, such as that the pictures are drawn.
         seed: of the split.
-        quotas: photos a city on each side.
+        quotas: photos a city on each side, or fractions of a city's photos; empty where neither was asked for.
         rules: how photos were chosen and assigned, in words that `t15 split` understands.
         cities: the classes, in order, with their centres.
         hashes: algorithms and library versions of the perceptual hashes in the rows.
@@ -54,7 +54,7 @@ class Header:
     title: str
     note: str
     seed: int
-    quotas: Mapping[str, int]
+    quotas: Mapping[str, float]
     rules: Mapping[str, Any]
     cities: tuple[City, ...]
     hashes: tuple[str, ...] = ()

@@ -41,10 +41,11 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 # A key or a signature in a URL would be published with the manifest: Street View's `key` and `signature`, Flickr's
 # `api_key`, Mapillary's and others' `access_token`, signed links to storage (`X-Amz-Signature`, `X-Goog-Signature`, `sig`,
 # the `oh` and `oe` of Mapillary's thumbnails), and a password before the host.
-_SECRET = re.compile(
+SECRET = re.compile(
     r"[?&;#](?:key|[a-z-]*api_?key|[a-z-]*signature|sig|[a-z_]*token|secret|[a-z-]*credential|oh|oe)=|//[^/?#]*:[^/?#]*@",
     re.IGNORECASE,
 )
+"""What an address with a key or a signature in it looks like."""
 
 _NO_SECRET = "must not carry a key or a signature"  # noqa: S105
 
@@ -68,7 +69,7 @@ def _in_photographic_time(column: "pd.Series[pd.Timestamp]") -> "pd.Series[bool]
 def _no_secret() -> pa_schema.Check:
     return _check(
         _NO_SECRET,
-        lambda column: ~column.astype("string").str.contains(_SECRET, na=False),
+        lambda column: ~column.astype("string").str.contains(SECRET, na=False),
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from collector.errors import UsageError
 from collector.publishing.manifest import Manifest, version_key
+from collector.workspace import Workspace
 
 
 def versions(manifests: Path, name: str) -> list[str]:
@@ -50,3 +51,8 @@ def next_version(previous: Manifest, photos: dict[str, tuple[str, str]]) -> str:
     if len(photos) > len(before):
         return f"{major}.{minor + 1}.0"
     return f"{major}.{minor}.{patch + 1}"
+
+
+def partial_folder(manifest: Manifest, workspace: Workspace) -> Path:
+    """Return where a rehydration writes the manifest of what it got, when that is not all of `manifest`."""
+    return workspace.rehydrated / manifest.digest[:16] / manifest.header.name / manifest.header.version

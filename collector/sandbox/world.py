@@ -74,7 +74,7 @@ def draw_world(root: Path, seed: int = 0, cities: int = 8, photos_per_city: int 
         if file.original:
             originals[file.path] = file.original
     region = root / "region.toml"
-    region.write_text(_region(cities), encoding="utf-8")
+    region.write_text(region_text(cities), encoding="utf-8")
     (root / "READ-ME.txt").write_text(_read_me(seed, cities, photos_per_city), encoding="utf-8")
     return World(root, region, len(scenes), files, planted, originals)
 
@@ -98,18 +98,18 @@ def _files(scenes: Iterator[Scene], seed: int, cities: int) -> Iterator[_File]:
         photo, scene, image = first
         liar = replace(scene, latitude=CITIES[1].latitude, longitude=CITIES[1].longitude, title="Not here at all")
         path = f"{CITIES[1].slug}/{scene.scene_id}-elsewhere.jpg"
-        yield _File(path, encode(liar, _altered(image, scene.seed), quality=70), ("label-conflict",), photo.path)
+        yield _File(path, encode(liar, altered(image, scene.seed), quality=70), ("label-conflict",), photo.path)
     yield from (_File(path, content, (kind,)) for kind, path, content in broken(seed))
 
 
 def _reposted(photo: _File, scene: Scene, image: Image.Image) -> _File:
     """Return a near-duplicate as it is found: somebody else put a smaller, worse copy of the photo online."""
     other = replace(scene, author_id="sandbox:reposter", author_name="Reposter", title="my photo", orientation=1)
-    content = encode(other, _altered(image, scene.seed), quality=60)
+    content = encode(other, altered(image, scene.seed), quality=60)
     return _File(photo.path.replace(".jpg", "-repost.jpg"), content, ("near-duplicate",), photo.path)
 
 
-def _altered(image: Image.Image, seed: int) -> Image.Image:
+def altered(image: Image.Image, seed: int) -> Image.Image:
     """Return the picture cropped by 2 %, at 80 % of its size, and a little darker or brighter."""
     width, height = image.size
     left, top = seed % 2 * round(width * 0.02), seed // 2 % 2 * round(height * 0.02)
@@ -118,8 +118,8 @@ def _altered(image: Image.Image, seed: int) -> Image.Image:
     return ImageEnhance.Brightness(small).enhance(0.93 if seed // 4 % 2 else 1.07)
 
 
-def _region(cities: int) -> str:
-    """Return the region file; JSON's strings are TOML's."""
+def region_text(cities: int) -> str:
+    """Return the region file of the first `cities` cities, for `--region`; JSON's strings are TOML's."""
     note = "These pictures are drawn by t15, not photographed: results on them say nothing about real places."
     lines = ['name = "sandbox"', 'title = "Imaginary cities (drawn)"', f'note = "{note}"']
     for city in CITIES[:cities]:

@@ -1,8 +1,10 @@
-"""Make a manifest of everything clean in the workspace."""
+"""Make a manifest of everything clean in the workspace, or a larger one of an earlier manifest."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from collector.cities import find_city
 from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
@@ -12,8 +14,30 @@ from collector.errors import DataError, UsageError, did_you_mean
 from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
 from collector.publishing.versions import next_version, versions
 from collector.records import Photo, Region
-from collector.splitting.allocate import allocate
+from collector.splitting.allocate import Allocation, Mode, allocate, kfold
+from collector.splitting.extend import Growth, grow
+from collector.splitting.groups import Grouping, GroupRules, group_photos
 from collector.workspace import Workspace, storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How photos are assigned.
+
+    Attributes:
+        mode: as in `allocate`.
+        groups: what has to stay on one side; not used by the mode `paper`.
+        drop_photos: as in `allocate`.
+    """
+
+    mode: Mode = "exact"
+    groups: GroupRules = field(default_factory=GroupRules)
+    drop_photos: bool = False
+
+    def rules(self, radius: int) -> dict[str, Any]:
+        """Return what a manifest's header says of it; `radius` is that of dedup."""
+        grouped = {} if self.mode == "paper" else {"groups": asdict(self.groups), "drop_photos": self.drop_photos}
+        return {"mode": self.mode, **grouped, "left_out": {"near-duplicates": {"phash_radius": radius}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +49,12 @@ class SplitResult:
         folder: where it lies.
         written: False when exactly this manifest was there already.
         cleaned: what a `dedup` found that had to come first, None when all photos had been looked at.
-        left_out: clean photos beyond the quotas, by city slug.
+        left_out: clean photos without a side, by city slug.
+        links: ids of those that were left out because they join two sides.
+        deviations: as in Allocation.
         empty_cities: slugs of the region's cities that have no clean photo, and are not part of the data set.
+        grouping: the groups, None where none were made.
+        growth: what became of the photos of an earlier manifest, None where none was extended.
     """
 
     manifest: Manifest
@@ -34,19 +62,39 @@ class SplitResult:
     written: bool
     cleaned: DedupSummary | None
     left_out: dict[str, int]
+    links: tuple[str, ...]
+    deviations: dict[str, dict[str, int]]
+    empty_cities: list[str]
+    grouping: Grouping | None
+    growth: Growth | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a workspace holds for a data set."""
+
+    region: Region
+    photos: list[Photo]
+    decisions: dict[str, Decision]
+    rejected: frozenset[str]
+    stamps: dict[str, str]
+    cleaned: DedupSummary | None
+    radius: int
     empty_cities: list[str]
 
 
 def split(
     workspace: Workspace,
     manifests: Path,
-    quotas: Mapping[str, int],
-    seed: int,
+    quotas: Mapping[str, float] | None,
+    seed: int | None,
     tool: str,
     region: str | None = None,
     cities: Sequence[str] = (),
     name: str | None = None,
     version: str | None = None,
+    recipe: Recipe | None = None,
+    extend: Path | None = None,
 ) -> SplitResult:
     """Split the clean photos of a region by city and write them as a manifest `manifests/name/version/`.
 
@@ -54,11 +102,97 @@ def split(
     defaults to the region's; `version` to that of the manifest that holds exactly this data already, or else to the one
     that follows the newest by the rule of `next_version`. Photos that `dedup` has not seen are brought before it first.
 
+    With `extend`, the folder of an earlier manifest, its photos keep their sides, and what is not given is as it was there.
+
     Raises:
-        UsageError: no such region or city, or the version exists with other data.
-        DataError: a quota cannot be met.
+        UsageError: no such region or city, the version exists with other data, or the earlier manifest cannot be extended.
+        DataError: the quotas cannot be met, or the earlier manifest's photos are not in the workspace.
         IncompleteError: the disk is full.
     """
+    parent = read_manifest(extend) if extend else None
+    if parent:
+        region, name, recipe = parent.header.region, name or parent.header.name, recipe or _recipe_of(parent)
+    recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
+    held = _held(workspace, region, cities)
+    growth = _grown(workspace, held, parent, recipe) if parent else None
+    photos = list(growth.photos) if growth else held.photos
+    grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups)
+    groups = grouping.group_of if grouping else {photo.photo_id: photo.group_id or photo.photo_id for photo in photos}
+    found = allocate(
+        photos,
+        groups,
+        quotas,
+        seed,
+        mode=recipe.mode,
+        drop_photos=recipe.drop_photos,
+        clusters=list(grouping.clusters.values()) if grouping else (),
+        fixed=growth.fixed if growth else None,
+    )
+    header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
+    with storage_errors(manifests):
+        manifest = _versioned(manifests, header, _sided(photos, found, grouping), tool, explicit=version is not None)
+        folder = manifests / manifest.header.name / manifest.header.version
+        written = write_manifest(manifest, folder)
+    return SplitResult(
+        manifest,
+        folder,
+        written,
+        held.cleaned,
+        left_out=dict(sorted(Counter(photo.city for photo in photos if photo.photo_id not in found.sides).items())),
+        links=tuple(sorted(photo_id for photo_id, why in found.left_out.items() if why == "link")),
+        deviations=found.deviations,
+        empty_cities=held.empty_cities,
+        grouping=grouping,
+        growth=growth,
+    )
+
+
+def split_folds(
+    workspace: Workspace,
+    manifests: Path,
+    folds: int,
+    seed: int,
+    tool: str,
+    region: str | None = None,
+    cities: Sequence[str] = (),
+    name: str | None = None,
+    groups: GroupRules | None = None,
+) -> list[tuple[Path, bool]]:
+    """Write a manifest for each fold of a cross-validation, and return their folders and whether each is new.
+
+    Each tests on one fold, validates on the next and trains on the others; the groups stay whole. They are called
+    `name-fold-1-of-N` and so on, and take their versions as `split` does.
+
+    Raises:
+        UsageError, DataError, IncompleteError: as `split`; fewer than three folds.
+    """
+    if folds < 3:
+        raise UsageError(f"--kfold {folds}: give at least 3: one to test, one to validate, the rest to train")
+    rules = groups or GroupRules()
+    held = _held(workspace, region, cities)
+    grouping = group_photos(held.photos, rules)
+    fold_of = kfold(held.photos, grouping.group_of, folds, seed).fold_of
+    base = name or held.region.name
+    made = []
+    for fold in range(folds):
+        sides = {fold: "test", (fold + 1) % folds: "val"}
+        taken = [
+            replace(
+                photo, split=sides.get(fold_of[photo.photo_id], "train"), group_id=grouping.group_of[photo.photo_id]
+            )
+            for photo in held.photos
+        ]
+        said = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold + 1}
+        header = _header(held, f"{base}-fold-{fold + 1}-of-{folds}", None, seed, {}, said, taken, None)
+        with storage_errors(manifests):
+            manifest = _versioned(manifests, header, taken, tool, explicit=False)
+            folder = manifests / manifest.header.name / manifest.header.version
+            made.append((folder, write_manifest(manifest, folder)))
+    return made
+
+
+def _held(workspace: Workspace, region: str | None, cities: Sequence[str]) -> _Held:
+    """Return the clean photos of the region, after bringing new ones before `dedup`."""
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = _region(catalogue, region)
         wanted = {find_city(chosen, city).slug for city in cities} or {city.slug for city in chosen.cities}
@@ -68,33 +202,118 @@ def split(
     cleaned = dedup(workspace, _radius(decided.values())) if undecided else None
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         photos = [photo for photo in catalogue.clean() if photo.city in wanted]
-        radius = _radius(catalogue.decisions("dedup"))
+        decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
+        rejected = catalogue.decided_against(but="dedup")
         stamps = catalogue.hash_stamps()
     if not photos:
         raise DataError(f"workspace {workspace.root}: no clean photo of {chosen.name}; `t15 collect` brings some")
     present = {photo.city for photo in photos}
     if cities and wanted != present:
         raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo; `t15 collect` brings some")
-    sides = allocate(photos, quotas, seed)
-    header = Header(
-        name=name or chosen.name,
+    radius = _radius(decisions.values())
+    return _Held(chosen, photos, decisions, rejected, stamps, cleaned, radius, sorted(wanted - present))
+
+
+def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) -> Growth:
+    """Return the photos of an extension: those of the parent that are still there, and new ones that fit them.
+
+    A new photo of a picture that the parent has stays out, whichever of the two `dedup` prefers by now.
+    """
+    side_of = dict(zip(parent.table["photo_id"].to_pylist(), parent.table["split"].to_pylist(), strict=True))
+    earlier: list[Photo] = []
+    gone: list[str] = []
+    unknown: list[str] = []
+    with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
+        for photo_id, side in side_of.items():
+            photo = catalogue.photo(photo_id)
+            decision = held.decisions.get(photo_id)
+            if (
+                photo is not None
+                and photo_id not in held.rejected
+                and not (decision and decision.verdict == "conflict")
+            ):
+                earlier.append(replace(photo, split=side))
+            elif photo is None and catalogue.known(photo_id) is None:
+                unknown.append(photo_id)
+            else:
+                gone.append(photo_id)
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(side_of)} photos of {parent.header.name} {parent.header.version} are not in the "
+            f"workspace {workspace.root}, such as {unknown[0]}; `t15 rehydrate` brings them, then extend it"
+        )
+    pictures = {decision.group_id for photo_id in side_of if (decision := held.decisions.get(photo_id))}
+    new = [
+        photo
+        for photo in held.photos
+        if photo.photo_id not in side_of
+        and not ((own := held.decisions.get(photo.photo_id)) and own.group_id in pictures)
+    ]
+    return grow(earlier, new, gone, lambda photos: group_photos(photos, recipe.groups).group_of)
+
+
+def _recipe_of(parent: Manifest) -> Recipe:
+    rules, of = parent.header.rules, f"{parent.header.name} {parent.header.version}"
+    if rules.get("mode") not in ("exact", "fractions"):
+        raise UsageError(
+            f"--extend: {of} was split by mode {rules.get('mode')!r}, which promises nothing that could be kept; make a new "
+            "data set with t15 split"
+        )
+    try:
+        groups = dict(rules["groups"])
+        groups |= {name: tuple(groups[name]) for name in ("service_authors", "street_views") if name in groups}
+        return Recipe(rules["mode"], GroupRules(**groups), bool(rules.get("drop_photos")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"--extend: {of} states its grouping rules in a way that this t15 does not know ({error})"
+        ) from error
+
+
+def _quotas_of(parent: Manifest | None) -> Mapping[str, float]:
+    if parent is None:
+        raise UsageError("split: say how many photos a city each side gets")
+    return parent.header.quotas
+
+
+def _seed_of(parent: Manifest | None) -> int:
+    return parent.header.seed if parent else 0
+
+
+def _sided(photos: Sequence[Photo], found: Allocation, grouping: Grouping | None) -> list[Photo]:
+    return [
+        replace(
+            photo,
+            split=found.sides[photo.photo_id],
+            group_id=found.groups[photo.photo_id] if grouping else photo.group_id,
+        )
+        for photo in photos
+        if photo.photo_id in found.sides
+    ]
+
+
+def _header(
+    held: _Held,
+    name: str | None,
+    version: str | None,
+    seed: int,
+    quotas: Mapping[str, float],
+    rules: Mapping[str, Any],
+    photos: Sequence[Photo],
+    parent: Manifest | None,
+) -> Header:
+    present = {photo.city for photo in photos}
+    return Header(
+        name=name or held.region.name,
         version=version or "1.0.0",
-        region=chosen.name,
-        title=chosen.title,
-        note=chosen.note,
+        region=held.region.name,
+        title=held.region.title,
+        note=held.region.note,
         seed=seed,
         quotas=dict(quotas),
-        rules={"mode": "stratified", "left_out": {"near-duplicates": {"phash_radius": radius}}},
-        cities=tuple(city for city in chosen.cities if city.slug in present),
-        hashes=tuple(sorted({stamps[photo.photo_id] for photo in photos if photo.photo_id in stamps})),
-    )
-    taken = [replace(photo, split=sides[photo.photo_id]) for photo in photos if photo.photo_id in sides]
-    with storage_errors(manifests):
-        manifest = _versioned(manifests, header, taken, tool, explicit=version is not None)
-        folder = manifests / manifest.header.name / manifest.header.version
-        written = write_manifest(manifest, folder)
-    return SplitResult(
-        manifest, folder, written, cleaned, left_out=_left_out(photos, sides), empty_cities=sorted(wanted - present)
+        rules=rules,
+        cities=tuple(city for city in held.region.cities if city.slug in present),
+        hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
+        parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
     )
 
 
@@ -124,17 +343,12 @@ def _versioned(manifests: Path, header: Header, photos: Sequence[Photo], tool: s
         return build_manifest(header, photos, tool)
     for version in reversed(found):
         earlier = read_manifest(manifests / header.name / version)
-        same = build_manifest(replace(header, version=version, parent=earlier.header.parent), photos, tool)
+        parent = header.parent or earlier.header.parent
+        if parent and parent.get("version") == version:
+            parent = earlier.header.parent  # an extension that adds nothing is the manifest itself
+        same = build_manifest(replace(header, version=version, parent=parent), photos, tool)
         if same.digest == earlier.digest:
             return same
     newest = read_manifest(manifests / header.name / found[-1])
     assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
     return build_manifest(replace(header, version=next_version(newest, assigned)), photos, tool)
-
-
-def _left_out(photos: Sequence[Photo], sides: Mapping[str, str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for photo in photos:
-        if photo.photo_id not in sides:
-            counts[photo.city] = counts.get(photo.city, 0) + 1
-    return dict(sorted(counts.items()))

@@ -504,7 +504,7 @@ def test_missing_photos_are_counted_by_side(world: World) -> None:
     require_photos(world.manifest, world.workspace)
     for photo in [*world.photos("train")[:3], world.photos("test")[0]]:
         world.workspace.photo(str(photo.sha256)).unlink()
-    with pytest.raises(DataError, match=r"small 1\.0\.0.*: 3 of train, 1 of test; .*t15 collect"):
+    with pytest.raises(DataError, match=r"small 1\.0\.0.*: 3 of train, 1 of test; .*t15 rehydrate"):
         require_photos(world.manifest, world.workspace)
 
 

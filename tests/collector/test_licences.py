@@ -29,7 +29,7 @@ FLICKR = {  # the ids of flickr.photos.licenses.getInfo
     15: "CC-BY-NC-SA-4.0",
     16: "CC-BY-NC-ND-4.0",
 }
-CC = re.compile(r"CC-(BY(?:-NC)?(?:-SA|-ND)?)-(\d\.\d)(?:-([A-Z]+))?")
+CC = re.compile(r"(?:LicenseRef-)?CC-(BY(?:-NC)?(?:-SA|-ND)?)-(\d\.\d)(?:-([A-Z]+))?")
 
 
 @pytest.mark.parametrize("id_", [*FLICKR.values(), "etalab-2.0", "GFDL-1.2-or-later", "LicenseRef-GoogleStreetView"])
@@ -55,6 +55,13 @@ def test_flags_and_addresses_follow_from_the_id() -> None:
             if id_ != "CC-BY-NC-ND-1.0":
                 path = "/".join(part.lower() for part in (elements, version, port) if part)
                 assert entry.url == f"https://creativecommons.org/licenses/{path}/"
+
+
+def test_national_versions_have_one_id_each() -> None:
+    ported = [id_.removeprefix("LicenseRef-") for id_ in licences() if (match := CC.fullmatch(id_)) and match[3]]
+    assert len(ported) == len(set(ported)) == 182
+    assert licence("cc-by-sa-3.0-de").id == "CC-BY-SA-3.0-DE"  # SPDX knows it
+    assert licence("licenseref-cc-by-sa-3.0-es").id == "LicenseRef-CC-BY-SA-3.0-ES"  # SPDX does not
 
 
 def test_version_1_of_by_nd_nc_has_its_own_order() -> None:

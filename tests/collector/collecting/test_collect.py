@@ -350,7 +350,7 @@ def test_a_defect_in_a_worker_is_shown_and_nothing_is_lost(
     workspace: Workspace, tree: Path, undisturbed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("collector.collecting.collect.store", lambda *args, **options: 1 // 0)
+        patch.setattr("collector.collecting.download.write_atomically", lambda *args, **options: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             run(workspace, tree)
     run(workspace, tree)

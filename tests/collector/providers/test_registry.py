@@ -37,7 +37,7 @@ def test_folder_needs_a_root(tmp_path: Path) -> None:
 
 
 def test_unknown_provider_with_a_suggestion() -> None:
-    with pytest.raises(UsageError, match=r"'folde' is not in this version \(did you mean 'folder'\?\).*--root"):
+    with pytest.raises(UsageError, match=r"'folde' is unknown \(did you mean 'folder'\?\).*--root"):
         make_provider("folde", SETTINGS)
 
 
@@ -46,7 +46,7 @@ def test_other_packages_add_theirs(add_points: Callable[..., None], tmp_path: Pa
     assert set(providers()) == {*PROVIDERS, "theirs"}
     made = make_provider("theirs", Settings(region("turkiye15"), options={"where": str(tmp_path)}))
     assert isinstance(made, FolderProvider)
-    with pytest.raises(UsageError, match=r"there is: .*theirs"):
+    with pytest.raises(UsageError, match=r"there are .*theirs"):
         make_provider("none", SETTINGS)
 
 

@@ -14,7 +14,7 @@ from collector.curating.hashing import HASH_STAMP
 from collector.errors import DataError, UsageError
 from collector.publishing.manifest import read_manifest
 from collector.records import City, Photo, Region
-from collector.splitting.split import SplitResult, split
+from collector.splitting.split import Recipe, SplitResult, split
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import MakePhoto
 
@@ -38,7 +38,9 @@ def decide(workspace: Workspace, *decisions: Decision) -> None:
 
 
 def run(workspace: Workspace, manifests: Path, **options: Any) -> SplitResult:
-    return split(workspace, manifests, **{"quotas": QUOTAS, "seed": 0, "tool": "t15 test", **options})
+    """Split single photos at random, which needs no groups that fit, unless a recipe says otherwise."""
+    defaults = {"quotas": QUOTAS, "seed": 0, "tool": "t15 test", "recipe": Recipe("paper")}
+    return split(workspace, manifests, **{**defaults, **options})
 
 
 @pytest.fixture

@@ -1,0 +1,194 @@
+"""One photo's way from its address into the store: fetched, examined, told from a placeholder, moved into place."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from collector.collecting.examine import Examined, Limits, NotUsableError, examine
+from collector.collecting.http import Http, RefusedError, TemporaryError
+from collector.errors import ServiceError, UsageError
+from collector.providers.base import ImageRequest, Provider, Survey
+from collector.providers.exif import clean_text
+from collector.records import Photo, Unusable
+from collector.workspace import Workspace, draft_of, write_atomically
+
+_FLAT = 0.9
+"""Share of pixels of nearly one grey level from which on a picture is a placeholder, where flat ones are. Street View's grey
+picture has about 0.97; of the 484 street-level views of streetview_grid the flattest has 0.25 (2026-11-22)."""
+
+_GONE = {404: "gone", 410: "gone", 401: "refused", 403: "refused", 451: "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A photo whose bytes did not come, though they may come later. `retry_after`: seconds, where the service said."""
+
+    photo: Photo
+    reason: str
+    detail: str
+    retry_after: float | None
+
+
+Judge = Callable[[Photo], None]
+
+Outcome = Photo | Unusable | Failed
+"""What became of a photo: brought home (with sha256), no usable photo, or to be tried again."""
+
+
+def bring_home(
+    photo: Photo,
+    provider: Provider | Survey,
+    http: Http | None,
+    workspace: Workspace,
+    limits: Limits,
+    *,
+    check: bool,
+    judge: Judge = lambda _: None,
+) -> Outcome:
+    """Fetch, examine and store one photo; safe to run in several threads.
+
+    With `check` bytes that are in the store already are doubted and written again. `judge` sees the photo with its new
+    measures before it is stored, and raises NotUsableError when it is not the one that was wanted.
+
+    Raises:
+        OSError: the store cannot be written to.
+        ServiceError: the service refuses the key.
+        UsageError: the address is not one that this provider can be asked for.
+    """
+    try:
+        request = provider.image_request(photo)
+        if _is_file(request):
+            data = _read(_local(request, http), limits)
+            return _stored(photo, data, request, workspace, limits, judge, check=check)
+        if http is None:
+            raise UsageError(f"{request.url[:60]}: a provider without HTTP access has to give file: URLs")
+        return _fetched(photo, request, http, workspace, limits, judge, check=check)
+    except NotUsableError as error:
+        return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
+    except RefusedError as error:
+        if error.status in (401, 403) and http is not None and any(key in request.url for key in http.access.secrets):
+            # The photo is not to blame: each of the others would be refused too.
+            raise ServiceError(f"{provider.name} does not accept the key for pictures ({error})") from error
+        reason = _GONE.get(error.status or 0, error.reason)
+        return Unusable(photo.photo_id, reason, f"{photo.title or photo.photo_id}: {error}", photo.city)
+    except TemporaryError as error:
+        return Failed(photo, error.reason, error.detail, error.retry_after)
+
+
+def _fetched(
+    photo: Photo, request: ImageRequest, http: Http, workspace: Workspace, limits: Limits, judge: Judge, *, check: bool
+) -> Photo:
+    """Stream a photo into a draft, and move it into place when it is what was asked for.
+
+    A file without its end is asked for again: only when the same bytes come twice is it the service that has no more.
+    """
+    draft = draft_of(workspace.photos / hashlib.sha256(photo.photo_id.encode()).hexdigest()[:16])
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    before: bytes | None = None
+    try:
+        with draft.open("w+b") as sink:
+            while True:
+                data = _streamed(request, http, sink, limits)
+                try:
+                    described = _described(photo, data, request, limits)
+                    break
+                except NotUsableError as error:
+                    if error.reason != "truncated" or data == before:
+                        raise
+                    before = data
+            judge(described)
+            place = workspace.photo(str(described.sha256))
+            if check or not is_stored(workspace, str(described.sha256), described.bytes):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                sink.flush()
+                os.fsync(sink.fileno())
+                draft.replace(place)
+        return described
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _streamed(request: ImageRequest, http: Http, sink: BinaryIO, limits: Limits) -> bytes:
+    answer = http.fetch(request.url, sink, max_bytes=limits.max_bytes, robots=request.robots)
+    if request.placeholder_in_url and request.placeholder_in_url in answer.url:
+        raise NotUsableError("placeholder", "the service sent a picture that says there is none")
+    sink.seek(0)
+    return sink.read()
+
+
+def _stored(
+    photo: Photo, data: bytes, request: ImageRequest, workspace: Workspace, limits: Limits, judge: Judge, *, check: bool
+) -> Photo:
+    described = _described(photo, data, request, limits)
+    judge(described)
+    if check or not is_stored(workspace, str(described.sha256), described.bytes):
+        write_atomically(workspace.photo(str(described.sha256)), data)
+    return described
+
+
+def _described(photo: Photo, data: bytes, request: ImageRequest, limits: Limits) -> Photo:
+    """Return the photo with what its bytes tell.
+
+    Raises:
+        NotUsableError: they are no usable photo, a placeholder, or a picture of another size than was asked for.
+    """
+    found: Examined = examine(data, limits)
+    if request.flat_is_placeholder and found.flat >= _FLAT:
+        raise NotUsableError("placeholder", f"{found.flat:.0%} of it is of one colour")
+    if request.width is not None and found.width != request.width:
+        raise NotUsableError("wrong-size", f"{found.width} pixels wide, asked for were {request.width}")
+    return replace(
+        photo,
+        sha256=found.sha256,
+        bytes=found.bytes,
+        width=found.width,
+        height=found.height,
+        phash=found.hashes.phash,
+        dhash=found.hashes.dhash,
+    )
+
+
+def is_stored(workspace: Workspace, sha256: str, size: int | None) -> bool:
+    """Return whether the store has a file of this name and size."""
+    with suppress(FileNotFoundError):
+        return workspace.photo(sha256).stat().st_size == size
+    return False
+
+
+def is_whole(workspace: Workspace, sha256: str) -> bool:
+    """Return whether the store has these very bytes; reads them."""
+    path = workspace.photo(sha256)
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _is_file(request: ImageRequest) -> bool:
+    return request.url[:5].lower() == "file:"
+
+
+def _local(request: ImageRequest, http: Http | None) -> Path:
+    if http is not None:  # a service's addresses are foreign, and may come with a foreign manifest
+        raise RefusedError("forbidden-host", "the address is a file of this machine")
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(request.url).path)))  # a file name need not be valid UTF-8
+
+
+def _read(path: Path, limits: Limits) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise NotUsableError("too-large", f"{size} bytes, accepted are {limits.max_bytes}")
+        return path.read_bytes()
+    except OSError as error:
+        raise NotUsableError("unreadable", error.strerror or "cannot be read") from error
+
+
+def _label(photo: Photo, request: ImageRequest) -> str:
+    """Return what a person would call the photo: a file's name, or its title."""
+    if _is_file(request):
+        return clean_text(unquote_to_bytes(request.url.rpartition("/")[2])) or photo.photo_id
+    return photo.title or photo.photo_id

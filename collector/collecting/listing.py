@@ -1,0 +1,111 @@
+"""Writing down what a service holds of a city, cell by cell; each cell and its photos in one transaction."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from collector.cities import nearest_city
+from collector.collecting.catalogue import PLACE_REASONS, Catalogue
+from collector.collecting.planner import survey
+from collector.console import Track
+from collector.providers.base import Query, Survey
+from collector.records import City, Photo, Region, Unusable
+
+
+class Withdrawn:
+    """The photos and authors that were taken down, to ask about one photo after the other."""
+
+    def __init__(self, entries: Iterable[tuple[str, str, str, str]]) -> None:
+        """Take what Catalogue.withdrawals returns."""
+        self._ids = {(kind, one) for kind, one, _, _ in entries}
+
+    def holds(self, photo: Photo) -> bool:
+        """Return whether the photo, or everything of its author, was taken down."""
+        return ("photo", photo.photo_id) in self._ids or ("author", photo.author_id) in self._ids
+
+
+@dataclass
+class Listed:
+    """What one listing brought: rejected things by reason, and photos passed over because they were withdrawn."""
+
+    rejected: Counter[str] = field(default_factory=Counter)
+    withdrawn: int = 0
+
+
+def list_city(
+    catalogue: Catalogue,
+    service: Survey,
+    city: City,
+    region: Region,
+    query: Query,
+    withdrawn: Withdrawn,
+    track: Track,
+    now: Callable[[], datetime],
+) -> Listed:
+    """List what the service holds of a city, or what is new of it since the last time.
+
+    Raises:
+        IncompleteError: the service does not answer, or a quota is used up; the same call goes on from there.
+        ServiceError: the service refuses the key.
+    """
+    listed = Listed()
+
+    # SQLite's connection belongs to one thread; a service whose cells are asked at once asks from several.
+    known = catalogue.judged(service.name, city.slug) if service.rules.at_once > 1 else None
+
+    def is_known(photo_id: str) -> bool:
+        return photo_id in known if known is not None else catalogue.is_judged(photo_id, city.slug)
+
+    results = survey(service, city, query, catalogue.ledger, is_known, now)
+    for result in track(results, f"listing {city.name}, cells"):
+        with catalogue.together():
+            for item in result.found:
+                if isinstance(item, Photo) and withdrawn.holds(item):
+                    listed.withdrawn += 1
+                else:
+                    write_down(catalogue, region, item, listed.rejected)
+            catalogue.ledger.record(result)
+    return listed
+
+
+def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rejected: Counter[str]) -> None:
+    """Write down one thing that a listing told, unless the catalogue knows better already.
+
+    Where the circles of two cities overlap a photo belongs to the nearer one.
+    """
+    known = catalogue.known(item.photo_id)
+    if isinstance(item, Photo):
+        item = labelled_elsewhere(catalogue, region, item) or _nearer_elsewhere(region, item) or item
+    if isinstance(item, Unusable):
+        undecided = known is not None and known.state in ("listed", "failed", "rejected")
+        if known is None or (undecided and item.reason not in PLACE_REASONS):
+            catalogue.reject(item)
+            rejected[item.reason] += known is None
+    elif (
+        known is None
+        or known.state == "listed"
+        or (known.city != item.city and known.state != "withdrawn")
+        or (known.state == "rejected" and not catalogue.is_examined(item.photo_id))
+    ):
+        catalogue.list_photo(item)
+
+
+def _nearer_elsewhere(region: Region, photo: Photo) -> Unusable | None:
+    if photo.latitude is None or photo.longitude is None:
+        return None
+    nearest = nearest_city(region, photo.latitude, photo.longitude)
+    if nearest is None or nearest.slug == photo.city:
+        return None
+    return Unusable(photo.photo_id, "outside-city", f"was taken nearer to {nearest.name}", photo.city)
+
+
+def labelled_elsewhere(catalogue: Catalogue, region: Region, photo: Photo) -> Unusable | None:
+    """Return what to say of a photo that is in the catalogue under a city of another region; None for all others."""
+    known = catalogue.known(photo.photo_id)
+    if known is None or known.state != "downloaded" or known.city == photo.city:
+        return None
+    if known.city in {city.slug for city in region.cities}:
+        return None
+    detail = f"is labelled {known.city} of another region already; collect {region.name} into a workspace of its own"
+    return Unusable(photo.photo_id, "labelled-elsewhere", detail, photo.city)

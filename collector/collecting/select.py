@@ -1,0 +1,165 @@
+"""Which of a city's listed photos to fetch: spread over authors, places and time, instead of the first that a service names.
+
+Pure, and deterministic in the photos and the seed. The order is made of what the listing told alone, never of what became
+of the photos since: a run that was stopped goes on with the same photos.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import cos, floor, radians
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.errors import UsageError, did_you_mean
+from collector.licences import licences
+from collector.records import Photo
+
+_PLACE_M = 250.0  # photos of one square of this side, or of one month, count as much alike
+_METRES_PER_DEGREE = 111_195.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which photos are wanted.
+
+    Attributes:
+        target: photos that each city has in the end, of all providers; None for all that are listed.
+        per_author: the most photos of one author in a city; None for no limit. With target None it is not applied.
+        licences: ids that are accepted; None for any.
+        min_side: pixels of the shorter side, judged by the listing where it says it.
+        seed: decides between photos that are equally welcome.
+    """
+
+    target: int | None = None
+    per_author: int | None = 10
+    licences: frozenset[str] | None = None
+    min_side: int = 64
+    seed: int = 0
+
+
+def licences_named(text: str) -> frozenset[str] | None:
+    """Return the licences that `--licence` means: `any` (None), `redistributable`, or ids with commas between them.
+
+    Raises:
+        UsageError: an id is unknown.
+    """
+    if text == "any":
+        return None
+    known = licences()
+    if text == "redistributable":
+        return frozenset(name for name, licence in known.items() if licence.redistributable)
+    by_fold = {name.casefold(): name for name in known}
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    for part in chosen:
+        if part.casefold() not in by_fold:
+            offered = {"any", "redistributable", *known}
+            raise UsageError(
+                f"licence {part!r} is unknown{did_you_mean(part, offered)}; give any, redistributable, or SPDX ids "
+                "such as CC-BY-4.0,CC0-1.0"
+            )
+    if not chosen:
+        raise UsageError("--licence is empty; give any, redistributable, or SPDX ids such as CC-BY-4.0,CC0-1.0")
+    return frozenset(by_fold[part.casefold()] for part in chosen)
+
+
+def unwanted(photo: Photo, wish: Wish) -> str | None:
+    """Return why a listed photo is not wanted, `licence` or `small`; None when it is."""
+    if wish.licences is not None and photo.license not in wish.licences:
+        return "licence"
+    if photo.width is not None and photo.height is not None and min(photo.width, photo.height) < wish.min_side:
+        return "small"
+    return None
+
+
+def author_of(photo_id: str, author_id: str | None) -> str:
+    """Return what photos of one hand share, for spreading.
+
+    A street-view service is no photographer: there it is the panorama. Photos of unknown authors share nothing.
+    """
+    if photo_id.startswith("streetview:"):
+        return photo_id.partition("@")[0]
+    return author_id or photo_id
+
+
+def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
+    """Yield all photos, most welcome first: greedily the one whose author, then place, then month was yielded least.
+
+    Ties are broken by sha256(seed, photo_id), so the order does not depend on that of `photos`. O(n) for each photo.
+    """
+    if not photos:
+        return
+    codes = [
+        _codes(author_of(photo.photo_id, photo.author_id) for photo in photos),
+        _codes(_place(photo) for photo in photos),
+        _codes(photo.taken_at.strftime("%Y-%m") if photo.taken_at else "" for photo in photos),
+    ]
+    seen = [np.zeros(int(code.max()) + 1, np.int64) for code in codes]
+    draws = [hashlib.sha256(f"{seed}/{photo.photo_id}".encode()).digest() for photo in photos]
+    luck = np.empty(len(photos), np.int64)
+    luck[sorted(range(len(photos)), key=lambda i: (draws[i], photos[i].photo_id))] = np.arange(len(photos))
+    left = np.arange(len(photos))
+    while len(left):
+        best = left
+        for code, count in zip(codes, seen, strict=True):
+            counts = count[code[best]]
+            best = best[counts == counts.min()]
+        chosen = int(best[luck[best].argmin()])
+        for code, count in zip(codes, seen, strict=True):
+            count[code[chosen]] += 1
+        left = left[left != chosen]
+        yield photos[chosen]
+
+
+def _codes(values: Iterable[str]) -> NDArray[np.int64]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
+
+
+def _place(photo: Photo) -> str:
+    if photo.latitude is None or photo.longitude is None:
+        return ""
+    north = floor(photo.latitude * _METRES_PER_DEGREE / _PLACE_M)
+    # The width of a degree at the square's own southern edge, so that all photos of a row of squares share it.
+    width = _METRES_PER_DEGREE * max(0.01, cos(radians(north * _PLACE_M / _METRES_PER_DEGREE)))
+    return f"{north}/{floor(photo.longitude * width / _PLACE_M)}"
+
+
+class Chooser:
+    """Hands out a city's photos, most welcome first, so that the wish is met exactly and no more than it is fetched.
+
+    `take` gives out a photo only when it will be needed if all photos that are on their way arrive, and no author's when
+    the limit would be passed; whether it is, is known when those on their way are settled.
+    """
+
+    def __init__(self, ranked: Iterator[Photo], wish: Wish, had: Sequence[str]) -> None:
+        """Take the ranked photos that may be fetched, and the `author_of` each photo that the city has already."""
+        self._ranked = ranked
+        self._wish = wish
+        self._had: Counter[str] = Counter(had)
+        self._coming: Counter[str] = Counter()
+        self._held: Photo | None = None
+
+    def take(self) -> Photo | None:
+        """Return the next photo to fetch; None when none is needed, or none can be told before others are settled."""
+        if self._wish.target is not None and self._had.total() + self._coming.total() >= self._wish.target:
+            return None
+        while (photo := self._held or next(self._ranked, None)) is not None:
+            self._held = None
+            author = author_of(photo.photo_id, photo.author_id)
+            limit = self._wish.per_author if self._wish.target is not None else None
+            if limit is None or self._had[author] + self._coming[author] < limit:
+                self._coming[author] += 1
+                return photo
+            if self._had[author] < limit:
+                self._held = photo
+                return None
+        return None
+
+    def settle(self, photo: Photo, *, arrived: bool) -> None:
+        """Say what became of a photo that was taken."""
+        author = author_of(photo.photo_id, photo.author_id)
+        self._coming[author] -= 1
+        self._had[author] += arrived

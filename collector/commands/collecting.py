@@ -1,0 +1,253 @@
+"""Commands that bring photos into the workspace: each parses, calls one function and prints. Heavy imports wait inside."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, duration, note, show, table, track
+
+if TYPE_CHECKING:
+    from collector.collecting.collect import Summary
+    from collector.collecting.ledger import Coverage
+    from collector.providers.base import Query
+    from collector.records import City
+
+app = typer.Typer()
+
+CityOption = Annotated[
+    list[str] | None,
+    typer.Option("--city", help="City by name, slug, plate or ISO code; again for more. Default: all of the region."),
+]
+DEFAULT_REGION = "turkiye15"
+DEFAULT_TARGET = 200
+"""Photos a city that services are asked for: a split takes 150, and a quarter of spare makes up for copies and groups."""
+
+
+@app.command()
+def cities(
+    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = "turkiye81",
+    json: JsonOption = False,
+) -> None:
+    """List the cities of a region with their centres and search radii."""
+    from collector.cities import region as find_region
+
+    found = find_region(region)
+    show(
+        {"region": found.name, "title": found.title, "cities": [asdict(city) for city in found.cities]},
+        json,
+        lambda: (
+            f"{found.name}: {found.title}\n\n"
+            + table(
+                ("city", "slug", "code", "latitude", "longitude", "radius km"),
+                [
+                    (c.name, c.slug, c.code, f"{c.latitude:.4f}", f"{c.longitude:.4f}", f"{c.radius_km:g}")
+                    for c in found.cities
+                ],
+            )
+        ),
+    )
+
+
+@app.command()
+def collect(
+    city: CityOption = None,
+    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION,
+    provider: Annotated[
+        str, typer.Option(help="commons, flickr, streetview, mapillary, panoramax, or `folder`: your own disk.")
+    ] = "commons",
+    target: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Photos that a city has in the end; 0: all. Default: 200 of a service, all of a folder."
+        ),
+    ] = None,
+    per_author: Annotated[int, typer.Option(min=1, help="The most photos of one author, with a target.")] = 10,
+    licence: Annotated[
+        str, typer.Option(help="`any`, `redistributable`, or SPDX ids with commas between them.")
+    ] = "any",
+    min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a new photo must have.")] = 64,
+    geo_accuracy: Annotated[
+        int,
+        typer.Option(min=1, max=16, help="Flickr's accuracy of a place, from 1 (world) over 11 (city) to 16 (street)."),
+    ] = 11,
+    limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice among photos.")] = 0,
+    root: Annotated[Path | None, typer.Option(help="The folder of photos, for the provider `folder`.")] = None,
+    root_licence: Annotated[
+        str, typer.Option(help="SPDX id of the licence that the photos under --root have.")
+    ] = "LicenseRef-Unknown",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Estimate queries, quota and time, and do nothing else.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again now for photos that could not be fetched.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
+    ] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Bring photos of cities into the workspace; run again to go on where it stopped."""
+    from collector.cities import find_city
+    from collector.cities import region as find_region
+    from collector.collecting.collect import collect as collect_photos
+    from collector.collecting.examine import Limits
+    from collector.collecting.select import Wish, licences_named
+    from collector.licences import licence as find_licence
+    from collector.providers.base import Query, Survey
+    from collector.providers.registry import Settings, make_provider
+    from collector.workspace import create_workspace
+
+    found = find_region(region)
+    chosen = list(dict.fromkeys(find_city(found, name) for name in city)) if city else list(found.cities)
+    licences = licences_named(licence)
+    source = make_provider(provider, Settings(found, root, find_licence(root_licence).id, geo_accuracy))
+    if target is None and isinstance(source, Survey):
+        target = DEFAULT_TARGET
+    query = Query(limit, target or None, seed)
+    if plan:
+        _show_plan(source, chosen, query, workspace, json)
+        return
+    if remark := getattr(source, "remark", ""):
+        note(remark)
+    summary = collect_photos(
+        create_workspace(workspace),
+        found,
+        chosen,
+        source,
+        query,
+        Limits(min_side=min_side),
+        track,
+        wish=Wish(target or None, per_author, licences, min_side, seed),
+        check=check,
+        retry_failed=retry_failed,
+    )
+    show(asdict(summary), json, lambda: _collect_text(summary, found.name))
+
+
+def _collect_text(summary: "Summary", region: str) -> str:
+    lines = [f"read {summary.read}: {summary.added} new, {summary.known} known already, "]
+    lines[0] += f"{sum(summary.rejected.values())} rejected"
+    lines[0] += f", {sum(summary.failed.values())} failed" if summary.failed else ""
+    lines[0] += f", {sum(summary.waiting.values())} listed only" if any(summary.waiting.values()) else ""
+    lines[0] += f", {summary.withdrawn} withdrawn" if summary.withdrawn else ""
+    lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
+    lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
+    if "labelled-elsewhere" in summary.rejected:
+        lines += ["  labelled-elsewhere: photos of another region; collect this one with a --workspace of its own"]
+    lines += [f"  failed, {reason}: {count}" for reason, count in summary.failed.items()]
+    lines += (
+        ["  (the next run asks again for those whose time has come, --retry-failed for all)"] if summary.failed else []
+    )
+    lines += [f"  listed only, {reason}: {count}" for reason, count in summary.waiting.items() if count]
+    found_in = [(slug, count) for slug, count in summary.by_city.items() if count]
+    lines += ["", table(("city", "photos"), found_in) if found_in else f"no photo of a city of {region} was found"]
+    return "\n".join(lines)
+
+
+def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Path, json: bool) -> None:
+    """Estimate, city by city, what collecting is going to ask of a service."""
+    from datetime import UTC, datetime
+
+    from collector.collecting.catalogue import open_catalogue
+    from collector.collecting.planner import estimate
+    from collector.errors import UsageError
+    from collector.providers.base import Survey
+    from collector.workspace import create_workspace
+
+    if not isinstance(source, Survey):
+        raise UsageError(f"--plan: provider {source.name} asks no service; there is nothing to plan")
+    plans = {}
+    with open_catalogue(create_workspace(workspace)) as catalogue:
+        for city in track(cities, f"asking {source.name}"):
+            plans[city.slug] = estimate(source, city, query, catalogue.ledger, lambda: datetime.now(UTC))
+    rows = [
+        (slug, plan.photos if plan.photos is not None else "?", plan.queries, duration(plan.seconds), plan.how)
+        for slug, plan in plans.items()
+    ]
+    queries, seconds = sum(p.queries for p in plans.values()), sum(p.seconds for p in plans.values())
+    share = sum(p.quota_share for p in plans.values())
+    show(
+        {slug: asdict(plan) for slug, plan in plans.items()},
+        json,
+        lambda: (
+            table(("city", "photos", "queries", "time", "how sure"), rows)
+            + f"\n\nto list: {queries} queries, {share:.1f} times the quota of an hour, about {duration(seconds)}; the "
+            "pictures come on top"
+        ),
+    )
+
+
+@app.command()
+def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Show how much of what the services report was listed, by city, and what a re-run would ask."""
+    from datetime import UTC, datetime
+
+    from collector.collecting.catalogue import open_catalogue
+    from collector.workspace import existing_workspace
+
+    with open_catalogue(existing_workspace(workspace)) as catalogue:
+        found = catalogue.ledger.coverage()
+
+    def since(row: "Coverage") -> str:
+        if not row.complete:
+            return f"{row.open_cells} open cells"
+        return "all cells" if row.next_since is None else datetime.fromtimestamp(row.next_since, UTC).date().isoformat()
+
+    header = (
+        "provider",
+        "city",
+        "reported",
+        "listed",
+        "%",
+        "usable",
+        "rows",
+        "calls",
+        "cells",
+        "too full",
+        "asks next",
+    )
+    rows = [
+        (
+            *(row.provider, row.city, row.reported if row.reported is not None else "?", row.unique),
+            f"{100 * row.unique / row.reported:.1f}" if row.reported else "",
+            *(row.photos, row.fetched, row.calls, row.cells, row.undividable, since(row)),
+        )
+        for row in found
+    ]
+    show(
+        [asdict(row) for row in found],
+        json,
+        lambda: table(header, rows) if rows else "no service was asked yet: `t15 collect` asks, this shows what came",
+    )
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8015,
+    trouble: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that go wrong.")] = 0.1,
+    photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawn world.")] = 0,
+    region_file: Annotated[Path, typer.Option(help="Where its cities are written.")] = Path("sandbox-region.toml"),
+) -> None:
+    """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults."""
+    from collector.sandbox.command import serve_forever
+    from collector.workspace import storage_errors
+
+    with storage_errors(region_file):
+        serve_forever(port, seed, photos, trouble, region_file, say=lambda text: print(text, flush=True))
+
+
+@app.command()
+def rejected(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """List what could not be used, with the reasons."""
+    from collector.collecting.catalogue import open_catalogue
+    from collector.workspace import existing_workspace
+
+    with open_catalogue(existing_workspace(workspace)) as catalogue:
+        found = catalogue.rejections()
+    rows = [(unusable.reason, unusable.city or "", unusable.detail) for unusable in found]
+    show([asdict(unusable) for unusable in found], json, lambda: table(("reason", "city", "what"), rows))

@@ -1,0 +1,279 @@
+"""Commands that check, compare, publish and fetch data sets, and take photos down."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, table, track
+from collector.errors import DataError, IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from collector.publishing.bundle import Published
+    from collector.publishing.manifest import Manifest
+    from collector.publishing.rehydrate import Rehydration
+    from collector.publishing.takedown import Takedown
+
+app = typer.Typer()
+
+Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// address or hub:OWNER/NAME.")]
+_NAMED = 10  # photos that are named in a text; JSON names all
+
+
+@app.command()
+def verify(path: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Check a manifest: its schema, and that every value is as it was published."""
+    manifest = _read(path, workspace)
+    counts = manifest.counts()
+    result = {
+        "name": manifest.header.name,
+        "version": manifest.header.version,
+        "digest": manifest.digest,
+        "photos": manifest.table.num_rows,
+        "cities": len(counts),
+    }
+    show(
+        result,
+        json,
+        lambda: (
+            f"ok: {result['name']} {result['version']}, {result['photos']} photos of {result['cities']} cities\n"
+            f"digest {manifest.digest}"
+        ),
+    )
+
+
+@app.command()
+def diff(
+    before: Source, after: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
+) -> None:
+    """Tell what changed from one manifest to another."""
+    from collector.publishing.diff import as_json, as_text
+    from collector.publishing.diff import diff as compare
+
+    found = compare(_read(before, workspace), _read(after, workspace))
+    show(as_json(found), json, lambda: as_text(found))
+
+
+@app.command()
+def export(
+    path: Source,
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: the terminal.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV, which is the default.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="A JSON object a line.")] = False,
+    column: Annotated[list[str] | None, typer.Option(help="Write this column; again for more. Default: all.")] = None,
+    spreadsheet: Annotated[
+        bool, typer.Option("--spreadsheet", help="Titles that begin like a formula get a ' before them.")
+    ] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Write a manifest's rows as CSV or JSON Lines."""
+    from collector.publishing.export import export as write
+
+    if csv and jsonl:
+        raise UsageError("export: choose --csv or --jsonl")
+    manifest = _read(path, workspace)
+    done = write(manifest, out or sys.stdout.buffer, "jsonl" if jsonl else "csv", column or (), spreadsheet=spreadsheet)
+    if out:
+        note(f"{out}: {done.rows} rows")
+    if done.formulas and not spreadsheet:
+        note(
+            f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet program"
+        )
+
+
+@app.command()
+def publish(
+    path: Source,
+    out: Annotated[Path, typer.Option(help="Folder of publications; NAME/VERSION is made below it.")] = Path(
+        "published"
+    ),
+    push: Annotated[str | None, typer.Option(help="Send it to a data set of a hub, hub:OWNER/NAME.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push: seen by its owner only.")] = False,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="Photos too, where their licence allows it, without EXIF.")
+    ] = False,
+    date: Annotated[str | None, typer.Option(help="Of the publication, such as 2026-05-01.")] = None,
+    publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
+    url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Publish a manifest: data card, Croissant metadata, attribution, datasheet, checksums."""
+    import os
+
+    from collector.publishing.bundle import publish as write
+    from collector.publishing.keys import secret_values
+    from collector.publishing.push import push as send
+    from collector.publishing.release import Release
+    from collector.publishing.takedown import require_none_withdrawn
+    from collector.workspace import Workspace, existing_workspace
+
+    folder = _locate(path, workspace)
+    require_none_withdrawn(_read(str(folder), workspace), Workspace(workspace))
+    done = write(
+        folder,
+        out,
+        release=Release(_tool(), date, publisher, url),
+        photos=existing_workspace(workspace) if with_photos else None,
+        secrets=secret_values(os.environ),
+        track=track,
+    )
+    target = send(done.folder, push, private=private) if push else None
+    result = {**asdict(done), "folder": str(done.folder), "pushed_to": target}
+    show(result, json, lambda: _published_text(done, target, with_photos))
+
+
+def _published_text(done: "Published", target: str | None, with_photos: bool) -> str:
+    lines = [
+        f"{done.folder}: {'written' if done.written else 'unchanged, is there already'}, {len(done.files)} files, "
+        f"{done.bytes / 1000:.0f} kB"
+    ]
+    if with_photos:
+        lines.append(f"photos: {done.photos_included} included")
+        lines += [f"  left out, {reason}: {count}" for reason, count in done.photos_left_out.items()]
+    return "\n".join([*lines, *([f"sent to {target}"] if target else [])])
+
+
+@app.command()
+def rehydrate(
+    path: Source,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again for what was gone the last time.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
+    done = rehydrated(_locate(path, workspace), workspace, retry=retry)
+    result = {
+        "photos": len(done.fates),
+        "fates": done.counts(),
+        "survival": {by: done.survival(by) for by in ("split", "city")},
+        "partial_manifest": str(done.partial) if done.partial else None,
+        "lost": [
+            {"photo_id": f.photo.photo_id, "fate": f.what, "detail": f.detail}
+            for f in done.fates
+            if f.what not in ("same", "re-encoded")
+        ],
+    }
+    show(result, json, lambda: _rehydrated_text(done))
+    if failed := done.counts().get("failed"):
+        raise IncompleteError(
+            f"rehydrate: {failed} photos could not be fetched now; the same command asks for them again"
+        )
+
+
+def rehydrated(folder: Path, workspace: Path, *, retry: bool = False) -> "Rehydration":
+    """Bring the photos of the manifest in `folder` into the workspace."""
+    from collector.providers.base import Provider, Survey
+    from collector.providers.registry import Settings, make_provider
+    from collector.publishing.manifest import read_manifest
+    from collector.publishing.rehydrate import rehydrate as bring
+    from collector.records import Region
+    from collector.workspace import create_workspace
+
+    header = read_manifest(folder).header
+    settings = Settings(Region(header.region, header.title, header.cities, header.note))
+
+    def make(name: str) -> Provider | Survey:
+        return make_provider(name, settings)
+
+    return bring(folder, create_workspace(workspace), make, _tool(), track=track, retry=retry)
+
+
+def _rehydrated_text(done: "Rehydration") -> str:
+    header = done.manifest.header
+    survivors = sum(count for what, count in done.counts().items() if what in ("same", "re-encoded"))
+    rows = [
+        (by, name, alive, photos, f"{100 * alive / photos:.1f}" if photos else "")
+        for by in ("split", "city")
+        for name, (alive, photos) in done.survival(by).items()
+    ]
+    lost = [fate for fate in done.fates if fate.what not in ("same", "re-encoded")]
+    parts = [
+        f"{header.name} {header.version}: {survivors} of {len(done.fates)} photos are here",
+        "\n".join(f"  {what}: {count}" for what, count in done.counts().items()),
+        table(("", "", "here", "photos", "%"), rows),
+    ]
+    if lost:
+        more = f"\n  and {len(lost) - _NAMED} more (--json names all)" if len(lost) > _NAMED else ""
+        parts.append("\n".join(f"  {f.what}: {f.photo.photo_id} {f.detail}".rstrip() for f in lost[:_NAMED]) + more)
+    if done.partial:
+        parts.append(f"`t15 bench` on it scores what is here and says so; that is the manifest {done.partial}")
+    return "\n\n".join(parts)
+
+
+@app.command()
+def withdraw(
+    ids: Annotated[list[str] | None, typer.Argument(help="photo_ids or author_ids, as in a manifest.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="`photo` or `author`, for ids that this workspace never met.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="For the list.")] = "requested",
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A file with an id a line, in place of arguments.")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="Show what was taken down so far.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Take photos, or all photos of an author, down: out of the store and of every later version."""
+    from datetime import UTC, datetime
+
+    from collector.collecting.catalogue import open_catalogue
+    from collector.publishing.takedown import withdraw as take_down
+    from collector.workspace import create_workspace, existing_workspace
+
+    if show_list:
+        with open_catalogue(existing_workspace(workspace)) as catalogue:
+            entries = catalogue.withdrawals()
+        header = ("kind", "id", "reason", "when")
+        show([dict(zip(header, e, strict=True)) for e in entries], json, lambda: table(header, entries))
+        return
+    named = [*(ids or []), *(_ids_of(source) if source else [])]
+    if not named:
+        raise UsageError("withdraw: give photo_ids or author_ids, or --from FILE; --list shows what was taken down")
+    if kind not in (None, "photo", "author"):
+        raise UsageError(f"--kind {kind!r}: choose photo or author")
+    done = take_down(create_workspace(workspace), named, reason, datetime.now(UTC), _kind(kind))
+    show(asdict(done), json, lambda: _withdrawn_text(done))
+
+
+def _kind(text: str | None) -> Literal["photo", "author"] | None:
+    return "photo" if text == "photo" else "author" if text == "author" else None
+
+
+def _ids_of(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _withdrawn_text(done: "Takedown") -> str:
+    lines = [f"on the list now: {', '.join(done.listed) or 'nothing new'}"]
+    lines.append(f"taken out of the workspace: {len(done.photos)} photos")
+    lines += (
+        ["the cache of decoded photos was deleted; it is made again when it is needed"] if done.cache_removed else []
+    )
+    lines.append("manifests that hold them stay as published: `t15 split --extend PATH` makes a version without them")
+    return "\n".join(lines)
+
+
+def _locate(source: str, workspace: Path) -> Path:
+    from collector.publishing.remote import locate
+
+    return locate(source, workspace / "cache" / "manifests")
+
+
+def _read(source: str, workspace: Path) -> "Manifest":
+    from collector.publishing.manifest import read_manifest
+
+    return read_manifest(_locate(source, workspace))
+
+
+def _tool() -> str:
+    from importlib.metadata import version as installed
+
+    return f"t15 {installed('t15')}"

@@ -1,0 +1,291 @@
+"""Commands that make a data set of what was collected, and prove what it promises."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collector.commands.collecting import CityOption
+from collector.console import (
+    DEFAULT_MANIFESTS,
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    note,
+    show,
+    table,
+)
+from collector.errors import UsageError
+from collector.records import SPLITS
+
+if TYPE_CHECKING:
+    from collector.splitting.allocate import Mode
+    from collector.splitting.groups import Grouping
+    from collector.splitting.split import SplitResult
+
+app = typer.Typer()
+
+_QUOTAS = {"train": 100, "val": 25, "test": 25}
+_NAMED = 10  # photos that are named in a text; JSON names all
+
+
+@app.command()
+def split(
+    seed: Annotated[
+        int | None, typer.Option(help="Of the random assignment. Default: 0, or the extended one's.")
+    ] = None,
+    train: Annotated[int | None, typer.Option(min=1, help="Training photos a city. Default: 100.")] = None,
+    val: Annotated[int | None, typer.Option(min=1, help="Validation photos a city. Default: 25.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help="Test photos a city. Default: 25.")] = None,
+    fractions: Annotated[
+        str | None, typer.Option(help="In place of numbers: shares of each city's photos, such as 70/15/15.")
+    ] = None,
+    kfold: Annotated[int | None, typer.Option(help="A manifest for each of so many folds.")] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Single photos at random, as in 2018. It leaks: only to measure how much.")
+    ] = False,
+    min_distance: Annotated[
+        float | None, typer.Option(min=0, help="Metres; photos taken closer stay on one side. Default: 50. 0: off.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, help="Distance counts only among photos taken so near in time.")
+    ] = None,
+    authors: Annotated[bool, typer.Option(help="Keep the photos of one author on one side.")] = True,
+    near_duplicates: Annotated[bool, typer.Option(help="Keep pictures that resemble each other on one side.")] = True,
+    panoramas: Annotated[bool, typer.Option(help="Keep neighbouring street views on one side.")] = True,
+    drop_photos: Annotated[
+        bool, typer.Option("--drop-photos", help="Leave photos out where groups are in the way of the numbers.")
+    ] = False,
+    extend: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier manifest, whose photos keep their sides.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the data set. Default: the region's.")] = None,
+    version: Annotated[str | None, typer.Option(help="major.minor.patch. Default: the next one.")] = None,
+    region: Annotated[str | None, typer.Option(help="Name of the region. Default: the one collected for.")] = None,
+    city: CityOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Split everything clean in the workspace by city into training, validation and test, as a manifest.
+
+    Photos of one author, one place or one picture stay on one side.
+    """
+    from collector.cities import region as find_region
+    from collector.splitting.groups import GroupRules
+    from collector.splitting.split import Recipe, split_folds
+    from collector.splitting.split import split as split_photos
+    from collector.workspace import existing_workspace
+
+    given = {side: count for side, count in zip(SPLITS, (train, val, test), strict=True) if count is not None}
+    _check_options(given, fractions, kfold, paper, extend, drop_photos)
+    place = existing_workspace(workspace)
+    region = find_region(region).name if region and region.endswith(".toml") else region
+    rules = GroupRules(
+        near_duplicates=near_duplicates,
+        authors=authors,
+        min_distance_m=50.0 if min_distance is None else min_distance,
+        max_hours=max_hours,
+        panoramas=panoramas,
+    )
+    if kfold is not None:
+        made = split_folds(place, manifests, kfold, seed or 0, _tool(), region, city or (), name, rules)
+        rows = [(str(folder), "written" if new else "unchanged, is there already") for folder, new in made]
+        show(
+            [{"folder": folder, "state": state} for folder, state in rows],
+            json,
+            lambda: table(("folder", "state"), rows),
+        )
+        return
+    mode: Mode = "paper" if paper else "fractions" if fractions else "exact"
+    default = rules == GroupRules() and mode == "exact" and not drop_photos
+    quotas: dict[str, float] | None = parse_fractions(fractions) if fractions else {**_QUOTAS, **given}
+    result = split_photos(
+        place,
+        manifests,
+        quotas=None if extend and not given and not fractions else quotas,
+        seed=seed if extend else seed or 0,
+        tool=_tool(),
+        region=region,
+        cities=city or (),
+        name=name,
+        version=version,
+        recipe=None if extend and default else Recipe(mode, rules, drop_photos),
+        extend=extend,
+    )
+    _note_before(result)
+    show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
+
+
+def _check_options(
+    given: dict[str, int], fractions: str | None, kfold: int | None, paper: bool, extend: Path | None, drop_photos: bool
+) -> None:
+    ways = {"--fractions": fractions is not None, "--kfold": kfold is not None, "--paper": paper}
+    chosen = [name for name, is_given in ways.items() if is_given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)}: these are different splits, choose one")
+    if given and (fractions or kfold):
+        raise UsageError(f"{chosen[0]}: says how many photos each side gets; leave --train, --val and --test out")
+    if drop_photos and chosen:
+        raise UsageError(f"--drop-photos: belongs to a split by numbers, not to {chosen[0]}")
+    if extend and (kfold or paper):
+        raise UsageError(f"--extend: an earlier manifest cannot be extended with {chosen[0]}")
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """Return the shares of train, val and test of `70/15/15` or `0.7/0.15/0.15`, which sum to 1.
+
+    Raises:
+        UsageError: the text is none of these, or they sum to something else.
+    """
+    try:
+        parts = [float(part) for part in text.split("/")]
+    except ValueError:
+        parts = []
+    total = sum(parts)
+    if len(parts) != len(SPLITS) or not all(0 < part < float("inf") for part in parts):
+        raise UsageError(f"--fractions {text[:40]!r}: write the shares of train, val and test, such as 70/15/15")
+    if min(abs(total - 1), abs(total - 100)) > 1e-6:
+        raise UsageError(f"--fractions {text[:40]!r}: the shares sum to {total:g}; they have to sum to 100 or to 1")
+    return {side: round(part / total, 12) for side, part in zip(SPLITS, parts, strict=True)}
+
+
+def _note_before(result: "SplitResult") -> None:
+    if result.cleaned:
+        out = result.cleaned.photos - result.cleaned.clean
+        note(f"new photos: looked for copies first, {out} of {result.cleaned.photos} left out (`t15 dedup` tells more)")
+    if result.empty_cities:
+        note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
+
+
+def _tool() -> str:
+    from importlib.metadata import version as installed
+
+    return f"t15 {installed('t15')}"
+
+
+def _described(result: "SplitResult") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    growth, grouping = result.growth, result.grouping
+    return {
+        "folder": str(result.folder),
+        "name": result.manifest.header.name,
+        "version": result.manifest.header.version,
+        "digest": result.manifest.digest,
+        "written": result.written,
+        "counts": result.manifest.counts(),
+        "empty_cities": result.empty_cities,
+        "deviations": result.deviations,
+        "links_left_out": result.links,
+        "groups": grouping
+        and {
+            "groups": grouping.groups,
+            "spanning": grouping.spanning,
+            "effects": {name: asdict(effect) for name, effect in grouping.effects.items()},
+            "largest": [asdict(group) for group in grouping.largest],
+        },
+        "growth": growth and {"bridges": growth.bridges, "retired": growth.retired, "gone": growth.gone},
+    }
+
+
+def _split_text(result: "SplitResult") -> str:
+    counts = result.manifest.counts()
+    rows = [(city, *sides.values(), result.left_out.get(city, 0)) for city, sides in counts.items()]
+    state = "written" if result.written else "unchanged, is there already"
+    parts = [
+        f"{result.folder}: {state}\ndigest {result.manifest.digest}",
+        table(("city", "train", "val", "test", "left out"), rows),
+    ]
+    if result.grouping:
+        parts.append(_groups_text(result.grouping))
+        parts.append(f"`t15 audit {result.folder}` proves that nothing leaks from one side to another")
+    else:
+        parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
+    if result.links:
+        parts.insert(2, _listed("left out because they join two sides", result.links))
+    if result.growth:
+        growth = result.growth
+        parts.insert(
+            2,
+            "\n".join(
+                _listed(why, ids)
+                for why, ids in (
+                    ("new, left out because they join two sides", growth.bridges),
+                    ("earlier, left out because they are in a group with another side", growth.retired),
+                    ("earlier, not there any more", growth.gone),
+                )
+            ),
+        )
+    return "\n\n".join(parts)
+
+
+def _groups_text(grouping: "Grouping") -> str:
+    rows = [
+        (name.replace("_", " "), effect.photos, effect.groups, effect.largest)
+        for name, effect in grouping.effects.items()
+    ]
+    said = f"{grouping.groups} groups of photos that stay together, {grouping.spanning} of them in several cities"
+    return f"{said}\n{table(('linked by', 'photos', 'groups', 'largest'), rows)}" if rows else said
+
+
+def _listed(why: str, ids: tuple[str, ...]) -> str:
+    more = f" and {len(ids) - _NAMED} more (--json names all)" if len(ids) > _NAMED else ""
+    return f"{why}: {len(ids)}" + (f" ({', '.join(ids[:_NAMED])}{more})" if ids else "")
+
+
+@app.command()
+def audit(
+    path: Annotated[
+        str,
+        typer.Argument(help="A manifest (folder, https:// address, hub:NAME), or a CSV or Parquet file with a split."),
+    ],
+    column: Annotated[
+        list[str] | None, typer.Option(help="For a file: what its columns are, such as latitude=lat; again for more.")
+    ] = None,
+    min_distance: Annotated[
+        float | None,
+        typer.Option(min=0, help="Metres that photos of two sides keep. Default: what it claims, else 50."),
+    ] = None,
+    radius: Annotated[
+        int | None, typer.Option(min=0, max=32, help="pHash bits within which two photos are one picture. Default: 8.")
+    ] = None,
+    claims_only: Annotated[
+        bool, typer.Option("--claims-only", help="Fail only where a manifest breaks its own rules.")
+    ] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Certify a split: what its sides share, found anew; exit code 3 when something leaks."""
+    from collector.publishing.foreign import read_foreign
+    from collector.publishing.manifest import read_manifest
+    from collector.publishing.remote import locate
+    from collector.splitting.audit import audit_foreign, audit_manifest
+    from collector.splitting.certificate import as_json, certificate
+
+    file = Path(path)
+    if file.is_file() and file.name != "manifest.json":
+        found = audit_foreign(read_foreign(file, parse_columns(column or [])), min_distance, radius)
+    else:
+        if column:
+            raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
+        found = audit_manifest(read_manifest(locate(path, workspace / "cache" / "manifests")), min_distance, radius)
+    show(as_json(found, claims_only=claims_only), json, lambda: certificate(found))
+    if code := found.exit_code(claims_only=claims_only):
+        raise typer.Exit(code)
+
+
+def parse_columns(given: list[str]) -> dict[str, str]:
+    """Return the names of `latitude=lat` and the like.
+
+    Raises:
+        UsageError: one is not of this form, or names a column twice.
+    """
+    columns: dict[str, str] = {}
+    for pair in given:
+        ours, sign, theirs = pair.partition("=")
+        if not (sign and ours and theirs) or ours in columns:
+            raise UsageError(f"--column {pair[:60]!r}: write it as latitude=lat, each once")
+        columns[ours] = theirs
+    return columns

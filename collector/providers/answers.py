@@ -1,0 +1,142 @@
+"""Services' answers, read with suspicion: what all providers need to take one apart."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from collector.cities import distance_km
+from collector.collecting.addresses import origin_of
+from collector.collecting.http import RefusedError, TemporaryError
+from collector.providers.text import clean
+from collector.records import City
+
+_LONGEST_URL = 2_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NoPhotoError(Exception):
+    """A row is no photo of the city. `reason` and `detail` as in collector.records.Unusable."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that is the whole of an answer.
+
+    Raises:
+        TemporaryError: `not-json`; servers send half an answer or a page of HTML in bad moments.
+        RefusedError: `unexpected-answer`, it is JSON but no object.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):  # ValueError: broken JSON, broken UTF-8, integers of more than 4,300 digits
+        raise TemporaryError("not-json", clean(body[:60].decode("utf-8", "replace")) or "empty") from None
+    if not isinstance(found, dict):
+        raise RefusedError("unexpected-answer", "JSON, but no object")
+    return found
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object as it is, and an empty one for anything else, such as PHP's `[]` for one that is empty."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: object) -> list[Any]:
+    """Return a JSON array as it is, and an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def number(value: object) -> float | None:
+    """Return a JSON number, or one written as a string, as a finite float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def pixels(value: object) -> int | None:
+    """Return a width or height if it is one."""
+    found = number(value)
+    return int(found) if found is not None and 1 <= found <= 1_000_000 and found == int(found) else None
+
+
+def place(latitude: object, longitude: object) -> tuple[float, float] | None:
+    """Return a point in degrees WGS84 if the two make one. 0, 0 is open sea, and how services write "nowhere"."""
+    lat, lon = number(latitude), number(longitude)
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180 or (lat == 0 and lon == 0):
+        return None
+    return lat, lon
+
+
+def point(geometry: object) -> tuple[float, float] | None:
+    """Return the latitude and longitude of a GeoJSON point (RFC 7946, 3.1.2: longitude first), None where it is none."""
+    found = mapping(geometry)
+    coordinates = sequence(found.get("coordinates"))
+    if found.get("type") != "Point" or len(coordinates) < 2:
+        return None
+    return place(coordinates[1], coordinates[0])
+
+
+def check_inside(city: City, at: tuple[float, float]) -> None:
+    """Do nothing for a point within the city's radius.
+
+    Raises:
+        NoPhotoError: `outside-city`.
+    """
+    km = distance_km(city.latitude, city.longitude, *at)
+    if km > city.radius_km:
+        detail = f"taken {km:.1f} km from the centre of {city.name}, whose radius is {city.radius_km:g} km"
+        raise NoPhotoError("outside-city", detail)
+
+
+def from_milliseconds(value: object) -> datetime | None:
+    """Return a moment given in milliseconds since 1970 UTC, None where no photo can have been taken then."""
+    found = number(value)
+    try:
+        return None if found is None else plausible(_EPOCH + timedelta(milliseconds=found))
+    except OverflowError:
+        return None
+
+
+def from_iso(value: object) -> datetime | None:
+    """Return a moment in RFC 3339's form, None where it is none, has no offset, or no photo can have been taken then."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return plausible(moment.astimezone(UTC)) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def plausible(moment: datetime) -> datetime | None:
+    """Return a moment, None where it is none in which a photo was taken: photography begins in 1826."""
+    return moment if 1826 <= moment.year <= 2100 else None
+
+
+def web_address(value: object) -> str | None:
+    """Return an http or https address without its query (which may hold a signature) and fragment, None for others."""
+    try:
+        if not isinstance(value, str) or len(value) > _LONGEST_URL or not origin_of(value):
+            return None
+        return urlsplit(value)._replace(query="", fragment="").geturl()
+    except ValueError:
+        return None
+
+
+def nameless(provider: str, row: object) -> str:
+    """Return a photo id for a row that has none: the hash of what it holds, so that it is told once."""
+    return f"{provider}:row-{digest(json.dumps(row, sort_keys=True))}"
+
+
+def digest(text: str) -> str:
+    """Return 16 hex digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,175 @@
+"""Publishes a manifest: the folder that others can read, check, cite and load."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.console import Track, silent
+from collector.errors import DataError, UsageError
+from collector.publishing.attribution import attribution
+from collector.publishing.card import card
+from collector.publishing.charts import charts
+from collector.publishing.croissant import croissant
+from collector.publishing.datasheet import datasheet
+from collector.publishing.facts import gather
+from collector.publishing.keys import check_no_keys
+from collector.publishing.manifest import Manifest, read_manifest
+from collector.publishing.release import Release, check_release
+from collector.publishing.with_photos import Included, include_photos
+from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors
+
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What `publish` made.
+
+    Attributes:
+        folder: where it lies.
+        written: False when exactly this publication was there already.
+        files: relative paths of all files, sorted.
+        bytes: of all files.
+        photos_included: rows whose photo is in the folder.
+        photos_left_out: the other rows by reason (a key of `with_photos.REASONS`); empty when no photos were asked for.
+    """
+
+    folder: Path
+    written: bool
+    files: tuple[str, ...]
+    bytes: int
+    photos_included: int
+    photos_left_out: dict[str, int]
+
+
+def publish(
+    manifest_folder: Path,
+    out: Path,
+    *,
+    release: Release,
+    photos: Workspace | None = None,
+    secrets: Sequence[str] = (),
+    track: Track = silent,
+) -> Published:
+    """Write `out/<name>/<version>/`: the manifest as it is, and all that explains it.
+
+    The same input gives the same bytes. What is there already is completed when all of it is part of this publication (so
+    a manifest can be published where it lies, and a run that was killed goes on), and never changed.
+
+    Args:
+        manifest_folder: a manifest; it is verified first.
+        out: folder of publications.
+        release: what the publisher says.
+        photos: where the photos are that are to be published too; None publishes none.
+        secrets: values that must not be in any file (`keys.secret_values`).
+        track: shows how far the photos are.
+
+    Raises:
+        UsageError: there is no manifest, or something else is there already.
+        DataError: the manifest is damaged, or a file would hold a key.
+        IncompleteError: the disk is full.
+    """
+    check_release(release)
+    manifest = read_manifest(manifest_folder)
+    _check_publishable(manifest)
+    source = manifest_folder.parent if manifest_folder.is_file() else manifest_folder
+    folder = out / manifest.header.name / manifest.header.version
+    with storage_errors(out):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(folder.parent)
+        draft = draft_of(folder)
+        try:
+            included = _write(draft, source, manifest, release, photos, track)
+            check_no_keys(draft, secrets)
+            files = _files(draft)
+            size = sum((draft / name).stat().st_size for name in files)
+            written = _move(draft, folder, files)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Published(
+        folder=folder,
+        written=written,
+        files=files,
+        bytes=size,
+        photos_included=len(included.files) if included else 0,
+        photos_left_out=included.reasons() if included else {},
+    )
+
+
+def _check_publishable(manifest: Manifest) -> None:
+    """Refuse what `read_manifest` lets pass and no page can show: a manifest may be anybody's.
+
+    Raises:
+        DataError: it has no photos, or a city whose place is none.
+    """
+    if not manifest.table.num_rows:
+        raise DataError(
+            f"{manifest.header.name} {manifest.header.version}: holds no photo; there is nothing to publish"
+        )
+    for city in manifest.header.cities:
+        places = ((city.latitude, 90.0), (city.longitude, 180.0), (city.radius_km, 20_100.0))
+        if not all(type(value) in (int, float) and abs(value) <= most for value, most in places) or city.radius_km <= 0:
+            raise DataError(f"manifest.json: city {city.slug}: its centre or radius is no place on Earth")
+
+
+def _write(
+    draft: Path, source: Path, manifest: Manifest, release: Release, photos: Workspace | None, track: Track
+) -> Included | None:
+    (draft / "pictures").mkdir(parents=True)
+    for name in ("photos.parquet", "manifest.json"):
+        (draft / name).write_bytes((source / name).read_bytes())
+    included = include_photos(manifest, photos, draft, track) if photos else None
+    facts = gather(manifest)
+    pictures = charts(manifest, facts)
+    for name, content in pictures.items():
+        (draft / "pictures" / name).write_bytes(content)
+    _text(draft / "ATTRIBUTION.csv", attribution(manifest, included))
+    described = {name: _described(draft / name) for name in ("photos.parquet", "manifest.json", "ATTRIBUTION.csv")}
+    _text(draft / "croissant.json", croissant(manifest, facts, release, described))
+    _text(draft / "README.md", card(manifest, facts, release, pictures, included))
+    _text(draft / "DATASHEET.md", datasheet(manifest, facts, release, included))
+    # In the format of GNU coreutils: digest, two blanks, path.
+    _text(draft / SUMS, "".join(f"{_described(draft / name)[0]}  {name}\n" for name in _files(draft)))
+    return included
+
+
+def _text(path: Path, content: str) -> None:
+    path.write_bytes(content.encode())  # write_text would translate the ends of lines elsewhere
+
+
+def _described(path: Path) -> tuple[str, int]:
+    """Return a file's sha256 and length."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()))
+
+
+def _move(draft: Path, folder: Path, files: Sequence[str]) -> bool:
+    """Move the draft into place, whole, or file by file into a folder that holds part of it; return whether it was needed.
+
+    Raises:
+        UsageError: the folder holds a file that the draft does not hold, or holds otherwise; nothing was moved.
+    """
+    if not folder.exists():
+        draft.rename(folder)
+        return True
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder; give another --out")
+    present = _files(folder)
+    for name in present:
+        if name not in files:
+            raise UsageError(f"{folder}: holds {name}, which is no part of this publication; give another --out")
+        if _described(folder / name) != _described(draft / name):
+            raise UsageError(
+                f"{folder}: is published already and {name} differs; a publication never changes: give another --out"
+            )
+    missing = [name for name in files if name not in present]
+    for name in sorted(missing, key=lambda name: (name == SUMS, name)):  # the sums last: with them it is complete
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (draft / name).rename(folder / name)
+    return bool(missing)

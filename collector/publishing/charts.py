@@ -1,0 +1,229 @@
+"""The pictures of a dataset card: photos by city and side, where they were taken, how few authors took most of them.
+
+SVG from matplotlib's own canvas, without pyplot's global state. The same manifest gives the same bytes on the same version
+of matplotlib: no dates, a fixed salt for ids, default settings whatever the user's are.
+"""
+
+import io
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.patches import Circle, Patch
+
+from collector.publishing.facts import Facts, Row
+from collector.publishing.manifest import Manifest
+from collector.publishing.markdown import plain
+from collector.records import SPLITS, City
+
+COLOURS = {"train": "#8fb8de", "val": "#e69f00", "test": "#a4243b"}
+"""Of the sides: apart in lightness too, so that they stay apart for colour-blind eyes and in grey."""
+
+_SIDE_NAMES = {"train": "training", "val": "validation", "test": "test"}
+_INK, _QUIET = "#1b1f24", "#5b6470"
+_MAPS = 100  # cities that get a map; more would be too small to read
+_WIDTH, _HEAD, _TITLE, _FOOT = 8.5, 0.36, 0.17, 0.42  # inches: of a figure, its legend, a map's title, the note
+_NOTE_LINES = 3
+_KM_PER_DEGREE = 6371.0088 * math.pi / 180  # mean radius of the Earth, IUGG
+
+
+def charts(manifest: Manifest, facts: Facts) -> dict[str, bytes]:
+    """Return the pictures that the manifest has data for, as SVG by file name: `counts`, `map` and `authors`."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        figures = {"counts.svg": _counts(facts)}
+        if facts.located:
+            figures["map.svg"] = _map(manifest)
+        if len(facts.authors.counts) > 1:
+            figures["authors.svg"] = _authors(facts)
+        return {name: _svg(figure, manifest.header.note) for name, figure in figures.items()}
+
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "t15",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a city's name is text, also with dollar signs in it
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _QUIET,
+    "axes.labelcolor": _INK,
+    "xtick.color": _QUIET,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def _svg(figure: Figure, note: str) -> bytes:
+    """Return a figure with the note that every reader has to know below it: pictures travel without their page."""
+    lines = textwrap.wrap(drawable(note, 400), int(18 * figure.get_figwidth()))[:_NOTE_LINES]
+    figure.text(0.01, 0.06 / figure.get_figheight(), "\n".join(lines), fontsize=6.5, color=_QUIET)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure of so many inches, with room for the note below them."""
+    return Figure(figsize=(width, height + _FOOT))
+
+
+def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Return axes at a place in inches from the figure's upper left corner; layout engines take seconds for 81 maps."""
+    w, h = figure.get_size_inches()
+    return figure.add_axes((left / w, 1 - (top + height) / h, width / w, height / h))
+
+
+def _counts(facts: Facts) -> Figure:
+    """Draw a stacked bar for each city, in up to three columns."""
+    columns = min(3, -(-len(facts.cities) // 30))
+    length = -(-len(facts.cities) // columns)
+    names = [drawable(row.name) for row in facts.cities]
+    margin = 0.25 + 0.078 * max(map(len, names))  # inches; what the letters of this size take at most
+    width = _WIDTH / columns
+    figure = _figure(_WIDTH, _HEAD + 0.2 * length)
+    most = max(row.photos for row in facts.cities)
+    for column in range(columns):
+        axes = _axes(figure, column * width + margin, _HEAD, width - margin - 0.1, 0.2 * length)
+        here = slice(column * length, (column + 1) * length)
+        _bars(axes, facts.cities[here], names[here], length, most)
+    _legend(figure)
+    return figure
+
+
+def _bars(axes: Axes, rows: Sequence[Row], names: Sequence[str], length: int, most: int) -> None:
+    places = np.arange(len(rows))
+    start = np.zeros(len(rows))
+    for side in SPLITS:
+        widths = np.array([getattr(row, side) for row in rows])
+        axes.barh(places, widths, left=start, height=0.72, color=COLOURS[side], edgecolor="white", linewidth=0.6)
+        start += widths
+    for place, row in zip(places, rows, strict=True):
+        axes.annotate(
+            f"{row.photos:,}", (row.photos, place), (3, 0), textcoords="offset points", va="center", fontsize=7
+        )
+    axes.set_yticks(places, names)
+    axes.set_ylim(length - 0.4, -0.6)
+    axes.set_xlim(0, max(most, 1) * 1.15)
+    axes.tick_params(left=False, bottom=False, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _map(manifest: Manifest) -> Figure:
+    """Draw a small map of each city: kilometres east and north of its centre, the circle that photos come from."""
+    cities = _mapped(manifest)
+    columns = _columns(len(cities))
+    step = _WIDTH / max(columns, 3)
+    figure = _figure(_WIDTH, _HEAD + -(-len(cities) // columns) * (step + _TITLE))
+    places = _places(manifest)
+    for index, city in enumerate(cities):
+        row, column = divmod(index, columns)
+        top = _HEAD + row * (step + _TITLE) + _TITLE
+        axes = _axes(figure, column * step + 0.04, top, step - 0.08, step - 0.08)
+        _city_map(axes, city, places[city.slug], dot=0.5 + 3.2 * step, with_radius=columns < 9)
+    _legend(figure)
+    return figure
+
+
+def _columns(maps: int) -> int:
+    """Return how many maps stand side by side: as many as can be read, with few gaps in the last row."""
+    if maps <= 4:
+        return maps
+    return 9 if maps > 36 else min((6, 5, 4), key=lambda columns: -maps % columns)
+
+
+def _mapped(manifest: Manifest) -> list[City]:
+    """Return the cities to draw, in the manifest's order: all, or the ones with the most photos where they are many."""
+    totals = {slug: sum(sides.values()) for slug, sides in manifest.counts().items()}
+    chosen = sorted(totals, key=lambda slug: (-totals[slug], slug))[:_MAPS]
+    return [city for city in manifest.header.cities if city.slug in set(chosen)]
+
+
+def _places(manifest: Manifest) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    places: dict[str, dict[str, list[tuple[float, float]]]] = {
+        city.slug: {side: [] for side in SPLITS} for city in manifest.header.cities
+    }
+    columns = (manifest.table[name].to_pylist() for name in ("city", "split", "latitude", "longitude"))
+    for city, side, latitude, longitude in zip(*columns, strict=True):
+        if latitude is not None:
+            places[city][side].append((latitude, longitude))
+    return places
+
+
+def _city_map(
+    axes: Axes, city: City, places: dict[str, list[tuple[float, float]]], dot: float, *, with_radius: bool
+) -> None:
+    reach = city.radius_km
+    axes.add_patch(Circle((0, 0), reach, facecolor="#f6f7f9", edgecolor="#c9ced6", linewidth=0.6))
+    for side in SPLITS:  # test last: the fewest, and those that count
+        offsets = kilometres(city, places[side])
+        # As pixels: a dot of each of 12,000 photos as vectors would be a megabyte.
+        axes.scatter(offsets[:, 0], offsets[:, 1], s=dot, color=COLOURS[side], linewidths=0, rasterized=True)
+    axes.set(xlim=(-1.05 * reach, 1.05 * reach), ylim=(-1.05 * reach, 1.05 * reach), aspect="equal")
+    axes.set_title(drawable(city.name, 15) + (f", {reach:g} km" if with_radius else ""), fontsize=6.5, pad=2)
+    axes.set_axis_off()
+
+
+def kilometres(city: City, places: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return latitudes and longitudes as (n, 2) kilometres east and north of a city's centre.
+
+    Equirectangular about the centre's latitude, which over the radius of a city is right to well under 1 %.
+    """
+    points = np.asarray(places, dtype=np.float64).reshape(-1, 2)
+    east = (points[:, 1] - city.longitude + 180) % 360 - 180  # the short way, across the date line too
+    north = points[:, 0] - city.latitude
+    return np.column_stack([east * math.cos(math.radians(city.latitude)), north]) * _KM_PER_DEGREE
+
+
+def _authors(facts: Facts) -> Figure:
+    """Draw which share of the photos the most active share of authors took; equal authors would make the diagonal."""
+    counts = np.array(facts.authors.counts)
+    shares = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()]) * 100
+    people = np.linspace(0, 100, len(shares))
+    figure = _figure(4.6, 3.1)
+    axes = _axes(figure, 0.6, 0.15, 3.8, 2.45)
+    axes.tick_params(colors=_QUIET)
+    axes.plot([0, 100], [0, 100], color="#c9ced6", linewidth=1)
+    axes.annotate("if all had taken the same number", (58, 50), color=_QUIET, fontsize=7)
+    axes.plot(people, shares, color="#1d5fb4", linewidth=1.8)
+    at, share = 100 * facts.authors.top_tenth / len(counts), 100 * facts.authors.top_tenth_share
+    axes.plot([at], [share], "o", color="#1d5fb4", markersize=5)
+    authors = "1 author" if facts.authors.top_tenth == 1 else f"{facts.authors.top_tenth:,} authors"
+    # Below the diagonal nothing else can be.
+    axes.annotate(
+        f"{authors} of {len(counts):,}\ntook {share:.0f} % of the photos",
+        (at, share),
+        (98, 8),
+        ha="right",
+        fontsize=8,
+        arrowprops={"arrowstyle": "-", "color": "#1d5fb4", "linewidth": 0.7, "shrinkB": 4},
+    )
+    axes.set(xlim=(0, 100), ylim=(0, 101), xlabel="authors, the most active first (%)", ylabel="photos (%)")
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    handles = [Patch(color=colour, label=_SIDE_NAMES[side]) for side, colour in COLOURS.items()]
+    figure.legend(handles=handles, loc="upper left", ncols=len(handles), handlelength=1, fontsize=8)
+
+
+def drawable(name: str, longest: int = 22) -> str:
+    """Return a name with what the font cannot draw as `?`, cut to `longest` characters."""
+    has = _glyphs()
+    shown = "".join(c if has(ord(c)) else "?" for c in plain(name))
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+@cache
+def _glyphs() -> Callable[[int], bool]:
+    known = get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap()
+    return known.__contains__

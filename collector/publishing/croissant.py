@@ -1,0 +1,283 @@
+"""croissant.json: the data set described for machines, in Croissant 1.1 with its vocabulary for responsible AI.
+
+Sources: the Croissant Format Specification 1.1 (http://mlcommons.org/croissant/1.1) and Croissant RAI 1.0
+(http://mlcommons.org/croissant/RAI/1.0). The test validates it with mlcroissant, which is not needed to write it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collector.publishing import schema, wording
+from collector.publishing.facts import Facts
+from collector.publishing.manifest import Manifest
+from collector.publishing.markdown import plain
+from collector.publishing.release import Release
+from collector.records import Licence
+
+CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
+
+# The context of appendix 1 of the specification, which readers compare with, and the prefix of the RAI vocabulary.
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+_TYPES = {"string": "sc:Text", "double": "sc:Float", "int32": "sc:Integer", "int64": "sc:Integer"}
+_SPLITS = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
+
+# Column: description; more data types; the property of schema.org that means the same; what it refers to.
+_FIELDS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
+    "photo_id": ("provider:native-id, unique.", (), "sc:identifier", ""),
+    "city": ("The label: the city in which the photo was taken.", ("cr:Label",), "", "cities/slug"),
+    "taken_at": ("When it was taken, UTC; may be missing.", (), "sc:dateCreated", ""),
+    "author_id": ("What photos of one author share; may be missing.", (), "", ""),
+    "author_name": ("Whom to credit; may be missing.", (), "sc:creditText", ""),
+    "license": ("The photo's own licence: SPDX id or LicenseRef-….", (), "sc:license", "licences/id"),
+    "page_url": ("Where to see it; may be missing.", ("sc:URL",), "sc:url", ""),
+    "image_url": ("Where to fetch the picture; may be missing.", ("sc:URL",), "sc:contentUrl", ""),
+    "title": ("The author's title; may be missing.", (), "sc:name", ""),
+    "width": ("Pixels as displayed.", (), "sc:width", ""),
+    "height": ("Pixels as displayed.", (), "sc:height", ""),
+    "bytes": ("Length of the original file.", (), "", ""),
+    "sha256": ("Of the original file, 64 hex digits.", (), "sc:sha256", ""),
+    "phash": ("Perceptual hash, 16 hex digits; may be missing.", (), "", ""),
+    "dhash": ("Difference hash, 16 hex digits; may be missing.", (), "", ""),
+    "group_id": ("Photos that must stay on one side share it; may be missing.", (), "", ""),
+    "split": ("The side: train, val or test.", (), "", "splits/name"),
+}
+
+
+def croissant(manifest: Manifest, facts: Facts, release: Release, files: Mapping[str, tuple[str, int]]) -> str:
+    """Return the description as JSON-LD.
+
+    Args:
+        manifest: the data set.
+        facts: its counts.
+        release: what the publisher says; Croissant requires a date, a creator and a URL, which no manifest knows.
+        files: sha256 and length of `photos.parquet`, `manifest.json` and `ATTRIBUTION.csv`.
+    """
+    header = manifest.header
+    known = {
+        "datePublished": release.date,
+        "url": release.url,
+        "creator": {"@type": "sc:Organization", "name": plain(release.publisher)} if release.publisher else None,
+    }
+    content = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": list(CONFORMS_TO),
+        "name": header.name,
+        "description": describe(manifest, facts),
+        "version": header.version,
+        "license": [_licence(row.licence) for row in facts.licences],
+        "keywords": ["photo geolocation", "place recognition", "image classification", header.region],
+        "citeAs": cite(manifest, release),
+        "isLiveDataset": False,
+        **{name: value for name, value in known.items() if value is not None},
+        "distribution": [_file(name, *files[name]) for name in _FORMATS],
+        "recordSet": [_splits(), _cities(manifest), _licences(facts), _photos()],
+        **_responsible(manifest, facts),
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def describe(manifest: Manifest, facts: Facts) -> str:
+    """Return the data set in two or three sentences of plain text."""
+    header = manifest.header
+    note = f" {plain(header.note)}" if header.note else ""
+    return (
+        f"{plain(header.title) or header.name}: {facts.total.photos} photos of {len(facts.cities)} cities, split by "
+        f"city into {facts.total.train} for training, {facts.total.val} for validation and {facts.total.test} for test. "
+        f"The question is in which of the cities a photo was taken.{note}"
+    )
+
+
+def cite(manifest: Manifest, release: Release) -> str:
+    """Return a BibTeX entry of the data set itself, with the digest that identifies it."""
+    header = manifest.header
+    title = plain(header.title).translate({ord(c): None for c in "{}\\"}) or header.name
+    fields = [f"title = {{{title}}}"]
+    if release.publisher:
+        fields.append(f"author = {{{{{plain(release.publisher).translate({ord(c): None for c in '{}'})}}}}}")
+    if release.date:
+        fields.append(f"year = {{{release.date[:4]}}}")
+    fields.append(f"version = {{{header.version}}}")
+    fields.append(f"note = {{Data set {header.name}, digest {manifest.digest}}}")
+    return "\n".join(
+        [f"@misc{{{header.name}-{header.version},", *(f"  {field}," for field in fields[:-1]), f"  {fields[-1]}", "}"]
+    )
+
+
+_FORMATS = {
+    "photos.parquet": ("application/x-parquet", "One row a photo, sorted by photo_id."),
+    "manifest.json": ("application/json", "What defines the data: cities, seed, rules, digest."),
+    "ATTRIBUTION.csv": ("text/csv", "Whom to credit for each photo, under which licence."),
+}
+
+
+def _file(name: str, sha256: str, size: int) -> dict[str, Any]:
+    media_type, description = _FORMATS[name]
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "contentUrl": name,
+        "contentSize": f"{size} B",
+        "encodingFormat": media_type,
+        "sha256": sha256,
+    }
+
+
+def _licence(of: Licence) -> str | dict[str, str]:
+    return of.url or {"@type": "sc:CreativeWork", "name": of.name}
+
+
+def _splits() -> dict[str, Any]:
+    rows = ({"splits/name": name, "splits/url": url} for name, url in _SPLITS.items())
+    fields = [
+        _field("splits/name", "The side's name.", "sc:Text"),
+        _field("splits/url", "Its meaning.", ["sc:URL", "cr:Split"]),
+    ]
+    return _table("splits", "The sides of the split.", "cr:Split", "splits/name", fields, rows)
+
+
+def _cities(manifest: Manifest) -> dict[str, Any]:
+    fields = [
+        _field("cities/slug", "The label.", "sc:Text"),
+        _field("cities/name", "The name as the inhabitants write it.", "sc:Text"),
+        _field("cities/latitude", "Of the centre, degrees WGS84.", "sc:Float"),
+        _field("cities/longitude", "Of the centre, degrees WGS84.", "sc:Float"),
+        _field("cities/radius_km", "Photos are from within this distance of the centre.", "sc:Float"),
+    ]
+    names = ("slug", "name", "latitude", "longitude", "radius_km")
+    rows = ({f"cities/{name}": _plain(getattr(city, name)) for name in names} for city in manifest.header.cities)
+    return _table("cities", "The classes, in their order.", "sc:Enumeration", "cities/slug", fields, rows)
+
+
+def _licences(facts: Facts) -> dict[str, Any]:
+    names = ("id", "name", "url")
+    fields = [
+        _field(f"licences/{name}", description, "sc:Text") for name, description in zip(names, _LICENCE, strict=True)
+    ]
+    rows = (
+        {"licences/id": row.counts.name, "licences/name": row.licence.name, "licences/url": row.licence.url}
+        for row in facts.licences
+    )
+    return _table("licences", "The licences of the photos.", "sc:Enumeration", "licences/id", fields, rows)
+
+
+_LICENCE = ("SPDX id or LicenseRef-….", "What people call it.", "Its text; empty when there is none.")
+
+
+def _photos() -> dict[str, Any]:
+    fields = [_column(name) for name in schema.ARROW.names if name not in ("latitude", "longitude")]
+    place = {
+        "@type": "cr:Field",
+        "@id": "photos/place",
+        "description": "Where it was taken, degrees WGS84; both or neither.",
+        "dataType": "sc:GeoCoordinates",
+        "subField": [_from_column(f"photos/place/{name}", name, "sc:Float") for name in ("latitude", "longitude")],
+    }
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "photos",
+        "name": "photos",
+        "description": "One record a photo. The pictures themselves are at image_url.",
+        "dataType": "sc:ImageObject",
+        "key": {"@id": "photos/photo_id"},
+        "field": [*fields[:2], place, *fields[2:]],
+    }
+
+
+def _column(name: str) -> dict[str, Any]:
+    description, semantic, same_as, refers_to = _FIELDS[name]
+    of = schema.ARROW.field(name).type
+    type_ = "sc:DateTime" if str(of).startswith("timestamp") else _TYPES[str(of)]
+    types = [*([] if "sc:URL" in semantic else [type_]), *semantic]
+    field = _from_column(f"photos/{name}", name, types[0] if len(types) == 1 else types)
+    field["description"] = description
+    if same_as:
+        field["equivalentProperty"] = same_as
+    if refers_to:
+        field["references"] = {"field": {"@id": refers_to}}
+    return field
+
+
+def _from_column(id_: str, column: str, type_: str | list[str]) -> dict[str, Any]:
+    source = {"fileObject": {"@id": "photos.parquet"}, "extract": {"column": column}}
+    return {"@type": "cr:Field", "@id": id_, "name": id_, "dataType": type_, "source": source}
+
+
+def _field(id_: str, description: str, type_: str | list[str]) -> dict[str, Any]:
+    return {"@type": "cr:Field", "@id": id_, "name": id_, "description": description, "dataType": type_}
+
+
+def _table(
+    id_: str, description: str, type_: str, key: str, fields: list[dict[str, Any]], rows: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
+    start = {"@type": "cr:RecordSet", "@id": id_, "name": id_, "description": description, "dataType": type_}
+    return {**start, "key": {"@id": key}, "field": fields, "data": list(rows)}
+
+
+def _responsible(manifest: Manifest, facts: Facts) -> dict[str, Any]:
+    return {
+        "rai:dataCollection": wording.collection(facts),
+        "rai:dataCollectionType": ["Others"] if wording.own_disk(facts) else ["Web API", "User-generated content data"],
+        "rai:dataCollectionMissingData": (
+            f"Of {facts.total.photos} photos, {facts.total.photos - facts.located} have no coordinates, "
+            f"{facts.total.photos - facts.dated} no time and {facts.authors.unknown} no known author."
+        ),
+        "rai:dataPreprocessingProtocol": wording.cleaning(manifest),
+        "rai:dataAnnotationProtocol": [wording.LABELLING],
+        "rai:dataBiases": wording.biases(facts),
+        "rai:dataLimitations": wording.limitations(manifest, facts),
+        "rai:dataUseCases": list(wording.USES),
+        "rai:dataSocialImpact": f"Not for: {' '.join(wording.MISUSES)}",
+        "rai:personalSensitiveInformation": list(wording.PERSONAL),
+        "rai:dataReleaseMaintenancePlan": wording.MAINTENANCE,
+    }
+
+
+def _plain(value: object) -> object:
+    return plain(value) if isinstance(value, str) else value

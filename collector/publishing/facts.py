@@ -1,0 +1,167 @@
+"""What can be said about a manifest by counting its rows: what the card, the datasheet and the pictures tell."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from collector.errors import UsageError
+from collector.licences import licence
+from collector.publishing.manifest import Manifest
+from collector.records import SPLITS, Licence
+
+STREET_VIEW_LICENCE = "LicenseRef-GoogleStreetView"
+STREET_VIEW_PROVIDER = "streetview"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: photos on each side, by whatever `name` stands for."""
+
+    name: str
+    train: int
+    val: int
+    test: int
+
+    @property
+    def photos(self) -> int:
+        """Photos on all sides."""
+        return self.train + self.val + self.test
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceRow:
+    """A licence and its photos."""
+
+    licence: Licence
+    counts: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """How the photos are spread over the people who took them.
+
+    Attributes:
+        counts: photos of each known author, the largest first.
+        unknown: photos whose author is not known.
+        top_tenth: authors that are the most active tenth, at least one; 0 when none is known.
+        top_tenth_share: of the photos with a known author that the most active tenth took, 0 to 1.
+        on_both: authors with photos in training and in test.
+        test_of_both: test photos by them.
+    """
+
+    counts: tuple[int, ...]
+    unknown: int
+    top_tenth: int
+    top_tenth_share: float
+    on_both: int
+    test_of_both: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Counts over a manifest's rows.
+
+    Attributes:
+        total: all photos, by side.
+        cities: in the manifest's order; `name` is the city's name.
+        licences, providers: the most frequent first.
+        authors: see there.
+        located: photos with coordinates.
+        dated: photos with a time; `earliest` and `latest` are None when there is none.
+        grouped: photos that have a `group_id`.
+        split_groups: groups of photos that lie on more than one side: leaks.
+        megabytes: of the original files, in 10^6 bytes.
+        street_view: rows of Google Street View, of which ids and parameters are all that may be published.
+    """
+
+    total: Row
+    cities: tuple[Row, ...]
+    licences: tuple[LicenceRow, ...]
+    providers: tuple[Row, ...]
+    authors: Authors
+    located: int
+    dated: int
+    earliest: datetime | None
+    latest: datetime | None
+    grouped: int
+    split_groups: int
+    megabytes: float
+    street_view: int
+
+
+def gather(manifest: Manifest) -> Facts:
+    """Return the facts of a manifest; they depend on nothing but its header and rows."""
+    columns: dict[str, list[Any]] = {name: manifest.table[name].to_pylist() for name in manifest.table.column_names}
+    sides = columns["split"]
+    by_city = {slug: Row(slug, **counts) for slug, counts in manifest.counts().items()}
+    times = [time for time in columns["taken_at"] if time is not None]
+    rows = zip(columns["photo_id"], columns["license"], strict=True)
+    return Facts(
+        total=_tally(["all"] * len(sides), sides)[0] if sides else Row("all", 0, 0, 0),
+        cities=tuple(
+            Row(city.name, by_city[city.slug].train, by_city[city.slug].val, by_city[city.slug].test)
+            for city in manifest.header.cities
+        ),
+        licences=tuple(LicenceRow(judged(row.name), row) for row in _tally(columns["license"], sides)),
+        providers=_tally([provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
+        authors=_authors(columns["author_id"], sides),
+        located=len(sides) - columns["latitude"].count(None),
+        dated=len(times),
+        earliest=min(times, default=None),
+        latest=max(times, default=None),
+        grouped=len(sides) - columns["group_id"].count(None),
+        split_groups=_split_groups(columns["group_id"], sides),
+        megabytes=sum(columns["bytes"]) / 1e6,
+        street_view=sum(is_street_view(photo_id, license_) for photo_id, license_ in rows),
+    )
+
+
+def judged(license_id: str) -> Licence:
+    """Return what the table of licences says; one that is not in it allows nothing."""
+    try:
+        return licence(license_id)
+    except UsageError:
+        return Licence(license_id, license_id, "", redistributable=False)
+
+
+def provider_of(photo_id: str) -> str:
+    """Return the provider's name, the first part of an id."""
+    return photo_id.partition(":")[0]
+
+
+def is_street_view(photo_id: str, license_id: str) -> bool:
+    """Return whether a row is one of Google Street View; either of the two signs is enough."""
+    named = license_id.casefold() == STREET_VIEW_LICENCE.casefold()
+    return named or provider_of(photo_id) == STREET_VIEW_PROVIDER
+
+
+def _tally(names: Sequence[str], sides: Sequence[str]) -> tuple[Row, ...]:
+    counts: Mapping[tuple[str, str], int] = Counter(zip(names, sides, strict=True))
+    rows = (Row(name, *(counts[name, side] for side in SPLITS)) for name in set(names))
+    return tuple(sorted(rows, key=lambda row: (-row.photos, row.name)))
+
+
+def _authors(ids: Sequence[str | None], sides: Sequence[str]) -> Authors:
+    by_author = Counter(author for author in ids if author is not None)
+    counts = tuple(sorted(by_author.values(), reverse=True))
+    top = -(-len(counts) // 10)
+    both = _of_side(ids, sides, "train") & _of_side(ids, sides, "test")
+    return Authors(
+        counts=counts,
+        unknown=len(ids) - sum(counts),
+        top_tenth=top,
+        top_tenth_share=sum(counts[:top]) / sum(counts) if counts else 0.0,
+        on_both=len(both),
+        test_of_both=sum(side == "test" and author in both for author, side in zip(ids, sides, strict=True)),
+    )
+
+
+def _of_side(ids: Iterable[str | None], sides: Iterable[str], side: str) -> set[str]:
+    return {author for author, of in zip(ids, sides, strict=True) if author is not None and of == side}
+
+
+def _split_groups(groups: Sequence[str | None], sides: Sequence[str]) -> int:
+    pairs = {(group, side) for group, side in zip(groups, sides, strict=True) if group is not None}
+    return sum(count > 1 for count in Counter(group for group, _ in pairs).values())

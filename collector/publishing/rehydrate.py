@@ -1,0 +1,324 @@
+"""Bring the photos of a published manifest home again, and say truly what survived.
+
+A photo survives when the same bytes come, or others that show the same picture (services re-encode what they hold). What
+is in the workspace afterwards is written as a manifest of its own, whose parent is the published one: results on it are
+results on other data, and say so.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from collector.collecting.catalogue import Catalogue, open_catalogue
+from collector.collecting.download import Failed, Outcome, bring_home, is_stored
+from collector.collecting.examine import Limits, NotUsableError
+from collector.collecting.http import RefusedError, TemporaryError
+from collector.collecting.listing import Withdrawn
+from collector.console import Track, silent
+from collector.curating.duplicates import same_picture
+from collector.curating.hashing import HASH_STAMP
+from collector.errors import IncompleteError, T15Error
+from collector.pictures import quiet_decoders
+from collector.providers.base import Provider, Renews, Survey
+from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.publishing.versions import partial_folder
+from collector.records import SPLITS, Photo, Region, Unusable
+from collector.workspace import Workspace, exclusive, storage_errors
+
+_WORKERS = 8
+_AT_ONCE = 32
+_DOWN = 20  # so many photos of a provider failing one after the other are a service that is down
+_LAST_WORDS = ("noai", "robots")  # the service was reached, and does not want its photo taken
+_MEASURED = ("sha256", "bytes", "width", "height", "phash", "dhash")
+SURVIVED = ("same", "re-encoded")
+"""Fates of photos that are there: the very bytes, or another file of the same picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one photo of the manifest.
+
+    `what` is `same`, `re-encoded`, `changed` (another picture), `placeholder`, `gone`, `refused`, `withdrawn`,
+    `unreachable` (its provider cannot be asked here), `failed` (may come later), or a reason of `collect`.
+    """
+
+    photo: Photo
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehydration:
+    """What one rehydration found.
+
+    Attributes:
+        manifest: the published one.
+        fates: one for each of its photos, by photo_id.
+        partial: where the manifest of what is there was written; None when all photos are there with the same bytes, or
+            none is.
+    """
+
+    manifest: Manifest
+    fates: tuple[Fate, ...]
+    partial: Path | None
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of photos by fate, the commonest first."""
+        return dict(Counter(fate.what for fate in self.fates).most_common())
+
+    def survival(self, by: str) -> dict[str, tuple[int, int]]:
+        """Return survivors and all photos, by `split` or by `city`, in the manifest's order."""
+        order = SPLITS if by == "split" else tuple(city.slug for city in self.manifest.header.cities)
+        found = dict.fromkeys(order, (0, 0))
+        for fate in self.fates:
+            alive, photos = found[getattr(fate.photo, by)]
+            found[getattr(fate.photo, by)] = (alive + (fate.what in SURVIVED), photos + 1)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Why a provider is not asked (any more); `later` when the same command may ask it again."""
+
+    why: str
+    later: bool = False
+
+    def outcome(self, photo: Photo) -> Outcome:
+        if self.later:
+            return Failed(photo, "not-asked", self.why, None)
+        return Unusable(photo.photo_id, "unreachable", self.why, photo.city)
+
+
+@dataclass(slots=True)
+class _Providers:
+    """The providers of a manifest's photos, made when the first photo of each is asked for, and closed when they fail."""
+
+    make: Callable[[str], Provider | Survey]
+    known: dict[str, Provider | Survey | _Closed] = field(default_factory=dict)
+    in_vain: Counter[str] = field(default_factory=Counter)
+
+    def of(self, photo: Photo) -> Provider | Survey | _Closed:
+        """Return the provider of a photo, or why there is none."""
+        name = _provider_of(photo)
+        if name not in self.known:
+            try:
+                self.known[name] = self.make(name)
+            except T15Error as error:
+                self.known[name] = _Closed(str(error))
+        return self.known[name]
+
+    def settle(self, photo: Photo, outcome: Outcome | _Closed) -> Outcome:
+        """Return what became of a photo, and ask a provider no more that refuses its key or stopped answering."""
+        name = _provider_of(photo)
+        if isinstance(outcome, _Closed):
+            self.known[name] = outcome
+            return outcome.outcome(photo)
+        self.in_vain[name] = self.in_vain[name] + 1 if isinstance(outcome, Failed) else 0
+        if self.in_vain[name] >= _DOWN and isinstance(outcome, Failed):
+            self.known[name] = _Closed(f"{name} stopped answering ({outcome.reason})", later=True)
+        return outcome
+
+    def close(self) -> None:
+        """Wake those who wait for a service, which may take minutes."""
+        for provider in self.known.values():
+            if (http := getattr(provider, "http", None)) is not None:
+                http.close()
+
+
+def _provider_of(photo: Photo) -> str:
+    return photo.photo_id.partition(":")[0]
+
+
+def rehydrate(
+    folder: Path,
+    workspace: Workspace,
+    make: Callable[[str], Provider | Survey],
+    tool: str,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    track: Track = silent,
+    *,
+    retry: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Rehydration:
+    """Fetch every photo of the manifest in `folder` that is not in the workspace, and report what became of each.
+
+    Stopped at any time, the same call goes on: what came, and what is gone for good, is in the catalogue. With `retry`
+    what was gone or changed is asked for again.
+
+    Args:
+        folder: of a published manifest.
+        workspace: where photos go.
+        make: returns the provider with a name; what it raises makes its photos `unreachable`.
+        tool: name and version of t15.
+        limits: what is accepted as a photo.
+        track: shows how far it is.
+        retry: whether earlier losses are asked for again.
+        now: the clock.
+
+    Raises:
+        DataError: the manifest is damaged.
+        IncompleteError: the disk is full, or another process is changing the catalogue.
+    """
+    manifest = read_manifest(folder)
+    photos = [photo for side in SPLITS for photo in manifest.photos(side)]
+    providers = _Providers(make)
+    fates: list[Fate] = []
+    with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
+        header = manifest.header
+        if header.region not in {region.name for region in catalogue.regions()}:
+            catalogue.remember_region(Region(header.region, header.title, header.cities, header.note))
+        withdrawn = Withdrawn(catalogue.withdrawals())
+        waiting = []
+        for photo in photos:
+            fate = _known_fate(catalogue, workspace, photo, withdrawn, retry=retry)
+            if fate is None:
+                waiting.append(photo)
+            else:
+                fates.append(fate)
+        for photo, outcome in track(_fetch(waiting, providers, workspace, limits), "fetching", len(waiting)):
+            fates.append(_record(catalogue, workspace, photo, outcome, now))
+        fates.sort(key=lambda fate: fate.photo.photo_id)
+        partial = _write_partial(catalogue, manifest, fates, workspace, tool)
+    return Rehydration(manifest, tuple(fates), partial)
+
+
+def _known_fate(
+    catalogue: Catalogue, workspace: Workspace, photo: Photo, withdrawn: Withdrawn, *, retry: bool
+) -> Fate | None:
+    """Return what is known of a photo's fate without asking anyone; None when it has to be fetched."""
+    if withdrawn.holds(photo):
+        return Fate(photo, "withdrawn")
+    if here := _here(catalogue, workspace, photo):
+        if here.sha256 == photo.sha256:
+            return Fate(photo, "same")
+        if same_picture(photo, here):
+            return Fate(photo, "re-encoded")
+        return None if retry else Fate(photo, "changed", "the workspace holds another picture of this id")
+    outcome = catalogue.outcome(photo.photo_id)
+    if outcome and outcome[0] == "rejected" and outcome[3] > 0 and not retry:
+        return Fate(photo, outcome[1], outcome[2])
+    return None
+
+
+def _here(catalogue: Catalogue, workspace: Workspace, photo: Photo) -> Photo | None:
+    """Return what the catalogue holds as this photo, when its bytes are in the store."""
+    here = catalogue.photo(photo.photo_id)
+    return here if here and here.sha256 and is_stored(workspace, here.sha256, here.bytes) else None
+
+
+def _fetch(
+    photos: list[Photo], providers: _Providers, workspace: Workspace, limits: Limits
+) -> Iterator[tuple[Photo, Outcome]]:
+    """Yield what came for each photo, in the same order."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        try:
+            for at in range(0, len(photos), _AT_ONCE):
+                chosen = photos[at : at + _AT_ONCE]
+                begun: list[_Closed | Future[Outcome | _Closed]] = []
+                for photo in chosen:
+                    provider = providers.of(photo)
+                    if isinstance(provider, _Closed):
+                        begun.append(provider)
+                    else:
+                        begun.append(pool.submit(_revive, photo, provider, workspace, limits))
+                for photo, one in zip(chosen, begun, strict=True):
+                    yield photo, providers.settle(photo, one if isinstance(one, _Closed) else one.result())
+        except BaseException:
+            providers.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _revive(photo: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits) -> Outcome | _Closed:
+    """Fetch a photo by its address; by the one that its provider gives now, when the old one leads nowhere."""
+    try:
+        outcome = _bring(photo, photo, provider, workspace, limits)
+        if not isinstance(outcome, Unusable) or outcome.reason in _LAST_WORDS or not isinstance(provider, Renews):
+            return outcome
+        renewed = provider.renewed(photo)
+        if renewed is None:
+            stale = outcome.reason in ("forbidden-host", "no-address")
+            return replace(outcome, reason="gone", detail="the service does not have it any more") if stale else outcome
+        return outcome if renewed.image_url == photo.image_url else _bring(renewed, photo, provider, workspace, limits)
+    except RefusedError:  # the service does not say where the photo is now
+        return outcome
+    except TemporaryError as error:
+        return Failed(photo, error.reason, error.detail, error.retry_after)
+    except LookupError:
+        return Unusable(photo.photo_id, "unreachable", f"provider {provider.name} does not have it here", photo.city)
+    except T15Error as error:  # a refused key; or a used-up quota, which begins anew
+        return _Closed(str(error), later=isinstance(error, IncompleteError))
+
+
+def _bring(
+    photo: Photo, published: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits
+) -> Outcome:
+    def judge(found: Photo) -> None:
+        if not same_picture(published, found):
+            raise NotUsableError("changed", "another picture came than was published")
+
+    http = getattr(provider, "http", None)
+    return bring_home(photo, provider, http, workspace, limits, check=False, judge=judge)
+
+
+def _record(
+    catalogue: Catalogue, workspace: Workspace, photo: Photo, outcome: Outcome, now: Callable[[], datetime]
+) -> Fate:
+    """Write down what became of a photo. Another picture of its id that the workspace has stays as it is."""
+    if isinstance(outcome, Photo):
+        catalogue.add(replace(outcome, group_id=None, split=None), HASH_STAMP)
+        return Fate(photo, "same" if outcome.sha256 == photo.sha256 else "re-encoded")
+    kept = _here(catalogue, workspace, photo) is not None
+    if isinstance(outcome, Failed):
+        pause = timedelta(seconds=max(600.0, min(outcome.retry_after or 0.0, 86_400.0)))
+        if not kept:
+            catalogue.fail(photo, outcome.reason, outcome.detail, 1, now() + pause)
+        return Fate(photo, "failed", f"{outcome.reason}: {outcome.detail}".rstrip(": "))
+    if outcome.reason != "unreachable" and not kept:
+        catalogue.reject(outcome, attempts=1)
+    return Fate(photo, outcome.reason, outcome.detail)
+
+
+def _write_partial(
+    catalogue: Catalogue, manifest: Manifest, fates: list[Fate], workspace: Workspace, tool: str
+) -> Path | None:
+    """Write what is there as a manifest, with the measures of the bytes that are there."""
+    folder = partial_folder(manifest, workspace)
+    if folder.parent.parent.exists():
+        shutil.rmtree(folder.parent.parent)
+    here: list[Photo] = []
+    for fate in fates:
+        if fate.what in SURVIVED and (now := catalogue.photo(fate.photo.photo_id)) is not None:
+            measured: Mapping[str, Any] = {name: getattr(now, name) for name in _MEASURED}
+            here.append(replace(fate.photo, **measured))
+    if not here or all(fate.what == "same" for fate in fates):
+        return None
+    write_manifest(build_manifest(_partial_header(manifest, here), here, tool), folder)
+    return folder
+
+
+def _partial_header(manifest: Manifest, here: list[Photo]) -> Header:
+    """Return the header of what is left of a manifest: it keeps the rules about groups, and no quotas any more."""
+    header, whole = manifest.header, manifest.table.num_rows
+    bytes_of = dict(zip(manifest.table["photo_id"].to_pylist(), manifest.table["sha256"].to_pylist(), strict=True))
+    other = sum(photo.sha256 != bytes_of[photo.photo_id] for photo in here)
+    present = {photo.city for photo in here}
+    said = (
+        f"Rehydrated from {header.name} {header.version}: {len(here)} of {whole} photos ({other} of them re-encoded), "
+        f"{whole - len(here)} are missing."
+    )
+    return replace(
+        header,
+        note=f"{said} {header.note}".strip(),
+        quotas={},
+        rules={**header.rules, "rehydrated": {"photos": len(here), "of": whole, "re-encoded": other}},
+        cities=tuple(city for city in header.cities if city.slug in present),
+        hashes=(HASH_STAMP,),
+        parent={"version": header.version, "digest": manifest.digest},
+    )

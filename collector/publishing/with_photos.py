@@ -1,0 +1,94 @@
+"""Puts the photos that may be passed on into a publication, without their metadata; says why each other one stays out."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.console import Track, silent
+from collector.publishing.facts import is_street_view, judged
+from collector.publishing.manifest import Manifest
+from collector.publishing.stripping import SUFFIXES, CannotStripError, stripped
+from collector.workspace import Workspace
+
+REASONS = {
+    "street-view": "Google Street View: ids and parameters only",
+    "licence": "the licence does not allow it to be passed on, or is not known",
+    "missing": "not in the workspace",
+    "damaged": "its bytes in the workspace are not those of the manifest",
+    "format": "in a format whose metadata t15 does not take out (not JPEG, PNG or WebP)",
+    "moving": "a moving picture",
+    "broken": "not laid out as its format says, so that metadata could stay behind",
+}
+"""Why a photo stays out."""
+
+
+class File(NamedTuple):
+    """A photo's file: its path in the publication, and whether it differs from the original."""
+
+    path: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """What became of each photo of a manifest: in `files` or in `left_out` (a key of REASONS), by photo_id."""
+
+    files: dict[str, File]
+    left_out: dict[str, str]
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many photos stay out, by reason, in the order of REASONS."""
+        counts = Counter(self.left_out.values())
+        return {reason: counts[reason] for reason in REASONS if counts[reason]}
+
+
+def include_photos(manifest: Manifest, workspace: Workspace, folder: Path, track: Track = silent) -> Included:
+    """Write what may be published to `folder/photos/ab/<sha256 of the original>.<suffix>`.
+
+    The pixels are those of the original, bit for bit; nothing is encoded again.
+    """
+    columns = (manifest.table[name].to_pylist() for name in ("photo_id", "license", "sha256"))
+    rows = list(zip(*columns, strict=True))
+    forbidden = _forbidden(rows)
+    done: dict[str, File | str] = {}
+    found = Included({}, {})
+    for photo_id, license_id, sha256 in track(rows, "photos", len(rows)):
+        outcome: File | str = _why_not(photo_id, license_id) or forbidden.get(sha256, "")
+        outcome = outcome or done.get(sha256) or _copied(workspace.photo(sha256), sha256, folder)
+        if isinstance(outcome, File):
+            done[sha256] = found.files[photo_id] = outcome
+        else:
+            found.left_out[photo_id] = outcome
+    return found
+
+
+def _forbidden(rows: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return the originals that some row does not allow, with its reason: the same bytes may be in two rows."""
+    reasons = ((sha256, _why_not(photo_id, license_id)) for photo_id, license_id, sha256 in rows)
+    return {sha256: reason for sha256, reason in reasons if reason}
+
+
+def _why_not(photo_id: str, license_id: str) -> str:
+    if is_street_view(photo_id, license_id):
+        return "street-view"
+    return "" if judged(license_id).redistributable else "licence"
+
+
+def _copied(source: Path, sha256: str, folder: Path) -> File | str:
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        return "missing"
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return "damaged"
+    try:
+        clean, format_ = stripped(data)
+    except CannotStripError as error:
+        return str(error)
+    path = f"photos/{sha256[:2]}/{sha256}{SUFFIXES[format_]}"
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(clean)
+    return File(path, changed=clean != data)

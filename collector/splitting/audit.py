@@ -1,0 +1,253 @@
+"""The audit of a split: what its sides share that they should not, measured on the rows alone, whatever made them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.publishing.foreign import Foreign
+from collector.publishing.manifest import Manifest
+from collector.records import PHOTO_FIELDS, SPLITS
+from collector.splitting import tally
+from collector.splitting.claims import Claims, claims_of
+from collector.splitting.comparison import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
+from collector.splitting.tally import Concentration
+
+DEFAULT_DISTANCE_M = 50.0
+"""Photos of two sides that were taken nearer to each other than this are reported, unless a manifest claims another."""
+
+# Modes of a split (splitting/allocate.py) whose quotas are exact numbers of photos; `paper` was once called `stratified`.
+_EXACT_MODES = ("exact", "paper", "stratified")
+
+# The side that learns or chooses, and the side that is judged against it; the most telling pair first.
+_PAIRS = (("train", "test"), ("val", "test"), ("train", "val"))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One kind of leak between two sides: of `known` photos of the judged side `photos` are affected.
+
+    `claimed` is whether the manifest's own rules exclude it: then the manifest is wrong; else the leak is real, but nothing
+    was promised.
+    """
+
+    kind: str
+    reference: str
+    judged: str
+    photos: int
+    known: int
+    claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A city whose photos on one side are not as many as the manifest's quotas say."""
+
+    city: str
+    side: str
+    photos: int
+    quota: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All that an audit found; plain values throughout, so that `dataclasses.asdict` is fit for JSON.
+
+    Attributes:
+        name: what was audited: name and version of a manifest, or a file.
+        digest: of the manifest; None for other files.
+        columns: for other files, which of their columns was taken for which of ours.
+        rules: of the manifest, as it states them.
+        claims: what these say.
+        min_distance_m, phash_radius: what was looked for.
+        photos: by side.
+        comparisons: of each two sides that have photos, training against test first.
+        leaks: what was found there.
+        quotas: that are not kept.
+        counts: photos by city, licence and provider, and by side.
+        concentration: of authors, by city and side.
+        missing: values that are missing, by column and side.
+        absent: columns that are not there at all.
+        unknown: photos that cannot be judged, by what is not known of them.
+        unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
+        remarks: what limits the findings.
+    """
+
+    name: str
+    digest: str | None
+    columns: Mapping[str, str]
+    rules: Mapping[str, Any]
+    claims: Claims
+    min_distance_m: float
+    phash_radius: int
+    photos: Mapping[str, int]
+    comparisons: tuple[Comparison, ...]
+    leaks: tuple[Leak, ...]
+    quotas: tuple[Quota, ...]
+    counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    concentration: tuple[Concentration, ...]
+    missing: Mapping[str, Mapping[str, int]]
+    absent: tuple[str, ...]
+    unknown: Mapping[str, int]
+    unjudged: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to: `breach` (own rules broken), `leak` (not claimed), `partly-judged` or `clean`."""
+        if self.quotas or any(leak.claimed for leak in self.leaks):
+            return "breach"
+        if self.leaks:
+            return "leak"
+        return "partly-judged" if self.unjudged or not self.comparisons else "clean"
+
+    def exit_code(self, *, claims_only: bool = False) -> int:
+        """Return 3 where something leaks, else 0; with `claims_only` only where the manifest breaks its own rules."""
+        return 3 if self.verdict == "breach" or (self.verdict == "leak" and not claims_only) else 0
+
+
+def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
+    """Audit a manifest. What is not given is taken from its rules, else from the defaults."""
+    header = manifest.header
+    remarks = [] if len(header.hashes) < 2 else [f"hashes of {len(header.hashes)} versions were compared"]
+    return _audit(
+        manifest.table,
+        name=f"{header.name} {header.version}",
+        digest=manifest.digest,
+        columns={},
+        rules=header.rules,
+        # A group is by its definition what must stay on one side (docs/manifest-format.md).
+        claims=claims_of(header.rules, always=("group",)),
+        quotas=_broken_quotas(manifest),
+        min_distance_m=min_distance_m,
+        phash_radius=phash_radius,
+        remarks=remarks,
+    )
+
+
+def audit_foreign(foreign: Foreign, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
+    """Audit the split of a file that t15 did not make; it claims nothing, and what it lacks cannot be judged."""
+    names = foreign.table.column_names
+    remarks = []
+    if "phash" in names and "dhash" not in names:
+        remarks.append(
+            "no column of dHashes: looks are judged by pHash alone, which also matches some different pictures"
+        )
+    if "sha256" not in names and "md5" in names:
+        remarks.append("equal bytes are judged by MD5")
+    return _audit(
+        foreign.table,
+        name=str(foreign.path),
+        digest=None,
+        columns=foreign.columns,
+        rules={},
+        claims=Claims(),
+        quotas=(),
+        min_distance_m=min_distance_m,
+        phash_radius=phash_radius,
+        remarks=remarks,
+    )
+
+
+def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
+    rules, quotas = manifest.header.rules, manifest.header.quotas
+    if not (isinstance(rules, Mapping) and isinstance(quotas, Mapping) and rules.get("mode") in _EXACT_MODES):
+        return ()
+    found = (
+        Quota(city, side, photos, int(quotas[side]))
+        for city, sides in manifest.counts().items()
+        for side, photos in sides.items()
+        if side in quotas and photos != quotas[side]
+    )
+    return tuple(found)
+
+
+def _audit(
+    table: pa.Table,
+    *,
+    name: str,
+    digest: str | None,
+    columns: Mapping[str, str],
+    rules: Mapping[str, Any],
+    claims: Claims,
+    quotas: tuple[Quota, ...],
+    min_distance_m: float | None,
+    phash_radius: int | None,
+    remarks: list[str],
+) -> Audit:
+    metres = next(m for m in (min_distance_m, claims.min_distance_m, DEFAULT_DISTANCE_M) if m is not None)
+    radius = next(r for r in (phash_radius, claims.phash_radius, DEFAULT_RADIUS) if r is not None)
+    rows = rows_of(table, claims.service_authors)
+    photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
+    pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
+    comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
+    cities = tally.codes(table["city"]) if "city" in table.column_names else None
+    return Audit(
+        name=name,
+        digest=digest,
+        columns=columns,
+        rules=rules,
+        claims=claims,
+        min_distance_m=metres,
+        phash_radius=radius,
+        photos=photos,
+        comparisons=comparisons,
+        leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims)),
+        quotas=quotas,
+        counts=tally.counts(table, rows.sides),
+        concentration=tuple(tally.concentrations(rows.authors, cities, rows.sides)),
+        missing=tally.missing(table, rows.sides),
+        absent=tuple(name for name in PHOTO_FIELDS if name not in table.column_names),
+        unknown={name: count for name, count in unknown(rows).items() if count},
+        unjudged=tuple(_unjudged(comparisons)),
+        remarks=tuple(remarks),
+    )
+
+
+def _leaks(found: Comparison, claims: Claims) -> Iterator[Leak]:
+    near, alike = found.near, found.alike
+    measured = {
+        "author": (found.authors.photos, found.authors.known, "author" in claims.kinds),
+        "group": (found.groups.photos, found.groups.known, "group" in claims.kinds),
+        "panorama": (found.panoramas.photos, found.panoramas.known, "panorama" in claims.kinds),
+        "bytes": (found.bytes.photos, found.bytes.known, "bytes" in claims.kinds),
+        "near-duplicate": (alike.photos, alike.known, _within_claim(found, claims)),
+        "distance": (near.photos, near.known, _nearer_than_claimed(found, claims)),
+    }
+    for kind, (photos, known, claimed) in measured.items():
+        if photos:
+            yield Leak(kind, found.reference, found.judged, photos, known, claimed)
+
+
+def _within_claim(found: Comparison, claims: Claims) -> bool:
+    """Return whether the closest pair contradicts the rules: the radius looked for may be wider than the one claimed."""
+    radius = claims.phash_radius
+    return radius is not None and any(
+        pair.phash_bits is not None
+        and pair.dhash_bits is not None
+        and pair.phash_bits <= radius
+        and pair.dhash_bits <= radius + DHASH_SLACK
+        for pair in found.alike.worst
+    )
+
+
+def _nearer_than_claimed(found: Comparison, claims: Claims) -> bool:
+    nearest = found.near.nearest_m
+    return claims.min_distance_m is not None and nearest is not None and nearest < claims.min_distance_m
+
+
+def _unjudged(comparisons: tuple[Comparison, ...]) -> Iterator[str]:
+    for found in comparisons:
+        sides = f"({found.reference}-{found.judged})"
+        measures: dict[str, Shared | Near | Alike] = {
+            "author": found.authors,
+            "distance": found.near,
+            "near-duplicate": found.alike,
+            "bytes": found.bytes,
+        }
+        for kind, measure in measures.items():
+            if not measure.known and not (kind == "author" and found.not_attributable and not measure.unknown):
+                yield f"{kind} {sides}"

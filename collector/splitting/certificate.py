@@ -1,0 +1,203 @@
+"""An audit in words: the certificate for people at a terminal of 100 columns, and the same for programs."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from collector.console import printable, table
+from collector.records import SPLITS
+from collector.splitting.audit import Audit, Leak
+from collector.splitting.claims import LEAKS
+from collector.splitting.comparison import Alike, Comparison, Near, PhotoPair, Shared
+
+_WIDTH = 100
+_MOST_ROWS = 100  # of one table; JSON has all
+_MOST_SPREAD = 10  # cities whose authors are shown
+
+
+def as_json(audit: Audit, *, claims_only: bool = False) -> dict[str, Any]:
+    """Return all of an audit as plain values, with its verdict and the exit code that goes with it."""
+    return {"verdict": audit.verdict, "exit_code": audit.exit_code(claims_only=claims_only), **asdict(audit)}
+
+
+def certificate(audit: Audit) -> str:
+    """Return the audit as text: the verdict first, then what leaks, then what was measured.
+
+    File names, ids and labels are hostile text: print it through `console.printable`, as `console.show` does.
+    """
+    parts = [
+        "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),
+        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas else []),
+        *([_measures(audit)] if audit.comparisons else []),
+        *(_counts(name, counts) for name, counts in audit.counts.items()),
+        *([_spread(audit)] if audit.concentration else []),
+        _missing(audit),
+    ]
+    return "\n\n".join(parts)
+
+
+def _verdict(audit: Audit) -> str:
+    if audit.verdict == "breach":
+        return f"BREACH: {audit.name} breaks its own rules"
+    if audit.verdict == "leak":
+        kinds = ", ".join(dict.fromkeys(leak.kind for leak in audit.leaks))
+        kept = "keeps the rules that it states" if audit.digest else "states no rules"
+        return f"LEAK: {audit.name} {kept}, but its sides share what gives answers away: {kinds}"
+    if audit.verdict == "partly-judged":
+        lacking = ", ".join(audit.unjudged) or "it has photos on fewer than two sides"
+        return f"PARTLY JUDGED: nothing leaks in what can be judged of {audit.name}; cannot be judged: {lacking}"
+    but = " as far as they can be judged" if audit.unknown else ""
+    return f"CLEAN: nothing that was looked for leaks between the sides of {audit.name}{but}"
+
+
+def _about(audit: Audit) -> Iterator[str]:
+    if audit.digest:
+        yield f"digest {audit.digest}"
+    if audit.columns:
+        taken = (us if us == them else f"{us} from {_short(them)}" for us, them in audit.columns.items())
+        yield from _wrapped(f"columns: {', '.join(taken)}")
+    yield f"photos: {', '.join(f'{count} {side}' for side, count in audit.photos.items())}"
+    claims = [_claim(audit, kind) for kind in audit.claims.kinds]
+    yield from _wrapped(f"its rules exclude: {', '.join(claims) or 'nothing'}")
+    yield from _wrapped(
+        "looked for: shared authors, groups, panoramas and bytes; photos closer than "
+        f"{audit.min_distance_m:g} m; pHashes within {audit.phash_radius} bits with like dHashes"
+    )
+    if audit.unknown:
+        lacking = ", ".join(f"{name} of {count}" for name, count in audit.unknown.items())
+        yield from _wrapped(f"photos that cannot be judged, for not known: {lacking}")
+    for remark in audit.remarks:
+        yield from _wrapped(f"note: {remark}")
+
+
+def _claim(audit: Audit, kind: str) -> str:
+    if kind == "distance":
+        return f"distance under {audit.claims.min_distance_m:g} m"
+    return f"near-duplicate within {audit.claims.phash_radius} bits" if kind == "near-duplicate" else kind
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _short(text: str, most: int = 64) -> str:
+    """Return hostile text fit for a line: without line breaks, and not longer than `most`."""
+    plain = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+def _findings(audit: Audit) -> Iterator[str]:
+    found = {(comparison.reference, comparison.judged): comparison for comparison in audit.comparisons}
+    for leak in sorted(audit.leaks, key=lambda leak: not leak.claimed):
+        state = "BREACH" if leak.claimed else "leak, not claimed"
+        head = f"{state}: {leak.reference}-{leak.judged}, {leak.kind}: {leak.photos} of {leak.known} {leak.judged}"
+        yield from _wrapped(f"{head} {LEAKS[leak.kind]}")
+        for example in _examples(leak, found[leak.reference, leak.judged], audit.min_distance_m):
+            yield from _wrapped(example, "    ")
+    if audit.quotas:
+        yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
+        yield from (f"    {q.city}, {q.side}: {q.photos} photos, not {q.quota}" for q in audit.quotas[:5])
+
+
+def _examples(leak: Leak, found: Comparison, min_distance_m: float) -> list[str]:
+    shared = {"author": found.authors, "group": found.groups, "panorama": found.panoramas, "bytes": found.bytes}
+    if leak.kind in shared:
+        return [
+            f"{_short(value.value)}: {value.judged_photos} in {found.judged} such as {_short(value.judged)}, "
+            f"{value.reference_photos} in {found.reference} such as {_short(value.reference)}"
+            for value in shared[leak.kind].worst
+        ]
+    pairs = found.near.worst if leak.kind == "distance" else found.alike.worst
+    return [
+        f"{_apart(pair)}: {_short(pair.judged)} ({found.judged}), {_short(pair.reference)} ({found.reference})"
+        for pair in pairs
+        if pair.metres is None or pair.metres < min_distance_m
+    ]
+
+
+def _apart(pair: PhotoPair) -> str:
+    return f"{pair.metres:.1f} m" if pair.metres is not None else f"{pair.phash_bits} and {pair.dhash_bits} bits"
+
+
+def _measures(audit: Audit) -> str:
+    """Return what was measured: a line a measure, a column a pair of sides."""
+    rows: dict[str, list[str]] = {}
+    for found in audit.comparisons:
+        for name, cell in _cells(found, audit):
+            rows.setdefault(name, []).append(cell)
+    head = ["of each second side, against the first", *(f"{c.reference}-{c.judged}" for c in audit.comparisons)]
+    return table(head, [[name, *cells] for name, cells in rows.items()])
+
+
+def _cells(found: Comparison, audit: Audit) -> Iterator[tuple[str, str]]:
+    near, alike = found.near, found.alike
+    yield "photos", str(found.judged_photos)
+    yield "by an author of the first side", _share(found.authors)
+    yield "  authors on both sides", _number(found.authors.values, found.authors)
+    yield "  author unknown (both sides)", str(found.authors.unknown)
+    yield "  not attributable: of a service (both)", str(found.not_attributable)
+    yield "of a group of the first side", _share(found.groups)
+    yield "views of a panorama of the first side", str(found.panoramas.photos)
+    yield "with the bytes of a photo of the first", _share(found.bytes)
+    yield "nearest place, m", "cannot be judged" if near.nearest_m is None else f"{near.nearest_m:.1f}"
+    yield f"  closer than {audit.min_distance_m:g} m", _share(near)
+    for share, metres in near.quantiles_m.items():
+        if share in ("0.05", "0.5"):
+            yield f"  nearest place of {float(share):.0%} within, m", f"{metres:.0f}"
+    yield "  place unknown (both sides)", str(near.unknown)
+    yield "nearest pHash, bits", "cannot be judged" if alike.nearest_bits is None else str(alike.nearest_bits)
+    yield "  showing a picture of the first side", _share(alike)
+    yield "  such pairs", _number(alike.pairs, alike)
+    yield "  hashes unknown (both sides)", str(alike.unknown)
+
+
+def _share(of: Shared | Near | Alike) -> str:
+    return f"{of.photos} ({of.photos / of.known:.1%})" if of.known else "cannot be judged"
+
+
+def _number(value: int, of: Shared | Near | Alike) -> str:
+    return str(value) if of.known else "cannot be judged"
+
+
+def _counts(name: str, counts: Mapping[str, Mapping[str, int]]) -> str:
+    rows: Sequence[tuple[Any, ...]] = [(_short(value), *sides.values()) for value, sides in counts.items()]
+    more = f"\n… and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
+    return table((name, *SPLITS), rows[:_MOST_ROWS]) + more
+
+
+def _spread(audit: Audit) -> str:
+    whole = [row for row in audit.concentration if row.city is None]
+    cities = sorted((row for row in audit.concentration if row.city is not None), key=lambda row: -row.top_share)
+    shown = cities[:_MOST_SPREAD]
+    header = ("city", "side", "photos", "authors", "effective", "top share", "top author")
+    rows = [
+        (
+            "(all)" if row.city is None else _short(row.city, 24),
+            row.side,
+            row.photos,
+            row.authors,
+            f"{row.effective_authors:.1f}",
+            f"{row.top_share:.1%}",
+            _short(row.top_author, 30),
+        )
+        for row in [*whole, *shown]
+    ]
+    about = f"authors of all, and of the {len(shown)} of {len(cities)} cities' sides where one took the largest share"
+    return "\n".join([*_wrapped(f"{about} (effective: 1 / Σ share²)"), table(header, rows)])
+
+
+def _missing(audit: Audit) -> str:
+    lines = [table(("values missing of", *SPLITS), [(name, *sides.values()) for name, sides in audit.missing.items()])]
+    if not audit.missing:
+        lines = ["No value is missing."] if not audit.absent else ["No value is missing in the columns that are there."]
+    if audit.absent:
+        lines += _wrapped(f"columns that are not there: {', '.join(audit.absent)}")
+    return "\n".join(lines)

@@ -1,0 +1,276 @@
+"""Which photos must stay on one side of a split: the connected components of what makes photos give each other away.
+
+Authors meet at sights, so that authors and places together join most photos of a much-photographed city: of 3,000 simulated
+photos of 15 cities, 30 % of them at sights, authors alone make groups of at most 110, places alone smaller ones, and both
+together one of 2,538 (`python -m tests.performance.split`). Such a group cannot be split whole; `allocate` can part it by
+leaving out the photos that join, for which `Grouping.clusters` says what each rule joins by itself.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.curating.neighbours import as_bits, pairs_within
+from collector.errors import UsageError
+from collector.records import Photo
+from collector.splitting.places import chain, components, places
+
+Ints = NDArray[np.int64]
+Edges = tuple[Ints, Ints]
+
+PREFIX = "g:"
+"""What the ids of these groups begin with, so that they are not taken for those of `dedup`."""
+
+PANORAMA_M = 15.0
+"""Panoramas along a street are about 10 m apart: views from closer than this show the same houses."""
+
+_DHASH_SLACK = 6  # as in find_groups: crops change dHash more than pHash
+_LARGEST = 10  # groups that are described
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """What links two photos; a switch and its measure each. What is unknown links nothing.
+
+    Attributes:
+        near_duplicates: equal bytes; a `group_id` of `dedup` in common; hashes within `phash_radius`.
+        phash_radius: bits, as in `find_groups`: pHashes within it, and dHashes within 6 bits more.
+        authors: the same `author_id`, unless it is that of a service.
+        service_authors: author ids that stand for a service, not for a photographer; a `*` at the end matches anything.
+        min_distance_m: taken closer than this, in metres on the great circle, at any time; 0 for never.
+        max_hours: links by distance only join photos taken at most so many hours apart (a photo of unknown time may be of any
+            time); None at any time: a building gives itself away years later.
+        panoramas: street views taken closer than 15 m, at any time, whatever `min_distance_m` and `max_hours` are.
+        street_views: the providers of street views, as their photo ids begin.
+    """
+
+    near_duplicates: bool = True
+    phash_radius: int = DEFAULT_RADIUS
+    authors: bool = True
+    service_authors: tuple[str, ...] = ("streetview:*",)
+    min_distance_m: float = 50.0
+    max_hours: float | None = None
+    panoramas: bool = True
+    street_views: tuple[str, ...] = ("streetview",)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one rule does by itself.
+
+    Attributes:
+        photos: that it links to another.
+        groups: of two photos or more.
+        largest: photos in the largest of them.
+    """
+
+    photos: int
+    groups: int
+    largest: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFacts:
+    """What is told about one group.
+
+    Attributes:
+        group_id: as in `Grouping.group_of`.
+        photos: how many there are.
+        cities: photos by city slug, most first.
+        author_id: of most of its photos, None when no photographer is known.
+        by_author: photos of that author.
+        linked_by: photos by the rule that links them to another photo; one photo may be linked by several rules.
+    """
+
+    group_id: str
+    photos: int
+    cities: Mapping[str, int]
+    author_id: str | None
+    by_author: int
+    linked_by: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The groups of some photos.
+
+    Attributes:
+        group_of: photo_id -> group id, `g:` and the smallest photo_id of the group.
+        clusters: by rule that was on, photo_id -> id of the photos that this rule alone joins, where there are two or more.
+        groups: how many there are, those of one photo among them.
+        spanning: groups with photos of more than one city.
+        effects: by rule, of the rules that were on.
+        largest: the ten largest groups, largest first.
+    """
+
+    group_of: dict[str, str]
+    clusters: dict[str, dict[str, str]]
+    groups: int
+    spanning: int
+    effects: Mapping[str, Effect]
+    largest: tuple[GroupFacts, ...]
+
+
+def group_photos(photos: Sequence[Photo], rules: GroupRules | None = None) -> Grouping:
+    """Return the groups of `photos`: two are in one when a chain of links by any of the rules joins them.
+
+    The result does not depend on the order of `photos`.
+
+    Raises:
+        UsageError: a rule's measure makes no sense.
+    """
+    rules = rules or GroupRules()
+    _check(rules)
+    ordered = sorted(photos, key=lambda photo: photo.photo_id)
+    alone = {name: components(len(ordered), *_joined(edges)) for name, edges in _links(ordered, rules)}
+    photo_ids = [photo.photo_id for photo in ordered]
+    labels = components(len(ordered), *_joined([chain(found) for found in alone.values()]))
+    group_of = _named(photo_ids, labels)
+    cities: dict[str, set[str]] = {}
+    for photo in ordered:
+        cities.setdefault(group_of[photo.photo_id], set()).add(photo.city)
+    return Grouping(
+        group_of=group_of,
+        clusters={name: _named(photo_ids, found, fewest=2) for name, found in alone.items()},
+        groups=len(cities),
+        spanning=sum(len(of) > 1 for of in cities.values()),
+        effects={name: _effect(found) for name, found in alone.items()},
+        largest=tuple(_described(ordered, group_of, labels, alone, rules)),
+    )
+
+
+def regroup(photo_ids: Iterable[str], clusters: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the groups of some of the photos that were grouped: without the others, chains through those are broken.
+
+    Args:
+        photo_ids: of the photos that stay.
+        clusters: each maps photo_ids to what it joins them by; a photo that it does not know it joins to none.
+    """
+    ordered = sorted(photo_ids)
+    edges = [_equal([cluster.get(photo_id) for photo_id in ordered]) for cluster in clusters]
+    return _named(ordered, components(len(ordered), *_joined(edges)))
+
+
+def photographer(photo: Photo, rules: GroupRules) -> str | None:
+    """Return the author_id of a photo when it is that of a photographer, None when it is unknown or a service's."""
+    author = photo.author_id
+    if not author:
+        return None
+    for service in rules.service_authors:
+        if author.startswith(service[:-1]) if service.endswith("*") else author == service:
+            return None
+    return author
+
+
+def _check(rules: GroupRules) -> None:
+    if not 0 <= rules.min_distance_m <= 100_000:  # NaN is neither
+        raise UsageError(f"--min-distance {rules.min_distance_m:g}: give 0 to 100000 metres; 0 turns the rule off")
+    if rules.max_hours is not None and not 0 < rules.max_hours < float("inf"):
+        raise UsageError(f"--max-hours {rules.max_hours:g}: give hours above 0, or leave it out for any time")
+    if not 0 <= rules.phash_radius <= 64:
+        raise UsageError(f"a radius of {rules.phash_radius} bits: give 0 to 64")
+
+
+def _links(photos: Sequence[Photo], rules: GroupRules) -> Iterator[tuple[str, list[Edges]]]:
+    """Yield the name of each rule that is on, and its edges between positions of `photos`."""
+    if rules.near_duplicates:
+        bytes_ = [photo.sha256 for photo in photos]
+        decided = [None if photo.group_id and photo.group_id.startswith(PREFIX) else photo.group_id for photo in photos]
+        yield "near_duplicates", [_equal(bytes_), _equal(decided), *_resembling(photos, rules.phash_radius)]
+    if rules.authors:
+        yield "authors", [_equal([photographer(photo, rules) for photo in photos])]
+    if rules.min_distance_m:
+        yield "places", [_close(photos, np.arange(len(photos)), rules.min_distance_m, rules.max_hours)]
+    if rules.panoramas:
+        names = tuple(f"{name}:" for name in rules.street_views)
+        views = [position for position, photo in enumerate(photos) if photo.photo_id.startswith(names)]
+        yield "panoramas", [_close(photos, np.array(views, dtype=np.int64), PANORAMA_M)]
+
+
+def _equal(values: Sequence[str | None]) -> Edges:
+    """Return edges that join the positions of equal values; None is equal to nothing."""
+    known = [position for position, value in enumerate(values) if value]
+    codes: dict[str, int] = {}
+    labels = [codes.setdefault(str(values[position]), len(codes)) for position in known]
+    return _at(np.array(known, dtype=np.int64), chain(np.array(labels, dtype=np.int64)))
+
+
+def _resembling(photos: Sequence[Photo], radius: int) -> Iterator[Edges]:
+    looks = [(photo.phash or "") + (photo.dhash or "") if photo.phash and photo.dhash else None for photo in photos]
+    yield _equal(looks)
+    first = {look: position for position, look in reversed(list(enumerate(looks))) if look}
+    distinct, positions = list(first), np.fromiter(first.values(), dtype=np.int64, count=len(first))
+    pairs = pairs_within(as_bits([look[:16] for look in distinct]), radius)
+    dhash = as_bits([look[16:] for look in distinct])
+    apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1)
+    alike = apart <= radius + _DHASH_SLACK
+    yield _at(positions, (pairs.first[alike], pairs.second[alike]))
+
+
+def _close(photos: Sequence[Photo], among: Ints, metres: float, max_hours: float | None = None) -> Edges:
+    """Return edges that join photos of one place, among those at the positions `among`."""
+    where = np.array([(photos[i].latitude, photos[i].longitude) for i in among.tolist()], dtype=np.float64).reshape(
+        -1, 2
+    )
+    known = np.isfinite(where).all(axis=1)
+    among, where = among[known], where[known]
+    if max_hours is None:
+        return _at(among, chain(places(where[:, 0], where[:, 1], metres)))
+    taken = (photos[i].taken_at for i in among.tolist())
+    hours = np.array([time.timestamp() / 3600 if time else np.nan for time in taken], dtype=np.float64)
+    return _at(among, chain(places(where[:, 0], where[:, 1], metres, hours, max_hours)))
+
+
+def _at(positions: Ints, edges: Edges) -> Edges:
+    return positions[edges[0]], positions[edges[1]]
+
+
+def _joined(edges: Sequence[Edges]) -> Edges:
+    none = np.empty(0, dtype=np.int64)
+    return np.concatenate([none, *(first for first, _ in edges)]), np.concatenate(
+        [none, *(second for _, second in edges)]
+    )
+
+
+def _named(photo_ids: Sequence[str], labels: Ints, fewest: int = 1) -> dict[str, str]:
+    """Return the group id of each of the sorted photos; labels of fewer photos are left out."""
+    _, first, group, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    ids = [PREFIX + photo_ids[position] for position in first]  # sorted: the first photo has the smallest id
+    shared = counts[group] >= fewest
+    return {photo_ids[at]: ids[group[at]] for at in np.flatnonzero(shared).tolist()}
+
+
+def _effect(labels: Ints) -> Effect:
+    sizes = np.bincount(labels)
+    shared = sizes[sizes > 1]
+    return Effect(photos=int(shared.sum()), groups=len(shared), largest=int(sizes.max(initial=0)))
+
+
+def _described(
+    photos: Sequence[Photo], group_of: Mapping[str, str], labels: Ints, alone: Mapping[str, Ints], rules: GroupRules
+) -> Iterator[GroupFacts]:
+    linked = {name: np.bincount(found)[found] > 1 for name, found in alone.items()}
+    _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    for at in np.lexsort((first, -counts))[:_LARGEST].tolist():
+        members = np.flatnonzero(labels == labels[first[at]])
+        authors = _tally([name for i in members.tolist() if (name := photographer(photos[i], rules))])
+        author, by_author = next(iter(authors.items()), (None, 0))
+        yield GroupFacts(
+            group_id=group_of[photos[members[0]].photo_id],
+            photos=len(members),
+            cities=_tally([photos[i].city for i in members.tolist()]),
+            author_id=author,
+            by_author=by_author,
+            linked_by={name: int(found[members].sum()) for name, found in linked.items() if found[members].any()},
+        )
+
+
+def _tally(values: Sequence[str]) -> dict[str, int]:
+    """Return how often each value occurs: most first, then by value."""
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,183 @@
+"""The dataset card and the datasheet: what they say, and that hostile text stays text."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from collector.publishing.card import card
+from collector.publishing.datasheet import datasheet
+from collector.publishing.facts import gather
+from collector.publishing.manifest import Manifest, build_manifest
+from collector.publishing.markdown import Markdown, escape, fenced, grid, plain
+from collector.publishing.release import Release
+from tests.collector.publishing.conftest import HEADER
+from tests.conftest import MakePhoto
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=https://evil.example/x.png onerror=alert(1)> ![x](https://evil.example/y.png) "
+    "[click](javascript:alert(1)) `code` | cell | **bold** __u__ ~~s~~ $x$ \n\n# heading\n---\n\u202eevil\u2066 &lt; "
+    "\x00\x1b[31m \u2028 www.evil.example https://evil.example/z {{ 7*7 }} {% raw %} ]( \\"
+)
+
+
+def html(markdown: str) -> str:
+    """Return the page as GitHub's dialect shows it, raw HTML allowed."""
+    body = markdown.split("\n---\n", 1)[1] if markdown.startswith("---\n") else markdown
+    return str(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(body))
+
+
+def hostile(make_photo: MakePhoto) -> Manifest:
+    city = replace(HEADER.cities[0], name=HOSTILE)
+    odd: dict[str, Any] = {"rules": {HOSTILE: HOSTILE}, "parent": {"version": HOSTILE, "digest": HOSTILE}}
+    header = replace(HEADER, title=HOSTILE, note=HOSTILE, hashes=(HOSTILE,), cities=(city, *HEADER.cities[1:]), **odd)
+    photos = [make_photo(n, title=HOSTILE, author_name=HOSTILE, author_id=HOSTILE) for n in range(9)]
+    return build_manifest(header, photos, HOSTILE)
+
+
+def pages(manifest: Manifest, release: Release | None = None) -> list[str]:
+    facts, said = gather(manifest), release or Release("t15 test")
+    return [card(manifest, facts, said, ["map.svg"], None), datasheet(manifest, facts, said, None)]
+
+
+def test_hostile_text_stays_text(make_photo: MakePhoto) -> None:
+    for page in pages(hostile(make_photo), Release(HOSTILE, None, HOSTILE)):
+        shown = html(page)
+        outside = re.sub(r"<pre>.*?</pre>", "", shown, flags=re.DOTALL)
+        assert "<script" not in shown
+        assert not re.search(r"<img[^>]*evil", shown)
+        assert not re.search(r'href="(?!https://creativecommons\.org/)', shown)
+        assert "<del>" not in outside
+        assert "<strong>bold" not in outside
+        assert not re.search("[\x00-\x08\x1b\u202a-\u202e\u2066-\u2069]", page)
+        assert "49" not in re.sub(r"[0-9a-f]{64}", "", outside)
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+
+
+def test_hostile_text_cannot_end_the_header(make_photo: MakePhoto) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="the hub's client reads the header")
+    data = hub.DatasetCard(pages(hostile(make_photo))[0]).data.to_dict()
+    assert set(data) == {"pretty_name", "license", "task_categories", "size_categories", "tags", "configs"}
+    assert data["pretty_name"] == plain(HOSTILE)
+    assert "\n" not in data["pretty_name"]
+
+
+def test_tables_keep_their_shape(make_photo: MakePhoto) -> None:
+    for page in pages(hostile(make_photo)):
+        widths = [len(re.findall(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith("|")]
+        for earlier, later in zip(page.splitlines(), page.splitlines()[1:], strict=False):
+            if earlier.startswith("|") and later.startswith("|"):
+                assert len(re.findall(r"(?<!\\)\|", earlier)) == len(re.findall(r"(?<!\\)\|", later))
+        assert all(width >= 3 for width in widths)
+
+
+@given(st.text())
+def test_escaped_text_is_shown_as_it_is(text: str) -> None:
+    shown = MarkdownIt("commonmark").enable("strikethrough").render(f"x{escape(text)}x")
+    unescaped = re.sub(r"<[^>]+>", "", shown).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
+    # Two blanks become one, and blanks at the edges are gone, as anywhere in HTML.
+    assert unescaped.replace("&amp;", "&").strip() == f"x{plain(text)}x"
+
+
+def test_fences_hold() -> None:
+    for text in ("a", "```", "~~~", "````\n```", "`" * 10):
+        assert MarkdownIt().render(fenced(text)).count("<pre>") == 1
+        assert html(f"{fenced(text)}\n\n# after\n").endswith("<h1>after</h1>\n")
+
+
+def test_grids() -> None:
+    assert grid(("a|b", "n"), [("x", 12345), (Markdown("**y**"), 2)]) == (
+        "| a\\|b | n |\n| --- | ---: |\n| x | 12,345 |\n| **y** | 2 |"
+    )
+
+
+# --- the header that hubs read
+
+
+def header_of(make_photo: MakePhoto, *licences: str) -> dict[str, Any]:
+    hub = pytest.importorskip("huggingface_hub", reason="the hub's client reads the header")
+    photos = [make_photo(n, license=licence) for n, licence in enumerate(licences)]
+    found: dict[str, Any] = hub.DatasetCard(pages(build_manifest(HEADER, photos, "t15"))[0]).data.to_dict()
+    return found
+
+
+def test_licences_that_the_hub_knows_are_listed(make_photo: MakePhoto) -> None:
+    found = header_of(make_photo, "CC-BY-4.0", "CC-BY-4.0", "CC0-1.0")
+    assert found["license"] == ["cc-by-4.0", "cc0-1.0"]
+    assert found["size_categories"] == ["n<1K"]
+    assert found["task_categories"] == ["image-classification"]
+    assert found["configs"][0]["data_files"] == [{"split": "photos", "path": "photos.parquet"}]
+
+
+def test_one_licence_that_it_does_not_know_makes_it_other(make_photo: MakePhoto) -> None:
+    found = header_of(make_photo, "CC-BY-4.0", "LicenseRef-GoogleStreetView")
+    assert (found["license"], found["license_name"]) == ("other", "per-photo")
+
+
+# --- what they say
+
+
+def test_facts_on_the_card(small: Manifest) -> None:
+    text = pages(small)[0]
+    assert "> **Note: made up**" in text
+    assert f"| digest | `{small.digest}` |" in text
+    assert "| Ankara | 10 | 4 | 3 | 3 |" in text
+    assert "| all | 30 | 12 | 9 | 9 |" in text
+    assert "| [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/) | 30 | 12 | 9 | 9 | yes |" in text
+    assert "| places | 96.7 % have coordinates |" in text
+    assert "| taken | 2019-05-01 to 2019-05-30; 96.7 % have a time |" in text
+    assert "5 known; that of 1 photos is not known" in text
+    assert "*Finding Location of\nA Photograph with Deep Learning*, SIU 2018" in text
+
+
+def test_street_view_is_named(make_photo: MakePhoto) -> None:
+    photos = [make_photo(0), make_photo(1, license="LicenseRef-GoogleStreetView")]
+    text, sheet = pages(build_manifest(HEADER, photos, "t15"))
+    assert "**1 rows are of Google Street View.**" in text
+    assert "| [Google Maps Platform terms](https://cloud.google.com/maps-platform/terms) | 1 | 1 | 0 | 0 | no |" in text
+    assert "ids and parameters only" in sheet
+
+
+def test_leaks_are_said(make_photo: MakePhoto) -> None:
+    photos = [
+        make_photo(0, group_id="g", split="train"),
+        make_photo(1, group_id="g", split="test", author_id="made:author-0"),
+    ]
+    text, sheet = pages(build_manifest(HEADER, photos, "t15"))
+    assert "**1 groups of related photos lie on more than one side.**" in text
+    assert "**1 such groups lie on more than one side**" in sheet
+    assert "1 of 1 test photos are by authors who also have training photos" in text
+
+
+def test_what_is_not_known_is_not_claimed(make_photo: MakePhoto) -> None:
+    bare = {"taken_at": None, "author_id": None, "latitude": None, "longitude": None, "group_id": None}
+    text, sheet = pages(build_manifest(replace(HEADER, note="", rules={}), [make_photo(0, **bare)], "t15"))
+    assert "nothing is known of photos that belong together" in text
+    assert "No author is known." in text
+    assert "| taken | not known |" in text
+    assert "near-duplicates (by perceptual hashes) were left out" not in sheet
+    assert "Note" not in text
+    cleaned = replace(HEADER, rules={"left_out": {"near-duplicates": {"phash_radius": 8}}})
+    sheet = pages(build_manifest(cleaned, [make_photo(0)], "t15"))[1]
+    assert "near-duplicates (by perceptual hashes) were left out" in sheet
+
+
+def test_the_datasheet_has_seven_sections_and_marked_gaps(small: Manifest) -> None:
+    sheet = pages(small)[1]
+    sections = re.findall(r"^## (\d)\. ", sheet, flags=re.MULTILINE)
+    assert sections == list("1234567")
+    assert sheet.count("**✎ For the publisher:**") >= 7
+    answered = pages(small, Release("t15", "2026-05-01", "An institute", "https://example.org/data"))[1]
+    assert "Published on 2026-05-01 at https&#58;//example.org/data." in answered
+    assert "(Published by An institute.)" in answered
+
+
+def test_pages_use_no_clock_and_no_place(small: Manifest, tmp_path: Path) -> None:
+    first = pages(small)
+    assert first == pages(small)
+    assert str(tmp_path) not in "".join(first)
