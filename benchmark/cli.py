@@ -85,8 +85,9 @@ def bench(
     chosen = choose(["*"] if everything else method or [])
     numbers = parse_seeds(seeds)
     on = resolve_device(device)
-    data = read_manifest(_folder(manifest, manifests, workspace))
-    place = _with_photos(context, data, manifest, workspace)
+    folder = _folder(manifest, manifests, workspace)
+    data = read_manifest(folder)
+    place = _with_photos(context, data, folder, workspace)
     data = _what_is_here(data, place)
     tasks = runner.plan(data, chosen, numbers, tier)
     _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
@@ -128,16 +129,16 @@ def _folder(manifest: str | None, manifests: Path, workspace: Path) -> Path:
     from collector.publishing.remote import locate
     from collector.publishing.versions import newest_manifest
 
-    return locate(manifest, workspace / "cache" / "manifests") if manifest else newest_manifest(manifests)
+    return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
 
 
-def _with_photos(context: typer.Context, data: "Manifest", manifest: str | None, workspace: Path) -> "Workspace":
-    """Return the workspace; drawn photos that are missing there are drawn first."""
+def _with_photos(context: typer.Context, data: "Manifest", folder: Path, workspace: Path) -> "Workspace":
+    """Return the workspace; drawn photos that are missing there are drawn first, which the front door can."""
     from benchmark.photos import missing_photos
     from collector.workspace import Workspace, existing_workspace
 
-    if manifest and context.obj and any(missing_photos(data, Workspace(workspace)).values()):
-        context.obj.draw(data, Path(manifest), workspace)
+    if context.obj and any(missing_photos(data, Workspace(workspace)).values()):
+        context.obj.draw(data, folder, workspace)
     return existing_workspace(workspace)
 
 

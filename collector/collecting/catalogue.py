@@ -23,6 +23,8 @@ __all__ = ["PLACE_REASONS", "SCHEMA_VERSION", "STATES", "Catalogue", "Decision",
 PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
 """Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
 
+_NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
+
 # What a row holds of a photo: all but the two fields that dedup and split give it.
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split"))
 
@@ -167,13 +169,25 @@ class Catalogue:
         row = self._db.execute(query, (photo_id,)).fetchone()
         return row is not None and not (row[0] == "rejected" and row[1] in PLACE_REASONS and row[2] != city)
 
+    def of_other_cities(self, provider: str, city: str, south: float, north: float) -> list[Photo]:
+        """Return a provider's photos that stand under another city and lie between two degrees of latitude."""
+        where = (
+            "WHERE substr(photos.photo_id, 1, ?) = ? AND city <> ? AND latitude BETWEEN ? AND ? "
+            "AND state IN ('listed', 'downloaded', 'failed')"
+        )
+        prefix = f"{provider}:"
+        return list(self._photos(where, (len(prefix), prefix, city, south, north)))
+
     def downloaded(self) -> list[Photo]:
         """Return every downloaded photo, by photo_id."""
         return list(self._photos("WHERE state = 'downloaded'"))
 
     def clean(self) -> list[Photo]:
-        """Return the downloaded photos that no stage decided against, by photo_id, with the group that dedup gave."""
-        left_out = "SELECT photo_id FROM decisions WHERE verdict <> 'keep'"
+        """Return the downloaded photos that no stage decided against, by photo_id, with the group that dedup gave.
+
+        A reviewer's `keep` outweighs what the other stages decided.
+        """
+        left_out = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND {_NOT_KEPT}"  # noqa: S608
         return list(self._photos(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})"))
 
     def photo(self, photo_id: str) -> Photo | None:
@@ -275,8 +289,8 @@ class Catalogue:
         return [Decision(p, v, g, json.loads(e)) for p, v, g, e in self._db.execute(query, (stage,))]
 
     def decided_against(self, but: str) -> frozenset[str]:
-        """Return the ids of photos that a stage other than `but` left out."""
-        query = "SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND stage <> ?"
+        """Return the ids of photos that a stage other than `but` left out, and no reviewer kept all the same."""
+        query = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND stage <> ? AND {_NOT_KEPT}"  # noqa: S608
         return frozenset(photo_id for (photo_id,) in self._db.execute(query, (but,)))
 
     def counts(self) -> dict[str, int]:

@@ -71,9 +71,6 @@ def bring_home(
     except NotUsableError as error:
         return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
     except RefusedError as error:
-        if error.status in (401, 403) and http is not None and any(key in request.url for key in http.access.secrets):
-            # The photo is not to blame: each of the others would be refused too.
-            raise ServiceError(f"{provider.name} does not accept the key for pictures ({error})") from error
         reason = _GONE.get(error.status or 0, error.reason)
         return Unusable(photo.photo_id, reason, f"{photo.title or photo.photo_id}: {error}", photo.city)
     except TemporaryError as error:
@@ -115,7 +112,16 @@ def _fetched(
 
 
 def _streamed(request: ImageRequest, http: Http, sink: BinaryIO, limits: Limits) -> bytes:
-    answer = http.fetch(request.url, sink, max_bytes=limits.max_bytes, robots=request.robots)
+    try:
+        answer = http.fetch(request.url, sink, max_bytes=limits.max_bytes, robots=request.robots)
+    except RefusedError as error:
+        if error.status in (401, 403) and any(secret in request.url for secret in http.access.secrets):
+            # It is not this photo that is refused: any other would be too.
+            raise ServiceError(
+                f"the key is not accepted for pictures ({error}); look at its restrictions and its billing, then run the "
+                "same command again"
+            ) from error
+        raise
     if request.placeholder_in_url and request.placeholder_in_url in answer.url:
         raise NotUsableError("placeholder", "the service sent a picture that says there is none")
     sink.seek(0)

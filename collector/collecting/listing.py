@@ -10,6 +10,7 @@ from collector.collecting.catalogue import PLACE_REASONS, Catalogue
 from collector.collecting.planner import survey
 from collector.console import Track
 from collector.providers.base import Query, Survey
+from collector.providers.boxes import KM_PER_DEGREE
 from collector.records import City, Photo, Region, Unusable
 
 
@@ -53,8 +54,11 @@ def list_city(
 
     # SQLite's connection belongs to one thread; a service whose cells are asked at once asks from several.
     known = catalogue.judged(service.name, city.slug) if service.rules.at_once > 1 else None
+    astray = _nearer_here(catalogue, service.name, city, region)
 
     def is_known(photo_id: str) -> bool:
+        if photo_id in astray:
+            return False
         return photo_id in known if known is not None else catalogue.is_judged(photo_id, city.slug)
 
     results = survey(service, city, query, catalogue.ledger, is_known, now)
@@ -82,13 +86,21 @@ def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rej
         if known is None or (undecided and item.reason not in PLACE_REASONS):
             catalogue.reject(item)
             rejected[item.reason] += known is None
-    elif (
-        known is None
-        or known.state == "listed"
-        or (known.city != item.city and known.state != "withdrawn")
-        or (known.state == "rejected" and not catalogue.is_examined(item.photo_id))
-    ):
+    elif known is None or known.state == "listed" or (known.city != item.city and known.state != "withdrawn"):
         catalogue.list_photo(item)
+    elif known.state == "rejected" and (outcome := catalogue.outcome(item.photo_id)) and not outcome[3]:
+        catalogue.list_photo(item)  # a listing rejected it, and listings change: another --geo-accuracy, a mended place
+
+
+def _nearer_here(catalogue: Catalogue, provider: str, city: City, region: Region) -> frozenset[str]:
+    """Return the ids of photos that stand under another city of the region although this one, which is new, is nearer."""
+    reach = city.radius_km / KM_PER_DEGREE
+    others = {other.slug for other in region.cities} - {city.slug}
+    return frozenset(
+        photo.photo_id
+        for photo in catalogue.of_other_cities(provider, city.slug, city.latitude - reach, city.latitude + reach)
+        if photo.city in others and nearest_city(region, photo.latitude or 0.0, photo.longitude or 0.0) == city
+    )
 
 
 def _nearer_elsewhere(region: Region, photo: Photo) -> Unusable | None:

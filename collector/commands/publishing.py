@@ -176,6 +176,10 @@ def rehydrated(folder: Path, workspace: Path, *, retry: bool = False) -> "Rehydr
     settings = Settings(Region(header.region, header.title, header.cities, header.note))
 
     def make(name: str) -> Provider | Survey:
+        if name == "folder":
+            raise UsageError(
+                "lies on somebody's disk: where that is at hand, `t15 collect --provider folder --root DIR` brings it"
+            )
         return make_provider(name, settings)
 
     return bring(folder, create_workspace(workspace), make, _tool(), track=track, retry=retry)
@@ -197,7 +201,8 @@ def _rehydrated_text(done: "Rehydration") -> str:
     ]
     if lost:
         more = f"\n  and {len(lost) - _NAMED} more (--json names all)" if len(lost) > _NAMED else ""
-        parts.append("\n".join(f"  {f.what}: {f.photo.photo_id} {f.detail}".rstrip() for f in lost[:_NAMED]) + more)
+        named = (" ".join(f"{f.what}: {f.photo.photo_id} {f.detail}".split()) for f in lost[:_NAMED])
+        parts.append("\n".join(f"  {line}" for line in named) + more)
     if done.partial:
         parts.append(f"`t15 bench` on it scores what is here and says so; that is the manifest {done.partial}")
     return "\n\n".join(parts)
@@ -264,7 +269,7 @@ def _withdrawn_text(done: "Takedown") -> str:
 def _locate(source: str, workspace: Path) -> Path:
     from collector.publishing.remote import locate
 
-    return locate(source, workspace / "cache" / "manifests")
+    return locate(source, workspace / "cache")
 
 
 def _read(source: str, workspace: Path) -> "Manifest":

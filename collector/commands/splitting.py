@@ -51,14 +51,27 @@ def split(
     max_hours: Annotated[
         float | None, typer.Option(min=0, help="Distance counts only among photos taken so near in time.")
     ] = None,
-    authors: Annotated[bool, typer.Option(help="Keep the photos of one author on one side.")] = True,
-    near_duplicates: Annotated[bool, typer.Option(help="Keep pictures that resemble each other on one side.")] = True,
-    panoramas: Annotated[bool, typer.Option(help="Keep neighbouring street views on one side.")] = True,
+    authors: Annotated[
+        bool | None,
+        typer.Option("--authors/--no-authors", help="Keep the photos of one author on one side. Default: yes."),
+    ] = None,
+    near_duplicates: Annotated[
+        bool | None,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Keep pictures that resemble each other on one side. Default: yes.",
+        ),
+    ] = None,
+    panoramas: Annotated[
+        bool | None,
+        typer.Option("--panoramas/--no-panoramas", help="Keep neighbouring street views on one side. Default: yes."),
+    ] = None,
     drop_photos: Annotated[
         bool, typer.Option("--drop-photos", help="Leave photos out where groups are in the way of the numbers.")
     ] = False,
     extend: Annotated[
-        Path | None, typer.Option(help="Folder of an earlier manifest, whose photos keep their sides.")
+        Path | None,
+        typer.Option(help="Folder of an earlier manifest, whose photos keep their sides, and its rules unless given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the data set. Default: the region's.")] = None,
     version: Annotated[str | None, typer.Option(help="major.minor.patch. Default: the next one.")] = None,
@@ -72,25 +85,31 @@ def split(
 
     Photos of one author, one place or one picture stay on one side.
     """
+    from dataclasses import replace
+
     from collector.cities import region as find_region
+    from collector.publishing.manifest import read_manifest
     from collector.splitting.groups import GroupRules
-    from collector.splitting.split import Recipe, split_folds
+    from collector.splitting.recipe import Recipe, recipe_of
     from collector.splitting.split import split as split_photos
+    from collector.splitting.split import split_folds
     from collector.workspace import existing_workspace
 
-    given = {side: count for side, count in zip(SPLITS, (train, val, test), strict=True) if count is not None}
-    _check_options(given, fractions, kfold, paper, extend, drop_photos)
+    counts = {side: count for side, count in zip(SPLITS, (train, val, test), strict=True) if count is not None}
+    links = {
+        "min_distance_m": min_distance,
+        "max_hours": max_hours,
+        "authors": authors,
+        "near_duplicates": near_duplicates,
+        "panoramas": panoramas,
+    }
+    rules: dict[str, Any] = {rule: value for rule, value in links.items() if value is not None}
+    _check_options(counts, fractions, kfold, paper, extend, drop_photos, bool(rules), version)
     place = existing_workspace(workspace)
     region = find_region(region).name if region and region.endswith(".toml") else region
-    rules = GroupRules(
-        near_duplicates=near_duplicates,
-        authors=authors,
-        min_distance_m=50.0 if min_distance is None else min_distance,
-        max_hours=max_hours,
-        panoramas=panoramas,
-    )
     if kfold is not None:
-        made = split_folds(place, manifests, kfold, seed or 0, _tool(), region, city or (), name, rules)
+        of = GroupRules(**rules)
+        made = split_folds(place, manifests, kfold, seed or 0, _tool(), region, city or (), name, of)
         rows = [(str(folder), "written" if new else "unchanged, is there already") for folder, new in made]
         show(
             [{"folder": folder, "state": state} for folder, state in rows],
@@ -98,20 +117,21 @@ def split(
             lambda: table(("folder", "state"), rows),
         )
         return
-    mode: Mode = "paper" if paper else "fractions" if fractions else "exact"
-    default = rules == GroupRules() and mode == "exact" and not drop_photos
-    quotas: dict[str, float] | None = parse_fractions(fractions) if fractions else {**_QUOTAS, **given}
+    parent = read_manifest(extend) if extend else None
+    base = recipe_of(parent) if parent else Recipe()
+    mode: Mode = "paper" if paper else "fractions" if fractions is not None else "exact" if counts else base.mode
+    quotas: dict[str, float] = {**(parent.header.quotas if parent and base.mode == mode else _QUOTAS), **counts}
     result = split_photos(
         place,
         manifests,
-        quotas=None if extend and not given and not fractions else quotas,
+        quotas=parse_fractions(fractions) if fractions is not None else quotas,
         seed=seed if extend else seed or 0,
         tool=_tool(),
         region=region,
         cities=city or (),
         name=name,
         version=version,
-        recipe=None if extend and default else Recipe(mode, rules, drop_photos),
+        recipe=Recipe(mode, replace(base.groups, **rules), drop_photos or (base.drop_photos and mode == "exact")),
         extend=extend,
     )
     _note_before(result)
@@ -119,18 +139,29 @@ def split(
 
 
 def _check_options(
-    given: dict[str, int], fractions: str | None, kfold: int | None, paper: bool, extend: Path | None, drop_photos: bool
+    counts: dict[str, int],
+    fractions: str | None,
+    kfold: int | None,
+    paper: bool,
+    extend: Path | None,
+    drop_photos: bool,
+    rules: bool,
+    version: str | None,
 ) -> None:
     ways = {"--fractions": fractions is not None, "--kfold": kfold is not None, "--paper": paper}
     chosen = [name for name, is_given in ways.items() if is_given]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)}: these are different splits, choose one")
-    if given and (fractions or kfold):
+    if counts and chosen and not paper:
         raise UsageError(f"{chosen[0]}: says how many photos each side gets; leave --train, --val and --test out")
     if drop_photos and chosen:
         raise UsageError(f"--drop-photos: belongs to a split by numbers, not to {chosen[0]}")
-    if extend and (kfold or paper):
+    if extend and chosen and fractions is None:
         raise UsageError(f"--extend: an earlier manifest cannot be extended with {chosen[0]}")
+    if paper and rules:
+        raise UsageError("--paper: takes single photos at random; leave the rules about groups out")
+    if kfold is not None and version:
+        raise UsageError("--version: each fold is a data set with a version of its own; leave it out with --kfold")
 
 
 def parse_fractions(text: str) -> dict[str, float]:
@@ -270,7 +301,7 @@ def audit(
     else:
         if column:
             raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
-        found = audit_manifest(read_manifest(locate(path, workspace / "cache" / "manifests")), min_distance, radius)
+        found = audit_manifest(read_manifest(locate(path, workspace / "cache")), min_distance, radius)
     show(as_json(found, claims_only=claims_only), json, lambda: certificate(found))
     if code := found.exit_code(claims_only=claims_only):
         raise typer.Exit(code)

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from PIL import Image
 
 from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
+from collector.curating.closer_look import closer_look
 from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
 from collector.curating.hashing import HASH_STAMP, hash_picture
 from collector.errors import DataError
@@ -39,7 +41,8 @@ class DedupSummary:
 def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool = False) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
-    Replaces what an earlier `dedup` decided; with `dry_run` nothing is written.
+    Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
+    at; where a photo's bytes are not in the store its hashes alone decide.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
@@ -47,7 +50,8 @@ def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool =
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         _renew_hashes(catalogue, workspace)
         photos = catalogue.downloaded()
-        groups = find_groups(photos, radius)
+        with quiet_decoders():
+            groups = find_groups(photos, radius, closer_look(workspace))
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)
@@ -85,12 +89,14 @@ def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) ->
             yield Decision(photo.photo_id, "keep", photo.photo_id, {"radius": radius, "members": 1})
 
 
-def _evidence(member: Member, radius: int) -> dict[str, int | bool]:
+def _evidence(member: Member, radius: int) -> dict[str, Any]:
     return {
         "radius": radius,
         "same_bytes": member.same_bytes,
         "phash_distance": member.phash_distance,
         "dhash_distance": member.dhash_distance,
+        "mirrored": member.mirrored,
+        "closer_look": asdict(member.agreement) if member.agreement else None,
     }
 
 

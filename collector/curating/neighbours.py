@@ -53,9 +53,7 @@ def pairs_within(bits: NDArray[np.uint8], radius: int) -> Pairs:
     return Pairs(first[order], second[order], distance[order])
 
 
-def pairs_in_blocks(
-    bits: NDArray[np.uint8], radius: int, seen_as: NDArray[np.uint8] | None = None
-) -> Iterator[Pairs]:
+def pairs_in_blocks(bits: NDArray[np.uint8], radius: int, seen_as: NDArray[np.uint8] | None = None) -> Iterator[Pairs]:
     """Yield what `pairs_within` returns, in blocks of ascending `second`; each row's pairs are in one block.
 
     With `seen_as` (N, bytes) the distance is that of `seen_as[second]` from `bits[first]`. Memory is that of the index, some
@@ -72,12 +70,11 @@ def pairs_in_blocks(
         step = _step(queries, parts, indexes, radius)
         for at in range(0, len(queries), step):
             found = _search(queries[at : at + step], parts, indexes, radius)
-            yield _distinct(start + at, *(np.concatenate(column) for column in zip(*found, strict=True)), count)
+            query, neighbour, distance = (np.concatenate(column) for column in zip(*found, strict=True))
+            yield _distinct(start + at, query, neighbour, distance, count)
 
 
-def _step(
-    queries: NDArray[np.uint8], parts: Sequence[Part], indexes: Sequence[faiss.IndexBinary], radius: int
-) -> int:
+def _step(queries: NDArray[np.uint8], parts: Sequence[Part], indexes: Sequence[faiss.IndexBinary], radius: int) -> int:
     """Return how many of the queries to ask at once, judging by what a sample of them is answered."""
     if len(queries) <= _SAMPLE:
         return len(queries)

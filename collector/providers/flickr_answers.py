@@ -57,7 +57,7 @@ _ID = re.compile(r"[0-9]{1,20}")
 _NSID = re.compile(r"[0-9]{1,20}@N[0-9]{1,4}")
 _SERVER = re.compile(r"[0-9]{1,10}")
 _SECRET = re.compile(r"[0-9a-f]{6,20}")
-_PICTURE = re.compile(r"/([0-9]{1,20})_[0-9a-f]{6,20}(?:_([a-z]))?\.jpg$")
+_PICTURE = re.compile(r"/([0-9]{1,20})_[0-9a-f]{6,20}(?:_([0-9]?[a-z]))?\.jpg$")
 _MINUTE, _MONTH = 0, 4  # datetakengranularity; 6 is a year, 8 "circa"
 
 

@@ -120,6 +120,11 @@ def _check_header(header: Header) -> None:
     for city in header.cities:
         if not isinstance(city.slug, str) or not _NAME.fullmatch(city.slug) or not isinstance(city.name, str):
             raise UsageError(f"city {city.slug!r}: a slug is of small letters, digits and hyphens, a name is text")
+    plain = isinstance(header.rules, Mapping) and isinstance(header.quotas, Mapping)
+    if not plain or not all(type(quota) in (int, float) for quota in header.quotas.values()):
+        raise UsageError("rules and quotas are objects, a quota is a number")
+    if header.parent is not None and not isinstance(header.parent, Mapping):
+        raise UsageError("parent is an object with a version and a digest, or null")
     if not isinstance(header.title, str) or not isinstance(header.note, str) or type(header.seed) is not int:
         raise UsageError("title and note are text, the seed is a whole number")
 

@@ -7,33 +7,27 @@ results on other data, and say so.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from collector.collecting.catalogue import Catalogue, open_catalogue
-from collector.collecting.download import Failed, Outcome, bring_home, is_stored
-from collector.collecting.examine import Limits, NotUsableError
-from collector.collecting.http import RefusedError, TemporaryError
+from collector.collecting.download import Failed, Outcome, is_stored
+from collector.collecting.examine import Limits
 from collector.collecting.listing import Withdrawn
 from collector.console import Track, silent
 from collector.curating.duplicates import same_picture
 from collector.curating.hashing import HASH_STAMP
-from collector.errors import IncompleteError, T15Error
 from collector.pictures import quiet_decoders
-from collector.providers.base import Provider, Renews, Survey
+from collector.providers.base import Provider, Survey
 from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.publishing.revive import revived
 from collector.publishing.versions import partial_folder
-from collector.records import SPLITS, Photo, Region, Unusable
+from collector.records import SPLITS, Photo, Region
 from collector.workspace import Workspace, exclusive, storage_errors
 
-_WORKERS = 8
-_AT_ONCE = 32
-_DOWN = 20  # so many photos of a provider failing one after the other are a service that is down
-_LAST_WORDS = ("noai", "robots")  # the service was reached, and does not want its photo taken
 _MEASURED = ("sha256", "bytes", "width", "height", "phash", "dhash")
 SURVIVED = ("same", "re-encoded")
 """Fates of photos that are there: the very bytes, or another file of the same picture."""
@@ -81,59 +75,6 @@ class Rehydration:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    """Why a provider is not asked (any more); `later` when the same command may ask it again."""
-
-    why: str
-    later: bool = False
-
-    def outcome(self, photo: Photo) -> Outcome:
-        if self.later:
-            return Failed(photo, "not-asked", self.why, None)
-        return Unusable(photo.photo_id, "unreachable", self.why, photo.city)
-
-
-@dataclass(slots=True)
-class _Providers:
-    """The providers of a manifest's photos, made when the first photo of each is asked for, and closed when they fail."""
-
-    make: Callable[[str], Provider | Survey]
-    known: dict[str, Provider | Survey | _Closed] = field(default_factory=dict)
-    in_vain: Counter[str] = field(default_factory=Counter)
-
-    def of(self, photo: Photo) -> Provider | Survey | _Closed:
-        """Return the provider of a photo, or why there is none."""
-        name = _provider_of(photo)
-        if name not in self.known:
-            try:
-                self.known[name] = self.make(name)
-            except T15Error as error:
-                self.known[name] = _Closed(str(error))
-        return self.known[name]
-
-    def settle(self, photo: Photo, outcome: Outcome | _Closed) -> Outcome:
-        """Return what became of a photo, and ask a provider no more that refuses its key or stopped answering."""
-        name = _provider_of(photo)
-        if isinstance(outcome, _Closed):
-            self.known[name] = outcome
-            return outcome.outcome(photo)
-        self.in_vain[name] = self.in_vain[name] + 1 if isinstance(outcome, Failed) else 0
-        if self.in_vain[name] >= _DOWN and isinstance(outcome, Failed):
-            self.known[name] = _Closed(f"{name} stopped answering ({outcome.reason})", later=True)
-        return outcome
-
-    def close(self) -> None:
-        """Wake those who wait for a service, which may take minutes."""
-        for provider in self.known.values():
-            if (http := getattr(provider, "http", None)) is not None:
-                http.close()
-
-
-def _provider_of(photo: Photo) -> str:
-    return photo.photo_id.partition(":")[0]
-
-
 def rehydrate(
     folder: Path,
     workspace: Workspace,
@@ -166,7 +107,6 @@ def rehydrate(
     """
     manifest = read_manifest(folder)
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
-    providers = _Providers(make)
     fates: list[Fate] = []
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
         header = manifest.header
@@ -180,8 +120,9 @@ def rehydrate(
                 waiting.append(photo)
             else:
                 fates.append(fate)
-        for photo, outcome in track(_fetch(waiting, providers, workspace, limits), "fetching", len(waiting)):
-            fates.append(_record(catalogue, workspace, photo, outcome, now))
+        if waiting:
+            for photo, outcome in track(revived(waiting, make, workspace, limits), "fetching", len(waiting)):
+                fates.append(_record(catalogue, workspace, photo, outcome, now))
         fates.sort(key=lambda fate: fate.photo.photo_id)
         partial = _write_partial(catalogue, manifest, fates, workspace, tool)
     return Rehydration(manifest, tuple(fates), partial)
@@ -209,62 +150,6 @@ def _here(catalogue: Catalogue, workspace: Workspace, photo: Photo) -> Photo | N
     """Return what the catalogue holds as this photo, when its bytes are in the store."""
     here = catalogue.photo(photo.photo_id)
     return here if here and here.sha256 and is_stored(workspace, here.sha256, here.bytes) else None
-
-
-def _fetch(
-    photos: list[Photo], providers: _Providers, workspace: Workspace, limits: Limits
-) -> Iterator[tuple[Photo, Outcome]]:
-    """Yield what came for each photo, in the same order."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        try:
-            for at in range(0, len(photos), _AT_ONCE):
-                chosen = photos[at : at + _AT_ONCE]
-                begun: list[_Closed | Future[Outcome | _Closed]] = []
-                for photo in chosen:
-                    provider = providers.of(photo)
-                    if isinstance(provider, _Closed):
-                        begun.append(provider)
-                    else:
-                        begun.append(pool.submit(_revive, photo, provider, workspace, limits))
-                for photo, one in zip(chosen, begun, strict=True):
-                    yield photo, providers.settle(photo, one if isinstance(one, _Closed) else one.result())
-        except BaseException:
-            providers.close()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _revive(photo: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits) -> Outcome | _Closed:
-    """Fetch a photo by its address; by the one that its provider gives now, when the old one leads nowhere."""
-    try:
-        outcome = _bring(photo, photo, provider, workspace, limits)
-        if not isinstance(outcome, Unusable) or outcome.reason in _LAST_WORDS or not isinstance(provider, Renews):
-            return outcome
-        renewed = provider.renewed(photo)
-        if renewed is None:
-            stale = outcome.reason in ("forbidden-host", "no-address")
-            return replace(outcome, reason="gone", detail="the service does not have it any more") if stale else outcome
-        return outcome if renewed.image_url == photo.image_url else _bring(renewed, photo, provider, workspace, limits)
-    except RefusedError:  # the service does not say where the photo is now
-        return outcome
-    except TemporaryError as error:
-        return Failed(photo, error.reason, error.detail, error.retry_after)
-    except LookupError:
-        return Unusable(photo.photo_id, "unreachable", f"provider {provider.name} does not have it here", photo.city)
-    except T15Error as error:  # a refused key; or a used-up quota, which begins anew
-        return _Closed(str(error), later=isinstance(error, IncompleteError))
-
-
-def _bring(
-    photo: Photo, published: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits
-) -> Outcome:
-    def judge(found: Photo) -> None:
-        if not same_picture(published, found):
-            raise NotUsableError("changed", "another picture came than was published")
-
-    http = getattr(provider, "http", None)
-    return bring_home(photo, provider, http, workspace, limits, check=False, judge=judge)
 
 
 def _record(

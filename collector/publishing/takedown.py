@@ -1,8 +1,7 @@
 """Taking photos down: on the list for good, out of the store, out of every later version."""
 
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -48,20 +47,21 @@ def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         before = {(of, one) for of, one, _, _ in catalogue.withdrawals()}
-        kinds = {one: kind or _kind(catalogue, one) for one in ids}
+        kinds = {one: kind or _kind(catalogue, one, before) for one in ids}
+        # Files before rows: whoever is killed in between finds the photo in the catalogue still, and takes it down again.
         with catalogue.together():
             gone = [photo for one in ids for photo in catalogue.withdraw(kinds[one], [one], reason, at)]
             # The same bytes under another id are the same picture.
             copies = catalogue.with_bytes({str(photo.sha256) for photo in gone if photo.sha256})
             gone += catalogue.withdraw("photo", copies, f"same bytes as a withdrawn photo: {reason}", at)
-        for photo in gone:
-            if photo.sha256:
-                with suppress(FileNotFoundError):
-                    workspace.photo(photo.sha256).unlink()
-        # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good.
-        cached = bool(gone) and workspace.cache.exists()
-        if cached:
-            shutil.rmtree(workspace.cache)
+            for digest in {photo.sha256 for photo in gone if photo.sha256}:
+                workspace.photo(digest).unlink(missing_ok=True)
+            # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good. Nor is a
+            # partial manifest: `rehydrate` writes it again, without the photos.
+            cached = bool(gone) and workspace.cache.exists()
+            for folder in (workspace.cache, workspace.rehydrated):
+                if gone and folder.exists():
+                    shutil.rmtree(folder)
         listed = {(of, one) for of, one, _, _ in catalogue.withdrawals()} - before
     return Takedown(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
 
@@ -85,10 +85,10 @@ def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
         )
 
 
-def _kind(catalogue: Catalogue, one: str) -> Kind:
-    if catalogue.known(one):
+def _kind(catalogue: Catalogue, one: str, listed: Set[tuple[str, str]]) -> Kind:
+    if catalogue.known(one) or ("photo", one) in listed:
         return "photo"
-    if catalogue.has_author(one):
+    if catalogue.has_author(one) or ("author", one) in listed:
         return "author"
     raise UsageError(
         f"{one!r} is no photo and no author of this workspace; to put it on the list all the same, say which with "

@@ -4,7 +4,9 @@ It stands in the entry-point group `t15.providers`, as the provider of another p
 """
 
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,8 +19,9 @@ from collector.records import City, Photo, Unusable
 from collector.sandbox.jpeg import encode
 from collector.sandbox.scenes import CITIES, Scene, scenes_of
 
-_ID = re.compile(r"sandbox:(\d{1,6})-([a-z]+)-(\d{1,6})")
+_ID = re.compile(r"sandbox:([0-9]{1,6})-([a-z]+)-([0-9]{1,5})")
 _PHOTOS = 150  # of a city, unless more are asked for
+_AT_ONCE = 500  # scenes of a city that are planned together, some milliseconds
 _NUMBER = {city.slug: number for number, city in enumerate(CITIES)}
 
 
@@ -31,8 +34,11 @@ class SandboxProvider:
 
     name: str = "sandbox"
     remark: str = "These photos are drawn, not photographed: results on them say nothing about real places."
-    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory, repr=False)
+    _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="t15-drawn-")), repr=False)
     _scenes: dict[tuple[int, int], list[Scene]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def search(self, city: City, query: Query) -> Iterator[Photo | Unusable]:
         """Yield the first photos of a city: `limit`, or enough for the target, or 150."""
@@ -63,14 +69,16 @@ class SandboxProvider:
             raise LookupError(photo.photo_id)
         seed, index = int(match[1]), int(match[3])
         scene = self._first(seed, _NUMBER[match[2]], index + 1)[index]
-        path = Path(self._folder.name, f"{seed}-{match[2]}-{index}.jpg")
+        path = self._folder / f"{seed}-{match[2]}-{index}.jpg"
         path.write_bytes(encode(scene))
         return ImageRequest(path.as_uri())
 
     def _first(self, seed: int, city: int, count: int) -> list[Scene]:
-        if len(self._scenes.get((seed, city), ())) < count:
-            self._scenes[seed, city] = list(islice(scenes_of(seed, city), count))
-        return self._scenes[seed, city][:count]
+        scenes = self._scenes.get((seed, city), [])
+        if len(scenes) < count:
+            scenes = list(islice(scenes_of(seed, city), -(-count // _AT_ONCE) * _AT_ONCE))
+            self._scenes[seed, city] = scenes
+        return scenes[:count]
 
 
 def make(settings: Settings) -> SandboxProvider:  # noqa: ARG001 (what every provider is made from)

@@ -121,8 +121,8 @@ def _in_the_way(
 ) -> tuple[int, bool]:
     """Return a group, and whether the needs could be met if it were single photos.
 
-    Of the groups of the first city that cannot even be filled by itself (`alone`), or else of those that couple `cities`:
-    the largest whose parting would do, or the largest.
+    Of the groups of the first city that cannot even be filled by itself (`alone`), or else of those that couple `cities` (or
+    of the city, when it is one that was too large for `fillable`): the largest whose parting would do, or the largest.
     """
     if alone:
         of = own[alone[0]]
@@ -132,7 +132,10 @@ def _in_the_way(
                 return index, True
         return largest[0], False
     spanning = [index for index, group in enumerate(groups) if len(group.parts) > 1 and group.parts[0][0] in cities]
-    largest = sorted(spanning, key=lambda index: (-sum(count for _, count in groups[index].parts), groups[index].draw))
+    largest = sorted(
+        spanning or own[cities[0]],
+        key=lambda index: (-sum(count for _, count in groups[index].parts), groups[index].draw),
+    )
     for index in largest[:_SUSPECTS]:
         group = groups[index]
         singles = [Group(((city, 1),), group.draw, group.only) for city, photos in group.parts for _ in range(photos)]

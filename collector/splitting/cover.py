@@ -12,6 +12,7 @@ _TERMS = ((1.0, 0.2), (3.0, 0.2), (_ANY, 0.2), (_ANY, 1.0), (_ANY, _ANY))
 """Photos that may be lost for one that is gained, and the largest part of a side (but the last) that a cluster may make up,
 pass by pass: what is cheap to cut out is cut out first, and sides are of many clusters where that is possible."""
 
+_MANY = 100  # larger clusters do not follow one that has less than every fourth of their photos: that would hardly pay
 _PASSES = 12  # on the last terms, as long as they improve something
 _SMALL = 3000  # photos times sides that integer programming is asked about
 
@@ -63,7 +64,7 @@ def cover(photos: Linked, needs: Needs) -> Cover:
     for price, part in _TERMS:
         state.improve(price, part)
     for _ in range(_PASSES):
-        if not state.improve(*_TERMS[-1]):
+        if not state.missing() or not state.improve(*_TERMS[-1]):
             break
     sides = [state.side_of(photo) for photo in range(len(photos.cities))]
     missing = state.missing()
@@ -106,9 +107,11 @@ class _State:
         self.side = [photos.held.get(cluster, self.sides - 1) for cluster in range(len(photos.order))]
         self.members: list[list[int]] = [[] for _ in photos.order]
         self.has = [[0] * self.sides for _ in needs]
+        self.cities: list[set[int]] = [set() for _ in photos.order]
         for photo, clusters in enumerate(photos.clusters):
             for cluster in clusters:
                 self.members[cluster].append(photo)
+                self.cities[cluster].add(photos.cities[photo])
             if (side := self.side_of(photo)) is not None:
                 self.has[photos.cities[photo]][side] += 1
 
@@ -128,9 +131,11 @@ class _State:
         for cluster in self.photos.order:
             if cluster in self.photos.held:
                 continue
-            cities = {self.photos.cities[photo] for photo in self.members[cluster]}
             wanted = {
-                side for city in cities for side in range(self.sides) if self.has[city][side] < self.needs[city][side]
+                side
+                for city in self.cities[cluster]
+                for side in range(self.sides)
+                if self.has[city][side] < self.needs[city][side]
             }
             for side in sorted(wanted - {self.side[cluster]}):
                 if self._try(cluster, side, price, part):
@@ -170,7 +175,8 @@ class _State:
         for photo in self.members[cluster]:
             shared.update(self.photos.clusters[photo])
         del shared[cluster]
-        yield from sorted(shared, key=lambda other: (-shared[other], other))
+        close = [other for other, count in shared.items() if len(self.members[other]) <= max(_MANY, 4 * count)]
+        yield from sorted(close, key=lambda other: (-shared[other], other))
 
     def _move(self, cluster: int, side: int) -> Counter[tuple[int, int]]:
         """Put a cluster on a side; return how many photos each city and side gained by it (negative: lost)."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,14 @@ from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
 from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.errors import DataError, UsageError, did_you_mean
-from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
 from collector.publishing.versions import next_version, versions
 from collector.records import Photo, Region
-from collector.splitting.allocate import Allocation, Mode, allocate, kfold
+from collector.splitting.allocate import Allocation, allocate, kfold
 from collector.splitting.extend import Growth, grow
 from collector.splitting.groups import Grouping, GroupRules, group_photos
+from collector.splitting.recipe import Recipe, recipe_of
 from collector.workspace import Workspace, storage_errors
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How photos are assigned.
-
-    Attributes:
-        mode: as in `allocate`.
-        groups: what has to stay on one side; not used by the mode `paper`.
-        drop_photos: as in `allocate`.
-    """
-
-    mode: Mode = "exact"
-    groups: GroupRules = field(default_factory=GroupRules)
-    drop_photos: bool = False
-
-    def rules(self, radius: int) -> dict[str, Any]:
-        """Return what a manifest's header says of it; `radius` is that of dedup."""
-        grouped = {} if self.mode == "paper" else {"groups": asdict(self.groups), "drop_photos": self.drop_photos}
-        return {"mode": self.mode, **grouped, "left_out": {"near-duplicates": {"phash_radius": radius}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +92,7 @@ def split(
     """
     parent = read_manifest(extend) if extend else None
     if parent:
-        region, name, recipe = parent.header.region, name or parent.header.name, recipe or _recipe_of(parent)
+        region, name, recipe = parent.header.region, name or parent.header.name, recipe or recipe_of(parent)
     recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
     held = _held(workspace, region, cities)
     growth = _grown(workspace, held, parent, recipe) if parent else None
@@ -130,7 +111,8 @@ def split(
     )
     header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
-        manifest = _versioned(manifests, header, _sided(photos, found, grouping), tool, explicit=version is not None)
+        sided = _sided(photos, found, grouping)
+        manifest = _versioned(manifests, header, sided, tool, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
     return SplitResult(
@@ -223,17 +205,17 @@ def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) 
     earlier: list[Photo] = []
     gone: list[str] = []
     unknown: list[str] = []
+    clean = {photo.photo_id for photo in held.photos}
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         for photo_id, side in side_of.items():
             photo = catalogue.photo(photo_id)
             decision = held.decisions.get(photo_id)
-            if (
-                photo is not None
-                and photo_id not in held.rejected
-                and not (decision and decision.verdict == "conflict")
-            ):
+            conflict = bool(decision and decision.verdict == "conflict") and photo_id not in clean
+            if photo is not None and photo_id not in held.rejected and not conflict:
                 earlier.append(replace(photo, split=side))
-            elif photo is None and catalogue.known(photo_id) is None:
+            elif photo is None and (
+                (known := catalogue.known(photo_id)) is None or known.state in ("listed", "failed")
+            ):
                 unknown.append(photo_id)
             else:
                 gone.append(photo_id)
@@ -250,23 +232,6 @@ def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) 
         and not ((own := held.decisions.get(photo.photo_id)) and own.group_id in pictures)
     ]
     return grow(earlier, new, gone, lambda photos: group_photos(photos, recipe.groups).group_of)
-
-
-def _recipe_of(parent: Manifest) -> Recipe:
-    rules, of = parent.header.rules, f"{parent.header.name} {parent.header.version}"
-    if rules.get("mode") not in ("exact", "fractions"):
-        raise UsageError(
-            f"--extend: {of} was split by mode {rules.get('mode')!r}, which promises nothing that could be kept; make a new "
-            "data set with t15 split"
-        )
-    try:
-        groups = dict(rules["groups"])
-        groups |= {name: tuple(groups[name]) for name in ("service_authors", "street_views") if name in groups}
-        return Recipe(rules["mode"], GroupRules(**groups), bool(rules.get("drop_photos")))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"--extend: {of} states its grouping rules in a way that this t15 does not know ({error})"
-        ) from error
 
 
 def _quotas_of(parent: Manifest | None) -> Mapping[str, float]:
@@ -336,19 +301,31 @@ def _region(catalogue: Catalogue, name: str | None) -> Region:
     return known[name]
 
 
-def _versioned(manifests: Path, header: Header, photos: Sequence[Photo], tool: str, *, explicit: bool) -> Manifest:
-    """Return the manifest with its version: as asked for, or the newest when that is the same data, or the next one."""
-    found = versions(manifests, header.name)
-    if explicit or not found:
+def _versioned(
+    manifests: Path,
+    header: Header,
+    photos: Sequence[Photo],
+    tool: str,
+    *,
+    explicit: bool,
+    parent: Manifest | None = None,
+) -> Manifest:
+    """Return the manifest with its version: as asked for, that of an earlier one with the same data, or the next one.
+
+    The parent of an extension is an earlier one wherever it lies.
+    """
+    earlier = {of: read_manifest(manifests / header.name / of) for of in versions(manifests, header.name)}
+    if parent and parent.header.name == header.name:
+        earlier.setdefault(parent.header.version, parent)
+    if explicit or not earlier:
         return build_manifest(header, photos, tool)
-    for version in reversed(found):
-        earlier = read_manifest(manifests / header.name / version)
-        parent = header.parent or earlier.header.parent
-        if parent and parent.get("version") == version:
-            parent = earlier.header.parent  # an extension that adds nothing is the manifest itself
-        same = build_manifest(replace(header, version=version, parent=parent), photos, tool)
-        if same.digest == earlier.digest:
+    for version in sorted(earlier, key=version_key, reverse=True):
+        before = earlier[version].header.parent
+        # An extension that adds nothing is the manifest itself.
+        extends = header.parent if header.parent and header.parent.get("version") != version else before
+        same = build_manifest(replace(header, version=version, parent=extends), photos, tool)
+        if same.digest == earlier[version].digest:
             return same
-    newest = read_manifest(manifests / header.name / found[-1])
+    newest = earlier[max(earlier, key=version_key)]
     assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
     return build_manifest(replace(header, version=next_version(newest, assigned)), photos, tool)

@@ -224,7 +224,7 @@ def compare(title: str, photos: list[Photo], quotas: Mapping[str, int]) -> None:
 
 def scale(most: int) -> None:
     """Print seconds and the highest memory so far, for more and more photos."""
-    print("\nphotos    cities  group s  (hashes)   exact  --drop-photos  fractions  5 folds    paper   MiB")
+    print("\nphotos    cities  group s  no hashes   exact  --drop-photos  fractions  5 folds    paper   MiB")
     for exponent in range(3, 7):
         if 10**exponent > most:
             return
@@ -233,9 +233,9 @@ def scale(most: int) -> None:
         quotas = {"train": fewest * 4 // 8, "val": fewest // 8, "test": fewest // 8}
         started = time.perf_counter()
         grouping = group_photos(photos)
-        took = [time.perf_counter() - started]  # of it, for hashes:
+        took = [time.perf_counter() - started]
         started = time.perf_counter()
-        group_photos(photos, GroupRules(min_distance_m=0, authors=False, panoramas=False))
+        group_photos(photos, GroupRules(near_duplicates=False))
         took.append(time.perf_counter() - started)
         authors = grouping.clusters["authors"]
         own = {photo.photo_id: authors.get(photo.photo_id, photo.photo_id) for photo in photos}

@@ -193,6 +193,21 @@ def test_a_photo_in_two_stages_is_there_once(workspace: Workspace, make_photo: M
         assert len(catalogue.downloaded()) == 1
 
 
+def test_a_reviewer_outweighs_the_other_stages(workspace: Workspace, make_photo: MakePhoto) -> None:
+    with open_catalogue(workspace) as catalogue:
+        for n in range(5):
+            catalogue.add(make_photo(n), "stamp")
+        catalogue.decide("dedup", [decision(1, "duplicate", 0), decision(2, "conflict", 2), decision(3, "keep", 3)])
+        catalogue.decide("labels", [decision(2, "suspect"), decision(4, "suspect")])
+        assert clean(catalogue) == {"0": None, "3": "made:0003"}
+        assert catalogue.decided_against(but="dedup") == {"made:0002", "made:0004"}
+        catalogue.decide("review", [decision(1, "keep"), decision(2, "keep"), decision(3, "wrong-city")])
+        assert clean(catalogue) == {"0": None, "1": "made:0000", "2": "made:0002"}
+        assert catalogue.decided_against(but="dedup") == {"made:0003", "made:0004"}
+        catalogue.decide("review", [])
+        assert clean(catalogue) == {"0": None, "3": "made:0003"}
+
+
 def test_verdicts_about_rejected_photos_do_no_harm(workspace: Workspace) -> None:
     with open_catalogue(workspace) as catalogue:
         catalogue.reject(Unusable("made:0001", "truncated", "x"))

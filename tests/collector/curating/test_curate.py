@@ -1,16 +1,20 @@
 """Deciding which photos stay, writing it down, taking it back."""
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image, ImageOps
 
 from collector.collecting.catalogue import Decision, open_catalogue
+from collector.collecting.examine import Limits, examine
 from collector.curating.curate import DedupSummary, dedup
 from collector.curating.hashing import HASH_STAMP
 from collector.errors import IncompleteError
 from collector.records import Photo
-from collector.workspace import Workspace, exclusive
-from tests.conftest import MakePhoto
+from collector.workspace import Workspace, exclusive, write_atomically
+from tests.conftest import MakePhoto, picture
 
 
 def bits(count: int) -> str:
@@ -71,9 +75,60 @@ def test_evidence(filled: Workspace) -> None:
     dedup(filled)
     evidence = {decision.photo_id[-1]: decision.evidence for decision in decisions(filled)}
     assert evidence["0"] == {"radius": 8, "members": 4}
-    assert evidence["1"] == {"radius": 8, "same_bytes": True, "phash_distance": 0, "dhash_distance": 0}
-    assert evidence["2"] == {"radius": 8, "same_bytes": False, "phash_distance": 3, "dhash_distance": 3}
+    plain = {"radius": 8, "mirrored": False, "closer_look": None}
+    assert evidence["1"] == {**plain, "same_bytes": True, "phash_distance": 0, "dhash_distance": 0}
+    assert evidence["2"] == {**plain, "same_bytes": False, "phash_distance": 3, "dhash_distance": 3}
     assert evidence["6"] == {"radius": 8, "members": 1}
+
+
+def collected(workspace: Workspace, pictures: dict[str, Image.Image]) -> None:
+    """Put pictures into the store and the catalogue, as JPEGs; `city/name` are their names."""
+    with open_catalogue(workspace) as catalogue:
+        for name, made in pictures.items():
+            buffer = io.BytesIO()
+            made.save(buffer, "JPEG", quality=90)
+            found = examine(buffer.getvalue(), Limits())
+            write_atomically(workspace.photo(found.sha256), buffer.getvalue())
+            photo = Photo(name, name.split("/")[0], width=found.width, height=found.height, sha256=found.sha256)
+            catalogue.add(replace(photo, phash=found.hashes.phash, dhash=found.hashes.dhash), HASH_STAMP)
+
+
+def test_crops_and_mirrored_copies_are_found_by_a_closer_look(workspace: Workspace) -> None:
+    original = picture(1, (400, 300))
+    cropped = original.crop((20, 15, 400, 300))
+    mirrored = ImageOps.mirror(original).crop((0, 0, 396, 297))
+    collected(workspace, {"van/a": original, "van/b": cropped, "van/c": mirrored, "van/d": picture(2, (400, 300))})
+    assert dedup(workspace) == DedupSummary(photos=4, exact=0, near=2, conflicts=0, conflict_groups=0, clean=2)
+    evidence = {decision.photo_id: decision.evidence for decision in decisions(workspace)}
+    assert not evidence["van/b"]["mirrored"]
+    assert evidence["van/c"]["mirrored"]
+    for name in ("van/b", "van/c"):
+        assert evidence[name]["closer_look"]["share"] > 0.9
+        assert 0.8 < evidence[name]["closer_look"]["correlation"] <= 1
+    first = decisions(workspace)
+    dedup(workspace)
+    assert decisions(workspace) == first
+
+
+def test_a_crop_under_another_city_is_a_conflict(workspace: Workspace) -> None:
+    original = picture(1, (400, 300))
+    collected(workspace, {"van/a": original, "izmir/b": original.crop((20, 15, 400, 300))})
+    assert dedup(workspace) == DedupSummary(photos=2, exact=0, near=0, conflicts=2, conflict_groups=1, clean=0)
+
+
+def test_without_bytes_hashes_alone_decide(workspace: Workspace) -> None:
+    original = picture(1, (400, 300))
+    collected(workspace, {"van/a": original, "van/b": ImageOps.mirror(original)})
+    assert dedup(workspace, dry_run=True).near == 1
+    for path in workspace.photos.rglob("*.jpg"):
+        path.unlink()
+    assert dedup(workspace).near == 0
+
+
+def test_radius_zero_takes_no_closer_look(workspace: Workspace) -> None:
+    original = picture(1, (400, 300))
+    collected(workspace, {"van/a": original, "van/b": original.crop((20, 15, 400, 300))})
+    assert dedup(workspace, 0).near == 0
 
 
 def test_a_dry_run_writes_nothing(filled: Workspace) -> None:

@@ -3,7 +3,7 @@
 import csv
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.curating.closer_look import Agreement, Doubt
 from collector.curating.duplicates import DEFAULT_RADIUS, find_groups, preference
 from collector.records import Photo
 from tests.conftest import MakePhoto
@@ -109,6 +110,50 @@ def test_many_pictures_of_nothing_do_not_explode(make_photo: MakePhoto, hashed: 
     (group,) = find_groups(empty)
     assert len(group.members) == 1499
     assert time.process_time() - started < 1.5
+
+
+# --- a closer look
+
+SAME, OTHER = Agreement(60, 0.95, 0.9, 1.0), Agreement(60, 0.2, 0.1, 1.0)
+
+
+class Looked:
+    """A look that answers as it is told, by pair of sha256, and remembers what it was asked."""
+
+    def __init__(self, answers: dict[frozenset[str | None], Agreement | None]) -> None:
+        self.answers = answers
+        self.asked: list[Doubt] = []
+
+    def __call__(self, doubts: Sequence[Doubt]) -> list[Agreement | None]:
+        self.asked += doubts
+        return [self.answers[frozenset((doubt.first, doubt.second))] for doubt in doubts]
+
+
+@pytest.mark.parametrize(("answer", "grouped"), [(SAME, True), (OTHER, False), (None, False)])
+def test_a_doubtful_pair_is_what_a_look_says(make_photo: MakePhoto, answer: Agreement | None, grouped: bool) -> None:
+    a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(*range(16)), dhash=bits(*range(16)))
+    look = Looked({frozenset((a.sha256, b.sha256)): answer})
+    found = find_groups([a, b], look=look)
+    assert look.asked == [Doubt(str(a.sha256), str(b.sha256))]
+    assert bool(found) == grouped
+    if grouped:
+        assert found[0].members[0].agreement is answer
+
+
+@pytest.mark.parametrize(("answer", "grouped"), [(SAME, True), (OTHER, False), (None, True)])
+def test_hashes_that_agree_are_looked_at_where_there_are_bytes(
+    make_photo: MakePhoto, answer: Agreement | None, grouped: bool
+) -> None:
+    a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(*range(8)), dhash=bits(*range(14)))
+    assert bool(find_groups([a, b], look=Looked({frozenset((a.sha256, b.sha256)): answer}))) == grouped
+    assert find_groups([a, b])
+
+
+def test_certain_hashes_need_no_look(make_photo: MakePhoto) -> None:
+    a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(1, 2, 3, 4), dhash=bits(1, 2, 3, 4))
+    look = Looked({})
+    assert find_groups([a, b], look=look)
+    assert look.asked == []
 
 
 # --- conflicts

@@ -21,7 +21,7 @@ from collector.collecting.retries import TRIES
 from collector.errors import DataError, ServiceError, T15Error, UsageError
 from collector.licences import licences
 from collector.providers import flickr
-from collector.providers.base import Cell, Page, Query, Survey
+from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.flickr import BEGAN, CAP, PAGE_ROWS, FlickrProvider
 from collector.providers.flickr_answers import (
     LICENCES,
@@ -30,6 +30,8 @@ from collector.providers.flickr_answers import (
     parse_answer,
     parse_photo,
     parse_rows,
+    parse_sizes,
+    same_size,
 )
 from collector.records import City, Photo, Region, Unusable
 
@@ -616,6 +618,120 @@ def test_a_search_over_real_connections(monkeypatch: pytest.MonkeyPatch, httpser
     assert request.form["api_key"] == KEY
     assert request.form["max_upload_date"] == "1500086399"
     assert (request.args, request.authorization) == ({}, None)
+
+
+# --- where a photo is now -----------------------------------------------------------------------------------------------
+
+
+def sizes(*letters: str, id_: str = "8000000001", secret: str = "ffffffffff", **changes: Any) -> bytes:  # noqa: S107
+    """Return what flickr.photos.getSizes answers about a photo that is offered in the sizes of these letters."""
+    pictures = [
+        {
+            "label": "a size",
+            "width": "500",
+            "height": 375,
+            "source": f"http://farm3.staticflickr.com/2822/{id_}_{secret}{f'_{letter}' if letter else ''}.jpg",
+            "url": "http://www.flickr.com/x",
+            "media": "photo",
+            **changes,
+        }
+        for letter in letters
+    ]
+    return json.dumps({"sizes": {"canblog": 1, "size": pictures}, "stat": "ok"}).encode()
+
+
+def renewed(*answers: bytes | Exception | int, **changes: Any) -> str | None:
+    known = replace(photo(), **changes)
+    found = provider(*answers)[0].renewed(known)
+    assert found is None or found == replace(known, image_url=found.image_url)
+    return found.image_url if found else None
+
+
+def test_a_moved_photo_is_found_in_the_size_that_it_had() -> None:
+    service, http = provider(sizes("s", "", "z", "b", "o"))
+    assert isinstance(service, Renews)
+    found = service.renewed(photo())
+    assert found is not None
+    assert found.image_url == "https://farm3.staticflickr.com/2822/8000000001_ffffffffff_b.jpg"
+    sent = dict(http.sent[0])
+    assert (sent.pop("method"), sent.pop("photo_id"), sent.pop("api_key")) == (
+        "flickr.photos.getSizes",
+        "8000000001",
+        KEY,
+    )
+    assert set(sent) == {"format", "nojsoncallback"}
+    plain = "https://live.staticflickr.com/1/8000000001_0a1b2c3d4e.jpg"
+    assert str(renewed(sizes("z", "", "b"), image_url=plain)).endswith("_ffffffffff.jpg")
+
+
+def test_where_its_size_is_not_offered_any_more_the_best_is_taken() -> None:
+    assert str(renewed(sizes("s", "c", "z", ""))).endswith("_c.jpg")
+    assert str(renewed(sizes("s", ""))).endswith("_ffffffffff.jpg")
+    assert renewed(sizes("s", "q", "t")) is None
+    assert str(renewed(sizes("b"), image_url=None)).endswith("_b.jpg")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failing(1, "Photo not found"),
+        failing(2, "Permission denied"),
+        failing("1", "Photo not found"),
+        sizes(),
+        sizes("b", id_="8000000002"),
+        sizes("b", source="file:///etc/passwd/8000000001_ffffffffff_b.jpg"),
+        sizes("b", source=None),
+        b'{"stat": "ok"}',
+        b'{"stat": "ok", "sizes": []}',
+        b'{"stat": "ok", "sizes": {"size": [7, {}, null]}}',
+    ],
+)
+def test_a_removed_photo_is_not_there(answer: bytes) -> None:
+    assert renewed(answer) is None
+
+
+def test_a_video_among_the_sizes_is_no_picture() -> None:
+    assert renewed(sizes("b", source="https://live.staticflickr.com/1/8000000001_ffffffffff_b.mp4")) is None
+
+
+@pytest.mark.parametrize("photo_id", ["flickr:", "flickr:x", "flickr:1/../2", "flickr:٣", "flickr:row-0123"])
+def test_what_is_no_id_is_not_asked_about(photo_id: str) -> None:
+    assert renewed(photo_id=photo_id) is None
+
+
+def test_where_it_is_is_asked_again_and_errors_tell_of_the_method() -> None:
+    assert renewed(failing(105, "Service currently unavailable"), sizes("b")) is not None
+    with pytest.raises(TemporaryError, match="flickr-201"):
+        renewed(*[failing(201, DOWN)] * TRIES)
+    with pytest.raises(ServiceError, match=r"Flickr failed at flickr\.photos\.getSizes: error 116"):
+        renewed(failing(116, "Bad URL found"))
+    with pytest.raises(ServiceError, match=flickr.VARIABLE) as caught:
+        renewed(failing(100, f"Invalid API Key {KEY}"))
+    assert KEY not in str(caught.value)
+
+
+def test_the_recorded_sizes_hold_the_address_that_a_photo_has(recordings: Path) -> None:
+    read = 0
+    for entry, answer in recorded(recordings):
+        if entry["method"] != "flickr.photos.getSizes":
+            continue
+        if answer.startswith(b"<?xml"):
+            root = ET.fromstring(answer)  # noqa: S314
+            document: dict[str, Any] = {"sizes": {"size": [dict(node.attrib) for node in root.iter("size")]}}
+        else:
+            document = json.loads(answer)
+        pictures = [one for one in document.get("sizes", {}).get("size", []) if one["source"].endswith(".jpg")]
+        if not pictures:
+            continue
+        native = str(re.search(r"/([0-9]+)_", pictures[0]["source"])[1])  # type: ignore[index]
+        found = parse_sizes(document, native)
+        read += 1
+        assert len(found) == len(pictures)
+        assert all(url.startswith("https://") for url in found.values())
+        for one in pictures:
+            known = replace(photo(), photo_id=f"flickr:{native}", image_url=one["source"])
+            assert same_size(known, found) == one["source"].replace("http://", "https://")
+    assert read >= 20
 
 
 # --- recorded answers ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from collector.collecting.retries import TRIES
 from collector.errors import IncompleteError, ServiceError, T15Error
 from collector.licences import licences
 from collector.providers import streetview
-from collector.providers.base import Cell, Page, Query, Survey
+from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.streetview import TERMS_NOTE, StreetViewProvider
 from collector.providers.streetview_answers import (
     Failure,
@@ -389,6 +389,72 @@ def test_the_key_goes_to_the_configured_service_only() -> None:
 def test_a_photo_without_a_panorama_has_no_picture(url: str | None) -> None:
     with pytest.raises(RefusedError):
         provider()[0].image_request(Photo("streetview:a@0", "izmir", image_url=url))
+
+
+# --- where a view is now ------------------------------------------------------------------------------------------------
+
+
+def test_a_view_is_found_from_the_panorama_that_stands_there_now() -> None:
+    view = page_of(answer()).found[1]
+    assert isinstance(view, Photo)
+    service, http = provider(answer(pano_id="NeWeRpAnOoFtHeSaMePlAcE", location={"lat": 38.41921, "lng": 27.12911}))
+    assert isinstance(service, Renews)
+    found = service.renewed(view)
+    assert found is not None
+    assert (found.photo_id, found.latitude, found.page_url) == (view.photo_id, view.latitude, view.page_url)
+    assert query_of(found.image_url) == {**query_of(view.image_url), "pano": "NeWeRpAnOoFtHeSaMePlAcE"}
+    asked = query_of(http.urls[0])
+    assert http.urls[0].startswith(f"{streetview.ADDRESS}/metadata?")
+    assert (asked["location"], asked["radius"], asked["source"]) == ("38.4192000,27.1291000", "15", "outdoor")
+    assert KEY not in str(found.image_url)
+    request = service.image_request(found)
+    assert query_of(request.url)["pano"] == "NeWeRpAnOoFtHeSaMePlAcE"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        failing("ZERO_RESULTS"),
+        failing("NOT_FOUND"),
+        answer(location={"lat": 38.4194, "lng": 27.1291}),  # 22 m off, whatever radius was asked for
+    ],
+)
+def test_where_no_panorama_stands_the_view_is_gone(told: bytes) -> None:
+    view = page_of(answer()).found[0]
+    assert isinstance(view, Photo)
+    assert provider(told)[0].renewed(view) is None
+
+
+def test_a_view_without_a_place_is_not_asked_about() -> None:
+    assert provider()[0].renewed(Photo("streetview:x@90", "izmir")) is None
+
+
+def test_what_else_an_address_holds_is_not_kept() -> None:
+    """The address may come with somebody else's manifest."""
+    view = page_of(answer()).found[0]
+    assert isinstance(view, Photo)
+    foreign = replace(view, image_url="https://evil.example/?pano=a&heading=90&key=theirs&location=0,0&signature=x")
+    found = provider(answer())[0].renewed(foreign)
+    assert found is not None
+    assert str(found.image_url).startswith(f"{streetview.ADDRESS}?")
+    assert query_of(found.image_url) == {"pano": PANO["pano_id"], "heading": "90"}
+
+
+def test_a_refused_key_and_a_used_up_quota_are_told_of_a_view_too() -> None:
+    view = page_of(answer()).found[0]
+    assert isinstance(view, Photo)
+    with pytest.raises(ServiceError, match=streetview.VARIABLE):
+        provider(failing("REQUEST_DENIED", f"no {KEY}"))[0].renewed(view)
+    with pytest.raises(ServiceError, match=streetview.VARIABLE):
+        provider(RefusedError("http-403", "", 403))[0].renewed(view)
+    with pytest.raises(IncompleteError, match="quota"):
+        provider(failing("OVER_QUERY_LIMIT", "You have exceeded your daily request quota"))[0].renewed(view)
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://[::1?pano=a", "?", "x" * 5000, None])
+def test_an_address_that_is_none_names_no_picture(url: str | None) -> None:
+    with pytest.raises(RefusedError, match="no-address"):
+        provider()[0].image_request(Photo("streetview:a@90", "izmir", image_url=url))
 
 
 # --- the sample ---------------------------------------------------------------------------------------------------------

@@ -144,10 +144,10 @@ def test_a_city_that_is_nowhere(make_photo: MakePhoto, tmp_path: Path, radius: o
 
 
 def test_odd_rules_of_somebody_elses_manifest(make_photo: MakePhoto, tmp_path: Path) -> None:
-    odd: dict[str, Any] = {"rules": ["```", {"a": "<b>"}], "parent": {"version": None}, "quotas": "|", "hashes": (7,)}
+    odd: dict[str, Any] = {"rules": {"```": ["<b>"]}, "parent": {"version": None}, "quotas": {"|": 1}, "hashes": (7,)}
     write_manifest(build_manifest(replace(HEADER, **odd), [make_photo(0)], "t15 test"), tmp_path / "odd")
     published = publish(tmp_path / "odd", tmp_path / "out", release=RELEASE)
-    assert '````json\n{\n  "quotas": "|"' in (published.folder / "README.md").read_text(encoding="utf-8")
+    assert '````json\n{\n  "quotas": {\n    "|": 1' in (published.folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

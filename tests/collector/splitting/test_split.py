@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from collector.curating.hashing import HASH_STAMP
 from collector.errors import DataError, UsageError
 from collector.publishing.manifest import read_manifest
 from collector.records import City, Photo, Region
-from collector.splitting.split import Recipe, SplitResult, split
+from collector.splitting.audit import audit_manifest
+from collector.splitting.groups import GroupRules
+from collector.splitting.recipe import Recipe, recipe_of
+from collector.splitting.split import SplitResult, split, split_folds
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import MakePhoto
 
 QUOTAS = {"train": 4, "val": 2, "test": 2}
 REGION = region("turkiye15")
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def fill(workspace: Workspace, photos: Iterable[Photo], of: Region = REGION) -> None:
@@ -274,3 +279,134 @@ def test_photos_that_dedup_has_not_seen_are_brought_before_it(filled: Workspace,
 def test_an_earlier_version_with_this_data_is_found(filled: Workspace, manifests: Path) -> None:
     names = [run(filled, manifests, seed=seed).folder.name for seed in (0, 1, 0)]
     assert names == ["1.0.0", "2.0.0", "1.0.0"]
+
+
+# --- ways to split
+
+
+def alone(make_photo: MakePhoto, number: int, **changes: Any) -> Photo:
+    """Return a photo that nothing links to another one."""
+    return make_photo(number, **{"author_id": f"made:alone-{number}", **changes})
+
+
+def sides_of(result: SplitResult) -> dict[str, str]:
+    rows = result.manifest.table
+    return dict(zip(rows["photo_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
+
+
+def groups_of(result: SplitResult) -> dict[str, str]:
+    rows = result.manifest.table
+    return dict(zip(rows["photo_id"].to_pylist(), rows["group_id"].to_pylist(), strict=True))
+
+
+def test_exact_numbers_in_whole_groups(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    pairs = [make_photo(n, author_id=f"made:pair-{n // 6}-{n % 3}") for n in range(36)]  # twelve in each city
+    fill(workspace, pairs)
+    result = run(workspace, manifests, quotas={"train": 6, "val": 2, "test": 2}, recipe=Recipe())
+    assert result.manifest.counts() == {city: {"train": 6, "val": 2, "test": 2} for city in ("bursa", "ankara", "van")}
+    assert (result.left_out, result.links) == ({"ankara": 2, "bursa": 2, "van": 2}, ())
+    sides, groups = sides_of(result), groups_of(result)
+    by_group: dict[str, set[str]] = {}
+    for photo_id, group in groups.items():
+        by_group.setdefault(group, set()).add(sides[photo_id])
+    assert len(by_group) == 15
+    assert all(len(found) == 1 for found in by_group.values())
+    assert all(group.startswith("g:made:") for group in by_group)
+    assert result.grouping is not None
+    assert (result.grouping.groups, result.grouping.effects["authors"].largest) == (18, 2)
+    assert audit_manifest(result.manifest).verdict == "clean"
+
+
+def test_the_header_states_the_rules(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    fill(workspace, [alone(make_photo, n) for n in range(30)])
+    rules = GroupRules(min_distance_m=75.0, max_hours=24.0, panoramas=False)
+    result = run(workspace, manifests, recipe=Recipe("exact", rules, drop_photos=True))
+    stated = read_manifest(result.folder).header.rules
+    assert stated == {
+        "mode": "exact",
+        "drop_photos": True,
+        "groups": {
+            "near_duplicates": True,
+            "phash_radius": 8,
+            "authors": True,
+            "service_authors": ["streetview:*"],
+            "min_distance_m": 75.0,
+            "max_hours": 24.0,
+            "panoramas": False,
+            "street_views": ["streetview"],
+        },
+        "left_out": {"near-duplicates": {"phash_radius": 8}},
+    }
+    assert recipe_of(read_manifest(result.folder)) == Recipe("exact", rules, drop_photos=True)
+
+
+def test_fractions_give_every_photo_a_side(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    fill(workspace, [alone(make_photo, n) for n in range(30)])
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    result = run(workspace, manifests, quotas=shares, recipe=Recipe("fractions"))
+    assert result.manifest.counts() == {c: {"train": 6, "val": 2, "test": 2} for c in ("bursa", "ankara", "van")}
+    assert (result.left_out, result.deviations) == ({}, {})
+    assert result.manifest.header.quotas == shares
+    heavy = [make_photo(n, author_id=f"made:{'all' if n % 3 == 0 and n < 24 else n}") for n in range(30)]
+    fill(workspace, heavy)  # one author has eight of Ankara's ten
+    result = run(workspace, manifests, quotas=shares, recipe=Recipe("fractions"))
+    assert result.manifest.table.num_rows == 30
+    assert set(result.deviations) == {"ankara"}
+
+
+def test_paper_mode_knows_no_groups(filled: Workspace, manifests: Path) -> None:
+    result = run(filled, manifests)
+    assert result.grouping is None
+    assert result.manifest.header.rules == {"mode": "paper", "left_out": {"near-duplicates": {"phash_radius": 8}}}
+    found = audit_manifest(result.manifest)
+    assert found.verdict == "leak"  # it is what it says that it is: authors are on both sides
+    assert (found.exit_code(), found.exit_code(claims_only=True)) == (3, 0)
+
+
+def test_photos_that_link_two_sides_can_be_dropped(
+    workspace: Workspace, manifests: Path, make_photo: MakePhoto
+) -> None:
+    """Ten photos of one author, two of which were taken where two others' were: a chain through all of Ankara."""
+    chain = [
+        make_photo(3 * n, author_id=f"made:{n // 4}", latitude=39.5 + (n - n % 4 // 3) / 100, longitude=32.5)
+        for n in range(12)
+    ]
+    places = [replace(p, latitude=chain[n + 1].latitude) if n % 4 == 3 and n < 11 else p for n, p in enumerate(chain)]
+    fill(workspace, places)
+    quotas = {"train": 3, "val": 3, "test": 3}
+    with pytest.raises(DataError, match="--drop-photos"):
+        run(workspace, manifests, quotas=quotas, recipe=Recipe())
+    result = run(workspace, manifests, quotas=quotas, recipe=Recipe(drop_photos=True))
+    assert result.manifest.counts() == {"ankara": quotas}
+    assert result.links
+    assert set(result.links).isdisjoint(sides_of(result))
+    assert audit_manifest(result.manifest).verdict == "clean"
+
+
+def test_folds(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    fill(workspace, [make_photo(n, author_id=f"made:pair-{n // 6}-{n % 3}") for n in range(36)])
+    made = split_folds(workspace, manifests, 3, 0, "t15 test")
+    assert [(folder.parent.name, folder.name, new) for folder, new in made] == [
+        (f"turkiye15-fold-{n}-of-3", "1.0.0", True) for n in (1, 2, 3)
+    ]
+    tested: list[str] = []
+    for number, (folder, _) in enumerate(made, start=1):
+        manifest = read_manifest(folder)
+        assert (manifest.header.rules["mode"], manifest.header.rules["fold"], manifest.header.rules["folds"]) == (
+            "kfold",
+            number,
+            3,
+        )
+        assert manifest.header.quotas == {}
+        assert manifest.table.num_rows == 36
+        assert audit_manifest(manifest).verdict == "clean"
+        tested += [photo.photo_id for photo in manifest.photos("test")]
+    assert sorted(tested) == [f"made:{n:04d}" for n in range(36)]  # every photo is tested once
+    assert [new for _, new in split_folds(workspace, manifests, 3, 0, "t15 test")] == [False] * 3
+    with pytest.raises(UsageError, match="at least 3"):
+        split_folds(workspace, manifests, 2, 0, "t15 test")
+
+
+def test_without_a_parent_there_have_to_be_quotas(filled: Workspace, manifests: Path) -> None:
+    with pytest.raises(UsageError, match="how many photos a city"):
+        run(filled, manifests, quotas=None)

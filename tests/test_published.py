@@ -1,0 +1,72 @@
+"""The manifest that comes with t15: drawn photos, so that a newcomer can measure something without a service or a key."""
+
+import json
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.publishing.manifest import read_manifest
+from collector.records import SPLITS
+from collector.splitting.audit import audit_manifest
+
+T15 = Path(sysconfig.get_path("scripts")) / "t15"
+ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "manifests" / "sandbox" / "1.0.0"
+
+
+def t15(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run t15 in `folder`, as a person there would."""
+    command = [str(T15), *map(str, arguments)]
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
+    return finished
+
+
+def t15_json(folder: Path, *arguments: object) -> Any:
+    return json.loads(t15(folder, *arguments, "--json").stdout)
+
+
+def test_it_is_whole_small_and_clean() -> None:
+    manifest = read_manifest(PUBLISHED)
+    assert manifest.table.num_rows == 480
+    assert all(sides == {"train": 40, "val": 10, "test": 10} for sides in manifest.counts().values())
+    assert "drawn" in manifest.header.note
+    files = [path for path in PUBLISHED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 500_000
+    assert {path.suffix for path in files} == {".md", ".json", ".parquet", ".csv", ".svg", ""}  # and no photo
+    assert audit_manifest(manifest).verdict == "clean"
+    assert {photo.license for side in SPLITS for photo in manifest.photos(side)} == {"CC0-1.0"}
+
+
+@pytest.mark.parametrize("given", [("--manifest", PUBLISHED), ("--manifests", ROOT / "manifests")])
+def test_a_newcomer_measures_something(tmp_path: Path, given: tuple[object, ...]) -> None:
+    """An empty folder, one command: its photos are drawn, which it says, and a method is judged on them."""
+    finished = t15(tmp_path, "bench", *given, "--method", "tiny-64+knn")
+    assert finished.stdout == "1 done, 0 finished before, 0 failed\n"
+    said = finished.stderr.splitlines()
+    assert said[0] == "480 of 480 photos are not in workspace: they are drawn ones, and are drawn now"
+    board = t15_json(tmp_path, "leaderboard", *given)
+    assert board["test_photos"] == 80
+    assert board["rows"][0]["low"] > 1 / 8
+    assert "drawn" in board["note"]
+    # Another release of Pillow may draw other bytes of the same pictures: then that is said, and scored apart.
+    fates = t15_json(tmp_path, "rehydrate", PUBLISHED)["fates"]
+    assert sum(count for what, count in fates.items() if what in ("same", "re-encoded")) == 480
+    again = t15(tmp_path, "bench", *given, "--method", "tiny-64+knn")
+    assert "1 finished before" in again.stdout
+
+
+def test_photos_of_others_are_not_drawn(tmp_path: Path) -> None:
+    """Where a photo is missing that is not a drawn one, nothing is done unasked."""
+    finished = subprocess.run(
+        [str(T15), "bench", "--manifest", str(PUBLISHED), "--method", "tiny-64+knn", "--device", "nonsense"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert not list(tmp_path.iterdir())
