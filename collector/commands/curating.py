@@ -1,11 +1,13 @@
 """Commands that clean what was collected."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, show
+from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, track
+from collector.errors import UsageError
 
 app = typer.Typer()
 
@@ -33,3 +35,35 @@ def dedup(
             f"  clean: {summary.clean}"
         ),
     )
+
+
+@app.command()
+def review(
+    static: Annotated[
+        Path | None, typer.Option(help="Write contact sheets into this folder, for those who only look; serve nothing.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 0,
+    reviewer: Annotated[str | None, typer.Option(help="Who decides. Default: your login name.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Look through the photos on a page of this machine, and keep, reject or move each; decisions are saved at once."""
+    from collector.workspace import existing_workspace
+
+    place = existing_workspace(workspace)
+    if static is not None:
+        from collector.review.static_sheets import write_sheets
+
+        sheets = write_sheets(place, static, track)
+        show(
+            {"index": str(sheets.index), "sheets": sheets.sheets, "photos": sheets.photos},
+            json,
+            lambda: f"{sheets.index}: {sheets.photos} photos on {sheets.sheets} sheets",
+        )
+        return
+    if json:
+        raise UsageError("review: --json belongs to --static DIR; the page itself prints its address")
+    from collector.review.server import review as serve
+
+    serve(place, reviewer, port, open_browser=open_browser, say=note)

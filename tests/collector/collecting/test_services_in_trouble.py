@@ -159,12 +159,13 @@ def test_pictures_stop_coming(
 ) -> None:
     """In the midst of it: what came is kept, the rest is not blamed, and the same command goes on when they come again."""
     monkeypatch.setattr("collector.collecting.collect._DOWN", 6)
-    track = interfering("fetching", 4, lambda: sandbox.change(outage(PICTURES[service], "server-error")))
+    # Between the two cities: within one, how much has arrived already depends on the threads.
+    track = interfering(f"listing {THERE.name}", 1, lambda: sandbox.change(outage(PICTURES[service])))
     with pytest.raises(IncompleteError, match=f"{service} stopped answering.*run the same command again") as stop:
         run(workspace, service, track=track, now=lambda: START, **wanted(service))
     counts = states(workspace)
     assert counts["downloaded"] >= 4
-    assert 6 <= counts["failed"] <= 12  # some were on their way and arrived in between
+    assert counts["failed"] == 6
     assert counts["listed"] > 0
     check_store(workspace)
     check_no_key([str(stop.value)], workspace.root)

@@ -33,6 +33,13 @@ def captioned(made: Image.Image) -> Image.Image:
     return made
 
 
+def covered(made: Image.Image) -> Image.Image:
+    """Put so large a strip over a picture that it misleads the fit."""
+    made = made.copy()
+    made.paste(0, (0, 140, 240, 180))
+    return made
+
+
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "itself": lambda made: made,
     "brighter": lambda made: ImageEnhance.Brightness(made).enhance(1.2),
@@ -42,6 +49,7 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "crop of one edge": lambda made: made.crop((0, 0, 240, 160)),
     "half": lambda made: made.resize((120, 90)),
     "caption": captioned,
+    "large caption": covered,
 }
 
 

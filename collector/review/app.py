@@ -1,0 +1,151 @@
+"""The review's addresses: pages and pictures of one workspace. `saving.py` has those that change anything."""
+
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from collector.errors import T15Error
+from collector.review import decisions, listing
+from collector.review.cards import cards as cards_of
+from collector.review.cards import groups as groups_of
+from collector.review.guard import Guard
+from collector.review.pages import render
+from collector.review.places import Placed, plot
+from collector.review.saving import decide, undo
+from collector.review.thumbnails import LARGE, THUMBNAIL, CannotShowError, placeholder, rendition
+from collector.review.view import GROUP_KINDS, Desk, View, viewing
+
+_STATUS: dict[type[Exception], int] = {decisions.UnknownPhotoError: 404, decisions.SameCityError: 400}
+_PAGES = ("/", "/photos", "/groups", "/map")
+_STATIC = {"review.css": "text/css", "review.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def make_app(desk: Desk, port: int, token: str) -> Starlette:
+    """Return the server's application (ASGI); `port` and `token` are what the guard checks."""
+    app = Starlette(
+        routes=[
+            Route("/", _overview),
+            Route("/photos", _photos),
+            Route("/groups", _groups),
+            Route("/map", _map),
+            Route("/thumbnail", _thumbnail),
+            Route("/picture", _picture),
+            Route("/static/{name}", _static),
+            Route("/decide", decide, methods=["POST"]),
+            Route("/undo", undo, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, port=port, token=token)],
+        exception_handlers={HTTPException: _explain, T15Error: _explain},
+    )
+    app.state.desk = desk
+    return app
+
+
+def _explain(request: Request, error: Exception) -> Response:
+    """Answer with an error's one line."""
+    if isinstance(error, HTTPException):
+        status, text = error.status_code, str(error.detail)
+    else:
+        status, text = _STATUS.get(type(error), 503), str(error)
+    if request.method == "POST":
+        return JSONResponse({"error": text}, status)
+    if request.url.path in _PAGES:
+        return HTMLResponse(render("error.html", text=text), status)
+    return PlainTextResponse(text, status)
+
+
+def _city(request: Request, view: View, *, required: bool = True) -> str:
+    city = request.query_params.get("city", "")
+    if (city or required) and city not in {row.city for row in view.rows}:
+        raise HTTPException(404, f"There is no photo of a city {city[:100]!r} in this workspace.")
+    return city
+
+
+def _place(request: Request) -> listing.Place:
+    asked = request.query_params
+    at = asked.get("at", "0")
+    position = int(at) if at.isascii() and at.isdigit() and len(at) < 10 else 0
+    return listing.Place(asked.get("after", ""), asked.get("before", ""), position)
+
+
+def _overview(request: Request) -> Response:
+    with viewing(request) as view:
+        return view.page("overview.html", "", here="")
+
+
+def _photos(request: Request) -> Response:
+    with viewing(request) as view:
+        city = _city(request, view)
+        chosen = request.query_params.get("filter", "all")
+        offered = listing.choices(view.db, city)
+        if chosen not in {choice.name for choice in offered} and not chosen.startswith("flag:"):
+            raise HTTPException(404, f"There is no filter {chosen[:100]!r}.")
+        page = listing.page_of(listing.keys(view.db, city, chosen), _place(request))
+        cards = cards_of(view.db, page.ids)
+        return view.page("photos.html", city, here="photos", chosen=chosen, choices=offered, page=page, cards=cards)
+
+
+def _groups(request: Request) -> Response:
+    with viewing(request) as view:
+        city = _city(request, view, required=False)
+        kind = request.query_params.get("kind", "duplicates")
+        if kind not in GROUP_KINDS:
+            raise HTTPException(404, f"There are no groups of the kind {kind[:100]!r}.")
+        found = listing.group_keys(view.db, GROUP_KINDS[kind], city or None)
+        page = listing.page_of(found, _place(request), listing.GROUPS_PAGE)
+        return view.page("groups.html", city, here=kind, kind=kind, page=page, groups=groups_of(view.db, page.ids))
+
+
+def _map(request: Request) -> Response:
+    with viewing(request) as view:
+        city = _city(request, view)
+        query = (
+            "SELECT photos.photo_id, latitude, longitude, said.verdict FROM photos LEFT JOIN decisions said ON "
+            "said.stage = 'review' AND said.photo_id = photos.photo_id WHERE state = 'downloaded' AND city = ?"
+        )
+        found = plot([Placed(*row) for row in view.db.execute(query, (city,))], view.cities.get(city))
+        name = request.query_params.get("spot", "")
+        ids = next((spot.photo_ids for spot in found.spots if spot.name == name), ())
+        if name == "beyond":
+            ids = found.beyond
+        cards = cards_of(view.db, ids[: listing.PAGE])
+        return view.page("map.html", city, here="map", plot=found, spot=name, cards=cards, more=len(ids) - len(cards))
+
+
+def _thumbnail(request: Request) -> Response:
+    return _rendition(request, THUMBNAIL)
+
+
+def _picture(request: Request) -> Response:
+    return _rendition(request, LARGE)
+
+
+def _rendition(request: Request, side: int) -> Response:
+    desk: Desk = request.app.state.desk
+    with decisions.connected(desk.workspace.catalogue) as db:
+        query = "SELECT sha256 FROM photos WHERE photo_id = ? AND state = 'downloaded'"
+        row = db.execute(query, (request.query_params.get("id", ""),)).fetchone()
+    if row is None:
+        raise HTTPException(404, "There is no such photo.")
+    # Asked for again each time, since a photo may be withdrawn; what the browser still has is not sent again.
+    tag = f'"{row[0]}-{side}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    try:
+        return Response(rendition(desk.workspace, str(row[0]), side), media_type="image/jpeg", headers=headers)
+    except CannotShowError as error:
+        return Response(placeholder(str(error)), media_type="image/svg+xml")
+
+
+def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _STATIC:
+        raise HTTPException(404, "There is no such file.")
+    content = (files("collector.review") / "static" / name).read_bytes()
+    return Response(content, media_type=_STATIC[name])
