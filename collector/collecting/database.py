@@ -76,6 +76,8 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
                 # WAL with synchronous=NORMAL loses nothing to `kill -9`, and at most the last photos to a power cut.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
+                # What is withdrawn is overwritten, not only forgotten.
+                connection.execute("PRAGMA secure_delete = ON")
                 if version == 0:
                     connection.executescript(f"BEGIN;{_TABLES}COMMIT;")
                 for step in range(max(version, 1), SCHEMA_VERSION) if version else ():

@@ -152,17 +152,20 @@ def _collect_text(summary: "Summary", region: str) -> str:
 def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Path, json: bool) -> None:
     """Estimate, city by city, what collecting is going to ask of a service."""
     from datetime import UTC, datetime
+    from tempfile import TemporaryDirectory
 
     from collector.collecting.catalogue import open_catalogue
     from collector.collecting.planner import estimate
     from collector.errors import UsageError
     from collector.providers.base import Survey
-    from collector.workspace import create_workspace
+    from collector.workspace import Workspace
 
     if not isinstance(source, Survey):
         raise UsageError(f"--plan: provider {source.name} asks no service; there is nothing to plan")
     plans = {}
-    with open_catalogue(create_workspace(workspace)) as catalogue:
+    # What was asked before counts; where nothing was, nothing is made.
+    known = Workspace(workspace).catalogue.is_file()
+    with TemporaryDirectory() as empty, open_catalogue(Workspace(workspace if known else Path(empty))) as catalogue:
         for city in track(cities, f"asking {source.name}"):
             plans[city.slug] = estimate(source, city, query, catalogue.ledger, lambda: datetime.now(UTC))
     rows = [

@@ -14,7 +14,14 @@ app = typer.Typer()
 
 @app.command()
 def dedup(
-    radius: Annotated[int, typer.Option(min=0, max=32, help="Largest pHash distance in bits.")] = 8,
+    radius: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=32,
+            help="pHash bits within which hashes alone decide; pairs up to 4.5 times as far are looked at.",
+        ),
+    ] = 8,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,

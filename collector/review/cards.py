@@ -14,7 +14,7 @@ LARGEST_GROUP = 48
 
 _SHOWN = (
     *("photo_id", "city", "latitude", "longitude", "taken_at", "author_name", "license", "page_url", "title", "width"),
-    *("height", "bytes", "sha256"),
+    *("height", "sha256"),
 )
 
 
@@ -24,7 +24,7 @@ class Card:
 
     Attributes:
         photo: the columns of its row that are in `_SHOWN`.
-        verdict, right_city, reviewer, at: the decision that stands; None where nobody decided.
+        verdict, right_city, reviewer: the decision that stands; None where nobody decided.
         objections: stage and verdict of the stages that left it out.
         flags: name and score, the highest first.
         history: every decision, the oldest first.
@@ -35,7 +35,6 @@ class Card:
     verdict: str | None
     right_city: str | None
     reviewer: str | None
-    at: str | None
     objections: tuple[tuple[str, str], ...]
     flags: tuple[tuple[str, float], ...]
     history: tuple[Entry, ...]
@@ -68,7 +67,6 @@ def cards(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str, st
             verdict=facts.verdict,
             right_city=facts.evidence.get("right_city"),
             reviewer=facts.evidence.get("reviewer"),
-            at=facts.evidence.get("at"),
             objections=tuple(facts.objections),
             flags=tuple(sorted(facts.flags.items(), key=lambda item: (-item[1], item[0]))),
             history=tuple(told[photo_id]),

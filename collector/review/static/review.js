@@ -174,6 +174,7 @@ function apply(state) {
   if (!photo) return null;
   photo.dataset.verdict = state.verdict || "";
   photo.querySelector(".words").textContent = state.words;
+  photo.querySelector(".open").setAttribute("aria-label", titleOf(photo) + (state.words && `, ${state.words}`));
   photo.querySelector(".by").textContent = state.reviewer || "";
   const past = photo.querySelector(".past").content;
   past.replaceChildren(...state.history.map((line) => {
