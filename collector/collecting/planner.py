@@ -217,7 +217,7 @@ class _Troubles:
     def add(self, error: TemporaryError | RefusedError) -> None:
         self.failed += 1
         self.in_a_row += 1
-        self.reason = error.reason
+        self.reason = str(error)[:200]
         if isinstance(error, TemporaryError):
             self.wait_s = max(self.wait_s, error.retry_after or 0.0)
 

@@ -11,7 +11,7 @@ from collector.collecting.listing import Withdrawn
 from collector.errors import DataError, UsageError
 from collector.publishing.manifest import Manifest
 from collector.records import SPLITS
-from collector.workspace import Workspace, exclusive, storage_errors
+from collector.workspace import Workspace, draft_of, exclusive, storage_errors
 
 Kind = Literal["photo", "author"]
 
@@ -61,7 +61,10 @@ def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime
             cached = bool(gone) and workspace.cache.exists()
             for folder in (workspace.cache, workspace.rehydrated):
                 if gone and folder.exists():
-                    shutil.rmtree(folder)
+                    # Renamed first: a review that is being served may write thumbnails meanwhile.
+                    doomed = draft_of(folder)
+                    folder.rename(doomed)
+                    shutil.rmtree(doomed)
         listed = {(of, one) for of, one, _, _ in catalogue.withdrawals()} - before
     return Takedown(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
 

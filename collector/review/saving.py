@@ -59,7 +59,9 @@ def _take_back(request: Request) -> Response:
 
 def _state(view: View, photo_id: str) -> dict[str, Any]:
     """Return what a page has to show anew of a photo after a decision."""
-    (card,) = cards(view.db, [photo_id])
+    card = next(iter(cards(view.db, [photo_id])), None)
+    if card is None:  # withdrawn since: the decision went with it
+        raise HTTPException(404, "This photo is not in the workspace any more.")
     city = str(card.photo["city"])
     return {
         "photo_id": photo_id,
