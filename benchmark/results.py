@@ -68,6 +68,8 @@ class Run:
         versions: of Python and the libraries that matter.
         seconds: wall clock of `fit` and `predict`.
         peak_memory_mib: the process's highest resident memory during the run, or the GPU's.
+        origin: `bench`, or `submission` for predictions made elsewhere, which were only scored here.
+        weights: `none`, `pre-trained`, or `random` where the smoke tier did without the weights it should have had.
     """
 
     inputs: RunInputs
@@ -84,15 +86,18 @@ class Run:
     versions: dict[str, str]
     seconds: dict[str, float]
     peak_memory_mib: float
+    origin: str = "bench"
+    weights: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that did not finish, and why."""
+    """A run that did not finish, and why; `kind` is `failed`, or `weights missing` for one that could not begin."""
 
     inputs: RunInputs
     title: str
     reason: str
+    kind: str = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,7 @@ def failures(runs: Path, manifest_digest: str) -> list[Failure]:
     for path in runs.glob("failed/*.json"):
         data = _read_json(path)
         try:
-            found.append(Failure(RunInputs(**data["inputs"]), data["title"], data["reason"]))
+            found.append(Failure(**{**data, "inputs": RunInputs(**data["inputs"])}))
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: is no record of a failed run ({error}); delete it") from error
     mine = [failure for failure in found if failure.inputs.manifest_digest == manifest_digest]

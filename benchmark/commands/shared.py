@@ -1,0 +1,47 @@
+"""What several of the benchmark's commands need: which manifest is meant, and whether its photos are there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.console import note
+
+if TYPE_CHECKING:
+    from collector.publishing.manifest import Manifest
+    from collector.workspace import Workspace
+
+ManifestOption = Annotated[
+    str | None,
+    typer.Option(
+        "--manifest", help="Folder, https:// address or hub:NAME of a manifest. Default: the newest under --manifests."
+    ),
+]
+
+
+def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> Path:
+    """Return the folder of the manifest that is meant; one from elsewhere is fetched into the workspace's cache."""
+    from collector.publishing.remote import locate
+    from collector.publishing.versions import newest_manifest
+
+    return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
+
+
+def with_photos(context: typer.Context, data: "Manifest", folder: Path, workspace: Path) -> "Workspace":
+    """Return the workspace; drawn photos that are missing there are drawn first, which the front door can."""
+    from benchmark.photos import missing_photos
+    from collector.workspace import Workspace, existing_workspace
+
+    if context.obj and any(missing_photos(data, Workspace(workspace)).values()):
+        context.obj.draw(data, folder, workspace)
+    return existing_workspace(workspace)
+
+
+def what_is_here(data: "Manifest", place: "Workspace") -> "Manifest":
+    """Return the manifest, or, saying so, that of its partial rehydration when photos are missing."""
+    from benchmark.photos import available
+
+    found = available(data, place)
+    if found is not data:
+        note(found.header.note)
+    return found
