@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.scoring.checks import checked
+
 
 def accuracy(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the share of photos whose most probable class is the true one.
@@ -19,7 +21,7 @@ def accuracy(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     Raises:
         ValueError: the arrays are empty, do not fit each other or hold NaN or unknown labels.
     """
-    scores, truth = _checked(probabilities, labels)
+    scores, truth = checked(probabilities, labels)
     return float(np.mean(scores.argmax(axis=1) == truth))
 
 
@@ -29,7 +31,7 @@ def top_k_accuracy(probabilities: NDArray[Any], labels: NDArray[Any], k: int) ->
     Raises:
         ValueError: as for `accuracy`, or `k` is not from 1 to C.
     """
-    scores, truth = _checked(probabilities, labels)
+    scores, truth = checked(probabilities, labels)
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"k is {k}: must be from 1 to the number of classes, {scores.shape[1]}")
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -74,7 +76,7 @@ def confusion(probabilities: NDArray[Any], labels: NDArray[Any], classes: int) -
     Raises:
         ValueError: as for `accuracy`, or the probabilities do not have `classes` columns.
     """
-    scores, truth = _checked(probabilities, labels)
+    scores, truth = checked(probabilities, labels)
     if scores.shape[1] != classes:
         raise ValueError(f"probabilities have shape {scores.shape}: must have {classes} columns, one a class")
     pairs = truth * classes + scores.argmax(axis=1)
@@ -112,19 +114,3 @@ def macro_f1(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
 def _columns(probabilities: NDArray[Any]) -> int:
     shape = np.shape(probabilities)
     return shape[1] if len(shape) == 2 else 0
-
-
-def _checked(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    scores = np.asarray(probabilities, dtype=np.float64)
-    truth = np.asarray(labels)
-    if scores.ndim != 2 or 0 in scores.shape:
-        raise ValueError(f"probabilities have shape {scores.shape}: must be (photos, classes), neither of them 0")
-    if truth.shape != scores.shape[:1]:
-        raise ValueError(f"labels have shape {truth.shape}: must be {scores.shape[:1]}, one for each photo")
-    if not np.issubdtype(truth.dtype, np.integer):
-        raise ValueError(f"labels are {truth.dtype}: must be integers, the indices of the classes")
-    if truth.min() < 0 or truth.max() >= scores.shape[1]:
-        raise ValueError(f"labels go from {truth.min()} to {truth.max()}: must be from 0 to {scores.shape[1] - 1}")
-    if np.isnan(scores).any():
-        raise ValueError("probabilities hold NaN")
-    return scores, truth.astype(np.int64)

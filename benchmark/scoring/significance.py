@@ -5,11 +5,15 @@ by photo, so that photos which are hard for all methods do not blur the differen
 """
 
 from dataclasses import dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+from scipy.special import bdtr, stdtrit
+from scipy.stats import binom
+
+from benchmark.scoring.groups import letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,38 @@ def mcnemar(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
     equally good: a binomial with probability 1/2. Q. McNemar, "Note on the sampling error of the difference between
     correlated proportions or percentages", Psychometrika 12 (1947), 153-157; exact as in Edwards (1948).
 
+    It never errs more often than stated, and less often where few photos differ: at 5 %, in simulations, 3.9 % of 375 photos
+    of which 100 differ, 2.9 % where 31 do, 0.1 % where 2 or 3 do. `mcnemar_midp` is nearer to what is stated.
+
     Args:
         right_a, right_b: (N,) booleans.
 
     Raises:
-        ValueError: the shapes differ or are not (N,).
+        ValueError: the shapes differ or are not (N,), or there is no photo.
     """
+    return sign_flip_test(*_of_one_seed(right_a, right_b))
+
+
+def mcnemar_midp(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
+    """Return the two-sided mid-p-value of McNemar's test: the exact one less half the probability of what was seen.
+
+    Its false alarms are nearer to their stated rate than the exact test's, on average over all cases, but nothing keeps them
+    below it. M. W. Fagerland, S. Lydersen, P. Laake, "The McNemar test for binary matched-pairs data: mid-p and asymptotic
+    are better than exact conditional", BMC Medical Research Methodology 13 (2013), 91.
+
+    Args and errors are those of `mcnemar`.
+    """
+    a, b = _of_one_seed(right_a, right_b)
+    mine, theirs = int((a & ~b).sum()), int((b & ~a).sum())
+    seen = float(binom.pmf(mine, mine + theirs, 0.5))  # the end of one of the two tails, or, of a draw, of both
+    return sign_flip_test(a, b) - (seen / 2 if mine == theirs else seen)
+
+
+def _of_one_seed(right_a: NDArray[Any], right_b: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
-    if a.ndim != 1:
-        raise ValueError(f"answers have shape {a.shape}: must be (photos,)")
-    return sign_flip_test(a[None], b[None])
+    if a.ndim != 1 or b.ndim != 1:
+        raise ValueError(f"answers have shapes {a.shape} and {b.shape}: must be (photos,)")
+    return a[None], b[None]
 
 
 def sign_flip_test(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
@@ -55,18 +81,44 @@ def sign_flip_test(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
         ValueError: the arrays are empty, or not of the same photos.
     """
     a, b = _checked(right_a, right_b)
-    # In units of 1 / (S T) the differences are whole numbers, so the distribution of their signed sum is exact.
-    units = np.abs(a.sum(axis=0) * len(b) - b.sum(axis=0) * len(a))
-    seen = abs(int((a.sum(axis=0) * len(b) - b.sum(axis=0) * len(a)).sum()))
-    sizes, counts = np.unique(units[units > 0], return_counts=True)
-    reach = int((sizes * counts).sum())
-    chances = np.ones(1)
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        steps = np.zeros(2 * size * count + 1)
-        steps[:: 2 * size] = [comb(count, heads) / 2**count for heads in range(count + 1)]
-        chances = np.convolve(chances, steps)
-    sums = np.arange(-reach, reach + 1)
-    return float(min(1.0, chances[np.abs(sums) >= seen].sum()))
+    return _p_value(_differences(a, b))
+
+
+def _differences(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each photo's difference of the shares of seeds that got it right, in units of 1 / (S T): whole numbers."""
+    differences: NDArray[np.int64] = a.sum(axis=0) * len(b) - b.sum(axis=0) * len(a)
+    return differences
+
+
+def _p_value(differences: NDArray[np.int64]) -> float:
+    """Return the probability that Σ ±|d| is at least as far from 0 as Σ d; d in units in which they are whole numbers.
+
+    With H the sum of those |d| whose sign is +, Σ ±|d| is 2 H - Σ |d|, and the characteristic function of H is the product of
+    (1 + exp(i t |d|)) / 2 = exp(i t |d| / 2) cos(t |d| / 2). Its inverse Fourier transform is the whole distribution, to
+    about 1e-14, in a 25th of the time that convolving the photos' coins takes (2,025 photos, 5 seeds:
+    tests/performance/comparisons.py). Where all |d| are one, as with one seed each, H is a binomial.
+    """
+    units = np.abs(differences)
+    step = np.gcd.reduce(units)
+    if step == 0:
+        return 1.0
+    counts = np.bincount(units // step)[1:]
+    sizes = np.flatnonzero(counts) + 1
+    seen = abs(int(differences.sum())) // step
+    if len(sizes) == 1:
+        tail = bdtr((counts.sum() - seen // sizes[0]) // 2, int(counts.sum()), 0.5)
+        return min(1.0, 2 * float(tail))
+    reach = int((sizes * counts[sizes - 1]).sum())
+    length = next_fast_len(reach + 1, real=True)
+    turns = np.pi / length * np.arange(length // 2 + 1)
+    wave = np.exp(-1j * reach * turns)
+    for size in sizes.tolist():
+        wave *= np.cos(size * turns) ** counts[size - 1]
+    chances = np.fft.irfft(wave, length)[: reach + 1]
+    sums = np.abs(2 * np.arange(reach + 1) - reach)
+    p = chances[sums >= seen].sum()
+    # The sum seen has at least the probability of its own signs and of their opposites.
+    return float(np.clip(p, 2.0 ** (1 - int(counts.sum())), 1.0))
 
 
 def bootstrap(
@@ -74,27 +126,63 @@ def bootstrap(
 ) -> Difference:
     """Return accuracy of a minus accuracy of b with its percentile interval, over photos and seeds.
 
-    Each sample draws N photos with replacement, the same for both methods, and as many seeds of each as it has. B. Efron,
-    R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapters 8 and 13. With few seeds their spread is
-    underestimated (by (S - 1) / S in variance); with one it is not seen at all.
+    Each sample draws N photos with replacement, the same for both methods (B. Efron, R. J. Tibshirani, An Introduction to the
+    Bootstrap (1993), chapters 8 and 13). Averaged over the seeds, the photos bring their own variance and that of each seed's
+    luck with single photos, but not that some seeds are better on all photos: this is estimated apart and added to each
+    sample. Drawing seeds as well would count the luck with single photos thrice (A. B. Owen, "The pigeonhole bootstrap",
+    Annals of Applied Statistics 1 (2007), 386-411).
+
+    Of 95 % intervals 3 to 6 % missed the truth, in 3,000 simulations each of 375 photos and 3 or 5 seeds that differed not at
+    all, a little or much; 5 % with one seed, up to 8 % with 2. With seeds drawn it was 0.1 % where they do not differ.
+    With one seed of a method, what other seeds of it would do is not seen at all.
 
     Raises:
         ValueError: the arrays are empty, or not of the same photos.
     """
     a, b = _checked(right_a, right_b)
     rng = np.random.default_rng(seed)
-    photos = a.shape[1]
-    drawn = rng.multinomial(photos, np.full(photos, 1 / photos), samples) / photos
-    differences = _means(a, drawn, rng) - _means(b, drawn, rng)
+    # Photos with the same difference are drawn together: their number is all that counts.
+    values, counts = np.unique(_differences(a, b), return_counts=True)
+    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), samples)
+    means = drawn @ values / (len(a) * len(b) * counts.sum())
+    differences = means + _seed_noise(a, b, samples, rng)
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(float(a.mean() - b.mean()), float(low), float(high))
 
 
-def _means(right: NDArray[np.int64], drawn: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    seeds = len(right)
-    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), len(drawn)) / seeds
-    means: NDArray[np.float64] = ((drawn @ right.T) * weights).sum(axis=1)
-    return means
+def _seed_noise(
+    a: NDArray[np.int64], b: NDArray[np.int64], samples: int, rng: np.random.Generator
+) -> NDArray[np.float64] | float:
+    """Return by how much other seeds would have moved the difference of the means, in `samples` draws.
+
+    The variance is what the seeds' means vary beyond the luck with single photos, in both methods together: the mean squares
+    of seeds and of the remainder in a two-way table (S. R. Searle, G. Casella, C. E. McCulloch, Variance Components (1992),
+    section 4.3). That few seeds tell it is in Student's t, with the degrees of freedom of B. L. Welch, "The generalization of
+    'Student's' problem when several different population variances are involved", Biometrika 34 (1947), 28-35.
+    """
+    tables = [table for table in (a, b) if len(table) > 1 and table.shape[1] > 1]
+    parts = [_mean_squares(table) for table in tables]
+    variance = sum(seeds - remainder for seeds, remainder in parts)
+    if variance <= 0:
+        return 0.0
+    freedom = sum(seeds for seeds, _ in parts) ** 2 / sum(
+        seeds**2 / (len(table) - 1) for table, (seeds, _) in zip(tables, parts, strict=True)
+    )
+    # Even steps through the distribution in random order: its tails, which few samples see, are there as often as is right.
+    steps = stdtrit(freedom, (np.arange(samples) + 0.5) / samples)
+    noise: NDArray[np.float64] = np.sqrt(variance) * rng.permutation(steps)
+    return noise
+
+
+def _mean_squares(right: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean squares of seeds and of the remainder of (S, N), each over S N: their shares of the mean's variance."""
+    seeds, photos = right.shape
+    by_seed, by_photo = right.mean(axis=1), right.mean(axis=0)
+    remainder = right - by_seed[:, None] - by_photo + right.mean()
+    return (
+        float(((by_seed - right.mean()) ** 2).sum() / (seeds - 1) / seeds),
+        float((remainder**2).sum() / ((seeds - 1) * (photos - 1)) / (seeds * photos)),
+    )
 
 
 def holm(p_values: NDArray[Any]) -> NDArray[np.float64]:
@@ -113,25 +201,45 @@ def holm(p_values: NDArray[Any]) -> NDArray[np.float64]:
     return corrected
 
 
-def rank_ranges(right: list[NDArray[Any]], alpha: float = 0.05) -> list[tuple[int, int]]:
-    """Return the best and the worst rank that each method can have, 1 for the best: (1, 3) means that it shares the top.
+def told_apart(right: list[NDArray[Any]], alpha: float = 0.05) -> NDArray[np.bool_]:
+    """Return which methods are told apart, (M, M) and symmetric: their corrected p-value is below `alpha`.
 
-    A method is told apart from another when their sign-flip test, corrected by Holm over all pairs, is below `alpha`.
+    Each pair is compared by the sign-flip test, and all pairs together are corrected by Holm.
 
     Args:
         right: for each method (S, N); all of the same N photos.
         alpha: probability of telling any two equal methods apart.
+
+    Raises:
+        ValueError: the arrays are empty, or not of the same photos.
     """
+    apart = np.zeros((len(right), len(right)), bool)
     pairs = [(i, j) for i in range(len(right)) for j in range(i)]
     corrected = holm(np.array([sign_flip_test(right[i], right[j]) for i, j in pairs]))
-    better = [0] * len(right)
-    worse = [0] * len(right)
     for (i, j), p in zip(pairs, corrected, strict=True):
-        if p < alpha:
-            first, second = (i, j) if right[i].mean() > right[j].mean() else (j, i)
-            worse[first] += 1
-            better[second] += 1
-    return [(1 + above, len(right) - below) for above, below in zip(better, worse, strict=True)]
+        apart[i, j] = apart[j, i] = p < alpha
+    return apart
+
+
+def rank_ranges(right: list[NDArray[Any]], alpha: float = 0.05) -> list[tuple[int, int]]:
+    """Return the best and the worst rank that each method can have, 1 for the best: (1, 3) means that it shares the top.
+
+    Args and errors are those of `told_apart`.
+    """
+    apart = told_apart(right, alpha)
+    means = np.array([answers.mean() for answers in right])
+    better = (apart & (means[None] > means[:, None])).sum(axis=1)
+    worse = (apart & (means[None] < means[:, None])).sum(axis=1)
+    return [(1 + int(above), len(right) - int(below)) for above, below in zip(better, worse, strict=True)]
+
+
+def indistinguishable_groups(right: list[NDArray[Any]], alpha: float = 0.05) -> list[str]:
+    """Return the letters of each method's groups, `a` beginning with the most accurate: see `groups.letters`.
+
+    Two methods share a letter exactly when they are not told apart. Args and errors are those of `told_apart`.
+    """
+    means = [float(answers.mean()) for answers in right]
+    return letters(told_apart(right, alpha), sorted(range(len(right)), key=lambda index: -means[index]))
 
 
 def _checked(right_a: NDArray[Any], right_b: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
