@@ -2,8 +2,8 @@
 
 import typer
 
-from benchmark.commands import benching, boards
+from benchmark.commands import benching, boards, predicting, scoring, weights
 
 app = typer.Typer(help="Run methods on a manifest and compare them.")
-for group in (benching, boards):
+for group in (benching, boards, scoring, predicting, weights):
     app.add_typer(group.app)

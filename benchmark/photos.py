@@ -3,10 +3,12 @@
 Methods get the test photos as `Photos`, which carry no labels.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL
@@ -53,6 +55,11 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is computed of them is worth keeping in the workspace's cache."""
+        return True
 
     def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Return photos as squares: (N, 3, size, size), sRGB, read-only where it is mapped from the cache.
@@ -105,7 +112,7 @@ class Photos:
                 picture = decode(self.workspace.photo(self.digests[position]), self.ids[position], size)
             except DataError as error:
                 return error
-            return np.ascontiguousarray(np.asarray(resize(picture)).transpose(2, 0, 1))
+            return _planes(resize(picture))
 
         with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
             for start in range(0, len(positions), _AT_ONCE):
@@ -126,25 +133,60 @@ class LabelledPhotos(Photos):
     classes: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenPhotos(Photos):
+    """Pictures at hand, which lie in no workspace: their pixels and nothing else. Nothing of them is kept.
+
+    `images` are as `collector.pictures.displayed` gives them: upright, RGB of 8 bits.
+    """
+
+    images: tuple[Image.Image, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is computed of them is worth keeping: no."""
+        return False
+
+    def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Return photos as squares, as `Photos.pixels`."""
+        resize = _RULES[rule](size)
+        chosen = self.images if rows is None else [self.images[row] for row in rows]
+        squares = [_planes(resize(image)) for image in chosen]
+        return np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8)
+
+    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+        """Return each photo, its shorter side resized, as `Photos.pictures`."""
+        return [_planes(_shorter_side(image, side)) for image in self.images]
+
+
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
-    """Return the photo as it is displayed, in sRGB.
+    """Return the photo as it is displayed, in sRGB; smaller with `size` (see `opened`).
+
+    Raises:
+        DataError: it is missing or does not decode; the message names it.
+    """
+    try:
+        return opened(path, size)
+    except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
+        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+
+
+def opened(file: Path | BinaryIO, size: int | None = None) -> Image.Image:
+    """Return a photo as it is displayed, in sRGB.
 
     With `size` a JPEG may come out smaller, by 2, 4 or 8, but with at least `size` pixels on each side: its decoder then
     leaves out what resizing would take away (`Image.draft`). Resized to 64, 128 or 256 pixels, 20 camera photos differed by
     0.04 to 0.08 grey levels in the mean from fully decoded ones, and 300 thumbnails of 275×183 by 2.8, 0.01 and 0.
 
     Raises:
-        DataError: it is missing or does not decode; the message names it.
+        Exception: whatever Pillow raises on a file that is missing, broken or none of a picture.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels")  # noqa: TRY301
-            if size is not None:
-                image.draft(None, (size, size))
-            return displayed(image, colour_managed=True)
-    except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
-        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+    with Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels; {MAX_PIXELS} are the most")
+        if size is not None:
+            image.draft(None, (size, size))
+        return displayed(image, colour_managed=True)
 
 
 def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> LabelledPhotos:
@@ -167,6 +209,24 @@ def unlabelled_photos(manifest: Manifest, split: str, workspace: Workspace, trac
     """Return the photos of one side without their labels."""
     photos = manifest.photos(split)
     return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), workspace, track, split)
+
+
+def given_photos(images: Sequence[Image.Image]) -> GivenPhotos:
+    """Return pictures at hand as photos: copies of their pixels, without EXIF or anything else that Pillow knows of a file.
+
+    They get numbers for names, and no digests.
+
+    Raises:
+        ValueError: a picture is not RGB of 8 bits.
+    """
+    bare = [image.copy() for image in images]
+    for image in bare:
+        if image.mode != "RGB":
+            raise ValueError(f"a picture of mode {image.mode}; RGB is wanted, as collector.pictures.displayed gives it")
+        image.info.clear()  # a copy keeps the EXIF here, and nowhere else
+    names = tuple(f"given:{number}" for number in range(len(images)))
+    nowhere = Workspace(Path(os.devnull))
+    return GivenPhotos(names, ("",) * len(names), nowhere, images=tuple(bare))
 
 
 def available(manifest: Manifest, workspace: Workspace) -> Manifest:
@@ -212,6 +272,10 @@ def require_photos(manifest: Manifest, workspace: Workspace) -> None:
 
 def _digests(photos: Sequence[Photo]) -> tuple[str, ...]:
     return tuple(str(photo.sha256) for photo in photos)
+
+
+def _planes(picture: Image.Image) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
 def _shorter_side(picture: Image.Image, side: int) -> Image.Image:

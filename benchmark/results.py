@@ -1,8 +1,15 @@
 """Runs on disk: what went in, what was predicted. Scores are computed from these and stored nowhere.
 
-A run lies in `runs/<identity>/` as `run.json` and `predictions.parquet`, and is moved there whole: a folder that is
-there is finished. What failed lies in `runs/failed/<identity>.json` until the same run succeeds. `runs/logs/` holds a log
-for each run, and `runs/test-ledger.jsonl` counts how often the test photos were read.
+A run lies in `runs/<identity>/`, which is moved there whole: a folder that is there is finished. It holds
+
+- `run.json` and `predictions.parquet`, what is said of the test photos;
+- `validation.parquet`, the same of the validation photos;
+- `curve.json`, the learning curve, where a network learnt;
+- `model.safetensors`, where the model was kept.
+
+What failed lies in `runs/failed/<identity>.json` until the same run succeeds, what a stopped training goes on from in
+`runs/unfinished/<identity>/`. `runs/logs/` holds a log for each run, and `runs/test-ledger.jsonl` counts how often the test
+photos were read.
 """
 
 import hashlib
@@ -10,7 +17,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +29,8 @@ from numpy.typing import NDArray
 
 from collector.errors import DataError
 from collector.workspace import draft_of, write_atomically
+
+_TEST, _VALIDATION = "predictions.parquet", "validation.parquet"
 
 LEDGER = "test-ledger.jsonl"
 """One line for each time that test photos were read: what was looked at often is no longer unseen."""
@@ -70,6 +79,8 @@ class Run:
         peak_memory_mib: the process's highest resident memory during the run, or the GPU's.
         origin: `bench`, or `submission` for predictions made elsewhere, which were only scored here.
         weights: `none`, `pre-trained`, or `random` where the smoke tier did without the weights it should have had.
+        changed: the parameters that were set otherwise than the tier has them.
+        engine: the training loop that worked, empty for methods that train no network.
     """
 
     inputs: RunInputs
@@ -88,6 +99,8 @@ class Run:
     peak_memory_mib: float
     origin: str = "bench"
     weights: str = "none"
+    changed: dict[str, Any] = field(default_factory=dict)
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +126,42 @@ def is_finished(runs: Path, identity: str) -> bool:
     return (runs / identity / "run.json").is_file()
 
 
-def save_run(runs: Path, run: Run, predictions: Predictions) -> Path:
-    """Write a run so that it is there whole or not at all, and return its folder. An earlier failure is forgotten."""
+def save_run(
+    runs: Path, run: Run, predictions: Predictions, validation: Predictions | None = None, files: Sequence[Path] = ()
+) -> Path:
+    """Write a run so that it is there whole or not at all, and return its folder. Earlier failures are forgotten.
+
+    Args:
+        runs: the workspace's runs.
+        run: what is to be said of it.
+        predictions: of the test photos.
+        validation: of the validation photos, None when the method was not asked.
+        files: moved into the folder under their names, such as the model.
+    """
     folder = runs / run.inputs.identity
     draft = draft_of(folder)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        pq.write_table(
-            _as_table(predictions, run.classes),
-            draft / "predictions.parquet",
-            compression="zstd",
-            write_page_checksum=True,
-        )
+        _write_predictions(draft / _TEST, predictions, run.classes)
+        if validation is not None:
+            _write_predictions(draft / _VALIDATION, validation, run.classes)
+        for file in files:
+            shutil.move(file, draft / file.name)
         write_atomically(draft / "run.json", _json(asdict(run)))
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _failure_path(runs, run.inputs.identity).unlink(missing_ok=True)
+    # A run that waited for its weights was noted before their digest was known.
+    for inputs in (run.inputs, replace(run.inputs, weights_digest=None)):
+        _failure_path(runs, inputs.identity).unlink(missing_ok=True)
     return folder
+
+
+def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
+    pq.write_table(_as_table(predictions, classes), path, compression="zstd", write_page_checksum=True)
 
 
 def save_failure(runs: Path, failure: Failure) -> None:
@@ -203,10 +231,23 @@ def read_predictions(runs: Path, run: Run) -> Predictions:
     Raises:
         DataError: the file is missing or damaged, or a value is no probability.
     """
-    path = runs / run.inputs.identity / "predictions.parquet"
+    return _read_predictions(runs / run.inputs.identity / _TEST, run.classes)
+
+
+def read_validation(runs: Path, run: Run) -> Predictions | None:
+    """Return what a run says of the validation photos, None when it was not asked.
+
+    Raises:
+        DataError: as for `read_predictions`.
+    """
+    path = runs / run.inputs.identity / _VALIDATION
+    return _read_predictions(path, run.classes) if path.is_file() else None
+
+
+def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
     try:
-        table = pq.read_table(path, columns=["photo_id", *run.classes], page_checksum_verification=True)
-        probabilities = np.stack([table[name].to_numpy() for name in run.classes], axis=1).astype(np.float32)
+        table = pq.read_table(path, columns=["photo_id", *classes], page_checksum_verification=True)
+        probabilities = np.stack([table[name].to_numpy() for name in classes], axis=1).astype(np.float32)
         photo_ids = [str(photo_id) for photo_id in table["photo_id"].to_pylist()]
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]

@@ -2,11 +2,13 @@
 
 import logging
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.doctor import versions
-from benchmark.methods.base import Method, Predictor
+from benchmark.methods.base import Context, Predictor
+from benchmark.models import save_predictor
+from benchmark.networks import weights
+from benchmark.networks.backbones import find_backbone
 from benchmark.networks.device import describe_device
-from benchmark.photos import labelled_photos, require_photos, unlabelled_photos
+from benchmark.photos import LabelledPhotos, Photos, labelled_photos, require_photos, unlabelled_photos
+from benchmark.planning import Task
 from benchmark.results import (
     Failure,
     Predictions,
@@ -38,17 +44,8 @@ log = logging.getLogger("t15")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One run to do: a method with its parameters, and a seed."""
-
-    method: Method
-    inputs: RunInputs
-    tier: str
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task: `state` is `done`, `skipped` (was finished before) or `failed`, then with a reason."""
+    """What became of a task: `done`, `skipped` (was finished before), `failed` or `missing` (its weights), with a reason."""
 
     task: Task
     state: str
@@ -56,40 +53,62 @@ class Outcome:
     reason: str = ""
 
 
-def plan(manifest: Manifest, methods: Sequence[Method], seeds: Sequence[int], tier: str) -> list[Task]:
-    """Return the runs of methods × seeds. Where the seed does not matter, seed 0 stands for all."""
-    return [
-        # A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run.
-        Task(
-            method,
-            RunInputs(manifest.digest, method.name, method.of_tier(tier), None, seed),
-            tier if method.smoke else "paper",
-        )
-        for method in methods
-        for seed in (seeds if method.stochastic else [0])
-    ]
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all tasks of a benchmark share.
+
+    Attributes:
+        manifest: the data set.
+        workspace: where its photos lie, and the cache.
+        device: `cpu` or `cuda`.
+        engine: the training loop, one of `networks.recipe.ENGINES`.
+        reading: called with a run's inputs before its method is asked about the test photos, to enter it in the ledger.
+        track: shows progress.
+    """
+
+    manifest: Manifest
+    workspace: Workspace
+    device: str
+    engine: str
+    reading: Callable[[RunInputs], None]
+    track: Track = silent
 
 
-def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
-    """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
-    photos, classes = len(manifest.photos("train")), len(manifest.header.cities)
-    known: dict[str, float] = {}
-    total = 0.0
-    for task in tasks:
-        if task.method.estimate is None or is_finished(runs, task.inputs.identity):
-            continue
-        if task.method.name not in known:
-            known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
-        total += known[task.method.name]
-    return total
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that is not saved yet, with its predictions; `files` (curve, model) lie in the folder that it was made in."""
+
+    run: Run
+    test: Predictions
+    validation: Predictions
+    files: list[Path]
 
 
 def bench(
-    manifest: Manifest, workspace: Workspace, tasks: Sequence[Task], device: str, track: Track = silent
+    manifest: Manifest,
+    workspace: Workspace,
+    tasks: Sequence[Task],
+    device: str,
+    track: Track = silent,
+    engine: str = "fast",
 ) -> Iterator[Outcome]:
     """Do the tasks one after the other and yield what became of each.
 
     A method that raises is recorded as failed, and the others go on. Whatever stops the whole, finished runs stay.
+
+    Raises:
+        DataError: the manifest has fewer than two cities or an empty side, or photos are missing in the workspace.
+        IncompleteError: the disk is full.
+    """
+    prepare(manifest, workspace)
+    around = Surroundings(manifest, workspace, device, engine, partial(record_test_read, workspace.runs), track)
+    with storage_errors(workspace.root):
+        for task in tasks:
+            yield settled(task, workspace.runs) or _do(task, around)
+
+
+def prepare(manifest: Manifest, workspace: Workspace) -> None:
+    """Make sure that a benchmark can begin, and remove what killed ones left.
 
     Raises:
         DataError: the manifest has fewer than two cities or an empty side, or photos are missing in the workspace.
@@ -105,38 +124,90 @@ def bench(
         remove_drafts(workspace.runs)
         remove_drafts(workspace.runs / "failed")
         remove_drafts(workspace.cache, "arrays/*/.*.part")
-        for task in tasks:
-            if is_finished(workspace.runs, task.inputs.identity):
-                yield Outcome(task, "skipped")
-            else:
-                yield _do(task, manifest, workspace, device, track)
 
 
-def _do(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> Outcome:
+def settled(task: Task, runs: Path) -> Outcome | None:
+    """Return what became of a task that there is nothing to do for: finished before, or without its weights; else None."""
+    if is_finished(runs, task.inputs.identity):
+        return Outcome(task, "skipped")
+    if task.weights != "missing":
+        return None
+    reason = (
+        f"the weights of {task.method.backbone} are not here: `t15 weights fetch {task.method.backbone}` brings them"
+    )
+    save_failure(runs, Failure(task.inputs, _title(task), reason, "weights missing"))
+    return Outcome(task, "missing", reason=reason)
+
+
+def _do(task: Task, around: Surroundings) -> Outcome:
     started = time.perf_counter()
-    with _logged(workspace.runs / "logs" / f"{task.inputs.identity}.log"):
-        outcome = _tried(task, manifest, workspace, device, track)
-    return replace(outcome, seconds=time.perf_counter() - started)
+    runs = around.workspace.runs
+    with logged(runs / "logs" / f"{task.inputs.identity}.log"):
+        result = attempt(task, around, unfinished(runs, task))
+        return conclude(task, result, runs, lambda: time.perf_counter() - started)
 
 
-def _tried(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> Outcome:
-    log.info("%s, seed %d, %s, on %s", task.inputs.method, task.inputs.seed, task.inputs.parameters, device)
+def unfinished(runs: Path, task: Task) -> Path:
+    """Return the folder in which a task is worked on."""
+    return runs / "unfinished" / task.inputs.identity
+
+
+def attempt(task: Task, around: Surroundings, folder: Path) -> Finished | Failure:
+    """Do a task, with `folder` for its files and for what a stopped one goes on from.
+
+    Whatever the method raises is its failure, and is logged; it is not raised.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    log.info("%s, seed %d, %s, on %s", task.inputs.method, task.inputs.seed, task.inputs.parameters, around.device)
     try:
-        run, predictions = _run(task, manifest, workspace, device, track)
+        folder.mkdir(parents=True, exist_ok=True)
+        finished = compute(task, around, folder)
     except Exception as error:  # whatever a method raises is that method's failure, and not the end of the rest
         if is_disk_full(error):
             raise
-        reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
-        log.info("failed: %s", reason, exc_info=error)
-        save_failure(workspace.runs, Failure(task.inputs, task.method.titled(task.inputs.parameters), reason))
-        return Outcome(task, "failed", reason=reason)
-    save_run(workspace.runs, run, predictions)
-    log.info("done: fit %.1f s, predict %.1f s", run.seconds["fit"], run.seconds["predict"])
-    return Outcome(task, "done")
+        failed = failure(task, error)
+        log.info("failed: %s", failed.reason, exc_info=error)
+        return failed
+    log.info("done: fit %.1f s, predict %.1f s", finished.run.seconds["fit"], finished.run.seconds["predict"])
+    return finished
+
+
+def failure(task: Task, error: BaseException) -> Failure:
+    """Return the record of a task that an error ended; the reason is one line of at most 500 characters."""
+    reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
+    return Failure(task.inputs, _title(task), reason)
+
+
+def conclude(task: Task, result: Finished | Failure, runs: Path, seconds: Callable[[], float]) -> Outcome:
+    """Save what became of a task, and say it.
+
+    Args:
+        task: which.
+        result: of `attempt`; its files are moved.
+        runs: the workspace's runs.
+        seconds: tells how long it took; asked when everything is saved.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if isinstance(result, Failure):
+        save_failure(runs, result)
+        with suppress(OSError):
+            unfinished(runs, task).rmdir()  # what a training goes on from stays
+        return Outcome(task, "failed", seconds(), result.reason)
+    save_run(runs, result.run, result.test, result.validation, result.files)
+    shutil.rmtree(unfinished(runs, task), ignore_errors=True)
+    return Outcome(task, "done", seconds())
+
+
+def _title(task: Task) -> str:
+    return task.method.titled(task.inputs.parameters)
 
 
 @contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def logged(path: Path) -> Iterator[None]:
     """Write what is logged as `t15` to the file, after what earlier tries wrote."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
@@ -152,21 +223,31 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, track: Track) -> tuple[Run, Predictions]:
+def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
+    """Fit a task's method and ask it about the validation and the test photos; nothing is saved but files in `folder`.
+
+    Raises:
+        DataError: photos do not decode, or the method's answers are no probabilities.
+        Exception: whatever the method raises.
+    """
     method, inputs = task.method, task.inputs
+    manifest, workspace, device, track = around.manifest, around.workspace, around.device, around.track
     training = labelled_photos(manifest, "train", workspace, track)
     validation = labelled_photos(manifest, "val", workspace, track)
     _reset_peak_memory(device)
     started = time.perf_counter()
-    predictor = method.fit(training, validation, inputs.seed, device, **inputs.parameters)
+    predictor = _fitted(task, training, validation, around, folder)
     fitted = time.perf_counter()
-    predictions = _predict_test(predictor, inputs, manifest, workspace, track)
+    judged = unlabelled_photos(manifest, "val", workspace, track)
+    of_validation = _predicted(predictor, judged, len(training.classes))
+    asked = time.perf_counter()
+    of_test = _predict_test(predictor, inputs, around)
     finished = time.perf_counter()
     run = Run(
         inputs=inputs,
         manifest=f"{manifest.header.name} {manifest.header.version}",
         tier=task.tier,
-        title=method.titled(inputs.parameters),
+        title=_title(task),
         pretraining=method.pretraining,
         weights_licence=method.weights_licence,
         selection=method.selection,
@@ -177,23 +258,47 @@ def _run(task: Task, manifest: Manifest, workspace: Workspace, device: str, trac
         classes=list(training.classes),
         device=describe_device(device),
         versions=versions(),
-        seconds={"fit": round(fitted - started, 3), "predict": round(finished - fitted, 3)},
+        seconds={"fit": round(fitted - started, 3), "predict": round(finished - asked, 3)},
         peak_memory_mib=_peak_memory_mib(device),
+        weights=task.weights,
+        changed=dict(task.changed),
+        engine=around.engine if method.backbone else "",
     )
-    return run, predictions
+    if task.keeps_model:
+        save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity})
+    files = [path for name in ("curve.json", "model.safetensors") if (path := folder / name).is_file()]
+    return Finished(run, of_test, of_validation, files)
 
 
-def _predict_test(
-    predictor: Predictor, inputs: RunInputs, manifest: Manifest, workspace: Workspace, track: Track
-) -> Predictions:
+def _fitted(
+    task: Task, training: LabelledPhotos, validation: LabelledPhotos, around: Surroundings, folder: Path
+) -> Predictor:
+    method, inputs = task.method, task.inputs
+    if not method.backbone:
+        return method.fit(training, validation, inputs.seed, around.device, **inputs.parameters)
+    context = Context(
+        weights.load(find_backbone(method.backbone)) if task.weights == "pre-trained" else None,
+        inputs.weights_digest,
+        around.engine,
+        folder / "checkpoint.safetensors",
+        folder / "curve.json",
+    )
+    return method.fit(training, validation, inputs.seed, around.device, context=context, **inputs.parameters)
+
+
+def _predict_test(predictor: Predictor, inputs: RunInputs, around: Surroundings) -> Predictions:
     """Ask a fitted method about the test photos, without their labels: the one place where the test side is read.
 
     Each time is entered in the ledger that leaderboards show.
     """
-    record_test_read(workspace.runs, inputs)
-    photos = unlabelled_photos(manifest, "test", workspace, track)
+    around.reading(inputs)
+    photos = unlabelled_photos(around.manifest, "test", around.workspace, around.track)
+    return _predicted(predictor, photos, len(around.manifest.header.cities))
+
+
+def _predicted(predictor: Predictor, photos: Photos, classes: int) -> Predictions:
     probabilities = predictor.predict_proba(photos)
-    _require_probabilities(probabilities, (len(photos), len(manifest.header.cities)))
+    _require_probabilities(probabilities, (len(photos), classes))
     return Predictions(list(photos.ids), probabilities)
 
 

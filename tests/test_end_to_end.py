@@ -98,11 +98,11 @@ def test_bench_and_leaderboard_end_to_end(house: Path) -> None:
     """All methods of the smoke tier; what ran before is skipped; the leaderboard needs no photos."""
     first = t15_json(house, "bench", "--method", "tiny*", "--tier", "smoke")
     tiny = len([name for name in METHODS if name.startswith("tiny")])
-    assert first["counts"] == {"done": tiny, "skipped": 0, "failed": 0}
+    assert first["counts"] == {"done": tiny, "skipped": 0, "failed": 0, "missing": 0}
     everything = t15_json(house, "bench", "--all", "--tier", "smoke")
-    assert everything["counts"] == {"done": len(METHODS) - tiny, "skipped": tiny, "failed": 0}
+    assert everything["counts"] == {"done": len(METHODS) - tiny, "skipped": tiny, "failed": 0, "missing": 0}
     seeds = t15_json(house, "bench", "--method", "scratch:resnet18", "--tier", "smoke", "--seeds", "0,1")
-    assert seeds["counts"] == {"done": 1, "skipped": 1, "failed": 0}
+    assert seeds["counts"] == {"done": 1, "skipped": 1, "failed": 0, "missing": 0}
     shutil.rmtree(house / "workspace/photos")
     board = t15_json(house, "leaderboard", "--out", "board")
     assert {row["method"] for row in board["rows"]} == {run["method"] for run in everything["runs"]}

@@ -60,8 +60,12 @@ def command(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.
     )
 
 
-def commands() -> dict[str, Any]:
-    return dict(typer.main.get_command(t15.app).commands)  # type: ignore[attr-defined]
+def commands(of: Any = None, before: str = "") -> dict[str, Any]:
+    """Return all commands by what is typed: `collect`, `weights list`."""
+    found: dict[str, Any] = {}
+    for name, one in (of or typer.main.get_command(t15.app)).commands.items():
+        found |= commands(one, f"{before}{name} ") if hasattr(one, "commands") else {before + name: one}
+    return found
 
 
 every_command = pytest.mark.parametrize("name", sorted(commands()))
@@ -73,7 +77,7 @@ def test_help_lists_every_command() -> None:
     assert finished.stderr == ""
     assert set(commands()) >= COMMANDS
     for name in commands():
-        assert f" {name} " in finished.stdout
+        assert f" {name.split()[0]} " in finished.stdout
     assert "--verbose" in finished.stdout
     assert "--version" in finished.stdout
 
@@ -81,7 +85,7 @@ def test_help_lists_every_command() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = f"""if True:
         import sys, t15
-        for arguments in (["--help"], *([name, "--help"] for name in {sorted(commands())})):
+        for arguments in (["--help"], *([*name.split(), "--help"] for name in {sorted(commands())})):
             assert t15.run(arguments) == 0, arguments
             heavy = {HEAVY} & set(sys.modules)
             assert not heavy, (arguments, heavy)
@@ -107,7 +111,7 @@ def test_errors_import_nothing_heavy() -> None:
 
 @every_command
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run([name, "--help"]) == 0
+    assert t15.run([*name.split(), "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert f"t15 {name}" in out
@@ -293,11 +297,11 @@ def stall():
         time.sleep(100)
 
 
-def fit(train, validation, seed, device, **recipe):
+def fit(train, validation, seed, device, context, **recipe):
     import torch
 
-    from benchmark.methods.paper import fit_network
-    from benchmark.networks.architectures import ARCHITECTURES
+    from benchmark.methods.networks import fit_network
+    from benchmark.networks.backbones import BACKBONES, Backbone
 
     class Dot(torch.nn.Sequential):
         steps = 0
@@ -308,16 +312,20 @@ def fit(train, validation, seed, device, **recipe):
                 stall()
             return super().forward(photos)
 
-    ARCHITECTURES["dot"] = lambda classes: Dot(
-        torch.nn.Conv2d(3, 4, 5, stride=4),
-        torch.nn.AdaptiveAvgPool2d(1),
-        torch.nn.Flatten(),
-        torch.nn.Linear(4, classes),
-    )
-    return fit_network(train, validation, seed, device, network="dot", **recipe)
+    def build(classes):
+        return Dot(
+            torch.nn.Conv2d(3, 4, 5, stride=4),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(4, classes),
+        )
+
+    BACKBONES["dot"] = Backbone("dot", "Dot", build, lambda network: list(network.children()), "3")
+    return fit_network(train, validation, seed, device, backbone="dot", **recipe)
 
 
-METHOD = Method("waiting", "Waiting", fit, {"size": 28, "epochs": 3, "learning_rate": 0.05}, stochastic=True)
+PARAMETERS = {"size": 28, "epochs": 3, "learning_rate": 0.05}
+METHOD = Method("waiting", "Waiting", fit, PARAMETERS, stochastic=True, backbone="alexnet")
 
 
 class Waiting(FolderProvider):
@@ -413,7 +421,7 @@ def test_a_benchmark_that_was_killed_and_interrupted_goes_on_and_predicts_the_sa
     tmp_path: Path, plug_in: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = undisturbed(tmp_path / "undisturbed", plug_in)
-    assert json.loads(capsys.readouterr().out)["counts"] == {"done": 3, "skipped": 0, "failed": 0}
+    assert json.loads(capsys.readouterr().out)["counts"] == {"done": 3, "skipped": 0, "failed": 0, "missing": 0}
     world = make_world(tmp_path / "stopped")
 
     killed = stop(bench_of(world), {"PYTHONPATH": plug_in}, tmp_path / "first", signal.SIGKILL)
@@ -431,7 +439,7 @@ def test_a_benchmark_that_was_killed_and_interrupted_goes_on_and_predicts_the_sa
 
     again = command(*bench_of(world), PYTHONPATH=plug_in)
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["counts"] == {"done": 1, "skipped": 2, "failed": 0}
+    assert json.loads(again.stdout)["counts"] == {"done": 1, "skipped": 2, "failed": 0, "missing": 0}
     assert predictions_in(world) == expected
     assert list(world.workspace.runs.glob(".*")) == []
 

@@ -1,7 +1,9 @@
 """k nearest neighbours by Euclidean distance, as one matrix product on any device."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,6 +97,26 @@ class NearestNeighbours:
         squared = torch.cat(distances, dim=1)
         order = torch.sort(squared, dim=1, stable=True)
         return order.values[:, : self.k].cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
+
+    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_knn`)."""
+        spec = {"classes": self.classes, "k": self.k, "weights": self.weights}
+        return "knn", spec, {"vectors": self.vectors, "labels": self.labels}
+
+
+def load_knn(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> NearestNeighbours:
+    """Return the classifier that `NearestNeighbours.export` described.
+
+    Raises:
+        ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
+    """
+    vectors, labels = arrays["vectors"].astype(np.float32, copy=False), arrays["labels"].astype(np.int64, copy=False)
+    classes, k, weights = int(spec["classes"]), int(spec["k"]), spec["weights"]
+    if vectors.ndim != 2 or labels.shape != (len(vectors),) or not 1 <= k <= len(vectors) or weights not in WEIGHTS:
+        raise ValueError(f"kNN with k = {k}, weights {weights!r} of {vectors.shape} vectors and {labels.shape} labels")
+    if not np.isfinite(vectors).all() or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError("kNN: a vector is not finite, or a label is no class")
+    return NearestNeighbours(vectors, labels, classes, k, weights, device)
 
 
 def fit_knn(

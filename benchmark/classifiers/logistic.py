@@ -1,12 +1,14 @@
 """Logistic regression, as it was in 2018 and as it is today, on raw or standardised features."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
@@ -14,6 +16,9 @@ from sklearn.multiclass import OneVsRestClassifier
 SOLVERS = ("multinomial", "liblinear-2018")
 """`multinomial`: scikit-learn's L-BFGS on the softmax; on a GPU the same objective by torch's L-BFGS. `liblinear-2018`:
 one-vs-rest by liblinear, scikit-learn's default until 0.22."""
+
+LINKS = ("softmax", "one-vs-rest")
+"""How scores become probabilities: by the softmax, or each by the logistic function, then divided by their sum."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +41,66 @@ class Logistic:
             probabilities[:, self.model.classes_] = seen
         return probabilities
 
+    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_logistic`)."""
+        model = as_linear(self.model)
+        arrays = {"weights": model.weights, "biases": model.biases, "labels": model.classes_}
+        if self.mean is not None and self.scale is not None:
+            arrays |= {"mean": self.mean, "scale": self.scale}
+        return "logistic", {"classes": self.classes, "link": model.link}, arrays
+
 
 @dataclass(frozen=True)
-class SoftmaxModel:
-    """Weights (C, D) and biases (C,) of a fitted softmax; `classes_` are the labels of its rows."""
+class LinearModel:
+    """Weights (C, D) and biases (C,) of a fitted model; `classes_` are the labels of its rows, `link` is one of LINKS."""
 
-    weights: NDArray[np.float64]
-    biases: NDArray[np.float64]
+    weights: NDArray[np.floating[Any]]
+    biases: NDArray[np.floating[Any]]
     classes_: NDArray[np.int64]
+    link: str = "softmax"
 
     def predict_proba(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of the classes in `classes_`, (M, C)."""
         scores = queries @ self.weights.T + self.biases
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        powers = expit(scores) if self.link == "one-vs-rest" else np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
+
+
+def as_linear(model: Any) -> LinearModel:
+    """Return a model fitted by `fit_logistic` as plain weights; it answers as before, to rounding."""
+    if isinstance(model, LinearModel):
+        return model
+    parts = model.estimators_ if isinstance(model, OneVsRestClassifier) else [model]
+    weights = np.concatenate([part.coef_ for part in parts])
+    biases = np.concatenate([part.intercept_ for part in parts])
+    if len(weights) == 1:
+        # Of two classes scikit-learn keeps the second one's score s: its probability 1 / (1 + exp(-s)) is a softmax of 0, s.
+        return LinearModel(np.vstack([0 * weights, weights]), np.append(0 * biases, biases), np.asarray(model.classes_))
+    link = "one-vs-rest" if isinstance(model, OneVsRestClassifier) else "softmax"
+    return LinearModel(weights, biases, np.asarray(model.classes_), link)
+
+
+def load_logistic(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Logistic:  # noqa: ARG001
+    """Return the classifier that `Logistic.export` described; it computes on the CPU, whatever the device.
+
+    Raises:
+        ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
+    """
+    classes, link, labels = int(spec["classes"]), spec["link"], arrays["labels"].astype(np.int64, copy=False)
+    weights, biases = arrays["weights"], arrays["biases"]
+    if weights.ndim != 2 or not len(weights) == len(biases) == len(labels) or link not in LINKS:
+        raise ValueError(f"logistic regression, link {link!r}, of {weights.shape} weights, {biases.shape} biases")
+    if not np.isfinite(weights).all() or not np.isfinite(biases).all():
+        raise ValueError("logistic regression: a weight is not finite")
+    if len(set(labels.tolist())) < len(labels) or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError("logistic regression: a label is no class, or is there twice")
+    mean, scale = arrays.get("mean"), arrays.get("scale")
+    if (mean is None) != (scale is None) or any(
+        of is not None and of.shape != weights[0].shape for of in (mean, scale)
+    ):
+        raise ValueError("logistic regression: mean and scale do not fit the weights")
+    return Logistic(LinearModel(weights, biases, labels, link), classes, mean, scale)
 
 
 def fit_logistic(
@@ -89,7 +139,7 @@ def fit_logistic(
 
 def fit_softmax(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], c: float, iterations: int, device: str
-) -> SoftmaxModel:
+) -> LinearModel:
     """Minimise c · Σ cross-entropy + ½ |weights|² by L-BFGS with strong Wolfe line search, in float64 on the device.
 
     It is scikit-learn's objective for `LogisticRegression`; the biases are not penalised.
@@ -121,7 +171,7 @@ def fit_softmax(
         return value
 
     optimiser.step(loss)
-    return SoftmaxModel(weights.detach().cpu().numpy(), biases.detach().cpu().numpy(), present)
+    return LinearModel(weights.detach().cpu().numpy(), biases.detach().cpu().numpy(), present)
 
 
 def _standardised(

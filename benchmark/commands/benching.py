@@ -21,7 +21,8 @@ from collector.console import (
 from collector.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
-    from benchmark.runner import Outcome, Task
+    from benchmark.planning import Task
+    from benchmark.runner import Outcome
     from collector.publishing.manifest import Manifest
 
 app = typer.Typer()
@@ -61,37 +62,73 @@ def bench(
         str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")
     ] = "paper",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a parameter, such as epochs=5, in the methods that have it; again for more."
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep models for `t15 predict`: of each method's first seed, of all, or none. Default: first, none in smoke."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="auto|HOST:PORT", help="Send the runs to a Ray cluster, see docs/cluster.md.")
+    ] = "",
+    gpus_per_run: Annotated[float, typer.Option(help="On a cluster: share of a GPU that each run takes.")] = 1.0,
+    cpus_per_run: Annotated[
+        int | None, typer.Option(help="On a cluster: cores that each run takes, and threads that it computes with.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
 ) -> None:
     """Run methods on a manifest and save what they predict; finished runs are skipped."""
-    from benchmark import runner
+    from benchmark import cluster as clusters
+    from benchmark import planning, runner
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
+    from benchmark.networks.recipe import ENGINES
     from collector.publishing.manifest import read_manifest
 
     if everything == bool(method):
         raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
     if tier not in ("paper", "smoke"):
         raise UsageError(f"--tier {tier!r}: choose paper or smoke")
+    models = models or ("first" if tier == "paper" else "none")
+    for option, value, known in (("engine", engine, ENGINES), ("models", models, planning.MODELS)):
+        if value not in known:
+            raise UsageError(f"--{option} {value!r}: choose {' or '.join(known)}")
+    changes = parse_settings(settings or [])
     chosen = choose(["*"] if everything else method or [])
     numbers = parse_seeds(seeds)
-    on = resolve_device(device)
+    # A cluster's nodes have devices of their own: what this machine has says nothing of them.
+    on = device if cluster else resolve_device(device)
     folder = manifest_folder(manifest, manifests, workspace)
     data = read_manifest(folder)
     place = with_photos(context, data, folder, workspace)
     data = what_is_here(data, place)
-    tasks = runner.plan(data, chosen, numbers, tier)
-    _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
+    tasks = planning.plan(data, chosen, numbers, tier, changes, models)
+    if cluster:
+        note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
+    else:
+        _announce(data, tasks, describe_device(on), planning.estimate(data, tasks, place.runs, on), tier)
     _show_warnings()
+    doing = (
+        clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
+        if cluster
+        else runner.bench(data, place, tasks, on, track, engine)
+    )
     outcomes = []
-    for outcome in runner.bench(data, place, tasks, on, track):
+    for outcome in doing:
         outcomes.append(outcome)
         note(
             f"[{len(outcomes)}/{len(tasks)}] {outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}"
         )
-    _report(outcomes, json)
+    _report(outcomes, everything, json)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -113,6 +150,18 @@ def parse_seeds(text: str) -> list[int]:
             )
         seeds += range(low, high + 1)
     return list(dict.fromkeys(seeds))
+
+
+def parse_settings(texts: list[str]) -> dict[str, str]:
+    """Return what `--set NAME=VALUE` says, by name; of a name twice the last.
+
+    Raises:
+        UsageError: a text is not of this form.
+    """
+    for text in texts:
+        if "=" not in text.strip("= "):
+            raise UsageError(f"--set {text[:60]!r}: write NAME=VALUE, such as epochs=5")
+    return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in texts)}
 
 
 def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
@@ -141,26 +190,36 @@ def _show_warnings() -> None:
 def _said(outcome: "Outcome") -> str:
     if outcome.state == "skipped":
         return "finished before"
+    if outcome.state == "missing":
+        return f"not run: {outcome.reason}"
     if outcome.state == "failed":
         return f"FAILED after {duration(outcome.seconds)}: {outcome.reason}"
     return f"done in {duration(outcome.seconds)}"
 
 
-def _report(outcomes: "list[Outcome]", json: bool) -> None:
-    counts = {state: sum(o.state == state for o in outcomes) for state in ("done", "skipped", "failed")}
+def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
+    counts = {state: sum(o.state == state for o in outcomes) for state in ("done", "skipped", "failed", "missing")}
     rows: list[dict[str, Any]] = [
         {
             "method": o.task.inputs.method,
             "seed": o.task.inputs.seed,
             "run": o.task.inputs.identity,
             "state": o.state,
+            "weights": o.task.weights,
             "seconds": round(o.seconds, 1),
             "reason": o.reason,
         }
         for o in outcomes
     ]
     text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
+    text += f", {counts['missing']} without their weights" if counts["missing"] else ""
     show({"counts": counts, "runs": rows}, json, lambda: text)
     if counts["failed"]:
         failed = f"{counts['failed']} of {len(outcomes)} runs failed"
         raise IncompleteError(f"bench: {failed}, for the reasons above; the same command tries them again")
+    if counts["missing"]:
+        # With --all what can run has run, as asked for; a method that was named has not.
+        lacking = f"{counts['missing']} of {len(outcomes)} runs need weights that are not here (`t15 weights list`)"
+        if not everything:
+            raise IncompleteError(f"bench: {lacking}; bring them, then run the same command again")
+        note(lacking)

@@ -56,7 +56,7 @@ class Feature:
 
 
 def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32]:
-    """Return the feature of all photos, (N, D), from the cache where it is there.
+    """Return the feature of all photos, (N, D), from the cache where it is there; of photos in no workspace it is not kept.
 
     CPU and GPU agree to 1e-4 (tests), so values of either are kept under the same key.
 
@@ -64,7 +64,7 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
         DataError: photos do not decode, or a value is infinite or no number; the photo and the feature are named.
     """
     values = feature.compute(_none(feature)).shape[1]
-    if not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY:
+    if not photos.kept or (not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY):
         blocks = list(_computed(feature, photos, list(range(len(photos))), device))
         return np.concatenate([np.empty((0, values), np.float32), *blocks])
     store = ArrayStore(photos.workspace.cache / "arrays", feature.key, np.dtype(np.float32))

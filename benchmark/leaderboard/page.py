@@ -1,12 +1,20 @@
 """The leaderboard as one HTML file that loads nothing: no script, no font, no picture from anywhere."""
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from benchmark.leaderboard.table import PAPER_NOTE, TIED_NOTE, TIERS, CityRow, Leaderboard, Row
+from benchmark.leaderboard.comparing import COMPARISON_NOTE, compared, same_cities
+from benchmark.leaderboard.figures import pictures
+from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, CityRow, Leaderboard, Row
+from benchmark.leaderboard.words import kilometres, memory, percent, points, time_taken
 from benchmark.scoring.metrics import wilson
-from collector.console import duration
+
+_VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower", "": "another task"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +33,41 @@ class CityBar:
     high: float
 
 
-def as_html(board: Leaderboard) -> str:
-    """Return the leaderboard as a self-contained page; every name and title in it is text, whatever it holds."""
-    best = board.rows[0] if board.rows else None
-    template = _environment().get_template("leaderboard.html.jinja")
-    return template.render(
-        board=board,
-        tiers=board.tiers(),
-        tier_titles=TIERS,
-        best=best,
-        bars=[_bar(city, best) for city in board.cities],
-        sides={side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")},
-        paper_note=PAPER_NOTE,
-        tied_note=TIED_NOTE,
+def as_html(boards: Sequence[Leaderboard]) -> str:
+    """Return the leaderboards as a self-contained page; every name and title in it is text, whatever it holds.
+
+    Several are compared first, then shown one after the other.
+    """
+    names = [f"{board.name} {board.version}" for board in boards]
+    prefixes = [""] if len(boards) == 1 else [f"b{number}-" for number in range(1, len(boards) + 1)]
+    script = (resources.files("benchmark.leaderboard") / "templates/leaderboard.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("leaderboard.html.jinja")
+        .render(
+            boards=boards,
+            title=f"Leaderboard of {' and '.join(names)}",
+            policy=_policy(script),
+            script=script,
+            trainings=sorted({row.learnt_before for board in boards for row in board.rows}),
+            pictures=[pictures(board, prefix) for board, prefix in zip(boards, prefixes, strict=True)],
+            bars=[[_bar(city, board.best) for city in board.cities] for board in boards],
+            comparison=compared(boards) if len(boards) > 1 else [],
+            same_cities=same_cities(boards),
+            section_titles=SECTIONS,
+            verdicts=_VERDICTS,
+            comparison_note=COMPARISON_NOTE,
+            paper_note=PAPER_NOTE,
+            rank_note=RANK_NOTE,
+            verdict_note=VERDICT_NOTE,
+        )
     )
+
+
+def _policy(script: str) -> str:
+    """Return the Content-Security-Policy under which the page's own script runs, and nothing else does or loads."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
 
 
 def _environment() -> Environment:
@@ -50,7 +79,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=_percent, duration=duration, memory=_memory)
+    environment.filters.update(percent=percent, points=points, km=kilometres, took=time_taken, memory=memory)
     return environment
 
 
@@ -59,11 +88,3 @@ def _bar(city: CityRow, best: Row | None) -> CityBar:
     if accuracy is None:
         return CityBar(city, None, 0.0, 1.0)
     return CityBar(city, accuracy, *wilson(accuracy * city.test, city.test))
-
-
-def _percent(fraction: float, digits: int = 2) -> str:
-    return f"{100 * fraction:.{digits}f}"
-
-
-def _memory(mebibytes: float) -> str:
-    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"

@@ -1,127 +1,165 @@
-"""The leaderboard as plain text, Markdown, CSV and JSON. The same leaderboard gives the same text."""
+"""The leaderboard as plain text and as Markdown. The same leaderboard gives the same text."""
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
 
-from benchmark.leaderboard.table import PAPER_NOTE, TIED_NOTE, TIERS, Leaderboard, Row
-from collector.console import duration, table
+from benchmark.leaderboard.comparing import COMPARISON_NOTE, Compared, compared
+from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, FailedRow, Leaderboard, Row
+from benchmark.leaderboard.words import percent, time_taken
+from collector.console import table
 
 # What Markdown (GitHub's and CommonMark's) would take for markup inside a table cell.
 _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
-# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_text(board: Leaderboard) -> str:
-    """Return the leaderboard as short aligned text for a terminal; accuracies in per cent."""
-    parts = [
-        f"{board.name} {board.version}: {board.test_photos} test photos, chance {_percent(board.chance_uniform)} %"
-    ]
-    parts += board.warnings()
-    for tier, rows in board.tiers().items():
-        columns = [0, 1, 2, 3, 7] if tier == "paper" else [0, 1, 2, 3]
-        with_paper = tier == "paper"
-        short = ([line[i] for i in columns] for line in (_cells(row, with_paper) for row in rows))
-        parts.append(f"{TIERS[tier]}\n{table([_header(with_paper)[i] for i in columns], short)}")
-    if board.failed:
-        failed = ((of.method, of.seed, of.reason) for of in board.failed)
-        parts.append(f"Failed\n{table(('method', 'seed', 'reason'), failed)}")
+def as_text(boards: Sequence[Leaderboard]) -> str:
+    """Return the leaderboards as short aligned text for a terminal; accuracies in per cent."""
+    parts = [_comparison_text(boards)] if len(boards) > 1 else []
+    for board in boards:
+        chance = percent(board.chance_uniform)
+        parts.append(f"{board.name} {board.version}: {board.test_photos} test photos, chance {chance} %")
+        parts += board.warnings()
+        for section, rows in board.sections().items():
+            wanted = [0, 1, 2, 3, 7, 8] if section == "paper" else [0, 1, 2, 3, 7]
+            short = ([line[i] for i in wanted] for line in (_cells(row) for row in rows))
+            parts.append(f"{SECTIONS[section]}\n{table([_header(section)[i] for i in wanted], short)}")
+        for kind, failed in _by_kind(board.failed).items():
+            lines = ((of.method, of.seed, of.reason) for of in failed)
+            parts.append(f"{kind.capitalize()}\n{table(('method', 'seed', 'reason'), lines)}")
     return "\n\n".join(parts)
 
 
-def as_markdown(board: Leaderboard) -> str:
-    """Return the leaderboard as a Markdown page; accuracies in per cent."""
-    parts = [f"# Leaderboard of {_cell(board.name)} {board.version}", _facts(board)]
-    parts += [f"> **{_cell(warning)}**" for warning in board.warnings()]
-    for tier, rows in board.tiers().items():
-        notes = [PAPER_NOTE] if tier == "paper" else []
-        parts += [f"## {TIERS[tier]}", *notes, _table(rows, with_paper=tier == "paper")]
-        if any(row.tied_with_best and row.rank > 1 for row in rows):
-            parts.append(TIED_NOTE)
-    if board.failed:
-        failed = ((of.title, of.method, of.seed, of.reason) for of in board.failed)
-        parts += ["## Failed", _grid(("method", "name", "seed", "reason"), failed)]
-    if board.rows:
-        commands = "\n".join(dict.fromkeys(row.command for row in board.rows))
-        # A fence longer than any run of backticks inside cannot be closed from inside.
-        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", commands)), default=0))
-        parts += ["## Commands", f"{fence}sh\n{commands}\n{fence}"]
+def as_markdown(boards: Sequence[Leaderboard]) -> str:
+    """Return the leaderboards as a Markdown page; accuracies in per cent."""
+    parts = [f"# Comparison\n\n{COMPARISON_NOTE}", _comparison_table(boards)] if len(boards) > 1 else []
+    for board in boards:
+        parts += _board(board)
     return "\n\n".join(parts) + "\n"
 
 
-def as_csv(board: Leaderboard) -> str:
-    """Return the leaderboard as CSV (RFC 4180 with line feeds): a line a row, failed runs last; scores as fractions.
-
-    Text that a spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for row in board.rows:
-        values = {**asdict(row), "status": "finished", "reason": "", "seeds": " ".join(map(str, row.seeds))}
-        writer.writerow([_csv_cell(values[name]) for name in _CSV_COLUMNS])
-    for failed in board.failed:
-        values = {**asdict(failed), "status": "failed", "seeds": str(failed.seed)}
-        writer.writerow([_csv_cell(values.get(name)) for name in _CSV_COLUMNS])
-    return out.getvalue()
-
-
-def as_json(board: Leaderboard) -> dict[str, Any]:
-    """Return the leaderboard as plain JSON values: every field of `Leaderboard`, scores as fractions, and the notes."""
-    notes = [*board.warnings(), PAPER_NOTE, TIED_NOTE]
-    plain: dict[str, Any] = json.loads(json.dumps({"notes": notes, **asdict(board)}, allow_nan=False))
-    return plain
-
-
-_CSV_COLUMNS = (
-    *("status", "tier", "rank", "method", "title", "variant", "accuracy", "low", "high", "spread", "tied_with_best"),
-    *("top3", "macro_f1", "paper_table", "paper_row", "paper_accuracy", "seeds", "stochastic", "seconds"),
-    *("peak_memory_mib", "device", "pretraining", "weights_licence", "selection", "test_reads", "command", "reason"),
-)
+def _board(board: Leaderboard) -> list[str]:
+    parts = [f"# Leaderboard of {_cell(board.name)} {board.version}", _facts(board)]
+    parts += [f"> **{_cell(warning)}**" for warning in board.warnings()]
+    parts += [RANK_NOTE] if board.rows else []
+    for section, rows in board.sections().items():
+        papers = section == "paper" and any(row.paper_accuracy is not None for row in rows)
+        notes = [PAPER_NOTE, VERDICT_NOTE] if papers else []
+        parts += [f"## {SECTIONS[section]}", *notes, _grid(_header(section), (_cells(row, section) for row in rows))]
+        parts += [f"### Further scores: {section}", _grid(_FURTHER, map(_further, rows))]
+    if board.best and board.best.slices:
+        parts += [f"## Parts of the test photos: {_cell(board.best.title)}", _grid(_SLICE, _slices(board.best))]
+    for kind, failed in _by_kind(board.failed).items():
+        lines = ((of.title, of.method, of.seed, of.reason) for of in failed)
+        parts += [f"## {_cell(kind).capitalize()}", _grid(("method", "name", "seed", "reason"), lines)]
+    if board.rows:
+        commands = "\n".join(dict.fromkeys(row.command for row in board.rows if row.command))
+        # A fence longer than any run of backticks inside cannot be closed from inside.
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", commands)), default=0))
+        parts += ["## Commands", f"{fence}sh\n{commands}\n{fence}"]
+    return parts
 
 
 def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     return (
         f"{len(board.cities)} cities of {_cell(board.region)}; {sides['train']} training, {sides['val']} validation and "
-        f"{sides['test']} test photos; digest `{board.digest}`. Chance is {_percent(board.chance_uniform)} %; always "
-        f"naming the city with the most test photos gives {_percent(board.chance_largest)} %. The interval is Wilson's "
+        f"{sides['test']} test photos; digest `{board.digest}`. Chance is {percent(board.chance_uniform)} %; always "
+        f"naming the city with the most test photos gives {percent(board.chance_largest)} %. The interval is Wilson's "
         f"at 95 % for {board.test_photos} photos."
     )
 
 
-def _table(rows: Sequence[Row], with_paper: bool) -> str:
-    return _grid(_header(with_paper), (_cells(row, with_paper) for row in rows))
+def _header(section: str) -> list[str]:
+    first = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "pre-trained on", "weights' licence"]
+    paper = ["paper %", "ours against it"] if section == "paper" else []
+    return [*first, "median km", *paper, "seeds", "time", "memory MiB", "test read"]
 
 
-def _header(with_paper: bool) -> list[str]:
-    first = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "top 3 %", "macro F1 %"]
-    return [*first, *(["paper %"] if with_paper else []), "seeds", "time", "memory MiB", "pre-trained on", "test read"]
-
-
-def _cells(row: Row, with_paper: bool) -> list[str]:
-    name = f"{row.title} ({row.variant})" if row.variant else row.title
-    paper = [_percent(row.paper_accuracy) if row.paper_accuracy is not None else "–"] if with_paper else []
+def _cells(row: Row, section: str = "") -> list[str]:
+    verdict = row.paper_verdict or ("other task" if row.paper_accuracy is not None else "–")
+    paper = [_maybe(row.paper_accuracy), verdict] if (section or row.section) == "paper" else []
     return [
-        f"{row.rank}{' ≈' if row.tied_with_best and row.rank > 1 else ''}",
-        name,
-        _percent(row.accuracy),
+        row.rank,
+        _name(row),
+        percent(row.accuracy),
         f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-        _percent(row.spread) if row.spread is not None else "–",
-        _percent(row.top3),
-        _percent(row.macro_f1),
+        _maybe(row.spread),
+        row.learnt_before,
+        row.weights_licence or "–",
+        f"{row.geo.median_km:.1f}" if row.geo else "–",
         *paper,
         ", ".join(map(str, row.seeds)) if row.stochastic else "–",
-        duration(row.seconds),
-        f"{row.peak_memory_mib:.0f}",
-        row.pretraining,
+        time_taken(row.seconds) if row.seconds is not None else "–",
+        f"{row.peak_memory_mib:.0f}" if row.peak_memory_mib is not None else "–",
         f"{row.test_reads}×",
     ]
+
+
+_FURTHER = (
+    *("rank", "method", "behind the best, points", "95 % interval", "top 3 %", "macro F1 %", "ECE %", "mean km"),
+    *("within 25 km %", "200 km %", "750 km %", "GeoScore"),
+)
+_SLICE = ("part", "", "photos", "accuracy %", "95 % interval")
+
+
+def _further(row: Row) -> list[str]:
+    geo = row.geo
+    places = [geo.within_25, geo.within_200, geo.within_750] if geo else [None] * 3
+    return [
+        row.rank,
+        _name(row),
+        f"{100 * row.behind.mean:+.2f}",
+        f"{100 * row.behind.low:+.1f} to {100 * row.behind.high:+.1f}",
+        _maybe(row.top3),
+        percent(row.macro_f1),
+        _maybe(row.ece),
+        f"{geo.mean_km:.1f}" if geo else "–",
+        *map(_maybe, places),
+        f"{geo.geoscore:.0f}" if geo else "–",
+    ]
+
+
+def _slices(row: Row) -> list[list[str]]:
+    return [
+        [kind, of.name, str(of.photos), percent(of.accuracy), f"{100 * of.low:.1f} to {100 * of.high:.1f}"]
+        for kind, slices in row.slices.items()
+        for of in slices
+    ]
+
+
+def _comparison_header(boards: Sequence[Leaderboard]) -> list[str]:
+    names = [f"{board.name} {board.version}" for board in boards]
+    return ["method", "runs", *names, *(f"{name}: difference" for name in names[1:])]
+
+
+def _comparison_cells(one: Compared) -> list[str]:
+    scores = [_maybe(row.accuracy) if row else "–" for row in one.rows]
+    differences = [
+        f"{100 * of.mean:+.2f} ({100 * of.low:+.1f} to {100 * of.high:+.1f})" if of else "–"
+        for of in one.differences[1:]
+    ]
+    return [_name(one.known), one.known.section, *scores, *differences]
+
+
+def _comparison_text(boards: Sequence[Leaderboard]) -> str:
+    return table(_comparison_header(boards), map(_comparison_cells, compared(boards)))
+
+
+def _comparison_table(boards: Sequence[Leaderboard]) -> str:
+    return _grid(list(map(_cell, _comparison_header(boards))), map(_comparison_cells, compared(boards)))
+
+
+def _by_kind(failed: Iterable[FailedRow]) -> dict[str, list[FailedRow]]:
+    kinds: dict[str, list[FailedRow]] = {}
+    for one in failed:
+        kinds.setdefault(one.kind, []).append(one)
+    return kinds
+
+
+def _name(row: Row) -> str:
+    marks = [row.variant] if row.variant else []
+    marks += ["submission"] if row.origin == "submission" else []
+    return f"{row.title} ({'; '.join(marks)})" if marks else row.title
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -134,13 +172,5 @@ def _cell(text: str) -> str:
     return _MARKUP.sub(r"\\\1", plain)
 
 
-def _csv_cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
+def _maybe(fraction: float | None) -> str:
+    return "–" if fraction is None else percent(fraction)

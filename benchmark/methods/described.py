@@ -1,18 +1,22 @@
 """Methods of two parts: a feature that describes each photo, and a classifier of such vectors."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.photos import LabelledPhotos, Photos
-from collector.errors import UsageError
+from collector.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from benchmark.classifiers.saved import Classifier
     from benchmark.features.extract import Feature
+
+LARGEST = 1024
+"""Pixels of a side that a feature is computed on at most, where a model file says the size."""
 
 FEATURES = ("tiny", "hog-l1", "hog-l2hys", "gist-lear", "gist-labelme")
 """Kinds of features. `hog-l1` is scikit-image's default of 2018, `hog-l2hys` today's; the two GIST are different things."""
@@ -48,17 +52,51 @@ def feature(kind: str, size: int) -> "Feature":
 
 @dataclass(frozen=True)
 class Described:
-    """A fitted classifier of vectors, fed with one feature."""
+    """A fitted classifier of vectors, fed with one feature: of this kind (FEATURES), on photos of size × size pixels."""
 
-    classify: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    feature: "Feature"
+    classifier: "Classifier"
+    kind: str
+    size: int
     device: str
+
+    def embed(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the feature of each photo, (N, D)."""
+        from benchmark.features.extract import extract
+
+        return extract(feature(self.kind, self.size), photos, self.device)
 
     def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
         """Return the probability of each class for each photo, (N, C)."""
-        from benchmark.features.extract import extract
+        return self.classifier.predict_proba(self.embed(photos))
 
-        return self.classify(extract(self.feature, photos, self.device))
+    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_described`)."""
+        of = feature(self.kind, self.size)
+        kind, spec, arrays = self.classifier.export()
+        described = {"feature": self.kind, "size": self.size, "version": of.version}
+        return "described", {**described, "classifier": kind, "of_classifier": spec}, arrays
+
+
+def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Described:
+    """Return the predictor that `Described.export` described.
+
+    Raises:
+        DataError: it was made with another version of the feature's code.
+        ValueError, KeyError, TypeError, UsageError: the description is none, or does not fit the arrays.
+    """
+    from benchmark.classifiers.saved import load_classifier
+
+    kind, size = spec["feature"], spec["size"]
+    if type(size) is not int or not 1 <= size <= LARGEST:
+        raise ValueError(f"a feature on photos of {size!r} pixels; 1 to {LARGEST} are possible")
+    version = feature(kind, size).version
+    if spec["version"] != version:
+        raise DataError(
+            f"it was made with version {spec['version']!r} of the feature {kind}, this t15 has version {version}; "
+            "train and export it again"
+        )
+    classifier = load_classifier(spec["classifier"], spec["of_classifier"], arrays, device)
+    return Described(classifier, kind, size, device)
 
 
 def fit_knn(
@@ -81,7 +119,8 @@ def fit_knn(
             city,
             counts.min(),
         )
-    return Described(knn.fit_knn(vectors, train.labels, len(train.classes), k, device=device).predict_proba, of, device)
+    classifier = knn.fit_knn(vectors, train.labels, len(train.classes), k, device=device)
+    return Described(classifier, feature_kind, size, device)
 
 
 def fit_modern_knn(
@@ -99,7 +138,7 @@ def fit_modern_knn(
     candidates = [replace(widest, k=k, weights=weights) for k in allowed for weights in knn.WEIGHTS]
     best = max(candidates, key=lambda candidate: _share_right(candidate.vote(*near), validation))
     knn.log.info("chosen on validation: k = %d, weights %s", best.k, best.weights)
-    return Described(best.predict_proba, of, device)
+    return Described(best, feature_kind, size, device)
 
 
 def fit_logistic(
@@ -121,7 +160,7 @@ def fit_logistic(
     of = feature(feature_kind, size)
     vectors = extract(of, train, device)
     model = logistic.fit_logistic(vectors, train.labels, len(train.classes), c, iterations, solver, device=device)
-    return Described(model.predict_proba, of, device)
+    return Described(model, feature_kind, size, device)
 
 
 def fit_modern_logistic(
@@ -150,7 +189,7 @@ def fit_modern_logistic(
     }
     best = max(fitted, key=lambda choice: _share_right(fitted[choice].predict_proba(judged), validation))
     knn.log.info("chosen on validation: C = %g, %s features", best[0], "standardised" if best[1] else "raw")
-    return Described(fitted[best].predict_proba, of, device)
+    return Described(fitted[best], feature_kind, size, device)
 
 
 def logistic_seconds(photos: int, classes: int, device: str, *, feature_kind: str, size: int, iterations: int) -> float:

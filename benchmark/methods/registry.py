@@ -1,9 +1,10 @@
 """The methods that `t15 bench` knows, in one visible dict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from benchmark.methods.base import Method
+from benchmark.methods.networks import on_the_ladder
 from benchmark.methods.paper import PAPER
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
@@ -24,17 +25,23 @@ def methods() -> dict[str, Method]:
 def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
+    A name on the ladder of any other network, such as `finetune-c:resnet50/imagenet`, names a method too.
+
     Raises:
         UsageError: a pattern names none.
     """
     known = methods()
     for pattern in patterns:
-        if not any(fnmatchcase(name.lower(), pattern.lower()) for name in known):
-            raise UsageError(
-                f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"
-            )
-    return [
-        method
-        for name, method in known.items()
-        if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
-    ]
+        if not _named(known, pattern):
+            method = on_the_ladder(pattern)
+            if method is None:
+                raise UsageError(
+                    f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"
+                )
+            known[method.name] = method
+    wanted = {name for pattern in patterns for name in _named(known, pattern)}
+    return [method for name, method in known.items() if name in wanted]
+
+
+def _named(known: Mapping[str, Method], pattern: str) -> list[str]:
+    return [name for name in known if fnmatchcase(name.lower(), pattern.lower())]

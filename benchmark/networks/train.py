@@ -1,176 +1,197 @@
-"""Train a network by the paper's recipe: plain, on any device, readable in one screen."""
+"""Train networks by a recipe: one run, or several side by side."""
 
-import copy
 import logging
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn import functional
-from torchvision.transforms import v2
+from torch import Tensor, nn
 
-from benchmark.networks.architectures import ARCHITECTURES
-from benchmark.photos import LabelledPhotos, Photos
+from benchmark.networks.backbones import Backbone, find_backbone
+from benchmark.networks.fast import FastEngine
+from benchmark.networks.recipe import ENGINES, Recipe
+from benchmark.networks.resident import ResidentPhotos
+from benchmark.networks.run import DivergedError, Job, SharedPhotos, TrainingRun
+from benchmark.networks.start import freeze
+from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
+from benchmark.photos import LabelledPhotos
+from collector.console import silent
 from collector.errors import T15Error, UsageError
 
-# Mean and standard deviation of ImageNet's training photos, RGB, as torchvision's models are fed.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
-_INFERENCE_BATCH = 64
-
+__all__ = [
+    "DivergedError",
+    "Epoch",
+    "Job",
+    "TrainedNetwork",
+    "estimate",
+    "load_network",
+    "train",
+    "train_many",
+]
 
 log = logging.getLogger("t15")
 
-SELECTIONS = ("best-on-validation", "last-epoch")
+_SIDE_BY_SIDE = 12
+"""Runs at once on a GPU, where memory has room: one thread of Python launches the steps of all."""
 
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained. The defaults are those of the paper and, where it is silent, of the PyTorch
-    transfer-learning tutorial that it follows (see docs/decisions and PAPER facts in docs/methods.md).
-
-    Attributes:
-        network: a name in ARCHITECTURES.
-        learning_rate, momentum, weight_decay: of SGD.
-        batch: photos a step.
-        epochs: passes over the training photos.
-        decay_every, decay: the learning rate is multiplied by `decay` every `decay_every` epochs.
-        size: pixels of the square crop that the network sees.
-        selection: `best-on-validation` keeps the epoch with the highest validation accuracy, the earliest of equals;
-            `last-epoch` keeps the last.
-    """
-
-    network: str
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    batch: int = 4
-    epochs: int = 25
-    decay_every: int = 7
-    decay: float = 0.1
-    size: int = 224
-    selection: str = "best-on-validation"
-
-    def __post_init__(self) -> None:
-        if self.selection not in SELECTIONS:
-            raise UsageError(f"selection {self.selection!r}: choose {' or '.join(SELECTIONS)}")
-
-    @property
-    def resize(self) -> int:
-        """The shorter side before the crop: 256 for crops of 224, in proportion for others."""
-        return round(self.size * 256 / 224)
-
-
-class DivergedError(T15Error):
-    """The loss became infinite or no number."""
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A trained network in evaluation mode."""
-
-    network: torch.nn.Module
-    recipe: Recipe
-    device: str
-
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
-        """Return softmax probabilities (N, C) of the centre crops."""
-        return predict(self.network, photos, self.recipe, self.device).softmax(dim=1).numpy()
+_ROOM = 1.5  # times the memory that a run took: what has to be free for another
 
 
 def train(
-    training: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, recipe: Recipe
+    training: LabelledPhotos,
+    validation: LabelledPhotos,
+    seed: int,
+    device: str,
+    recipe: Recipe,
+    weights: Mapping[str, Tensor] | None = None,
+    engine: str = "fast",
+    checkpoint: Path | None = None,
 ) -> TrainedNetwork:
-    """Train from random weights and return the network of the selected epoch.
+    """Train a network and return that of the selected epoch.
 
-    Every random choice comes from `seed`; the same seed on the same CPU build gives the same network.
+    Every random choice comes from `seed`; the same seed on the same CPU build gives the same network, resumed or not.
+
+    Args:
+        training: what it learns from.
+        validation: what the epoch is selected by.
+        seed: of everything random.
+        device: `cpu` or `cuda`.
+        recipe: how.
+        weights: state of the pre-trained network with its own classifier, which is replaced; None for random ones.
+        engine: one of ENGINES.
+        checkpoint: file that keeps the run while it goes on, so that a killed one is resumed; removed at its end.
 
     Raises:
         DivergedError: the loss became infinite or no number.
+        DataError: the weights are another network's, or photos do not decode.
+        UsageError: the recipe cannot be carried out with this data, or there is no such engine.
     """
-    torch.manual_seed(seed)
-    network = ARCHITECTURES[recipe.network](len(training.classes)).to(device)
-    optimiser = torch.optim.SGD(
-        network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.StepLR(optimiser, recipe.decay_every, recipe.decay)
-    pictures = training.pictures(recipe.resize)
-    labels = torch.from_numpy(training.labels)
-    best, best_weights = -1.0, network.state_dict()
-    for epoch in training.track(range(recipe.epochs), f"training {recipe.network}, seed {seed}"):
-        network.train()
-        for chosen in torch.split(torch.randperm(len(pictures)), recipe.batch):
-            photos = torch.stack([_augmented(pictures[int(i)], recipe.size) for i in chosen])
-            loss = functional.cross_entropy(network(normalised(photos, device)), labels[chosen].to(device))
-            if not torch.isfinite(loss):
-                raise DivergedError(f"{recipe.network}: the loss became {loss.item()} in epoch {epoch + 1}")
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        schedule.step()
-        log.info("epoch %d: loss of the last step %.4f", epoch + 1, loss.item())
-        _require_finite_scores(network, normalised(photos, device), f"{recipe.network}: in epoch {epoch + 1}")
-        if recipe.selection == "best-on-validation":
-            scores = predict(network, validation, recipe, device)
-            accuracy = float((scores.argmax(dim=1).numpy() == validation.labels).mean())
-            log.info("epoch %d: validation accuracy %.4f", epoch + 1, accuracy)
-            if accuracy > best:
-                best, best_weights = accuracy, copy.deepcopy(network.state_dict())
-    if recipe.selection == "best-on-validation":
-        network.load_state_dict(best_weights)
-    return TrainedNetwork(network.eval(), recipe, device)
+    _require_engine(engine)
+    run = TrainingRun(Job(seed, recipe, weights, checkpoint), SharedPhotos(training, validation, device), engine)
+    for _ in run.steps(training.track):
+        pass
+    return run.result
 
 
-@torch.inference_mode()
-def predict(network: torch.nn.Module, photos: Photos, recipe: Recipe, device: str) -> torch.Tensor:
-    """Return the network's scores (N, C) for the centre crops, on the CPU."""
-    network.eval()
-    crop = v2.CenterCrop(recipe.size)
-    pictures = photos.pictures(recipe.resize)
-    scores = []
-    for at in range(0, len(pictures), _INFERENCE_BATCH):
-        batch = torch.stack([crop(_tensor(picture)) for picture in pictures[at : at + _INFERENCE_BATCH]])
-        scores.append(network(normalised(batch, device)).float().cpu())
-    return torch.cat(scores)
+def train_many(
+    jobs: Sequence[Job], training: LabelledPhotos, validation: LabelledPhotos, device: str, engine: str = "fast"
+) -> list[TrainedNetwork | Exception]:
+    """Do several runs on one data set and return, in their order, the networks, or why there is none.
+
+    Photos are on the device once. On a GPU runs go side by side, each on a stream of its own, as many as its memory has room
+    for; one that runs out of memory beside others begins again (from its checkpoint) when there are fewer. On a CPU they go
+    one after another, with the results that each would have alone.
+
+    Raises:
+        UsageError: there is no such engine, or there are no photos.
+    """
+    _require_engine(engine)
+    photos = SharedPhotos(training, validation, device)
+    found: dict[int, TrainedNetwork | Exception] = {}
+    waiting = deque(range(len(jobs)))
+    running: list[_Running] = []
+    most = _side_by_side(device)
+    bar = training.track(range(len(jobs)), f"training {len(jobs)} networks")
+    next(bar, None)
+    while waiting or running:
+        if waiting and len(running) < most and _has_room(running):
+            number = waiting.popleft()
+            running.append(_Running(number, _whole_run(jobs[number], photos, engine), device))
+        for one in list(running):
+            outcome = one.advance()
+            if outcome is None:
+                continue
+            running.remove(one)
+            if isinstance(outcome, torch.OutOfMemoryError) and running:
+                most = len(running)
+                log.warning("out of GPU memory: from now on %d runs side by side", most)
+                waiting.appendleft(one.number)
+                continue
+            found[one.number] = outcome
+            next(bar, None)
+    return [found[number] for number in range(len(jobs))]
 
 
-def normalised(photos: torch.Tensor, device: str) -> torch.Tensor:
-    """Return uint8 photos (N, 3, H, W) as float32 on the device, standardised by ImageNet's mean and deviation."""
-    mean = torch.tensor(_MEAN, device=device).view(3, 1, 1)
-    std = torch.tensor(_STD, device=device).view(3, 1, 1)
-    return (photos.to(device).float() / 255 - mean) / std
+class _Running:
+    """A run under way, on a stream of its own where there is a GPU."""
+
+    def __init__(self, number: int, steps: Generator[None, None, TrainedNetwork], device: str) -> None:
+        self.number, self._steps = number, steps
+        self._stream = torch.cuda.Stream() if device == "cuda" else None
+        if self._stream:
+            self._stream.wait_stream(torch.cuda.current_stream())
+
+    def advance(self) -> TrainedNetwork | Exception | None:
+        """Take one step; return the network after the last one, or what went wrong, else None."""
+        try:
+            with torch.cuda.stream(self._stream) if self._stream else nullcontext():
+                next(self._steps)
+        except StopIteration as end:
+            network: TrainedNetwork = end.value
+            if self._stream:
+                self._stream.synchronize()
+            return network
+        except (T15Error, RuntimeError) as error:
+            self._steps.close()
+            return error.with_traceback(None)  # it would keep the run's tensors
+        return None
+
+
+def _whole_run(job: Job, photos: SharedPhotos, engine: str) -> Generator[None, None, TrainedNetwork]:
+    run = TrainingRun(job, photos, engine)
+    yield from run.steps(silent)
+    return run.result
+
+
+def _side_by_side(device: str) -> int:
+    return _SIDE_BY_SIDE if device == "cuda" else 1
+
+
+def _has_room(running: Sequence[_Running]) -> bool:
+    """Return whether another run like these fits into the GPU's memory; the first always may try."""
+    if not running:
+        return True
+    torch.cuda.empty_cache()
+    return torch.cuda.mem_get_info()[0] > _ROOM * torch.cuda.memory_reserved() / len(running)
 
 
 def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
-    """Return the seconds that training on this device would take, from two timed steps on random pixels."""
-    network = ARCHITECTURES[recipe.network](classes).to(device).train()
-    batch = torch.randn(recipe.batch, 3, recipe.size, recipe.size, device=device)
-    labels = torch.zeros(recipe.batch, dtype=torch.long, device=device)
-    seconds = []
-    for _ in range(3):  # the first one warms up
+    """Return the seconds that training on this device would take, from two timed steps of the fast engine on random pixels.
+
+    Raises:
+        UsageError: there is no such network, or it has no such cut.
+    """
+    backbone = find_backbone(recipe.backbone)
+    network = _blank(backbone, classes, device)
+    freeze(network, backbone, recipe.frozen)
+    few = 2 * recipe.batch
+    noise = np.random.default_rng(0).integers(0, 256, (few, 3, recipe.resize, recipe.resize * 4 // 3), dtype=np.uint8)
+    resident = ResidentPhotos(list(noise), device)
+    engine = FastEngine(network, backbone, resident, np.zeros(few, np.int64), 0, device, recipe)
+    for epoch in (1, 2):  # the first one warms up
         started = time.perf_counter()
-        functional.cross_entropy(network(batch), labels).backward()
+        for _ in engine.epoch(epoch, 0.0):
+            pass
         if device == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[1:]) * photos / recipe.batch * recipe.epochs
+    return (time.perf_counter() - started) / few * photos * recipe.epochs
 
 
-@torch.inference_mode()
-def _require_finite_scores(network: torch.nn.Module, photos: torch.Tensor, where: str) -> None:
-    """The loss tells of the weights before a step only: the last step of an epoch may be the one that diverges."""
-    if not torch.isfinite(network.eval()(photos)).all():
-        raise DivergedError(f"{where} the weights became so large that scores are no numbers")
+@torch.no_grad()
+def _blank(backbone: Backbone, classes: int, device: str) -> nn.Module:
+    """Return the network with all weights 0: drawing AlexNet's takes longer than a step."""
+    with torch.device("meta"):
+        network = backbone.build(classes).to_empty(device=device)
+    for tensor in chain(network.parameters(), network.buffers()):
+        tensor.zero_()
+    return network
 
 
-def _augmented(picture: NDArray[np.uint8], size: int) -> torch.Tensor:
-    crop = v2.RandomResizedCrop(size, antialias=True)
-    flip = v2.RandomHorizontalFlip(0.5)
-    photo: torch.Tensor = flip(crop(_tensor(picture)))
-    return photo
-
-
-def _tensor(picture: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.array(picture))  # a copy: the mapped original is read-only
+def _require_engine(name: str) -> None:
+    if name not in ENGINES:
+        raise UsageError(f"engine {name!r}: choose {' or '.join(ENGINES)}")

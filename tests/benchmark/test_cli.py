@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import t15
-from benchmark import runner
+from benchmark import planning
 from benchmark.commands.benching import parse_seeds
 from benchmark.methods import registry
 from benchmark.methods.base import Method
@@ -182,7 +182,7 @@ def test_json_is_all_there_is_on_stdout(
 ) -> None:
     code, result, err = bench_json(world, capsys, "--method", "quick", "--method", "seed*", "--seeds", "0-1")
     assert code == 0
-    assert result["counts"] == {"done": 3, "skipped": 0, "failed": 0}
+    assert result["counts"] == {"done": 3, "skipped": 0, "failed": 0, "missing": 0}
     assert [(run["method"], run["seed"], run["state"]) for run in result["runs"]] == [
         ("quick", 0, "done"),
         ("seeded", 0, "done"),
@@ -201,7 +201,7 @@ def test_a_second_bench_skips(known: dict[str, Method], world: World, capsys: py
     bench_json(world, capsys, "--method", "seeded")
     code, result, err = bench_json(world, capsys, "--method", "seeded", "--seeds", "0,1")
     assert code == 0
-    assert result["counts"] == {"done": 1, "skipped": 1, "failed": 0}
+    assert result["counts"] == {"done": 1, "skipped": 1, "failed": 0, "missing": 0}
     assert "seed 0: finished before" in err
 
 
@@ -210,7 +210,7 @@ def test_a_failed_method_leaves_with_5_and_its_reason(
 ) -> None:
     code, result, err = bench_json(world, capsys, "--all")
     assert code == 5
-    assert result["counts"] == {"done": 2, "skipped": 0, "failed": 1}
+    assert result["counts"] == {"done": 2, "skipped": 0, "failed": 1, "missing": 0}
     (failed,) = (run for run in result["runs"] if run["state"] == "failed")
     assert (failed["method"], failed["reason"]) == ("failing", "RuntimeError: out of luck")
     assert "FAILED" in err
@@ -265,7 +265,7 @@ def test_a_long_benchmark_offers_the_short_form(
     tier: str,
     offered: bool,
 ) -> None:
-    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(planning, "estimate", lambda *arguments: 40_000.0)
     code, result, err = bench_json(world, capsys, "--method", "quick", "--tier", tier)
     assert (code, result["counts"]["done"]) == (0, 1)  # nobody is there to be asked
     assert "estimated: about 11.1 h" in err
@@ -275,7 +275,7 @@ def test_a_long_benchmark_offers_the_short_form(
 def test_a_person_may_decline_the_long_runs(
     known: dict[str, Method], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(planning, "estimate", lambda *arguments: 40_000.0)
     stderr = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", stderr)

@@ -11,8 +11,9 @@ import pytest
 
 from benchmark import runner
 from benchmark.photos import LabelledPhotos, Photos
+from benchmark.planning import estimate, plan
 from benchmark.results import failures, finished_runs, is_finished, read_predictions, save_run
-from benchmark.runner import Outcome, bench, estimate, plan
+from benchmark.runner import Outcome, bench
 from collector.errors import DataError, IncompleteError
 from collector.publishing.manifest import Manifest
 from tests.benchmark.conftest import CITIES, QUOTAS, World, answering, drawing, make_world, method
@@ -205,10 +206,10 @@ def test_an_interrupt_goes_through_and_finished_runs_stay(world: World) -> None:
 
 
 def test_a_full_disk_stops_the_whole_and_finished_runs_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(runs: Path, run: Any, predictions: Any) -> Path:
+    def full(runs: Path, run: Any, *rest: Any) -> Path:
         if run.inputs.method == "second":
             raise OSError(28, "No space left on device")
-        return save_run(runs, run, predictions)
+        return save_run(runs, run, *rest)
 
     monkeypatch.setattr(runner, "save_run", full)
     with pytest.raises(IncompleteError, match="disk is full"):
@@ -284,8 +285,9 @@ def test_the_labels_of_the_test_photos_cannot_be_reached(world: World) -> None:
     for side, split in ((train, "train"), (validation, "val")):
         assert type(side) is LabelledPhotos
         assert side.ids == tuple(photo.photo_id for photo in world.photos(split))
-    (photos,) = asked
-    assert type(photos) is Photos
+    judged, photos = asked  # the validation photos, then the test photos
+    assert type(judged) is type(photos) is Photos
+    assert set(judged.ids) == {photo.photo_id for photo in world.photos("val")}
     test_ids = {photo.photo_id for photo in world.photos("test")}
     assert set(photos.ids) == test_ids
     reached = everything_in(given)

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from benchmark.classifiers import logistic
-from benchmark.classifiers.logistic import SOLVERS, SoftmaxModel, fit_logistic, fit_softmax
+from benchmark.classifiers.logistic import SOLVERS, LinearModel, fit_logistic, fit_softmax
 
 Floats = NDArray[np.float32]
 Data = tuple[Floats, NDArray[np.int64]]
@@ -32,10 +32,10 @@ def exact(vectors: NDArray[np.floating], labels: NDArray[np.int64], c: float) ->
     return LogisticRegression(C=c, tol=1e-8, max_iter=20_000).fit(vectors.astype(np.float64), labels)
 
 
-def on_this_cpu(devices: list[str]) -> Callable[..., SoftmaxModel]:
+def on_this_cpu(devices: list[str]) -> Callable[..., LinearModel]:
     """Return `fit_softmax` as it is without a GPU; the device that it was called for is noted."""
 
-    def fit(vectors: Floats, labels: NDArray[np.int64], c: float, iterations: int, device: str) -> SoftmaxModel:
+    def fit(vectors: Floats, labels: NDArray[np.int64], c: float, iterations: int, device: str) -> LinearModel:
         devices.append(device)
         return fit_softmax(vectors, labels, c, iterations, "cpu")
 

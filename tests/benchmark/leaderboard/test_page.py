@@ -1,5 +1,7 @@
 """The page: whole, loads nothing, and shows hostile names as text."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmark.leaderboard.page import as_html
-from benchmark.leaderboard.table import PAPER_NOTE, TIED_NOTE, leaderboard
-from tests.benchmark.leaderboard import CITIES, add_failure, add_run, manifest_of
+from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, VERDICT_NOTE
+from benchmark.leaderboard.table import leaderboard
+from tests.benchmark.leaderboard import add_failure, add_run, manifest_of
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-"
 
 
 class Page(HTMLParser):
@@ -39,7 +42,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in {"style", "script"}:
             self.text += data
 
     def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
@@ -55,13 +58,15 @@ def html(tmp_path: Path) -> str:
     add_run(tmp_path, manifest, "second", 8, pretraining=EVIL, weights_licence=EVIL, selection=EVIL)
     add_run(tmp_path, manifest, "short", 8, tier="smoke", title="A short one")
     add_failure(tmp_path, manifest, "bad", EVIL)
-    return as_html(leaderboard(manifest, tmp_path))
+    return as_html([leaderboard(manifest, tmp_path)])
 
 
 def test_hostile_text_stays_text(html: str) -> None:
     page = Page(html)
-    names = {name for name, _ in page.tags}
-    assert not names & {"script", "img", "iframe", "object", "form", "input", "base", "a"}
+    names = [name for name, _ in page.tags]
+    assert not set(names) & {"img", "image", "iframe", "object", "form", "base", "a"}
+    assert names.count("script") == names.count("style") == 1
+    assert names[-1] == "script"
     assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
     assert page.text.count("<script>alert(1)</script>") >= 8
     assert "{{ 7 * 7 }}" in page.text
@@ -69,19 +74,24 @@ def test_hostile_text_stays_text(html: str) -> None:
 
 def test_nothing_is_loaded(html: str) -> None:
     page = Page(html)
-    assert page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"] == POLICY
+    policy = str(page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"])
+    script = html.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"{POLICY}{digest}'"
     assert "http:" not in html
     assert "https:" not in html
-    assert not re.search(r"url\(|@import|srcset|<use", html)
-    links = [value for _, attributes in page.tags for key, value in attributes.items() if key in {"src", "href"}]
-    assert links == ["data:,"]  # the empty icon that keeps a browser from asking for one
+    assert not re.search(r"url\((?!#)|@import|srcset|fetch\(|XMLHttp|import\(", html)
+    links = [str(value) for _, attributes in page.tags for key, value in attributes.items() if key in {"src", "href"}]
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert links[0] == "data:,"  # the empty icon that keeps a browser from asking for one
+    assert {link.removeprefix("#") for link in links[1:]} | set(re.findall(r"url\(#([^)]*)\)", html)) <= ids
 
 
 def test_the_page_is_accessible(html: str) -> None:
     page = Page(html)
     assert page.all("html", lang="en")
-    assert len(page.all("table")) == len(page.all("caption")) == 4
-    assert all(attributes.get("scope") in {"col", "row"} for attributes in page.all("th"))
+    assert len(page.all("table")) == len(page.all("caption")) == 7
+    assert all(attributes.get("scope") in {"col", "row", "rowgroup"} for attributes in page.all("th"))
     assert all("aria-label" in a or a.get("aria-hidden") == "true" for a in page.all("svg"))
     assert all("role" in a for _, a in page.tags if "aria-label" in a and a.get("scope") is None)
     ids = [str(attributes["id"]) for _, attributes in page.tags if "id" in attributes]
@@ -96,23 +106,23 @@ def test_numbers_and_notes(tmp_path: Path) -> None:
     add_run(tmp_path, manifest, "knn", 9, paper={"table": "I", "row": "tiny", "accuracy": 15.47}, title="Neighbours")
     for seed in (0, 1):
         add_run(tmp_path, manifest, "net", 8 - 2 * seed, seed=seed, stochastic=True, peak_memory_mib=2048.0)
-    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    page = Page(as_html([leaderboard(manifest, tmp_path)]))
     for expected in ("60.00", "35.7 to 80.2", "15.47", "33.33 %", "± 9.43 over seeds", "2.0 GiB", "3.0 s"):
         assert expected in page.text
     assert {a["title"] for a in page.all("code") if "title" in a} == {manifest.digest}
     assert "t15 bench --manifest manifests/sample/1.0.0 --method net --seeds 0,1 --tier paper" in page.text
     assert PAPER_NOTE in page.text
-    assert TIED_NOTE in page.text
+    assert RANK_NOTE in page.text
+    assert VERDICT_NOTE in page.text
+    assert "another task" in page.text  # three cities are not the paper's fifteen
     assert "Failed runs" not in page.text
-    assert len(page.all("rect")) == len(CITIES)
-    assert page.all("rect")[0]["width"] == "60.00%"
     assert len(page.all("line", **{"class": "paper", "x1": "15.47%"})) == 2
 
 
 def test_smoke_runs_are_no_reproduction(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_run(tmp_path, manifest, "short", 9, tier="smoke", paper={"table": "I", "row": "tiny", "accuracy": 15.47})
-    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    page = Page(as_html([leaderboard(manifest, tmp_path)]))
     assert "Smoke runs" in page.text
     assert "Full runs" not in page.text
     assert PAPER_NOTE not in page.text
@@ -122,6 +132,7 @@ def test_smoke_runs_are_no_reproduction(tmp_path: Path) -> None:
 def test_cities_without_test_photos_and_boards_without_runs(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_failure(tmp_path, manifest, "bad", "no")
-    page = Page(as_html(leaderboard(manifest, tmp_path)))
+    page = Page(as_html([leaderboard(manifest, tmp_path)]))
     assert "Failed runs" in page.text
-    assert not page.all("rect")
+    assert not page.all("figure")
+    assert not page.all("input")

@@ -12,9 +12,10 @@ import pytest
 
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.write import write_leaderboard
-from benchmark.results import Predictions, save_run
+from benchmark.results import Failure, Predictions, RunInputs, save_failure, save_run
+from benchmark.scoring.significance import Difference
 from collector.errors import DataError, UsageError
-from tests.benchmark.leaderboard import add_failure, add_run, manifest_of, predictions_of, run_of
+from tests.benchmark.leaderboard import CITIES, add_failure, add_run, manifest_of, predictions_of, run_of
 
 FIFTEEN = tuple(f"city-{number:02d}" for number in range(15))
 TURKIYE15 = {"train": 1, "val": 1, "test": 25}
@@ -30,13 +31,18 @@ def test_the_papers_numbers(tmp_path: Path) -> None:
     add_run(tmp_path, manifest, "gist", 107)
     board = leaderboard(manifest, tmp_path)
     best, second, last = board.rows
-    assert [(row.rank, row.method) for row in board.rows] == [(1, "c"), (2, "a"), (3, "gist")]
+    assert [(row.rank, row.method) for row in board.rows] == [("1–2", "c"), ("1–2", "a"), ("3", "gist")]
+    assert [row.group for row in board.rows] == ["a", "a", "b"]
     assert best.accuracy == 0.576
     assert (round(best.low, 3), round(best.high, 3)) == (0.525, 0.625)
     assert (best.paper_table, best.paper_row) == ("II", "layers frozen: C")
     assert best.paper_accuracy == pytest.approx(0.576)
     assert second.paper_accuracy is None
-    assert [row.tied_with_best for row in (best, second, last)] == [True, True, False]
+    assert (best.paper_verdict, second.paper_verdict) == ("agrees", "")
+    assert best.behind == Difference(0.0, 0.0, 0.0)
+    assert second.behind.mean == pytest.approx(-3 / 375)
+    assert last.behind.mean == pytest.approx(-109 / 375)
+    assert last.behind.low < last.behind.mean < last.behind.high < 0
     assert board.test_photos == 375
     assert board.chance_uniform == board.chance_largest == pytest.approx(1 / 15)
 
@@ -50,7 +56,7 @@ def test_scores_by_city_and_in_any_order_of_photos_and_classes(tmp_path: Path) -
     one, other = leaderboard(manifest, tmp_path).rows
     assert one.per_city == other.per_city == {"bursa": 0.6, "istanbul": 0.4, "nevsehir": 0.4}
     assert one.accuracy == other.accuracy == pytest.approx(7 / 15)
-    assert (one.rank, other.rank) == (1, 1)
+    assert (one.rank, other.rank) == ("1–2", "1–2")
     assert one.top3 == 1.0  # of three cities
 
 
@@ -86,18 +92,46 @@ def test_smoke_runs_are_ranked_apart(tmp_path: Path) -> None:
     add_run(tmp_path, manifest, "full", 5)
     add_run(tmp_path, manifest, "short", 15, tier="smoke")
     board = leaderboard(manifest, tmp_path)
-    assert [(row.tier, row.rank) for row in board.rows] == [("paper", 1), ("smoke", 1)]
-    assert {tier: [row.method for row in rows] for tier, rows in board.tiers().items()} == {
+    assert [(row.section, row.rank) for row in board.rows] == [("paper", "1"), ("smoke", "1")]
+    assert {section: [row.method for row in rows] for section, rows in board.sections().items()} == {
         "paper": ["full"],
         "smoke": ["short"],
     }
 
 
-def test_equal_accuracies_share_a_rank_and_stand_by_name(tmp_path: Path) -> None:
+def test_random_weights_and_missing_ones_stand_apart_and_submissions_are_marked(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "probe", 9, weights="pre-trained", weights_digest="a" * 64)
+    add_run(tmp_path, manifest, "probe", 15, tier="smoke", weights="random", pretraining="ImageNet")
+    add_run(tmp_path, manifest, "theirs", 8, origin="submission", seconds={}, peak_memory_mib=0.0, device="")
+    inputs = RunInputs(manifest.digest, "clip", {}, None, 0)
+    save_failure(tmp_path, Failure(inputs, "CLIP", "its weights are not there", "weights missing"))
+    board = leaderboard(manifest, tmp_path)
+    assert [(row.section, row.method, row.rank) for row in board.rows] == [
+        ("paper", "probe", "1–2"),
+        ("paper", "theirs", "1–2"),
+        ("random", "probe", "1"),
+    ]
+    assert [row.learnt_before for row in board.rows] == ["none", "none", "random, not ImageNet"]
+    theirs = board.rows[1]
+    assert (theirs.origin, theirs.seconds, theirs.peak_memory_mib, theirs.command) == ("submission", None, None, "")
+    assert theirs.ece is not None
+    labels = {"answers": "labels", "sha256": "0"}
+    add_run(tmp_path, manifest, "labels", 15, origin="submission", parameters=labels, seconds={})
+    best = leaderboard(manifest, tmp_path).rows[0]
+    assert (best.method, best.top3, best.ece) == ("labels", None, None)
+    assert [(of.method, of.kind) for of in board.failed] == [("clip", "weights missing")]
+
+
+def test_equal_methods_share_their_ranks_and_stand_by_name(tmp_path: Path) -> None:
     manifest = manifest_of()
     for method, right in (("c", 5), ("b", 9), ("a", 9)):
         add_run(tmp_path, manifest, method, right)
-    assert [(row.rank, row.method) for row in leaderboard(manifest, tmp_path).rows] == [(1, "a"), (1, "b"), (3, "c")]
+    assert [(row.rank, row.method) for row in leaderboard(manifest, tmp_path).rows] == [
+        ("1–3", "a"),
+        ("1–3", "b"),
+        ("1–3", "c"),  # nine photos of fifteen are not told from five
+    ]
 
 
 def test_the_command_is_quoted_for_a_shell(tmp_path: Path) -> None:
@@ -108,6 +142,21 @@ def test_the_command_is_quoted_for_a_shell(tmp_path: Path) -> None:
     words = ["t15", "bench", "--manifest", "my data/v1", "--method", "x; rm -rf ~", "--seeds", "0,1", "--tier", "paper"]
     assert shlex.split(command) == words
     assert "manifests/sample/1.0.0 " in leaderboard(manifest, tmp_path).rows[0].command
+
+
+def test_other_settings_are_said_repeated_and_not_the_papers(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    paper = {"table": "II", "row": "from scratch", "accuracy": 22.4}
+    add_run(tmp_path, manifest, "net", 9, paper=paper, engine="fast", parameters={"epochs": 25})
+    add_run(
+        tmp_path, manifest, "own", 8, paper=paper, engine="reference", parameters={"epochs": 5}, changed={"epochs": 5}
+    )
+    usual, own = leaderboard(manifest, tmp_path).rows
+    assert usual.paper_accuracy == pytest.approx(0.224)
+    assert own.paper_accuracy is None
+    assert [(row.variant, row.engine) for row in (usual, own)] == [("", "fast"), ("epochs=5", "reference")]
+    assert usual.command.endswith("--tier paper")
+    assert own.command.endswith("--tier paper --set epochs=5 --engine reference")
 
 
 def test_failed_runs_stand_apart(tmp_path: Path) -> None:
@@ -173,6 +222,16 @@ def test_a_run_must_know_every_city(tmp_path: Path) -> None:
         leaderboard(manifest, tmp_path)
 
 
+def test_a_run_must_not_know_other_cities(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    four = ["ankara", *CITIES]
+    even = np.full((15, 4), 0.25, np.float32)
+    run = run_of(manifest, "wide", classes=four)
+    folder = save_run(tmp_path, run, Predictions(predictions_of(manifest, 5).photo_ids, even))
+    with pytest.raises(DataError, match=f"{folder}: predicts ankara, which is no city of the manifest"):
+        leaderboard(manifest, tmp_path)
+
+
 def test_a_copied_run_is_no_further_seed(tmp_path: Path) -> None:
     manifest = manifest_of()
     folder = add_run(tmp_path, manifest, "knn", 5)
@@ -202,7 +261,7 @@ def test_four_files_are_written_and_the_same_runs_give_the_same_bytes(tmp_path: 
     add_run(tmp_path / "b", manifest, "net", 6)
     add_run(tmp_path / "b", manifest, "knn", 5)
     for name in ("a", "b"):
-        board = write_leaderboard(manifest, tmp_path / name, tmp_path / "out" / name)
+        (board,) = write_leaderboard([(manifest, None)], tmp_path / name, tmp_path / "out" / name)
         assert len(board.rows) == 2
     for name in FILES:
         assert (tmp_path / "out/a" / name).read_bytes() == (tmp_path / "out/b" / name).read_bytes()
@@ -215,12 +274,13 @@ def test_four_files_are_written_and_the_same_runs_give_the_same_bytes(tmp_path: 
 def test_no_run_says_how_to_make_some(tmp_path: Path, runs: str) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(UsageError, match=r"`t15 bench --manifest manifests/sample/1\.0\.0 --all` makes some"):
-        write_leaderboard(manifest_of(), tmp_path / runs, tmp_path / "out")
+        write_leaderboard([(manifest_of(), None)], tmp_path / runs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_failures_alone_are_shown(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_failure(tmp_path / "runs", manifest, "bad", "no")
-    assert write_leaderboard(manifest, tmp_path / "runs", tmp_path / "out").rows == ()
+    (board,) = write_leaderboard([(manifest, None)], tmp_path / "runs", tmp_path / "out")
+    assert (board.rows, board.best, board.closer) == ((), None, None)
     assert "The bad" in (tmp_path / "out/index.html").read_text(encoding="utf-8")

@@ -209,7 +209,8 @@ def chosen_neighbours(
         return Candidate(right(self.k, self.weights), sides[1].labels).predict_proba(nearest)
 
     monkeypatch.setattr(knn.NearestNeighbours, "vote", vote)
-    chosen = fit_modern_knn(*sides, 0, "cpu", **TINY, ks=ks).classify.__self__  # type: ignore[attr-defined]
+    chosen = fit_modern_knn(*sides, 0, "cpu", **TINY, ks=ks).classifier
+    assert isinstance(chosen, knn.NearestNeighbours)
     return chosen.k, chosen.weights, tried
 
 

@@ -1,6 +1,7 @@
 """Training: from the seed alone, by the recipe, and the epoch that is kept."""
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,24 +10,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmark.networks import train as train_module
-from benchmark.networks.train import DivergedError, Recipe, TrainedNetwork, estimate, normalised, predict, train
+from benchmark.networks import inference as inference_module
+from benchmark.networks import run as run_module
+from benchmark.networks.inference import embed_photos, scores, standardised
+from benchmark.networks.recipe import Recipe
+from benchmark.networks.train import DivergedError, Job, TrainedNetwork, estimate, load_network, train, train_many
 from benchmark.photos import LabelledPhotos, labelled_photos, unlabelled_photos
-from collector.errors import T15Error
-from tests.benchmark.conftest import World, make_world
-
-Sides = tuple[LabelledPhotos, LabelledPhotos]
-
-
-@pytest.fixture(scope="module")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("networks"))
-
-
-@pytest.fixture
-def sides(small_world: World) -> Sides:
-    manifest, workspace = small_world.manifest, small_world.workspace
-    return labelled_photos(manifest, "train", workspace), labelled_photos(manifest, "val", workspace)
+from collector.errors import DataError, T15Error, UsageError
+from tests.benchmark.conftest import World
+from tests.benchmark.networks.conftest import DOT, Sides, dot
 
 
 @pytest.fixture
@@ -55,8 +47,8 @@ def test_the_defaults_are_the_papers() -> None:
 
 
 def test_pixels_are_standardised_by_imagenet() -> None:
-    photos = torch.tensor([0, 255, 51], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 3, 2, 2)
-    values = normalised(photos, "cpu")
+    photos = torch.tensor([0, 1, 0.2]).view(3, 1, 1, 1).expand(3, 3, 2, 2)
+    values = standardised(photos, DOT)
     assert values.dtype == torch.float32
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     for photo, level in zip(values, (0.0, 1.0, 0.2), strict=True):
@@ -85,38 +77,23 @@ def test_predictions_are_probabilities(sides: Sides, recipe: Recipe, small_world
 
 def test_it_learns_colours(sides: Sides, recipe: Recipe) -> None:
     training, _ = sides
-    patient = Recipe(recipe.network, learning_rate=0.1, epochs=25, size=28, decay_every=20)
+    patient = Recipe(recipe.backbone, learning_rate=0.1, epochs=25, size=28, decay_every=20)
     trained = train(*sides, 0, "cpu", patient)
     assert (trained.predict_proba(training).argmax(axis=1) == training.labels).mean() > 0.8
-
-
-def test_every_photo_is_seen_once_an_epoch(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    augmented = train_module._augmented
-
-    def spy(picture: NDArray[np.uint8], size: int) -> torch.Tensor:
-        seen.append(int(picture.astype(np.int64).sum()))
-        return augmented(picture, size)
-
-    monkeypatch.setattr(train_module, "_augmented", spy)
-    train(*sides, 0, "cpu", recipe)
-    everything = sorted(int(picture.astype(np.int64).sum()) for picture in sides[0].pictures(recipe.resize))
-    epochs = [seen[at : at + 12] for at in range(0, 36, 12)]
-    assert [sorted(epoch) for epoch in epochs] == [everything] * 3
-    assert epochs[0] != epochs[1] != epochs[2]  # in a new order each time
 
 
 @pytest.fixture
 def histories(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Record the weights whenever validation photos are judged."""
     seen: list[dict[str, Any]] = []
-    original = predict
+    original = scores
 
-    def spy(network: torch.nn.Module, *arguments: Any) -> torch.Tensor:
-        seen.append(copy.deepcopy(network.state_dict()))
-        return original(network, *arguments)
+    def spy(network: torch.nn.Module, backbone: Any, crops: torch.Tensor, device: str) -> torch.Tensor:
+        if len(crops) == 6:  # not the few training photos
+            seen.append(copy.deepcopy(network.state_dict()))
+        return original(network, backbone, crops, device)
 
-    monkeypatch.setattr(train_module, "predict", spy)
+    monkeypatch.setattr(run_module, "scores", spy)
     return seen
 
 
@@ -137,8 +114,8 @@ def test_the_earliest_of_the_best_epochs_is_kept(
         named = torch.cat([labels[:number], (labels[number:] + 1) % 3])
         return torch.nn.functional.one_hot(named, 3).float()
 
-    monkeypatch.setattr(train_module, "predict", fake)
-    changed = Recipe(recipe.network, learning_rate=0.05, epochs=4, size=28)
+    monkeypatch.setattr(run_module, "scores", fake)
+    changed = Recipe(recipe.backbone, learning_rate=0.05, epochs=4, size=28)
     trained = train(*sides, 0, "cpu", changed)
     assert len(weights) == 4
     assert same(weights_of(trained), weights[kept])
@@ -149,7 +126,7 @@ def test_the_last_epoch_is_kept_when_asked_for(
     sides: Sides, recipe: Recipe, histories: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long, longer = (
-        Recipe(recipe.network, learning_rate=0.05, epochs=epochs, size=28, selection="last-epoch") for epochs in (2, 3)
+        Recipe(recipe.backbone, learning_rate=0.05, epochs=epochs, size=28, selection="last-epoch") for epochs in (2, 3)
     )
     two, three = train(*sides, 0, "cpu", long), train(*sides, 0, "cpu", longer)
     assert histories == []  # validation photos are not looked at
@@ -160,11 +137,14 @@ def test_the_last_epoch_is_kept_when_asked_for(
 
 def test_the_network_is_returned_for_evaluation(sides: Sides, recipe: Recipe) -> None:
     for selection in ("best-on-validation", "last-epoch"):
-        trained = train(*sides, 0, "cpu", Recipe(recipe.network, epochs=1, size=28, selection=selection))
+        trained = train(*sides, 0, "cpu", Recipe(recipe.backbone, epochs=1, size=28, selection=selection))
         assert not trained.network.training
 
 
-def test_the_learning_rate_decays_when_it_should(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_the_learning_rate_decays_when_it_should(
+    sides: Sides, recipe: Recipe, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rates: list[float] = []
     settings: list[tuple[float, float]] = []
 
@@ -176,18 +156,19 @@ def test_the_learning_rate_decays_when_it_should(sides: Sides, recipe: Recipe, m
 
     monkeypatch.setattr(torch.optim, "SGD", Spy)
     decaying = Recipe(
-        recipe.network, learning_rate=0.04, momentum=0.8, weight_decay=0.01, batch=6, epochs=5, decay_every=2, size=28
+        recipe.backbone, learning_rate=0.04, momentum=0.8, weight_decay=0.01, batch=6, epochs=5, decay_every=2, size=28
     )
-    train(*sides, 0, "cpu", decaying)
+    trained = train(*sides, 0, "cpu", decaying, engine=engine)
     assert rates == pytest.approx([0.04] * 4 + [0.004] * 4 + [0.0004] * 2)
     assert set(settings) == {(0.8, 0.01)}
+    assert [epoch.learning_rate for epoch in trained.curve] == pytest.approx(rates[::2])
 
 
 def test_a_diverging_loss_is_an_error_that_names_the_epoch(sides: Sides, recipe: Recipe) -> None:
-    wild = Recipe(recipe.network, learning_rate=1e30, batch=12, epochs=3, size=28)  # one step an epoch
+    wild = Recipe(recipe.backbone, learning_rate=1e30, batch=12, epochs=3, size=28)  # one step an epoch
     with pytest.raises(DivergedError, match=r"dot: in epoch 1"):
         train(*sides, 0, "cpu", wild)
-    wild = Recipe(recipe.network, learning_rate=1e30, batch=4, epochs=3, size=28)
+    wild = Recipe(recipe.backbone, learning_rate=1e30, batch=4, epochs=3, size=28)
     with pytest.raises(DivergedError, match=r"dot: .*epoch 1"):
         train(*sides, 0, "cpu", wild)
     assert issubclass(DivergedError, T15Error)
@@ -195,26 +176,150 @@ def test_a_diverging_loss_is_an_error_that_names_the_epoch(sides: Sides, recipe:
 
 @pytest.mark.parametrize("selection", ["best-on-validation", "last-epoch"])
 def test_diverging_in_the_very_last_step_is_noticed_too(sides: Sides, recipe: Recipe, selection: str) -> None:
-    wild = Recipe(recipe.network, learning_rate=1e38, batch=12, epochs=1, size=28, selection=selection)
+    wild = Recipe(recipe.backbone, learning_rate=1e38, batch=12, epochs=1, size=28, selection=selection)
     with pytest.raises(DivergedError, match="epoch 1"):
         train(*sides, 0, "cpu", wild)
 
 
 def test_an_unknown_selection_is_an_error(sides: Sides, recipe: Recipe) -> None:
     with pytest.raises((ValueError, T15Error)):
-        train(*sides, 0, "cpu", Recipe(recipe.network, epochs=1, size=28, selection="best"))
+        train(*sides, 0, "cpu", Recipe(recipe.backbone, epochs=1, size=28, selection="best"))
 
 
 def test_a_last_batch_of_one_photo_does_no_harm(sides: Sides, recipe: Recipe) -> None:
-    trained = train(*sides, 0, "cpu", Recipe(recipe.network, batch=11, epochs=1, size=28))
+    trained = train(*sides, 0, "cpu", Recipe(recipe.backbone, batch=11, epochs=1, size=28))
     assert all(np.isfinite(weight).all() for weight in weights_of(trained))
 
 
 def test_predicting_does_not_depend_on_the_batch(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = train(*sides, 0, "cpu", recipe)
     whole = trained.predict_proba(sides[0])
-    monkeypatch.setattr(train_module, "_INFERENCE_BATCH", 5)
+    monkeypatch.setattr(inference_module, "BATCH", 5)
     assert trained.predict_proba(sides[0]) == pytest.approx(whole, abs=1e-5)
+
+
+def test_the_curve_tells_of_every_epoch(sides: Sides, recipe: Recipe) -> None:
+    trained = train(*sides, 0, "cpu", recipe)
+    assert [epoch.number for epoch in trained.curve] == [1, 2, 3]
+    assert all(epoch.loss > 0 and epoch.seconds > 0 for epoch in trained.curve)
+    shares = trained.predict_proba(sides[1])
+    kept = max(trained.curve, key=lambda epoch: epoch.validation_accuracy or 0)
+    right = shares[np.arange(6), sides[1].labels]
+    assert kept.validation_accuracy == pytest.approx((shares.argmax(axis=1) == sides[1].labels).mean())
+    assert kept.validation_loss == pytest.approx(-np.log(right).mean(), abs=1e-5)
+
+
+def test_pre_trained_weights_get_a_new_classifier(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from benchmark.networks import backbones
+    from benchmark.networks.backbones import Pretrained
+
+    pretrained = replace(DOT, name="dot/places", pretrained=Pretrained("Places", 7, "MIT", ""))
+    monkeypatch.setitem(backbones.BACKBONES, "dot/places", pretrained)
+    torch.manual_seed(5)
+    weights = dot(7).state_dict()
+    still = Recipe("dot/places", learning_rate=0.0, epochs=1, size=28, selection="last-epoch")
+    begun = train(*sides, 0, "cpu", still, weights).network.state_dict()
+    assert torch.equal(begun["0.weight"], weights["0.weight"])
+    assert begun["4.weight"].shape == (3, 4)
+    random = train(*sides, 0, "cpu", still).network.state_dict()
+    assert not torch.equal(random["0.weight"], weights["0.weight"])
+    with pytest.raises(DataError, match="dot/places: the weights are not this network's"):
+        train(*sides, 0, "cpu", still, dot(8).state_dict())
+
+
+def test_a_network_is_built_again_from_what_it_exports(sides: Sides, recipe: Recipe) -> None:
+    trained = train(*sides, 0, "cpu", recipe)
+    kind, spec, tensors = trained.export()
+    again = load_network(json.loads(json.dumps(spec)), tensors, "cpu")
+    assert kind == "network"
+    assert np.array_equal(again.predict_proba(sides[1]), trained.predict_proba(sides[1]))
+    assert (again.curve, again.recipe, again.classes) == (trained.curve, trained.recipe, 3)
+    with pytest.raises(DataError, match="the weights are not this network's"):
+        load_network(spec, {**tensors, "4.bias": np.zeros(5, np.float32)}, "cpu")
+    for broken in ({}, {**spec, "classes": "x"}, {**spec, "recipe": {"colour": 1}}):
+        with pytest.raises(DataError, match="no description of a trained network"):
+            load_network(broken, tensors, "cpu")
+
+
+def test_features_are_what_goes_into_the_classifier(sides: Sides, recipe: Recipe) -> None:
+    trained = train(*sides, 0, "cpu", recipe)
+    features = trained.embed(sides[1])
+    assert features.shape == (6, 4)
+    assert features.dtype == np.float32
+    assert np.array_equal(embed_photos(trained.network, DOT, sides[1], "cpu", 28, batch=6), features)
+    classifier = trained.network.get_submodule("4")
+    shares = classifier(torch.from_numpy(features)).softmax(dim=1).detach().numpy()
+    assert trained.predict_proba(sides[1]) == pytest.approx(shares, abs=1e-6)
+
+
+def test_inference_takes_smaller_batches_when_memory_runs_out(sides: Sides, recipe: Recipe) -> None:
+    network, seen = dot(3), []
+
+    def scarce(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        seen.append(len(given[0]))
+        if len(given[0]) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    crops = torch.zeros(10, 3, 28, 28, dtype=torch.uint8)
+    expected = scores(network, DOT, crops, "cpu")
+    network.register_forward_pre_hook(scarce)
+    assert torch.equal(scores(network, DOT, crops, "cpu"), expected)
+    assert seen == [10, 10, 10, 8, 4, 2, 2, 2, 2, 2]  # 64, 32, 16, 8, 4 and 2 photos at a time
+
+
+def test_several_runs_are_what_each_is_alone(sides: Sides, recipe: Recipe) -> None:
+    wild = Recipe(recipe.backbone, learning_rate=1e30, size=28, epochs=2)
+    jobs = [Job(1, recipe), Job(0, wild), Job(2, recipe), Job(0, Recipe("norm", size=28, epochs=2, frozen="b"))]
+    outcomes = train_many(jobs, *sides, "cpu")
+    assert isinstance(outcomes[1], DivergedError)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome is not outcomes[1]:
+            assert isinstance(outcome, TrainedNetwork)
+            alone = train(*sides, job.seed, "cpu", job.recipe)
+            assert np.array_equal(outcome.predict_proba(sides[1]), alone.predict_proba(sides[1]))
+
+
+def test_a_run_that_finds_no_memory_beside_others_is_done_after_them(
+    sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.networks import train as train_module
+
+    active: list[int] = []
+    most: list[int] = []
+
+    def whole(job: Job, *arguments: Any) -> Iterator[None]:
+        active.append(job.seed)
+        try:
+            for _ in range(3):
+                most.append(len(active))
+                if len(active) > 2 or job.seed == 9:
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                yield
+        finally:
+            active.remove(job.seed)
+        return job.seed  # type: ignore[return-value]
+
+    monkeypatch.setattr(train_module, "_whole_run", whole)
+    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 4)
+    monkeypatch.setattr(train_module, "_has_room", lambda running: True)
+    outcomes: list[Any] = list(train_many([Job(seed, recipe) for seed in (0, 1, 2, 3, 9)], *sides, "cpu"))
+    assert outcomes[:4] == [0, 1, 2, 3]
+    assert isinstance(outcomes[4], torch.OutOfMemoryError)  # alone it does not fit either: no other batch is tried
+    assert max(most) == 3
+
+
+def test_what_cannot_be_trained_is_a_usage_error(sides: Sides, recipe: Recipe) -> None:
+    nothing = LabelledPhotos((), (), sides[0].workspace, labels=np.zeros(0, np.int64), classes=sides[0].classes)
+    with pytest.raises(UsageError, match=r"no validation photos .* selection last-epoch"):
+        train(sides[0], nothing, 0, "cpu", recipe)
+    with pytest.raises(UsageError, match="no training photos"):
+        train(nothing, sides[1], 0, "cpu", recipe)
+    with pytest.raises(UsageError, match="engine 'faster': choose fast or reference"):
+        train(*sides, 0, "cpu", recipe, engine="faster")
+    with pytest.raises(UsageError, match="batch 1 at 32 pixels: resnet18"):
+        train(*sides, 0, "cpu", Recipe("resnet18", size=32, batch=1))
 
 
 def test_progress_counts_the_epochs(small_world: World, recipe: Recipe) -> None:

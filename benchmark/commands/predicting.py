@@ -1,0 +1,139 @@
+"""Asking a trained model about photos, and making a file of it."""
+
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands.shared import ManifestOption, manifest_folder
+from collector.console import (
+    DEFAULT_MANIFESTS,
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    note,
+    show,
+    track,
+)
+from collector.errors import IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.models import Model
+    from benchmark.predicting.answer import Answerer
+
+app = typer.Typer()
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.command("export-model")
+def export_model(
+    run: Annotated[str, typer.Argument(help="A finished run: its identity, or the first digits of it.")],
+    file: Annotated[Path, typer.Argument(help="Where to write the model (.safetensors).")],
+    manifest: ManifestOption = None,
+    device: DeviceOption = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Write a run's model as one file for `t15 predict`: predictor, calibration, and credits of its training photos."""
+    from benchmark.networks.device import resolve_device
+    from benchmark.predicting.about import about_from_json
+    from benchmark.predicting.exporting import passed_on
+    from benchmark.predicting.formats import model_facts
+    from collector.workspace import storage_errors, write_atomically
+
+    model = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)
+    data = model.to_bytes()
+    with storage_errors(file):
+        write_atomically(file, data)
+    facts = model_facts(about_from_json(model.extra, model.classes), model.digest)
+    if warning := passed_on(model):
+        note(warning)
+    show(
+        {"file": str(file), "bytes": len(data), **facts},
+        json,
+        lambda: (
+            f"{file}: {facts['title']}, {facts['cities']} cities, {len(data) / 2**20:.1f} MiB, digest {model.digest[:12]}\n"
+            f"temperature {facts['temperature']:.3f}, none of these below {facts['threshold']:.3f}, "
+            f"from {facts['validation_photos']} validation photos\n"
+            f"licence of the weights that it started from: {facts['weights_licence'] or 'it started from none'}"
+        ),
+    )
+
+
+@app.command()
+def predict(
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, or `-` for one photo's bytes on stdin.")
+    ],
+    model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
+    json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV for each photo.")] = False,
+    geojson: Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON point for each photo.")] = False,
+    explain: Annotated[
+        Path | None, typer.Option(help="Folder for a page on each photo: heat map, similar training photos, map.")
+    ] = None,
+    device: DeviceOption = "auto",
+    manifest: ManifestOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+) -> None:
+    """Say in which city photos were taken, how sure that is, and when it is none of the cities."""
+    from benchmark.predicting.formats import model_facts, tell
+    from benchmark.predicting.many import answers
+    from benchmark.predicting.page import explained
+    from benchmark.predicting.reading import described, find_photos
+    from collector.workspace import Workspace
+
+    if json + csv + geojson > 1:
+        raise UsageError("predict: --json, --csv and --geojson: choose one")
+    found = find_photos(photos, sys.stdin.buffer)
+    if found.others:
+        note(f"passed over in folders, by suffix: {described(found.others)}")
+    if not found.photos and not found.unreadable:
+        raise UsageError(f"predict: no photo in {', '.join(photos)[:200]}; name files, or folders that hold some")
+    answerer = _answerer(model, manifest, device, workspace, manifests, neighbours=explain is not None)
+    results = answers(answerer, found.photos)
+    if len(found.photos) > 1:
+        results = track(results, "predicting", len(found.photos))
+    told = explained(answerer, results, explain, Workspace(workspace))
+    form = "json" if json else "csv" if csv else "geojson" if geojson else "text"
+    unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
+    failed = tell(chain(unreadable, told), form, model_facts(answerer.about, answerer.digest), note)
+    if failed:
+        asked = len(found.photos) + len(found.unreadable)
+        raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
+
+
+def _answerer(
+    model: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
+) -> "Answerer":
+    from benchmark.networks.device import resolve_device
+    from benchmark.predicting.answer import Answerer
+
+    on = resolve_device(device)
+    if Path(model).is_file():
+        return Answerer(Path(model), on)
+    if Path(model).suffix or len(Path(model).parts) != 1:
+        raise UsageError(f"--model {model[:200]}: there is no such file; `t15 export-model RUN FILE` writes one")
+    return Answerer(_of_run(model, manifest, on, workspace, manifests, neighbours=neighbours), on)
+
+
+def _of_run(
+    run: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
+) -> "Model":
+    from benchmark.predicting.exporting import find_run, manifest_of, trained_model
+    from collector.publishing.manifest import read_manifest
+    from collector.workspace import existing_workspace
+
+    place = existing_workspace(workspace)
+    finished = find_run(place.runs, run)
+    if manifest is None:
+        data = manifest_of(finished, manifests, place)
+    else:
+        data = read_manifest(manifest_folder(manifest, manifests, workspace))
+    return trained_model(finished, data, place, device, neighbours, track)

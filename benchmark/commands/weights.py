@@ -1,0 +1,93 @@
+"""Pre-trained weights: what there is, and bringing it. No other command downloads any."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.console import JsonOption, note, show, table, track
+from collector.errors import T15Error, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.networks.weights import Entry, Stored
+
+app = typer.Typer(
+    name="weights", no_args_is_help=True, help="Pre-trained weights: list them, fetch them, add them from a file."
+)
+
+
+@app.command("list")
+def listed(json: JsonOption = False) -> None:
+    """List all networks that start from pre-trained weights, and which of those are here."""
+    from benchmark.networks.weights import folder, inventory
+
+    entries = inventory()
+    show(
+        {"folder": str(folder()), "weights": [asdict(entry) for entry in entries]},
+        json,
+        lambda: (
+            f"{table(('network', 'state', 'MiB', 'digest', 'licence', 'from'), map(_row, entries))}\n\nin {folder()}"
+        ),
+    )
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Networks, as listed.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that can be fetched and are not here.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Download weights from who publishes them, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
+    from benchmark.networks import weights
+    from benchmark.networks.backbones import find_backbone
+
+    if everything == bool(names):
+        raise UsageError("weights fetch: say which, either NAME... or --all (`t15 weights list` names them)")
+    wanted = names or [entry.name for entry in weights.inventory() if entry.file and entry.state != "here"]
+    chosen = [find_backbone(name) for name in dict.fromkeys(wanted)]
+    brought, failures = [], []
+    for backbone in chosen:
+        try:
+            brought.append((backbone.name, weights.fetch(backbone, track)))
+        except T15Error as error:
+            if len(chosen) == 1:
+                raise
+            note(f"{backbone.name}: {error}")
+            failures.append(error)
+    show(
+        [_facts(*one) for one in brought], json, lambda: "\n".join(_said(*one) for one in brought) or "nothing to fetch"
+    )
+    if failures:
+        raise type(failures[0])(f"weights fetch: {len(failures)} of {len(chosen)} failed, for the reasons above")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The network that the weights are of, as listed.")],
+    file: Annotated[Path, typer.Argument(help="A checkpoint of PyTorch, or safetensors.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="Digest of the file, 8 to 64 hex digits; counts instead of the known one.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Take weights from a file: read as data, checked against the network, kept as safetensors."""
+    from benchmark.networks import weights
+    from benchmark.networks.backbones import find_backbone
+
+    backbone = find_backbone(name)
+    stored = weights.add(backbone, file, sha256)
+    show(_facts(backbone.name, stored), json, lambda: _said(backbone.name, stored))
+
+
+def _row(entry: "Entry") -> tuple[str, ...]:
+    size = f"{entry.size / 2**20:.1f}" if entry.size is not None else ""
+    return (entry.name, entry.state, size, (entry.digest or "")[:12], entry.licence, entry.source or entry.page)
+
+
+def _facts(name: str, stored: "Stored") -> dict[str, str]:
+    return {"name": name, **{key: str(value) for key, value in asdict(stored).items()}}
+
+
+def _said(name: str, stored: "Stored") -> str:
+    return f"{name}: {stored.path}, digest {stored.digest[:12]}, licence {stored.licence}, file sha256 {stored.file_sha256}"

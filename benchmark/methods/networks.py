@@ -1,0 +1,286 @@
+"""Methods that use a network: from random weights, as features, fine-tuned in whole or in part.
+
+The ladder of transfer learning, the least change first, for any network with pre-trained weights:
+
+| method | what learns |
+|---|---|
+| `features:NETWORK` | logistic regression on the frozen network's last features of centre crops |
+| `finetune-classifier:NETWORK` | the last layer, by SGD on augmented photos |
+| `finetune-c:NETWORK`, `-b`, `-a` | what lies behind the paper's cuts C, B and A, and the last layer |
+| `finetune:NETWORK` | everything |
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.methods.base import Context, Method, PaperRow, Parameter
+from benchmark.methods.described import LARGEST
+from benchmark.photos import LabelledPhotos, Photos
+from collector.workspace import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.classifiers.saved import Classifier
+    from benchmark.features.extract import Feature
+    from benchmark.networks.backbones import Backbone
+    from benchmark.networks.trained import TrainedNetwork
+
+LADDER = {
+    "finetune-classifier": ("all but the classifier", "classifier only"),
+    "finetune-c": ("c", "layers C frozen"),
+    "finetune-b": ("b", "layers B frozen"),
+    "finetune-a": ("a", "layers A frozen"),
+    "finetune": ("none", "all layers"),
+}
+"""Kinds of fine-tuning: what each freezes (`networks.backbones.FROZEN`), and how a title says it."""
+
+_NO_CONTEXT = Context()
+_AT_ONCE = 32  # photos through a network for features: larger batches are no faster on a CPU
+_ITERATIONS = 500  # of logistic regression, as in the paper
+
+
+def fit_network(
+    train: LabelledPhotos,
+    validation: LabelledPhotos,
+    seed: int,
+    device: str,
+    context: Context = _NO_CONTEXT,
+    **recipe: Any,
+) -> "TrainedNetwork":
+    """Train a network; `recipe` holds the fields of `networks.recipe.Recipe`."""
+    from benchmark.networks.recipe import Recipe
+    from benchmark.networks.train import train as train_network
+
+    trained = train_network(
+        train, validation, seed, device, Recipe(**recipe), context.weights, context.engine, context.checkpoint
+    )
+    if context.curve:
+        curve = [asdict(epoch) for epoch in trained.curve]
+        write_atomically(context.curve, (json.dumps(curve, indent=1) + "\n").encode())
+    return trained
+
+
+@dataclass(frozen=True)
+class NetworkFeatures:
+    """Logistic regression on the features of a network that does not learn.
+
+    `network` is in evaluation mode on the device; `size` is the pixels of the centre crop.
+    """
+
+    network: "torch.nn.Module"
+    backbone: str
+    size: int
+    weights_digest: str | None
+    device: str
+    classifier: "Classifier | None" = None
+
+    def embed(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the features (N, D) of centre crops."""
+        from benchmark.features.extract import extract
+
+        return extract(self._feature(), photos, self.device)
+
+    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the probability of each class for each photo, (N, C)."""
+        assert self.classifier is not None  # noqa: S101 (set by `fit_features`, the only maker of predictors)
+        return self.classifier.predict_proba(self.embed(photos))
+
+    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_features`)."""
+        assert self.classifier is not None  # noqa: S101 (as in `predict_proba`)
+        kind, spec, arrays = self.classifier.export()
+        state = {f"network.{name}": of.cpu().numpy().copy() for name, of in self.network.state_dict().items()}
+        described = {"backbone": self.backbone, "size": self.size, "weights": self.weights_digest}
+        return "network-features", {**described, "classifier": kind, "of_classifier": spec}, {**state, **arrays}
+
+    def _feature(self) -> "Feature":
+        import torch
+
+        from benchmark.features.extract import Feature
+        from benchmark.networks.backbones import find_backbone, penultimate
+
+        backbone = find_backbone(self.backbone)
+        mean, std = (torch.tensor(of, device=self.device).view(3, 1, 1) for of in (backbone.mean, backbone.std))
+        resize = round(self.size * 256 / 224)
+        margin = (resize - self.size) // 2
+
+        @torch.inference_mode()
+        def compute(photos: torch.Tensor) -> torch.Tensor:
+            crops = photos[:, :, margin : margin + self.size, margin : margin + self.size].to(self.device)
+            blocks = [
+                penultimate(self.network, backbone, (b.float() / 255 - mean) / std) for b in crops.split(_AT_ONCE)
+            ]
+            # Of no photo at all the width is asked for as well.
+            return torch.cat(blocks) if len(crops) else penultimate(self.network, backbone, crops.float())
+
+        # The central crop of the "cover" square is Resize and CenterCrop, as every test transform has it.
+        return Feature(
+            "network",
+            compute,
+            resize,
+            version=1,
+            rule="cover",
+            parameters={"network": self.backbone, "crop": self.size, "weights": self.weights_digest},
+            kept=self.weights_digest is not None,  # random weights are those of one run
+        )
+
+
+def load_features(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> NetworkFeatures:
+    """Return the predictor that `NetworkFeatures.export` described.
+
+    Raises:
+        UsageError: there is no such network here (a plug-in that is not installed).
+        ValueError, KeyError, TypeError, RuntimeError: the description is none, or does not fit the arrays.
+    """
+    import torch
+
+    from benchmark.classifiers.saved import load_classifier
+    from benchmark.networks.backbones import find_backbone
+
+    size = spec["size"]
+    if type(size) is not int or not 16 <= size <= LARGEST:
+        raise ValueError(f"a network on photos of {size!r} pixels; 16 to {LARGEST} are possible")
+    backbone = find_backbone(spec["backbone"])
+    network = backbone.build(backbone.pretrained.classes if backbone.pretrained else 1000)
+    mine = {name.removeprefix("network."): of for name, of in arrays.items() if name.startswith("network.")}
+    network.load_state_dict({name: torch.from_numpy(np.array(of)) for name, of in mine.items()})
+    others = {name: of for name, of in arrays.items() if not name.startswith("network.")}
+    classifier = load_classifier(spec["classifier"], spec["of_classifier"], others, device)
+    return NetworkFeatures(network.eval().to(device), backbone.name, size, spec["weights"], device, classifier)
+
+
+def fit_features(
+    train: LabelledPhotos,
+    validation: LabelledPhotos,
+    seed: int,
+    device: str,
+    *,
+    backbone: str,
+    size: int,
+    c: float,
+    iterations: int,
+    context: Context = _NO_CONTEXT,
+) -> NetworkFeatures:
+    """Fit multinomial logistic regression on a network's features. `validation` is not used."""
+    from benchmark.classifiers.logistic import fit_logistic
+    from benchmark.networks.backbones import find_backbone
+
+    network = _starting(find_backbone(backbone), context, seed).eval().to(device)
+    features = NetworkFeatures(network, backbone, size, context.weights_digest, device)
+    model = fit_logistic(features.embed(train), train.labels, len(train.classes), c, iterations, device=device)
+    return replace(features, classifier=model)
+
+
+def _starting(backbone: "Backbone", context: Context, seed: int) -> "torch.nn.Module":
+    import torch
+
+    torch.manual_seed(seed)
+    network = backbone.build(backbone.pretrained.classes if backbone.pretrained else 1000)
+    if context.weights is not None:
+        network.load_state_dict(dict(context.weights))
+    return network
+
+
+def from_scratch(backbone: "Backbone", name: str = "", paper: PaperRow | None = None, **recipe: Parameter) -> Method:
+    """Return the method that trains this network from random weights; `recipe` holds what differs from the paper's."""
+    rate = recipe.get("learning_rate")
+    title = f"{backbone.title} from scratch" + (f", learning rate {rate:g}" if isinstance(rate, float) else "")
+    return _trained(backbone, name or f"scratch:{backbone.name}", title, "none", paper, recipe)
+
+
+def fine_tuned(backbone: "Backbone", kind: str, paper: PaperRow | None = None) -> Method:
+    """Return the method of LADDER that begins with this backbone's weights."""
+    frozen, said = LADDER[kind]
+    data = backbone.pretrained.data if backbone.pretrained else "random"
+    title = f"{backbone.title} ({data}) fine-tuned, {said}"
+    return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, {})
+
+
+def as_features(backbone: "Backbone", paper: PaperRow | None = None) -> Method:
+    """Return the method that feeds this network's features to logistic regression."""
+    data = backbone.pretrained.data if backbone.pretrained else "random"
+    return Method(
+        name=f"features:{backbone.name}",
+        title=f"{backbone.title} ({data}) features, logistic regression",
+        fit=fit_features,
+        parameters={"backbone": backbone.name, "size": 224, "c": 1.0, "iterations": _ITERATIONS},
+        smoke={"size": 64, "iterations": 30},
+        paper=paper,
+        estimate=_features_seconds,
+        backbone=backbone.name,
+        **_origin(backbone),
+    )
+
+
+def on_the_ladder(name: str) -> Method | None:
+    """Return the method of this name for any backbone, built in or plugged in: `finetune-c:squeezenet1_1/places365`.
+
+    None when the name has no such form, or there is no such network.
+    """
+    from benchmark.networks.backbones import backbones
+
+    kind, _, network = name.partition(":")
+    backbone = backbones().get(network)
+    if backbone is None or kind not in ("scratch", "features", *LADDER):
+        return None
+    if kind == "scratch":
+        return from_scratch(backbone)
+    return as_features(backbone) if kind == "features" else fine_tuned(backbone, kind)
+
+
+def _trained(
+    backbone: "Backbone", name: str, title: str, frozen: str, paper: PaperRow | None, recipe: dict[str, Parameter]
+) -> Method:
+    from benchmark.networks.recipe import Recipe
+
+    whole = Recipe(backbone=backbone.name, frozen=frozen, **recipe)  # type: ignore[arg-type]
+    # Most of AlexNet's time on small pictures goes into updating its 57 million weights: fewer, larger steps.
+    smoke_batch = 64 if backbone.architecture == "alexnet" else 16
+    return Method(
+        name=name,
+        title=title,
+        fit=fit_network,
+        parameters=asdict(whole),
+        smoke={
+            "size": 64,
+            "epochs": 2 if backbone.pretrained is None else 1,
+            "batch": smoke_batch,
+            "learning_rate": 10 * whole.learning_rate,
+        },
+        stochastic=True,
+        selection=whole.selection,
+        paper=paper,
+        estimate=_network_seconds,
+        backbone=backbone.name,
+        **_origin(backbone),
+    )
+
+
+def _origin(backbone: "Backbone") -> dict[str, Any]:
+    if backbone.pretrained is None:
+        return {}
+    return {"pretraining": backbone.pretrained.data, "weights_licence": backbone.pretrained.licence}
+
+
+def _network_seconds(photos: int, classes: int, device: str, **recipe: Any) -> float:
+    from benchmark.networks.recipe import Recipe
+    from benchmark.networks.train import estimate
+
+    return estimate(photos, classes, device, Recipe(**recipe))
+
+
+def _features_seconds(
+    photos: int, classes: int, device: str, *, backbone: str, size: int, c: float, iterations: int
+) -> float:
+    from benchmark.networks.recipe import Recipe
+    from benchmark.networks.train import estimate
+
+    # A step of training is about three times a forward pass; validation and test photos are half as many again.
+    step = estimate(photos, classes, device, Recipe(backbone=backbone, frozen="none", size=size, epochs=1))
+    return 1.5 * step / 3

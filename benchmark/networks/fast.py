@@ -1,0 +1,199 @@
+"""The same training as `reference`, without what makes that slow.
+
+Photos stay on the device as uint8 and are cropped in batches; channels lie last; frozen layers run without gradient, several
+steps of them in one pass; on a GPU the step is a CUDA graph, its arithmetic bfloat16 where there is such.
+"""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.networks.augment import draw_crops, draw_order, step_seed, steps_of
+from benchmark.networks.backbones import Backbone, frozen_modules
+from benchmark.networks.inference import standardised
+from benchmark.networks.recipe import Recipe
+from benchmark.networks.resident import ResidentPhotos
+from benchmark.networks.start import smallest_step
+from benchmark.networks.stepwise import can_be_grouped, seeded_state, step_by_step
+
+_PHOTOS_AT_ONCE = {"cpu": 16, "cuda": 64}
+"""Photos cropped, and passed through the frozen layers, in one go."""
+
+_WARM_UP = 3
+"""Steps before a CUDA graph is captured, so that libraries have chosen their kernels (PyTorch's notes on CUDA)."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+class FastEngine:
+    """Trains `network`, which is on the device already, by the recipe.
+
+    Args:
+        network: its weights, in place.
+        backbone: the recipe's.
+        photos: to learn from.
+        labels: (N,) of these.
+        seed: of everything random.
+        device: `cpu` or `cuda`.
+        recipe: by which it is trained.
+        precision: `bf16` or `float32`; empty for bf16 on a GPU that has it, float32 elsewhere.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        backbone: Backbone,
+        photos: ResidentPhotos,
+        labels: NDArray[np.int64],
+        seed: int,
+        device: str,
+        recipe: Recipe,
+        precision: str = "",
+    ) -> None:
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone, self.recipe, self.seed, self.device = backbone, recipe, seed, device
+        self.photos, self.labels = photos, torch.from_numpy(labels).to(device)
+        self.least = smallest_step(network, recipe, len(labels))
+        self.precision = precision or _best_precision(device)
+        self.head, self.tail = _divided(network, backbone, recipe.frozen)
+        self.optimiser = _optimiser(network, recipe, device)
+        self._captured: _CapturedStep | None = None
+        if device == "cpu":
+            _keep_freed_memory()
+
+    def epoch(self, number: int, rate: float) -> Iterator[tuple[Tensor, int]]:
+        """Train one epoch; yield each step's loss, on the device, and its photos."""
+        recipe = self.recipe
+        self.network.train()
+        self._set_rate(rate)
+        if self.device == "cuda":
+            torch.cuda.manual_seed(step_seed(self.seed, number, 0))
+        crops = draw_crops(self.seed, number, self.photos.sizes, recipe.smallest_crop, recipe.flip)
+        steps = steps_of(draw_order(self.seed, number, len(self.labels)), recipe.batch, self.least)
+        at_once = max(1, _PHOTOS_AT_ONCE[self.device] // recipe.batch)
+        for first in range(0, len(steps), at_once):
+            group = steps[first : first + at_once]
+            together = np.concatenate(group)
+            photos = standardised(self.photos.crops(together, crops, recipe.size), self.backbone)
+            labels = self.labels[torch.from_numpy(together).to(self.device)]
+            states = [seeded_state(step_seed(self.seed, number, first + step)) for step in range(len(group))]
+            lengths = [len(step) for step in group]
+            inputs = self._through_frozen(photos, lengths, states)
+            for features, chosen, state in zip(inputs.split(lengths), labels.split(lengths), states, strict=True):
+                torch.set_rng_state(state)
+                yield self._step(features, chosen), len(chosen)
+
+    def _through_frozen(self, photos: Tensor, lengths: list[int], states: list[Tensor]) -> Tensor:
+        if self.head is None:
+            return photos
+        with torch.no_grad(), self._arithmetic(), step_by_step(self.head, lengths, states):
+            features: Tensor = self.head(photos)
+        return features
+
+    def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        if self.device != "cuda" or len(labels) != self.recipe.batch:
+            return self.learn(inputs, labels)
+        if self._captured is None:
+            self._captured = _CapturedStep(self, inputs, labels)
+        return self._captured(inputs, labels)
+
+    def learn(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on what comes out of the frozen layers, and return its loss."""
+        self.optimiser.zero_grad()
+        with self._arithmetic():
+            loss = functional.cross_entropy(self.tail(inputs), labels)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        if self.precision == "float32":
+            return nullcontext()
+        # Without its cache: copies kept from one replay of a graph to the next would be those of old weights.
+        return torch.autocast(self.device, torch.bfloat16, cache_enabled=False)
+
+    def _set_rate(self, rate: float) -> None:
+        (group,) = self.optimiser.param_groups
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)  # in place: a captured step reads it there
+        else:
+            group["lr"] = rate
+
+
+class _CapturedStep:
+    """One step of an engine as a CUDA graph, for inputs of one shape."""
+
+    def __init__(self, engine: FastEngine, inputs: Tensor, labels: Tensor) -> None:
+        self._inputs, self._labels = inputs.clone(), labels.clone()
+        buffers = [tensor for state in engine.optimiser.state.values() for tensor in state.values()]
+        tensors = [*engine.network.state_dict().values(), *buffers]
+        before = [tensor.clone() for tensor in tensors]
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):
+                engine.learn(self._inputs, self._labels)
+        current.wait_stream(side)
+        with torch.no_grad():
+            for tensor, old in zip(tensors, before, strict=True):
+                tensor.copy_(old)
+        engine.optimiser.zero_grad()  # gradients are allocated inside the graph's own memory
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = engine.learn(self._inputs, self._labels)
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        self._inputs.copy_(inputs)
+        self._labels.copy_(labels)
+        self._graph.replay()
+        return self._loss.clone()
+
+
+def _optimiser(network: nn.Module, recipe: Recipe, device: str) -> torch.optim.SGD:
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    # The rate as a tensor, and momentum that is there from the start: a captured step can neither look at a number that
+    # changes nor tell the first step from others. Momentum 0 makes the first step what it is without.
+    rate = torch.tensor(recipe.learning_rate, device=device) if device == "cuda" else recipe.learning_rate
+    # Fused, the update rounds otherwise; on a CPU it would not be much quicker either.
+    fused = device == "cuda"
+    optimiser = torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=fused)
+    if recipe.momentum:
+        for weight in weights:
+            optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    return optimiser
+
+
+def _divided(network: nn.Module, backbone: Backbone, frozen: str) -> tuple[nn.Module | None, nn.Module]:
+    """Return the frozen layers and those that learn; None and the whole network where the former cannot run ahead."""
+    count = len(frozen_modules(network, backbone, frozen))
+    layers = list(backbone.layers(network))
+    head = nn.Sequential(*layers[:count])
+    if not count or not can_be_grouped(head):
+        return None, network
+    return head, nn.Sequential(*layers[count:])
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Make glibc keep what a step frees for the next one, instead of giving it back and having every page zeroed again.
+
+    On one core that was 40 of 347 ms of a step of ResNet-18 (batch 4, 224 pixels), and 85 of 285 ms of AlexNet.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl has none
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+def _best_precision(device: str) -> str:
+    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

@@ -1,0 +1,270 @@
+"""Pre-trained weights on this machine: checked when they come and whenever they are loaded, with licence and source.
+
+`<folder>/<backbone>.safetensors` holds them, `<folder>/<backbone>.json` says what they are, `<folder>/pins.json` which file
+was first seen for a backbone.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from benchmark.networks.backbones import Backbone, Pretrained, backbones
+from benchmark.networks.checkpoints import Tensors, digest_of, fitted, read_checkpoint
+from benchmark.networks.download import DownloadError, addresses, download, draft_at, file_name, forget, without_secrets
+from benchmark.networks.pins import pinned, require
+from collector.console import Track
+from collector.errors import DataError, IncompleteError, T15Error, UsageError
+from collector.workspace import remove_drafts, storage_errors, write_atomically
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*")
+
+
+class MissingWeightsError(T15Error):
+    """Weights are not on this machine; the message says which file to bring, and how."""
+
+    exit_code = DataError.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Weights that are on this machine.
+
+    Attributes:
+        path: their safetensors.
+        digest: sha256 of the weights themselves (`checkpoints.digest_of`), whatever file they came in.
+        licence: of the weights.
+        source: address or name of the file that they came in.
+        data: what they were learnt on.
+        added: when they came, UTC, ISO 8601.
+        file_sha256: of the file that they came in.
+    """
+
+    path: Path
+    digest: str
+    licence: str
+    source: str
+    data: str
+    added: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the list of weights: what is known of them, and what is here (None: nothing).
+
+    `state` is `here`, `missing` or `damaged`; `size` in bytes.
+    """
+
+    name: str
+    state: str
+    licence: str
+    data: str
+    page: str
+    file: str
+    source: str | None = None
+    size: int | None = None
+    digest: str | None = None
+    added: str | None = None
+
+
+def folder() -> Path:
+    """Return where weights are kept: T15_WEIGHTS, else `t15/weights` in the user's data folder (XDG_DATA_HOME)."""
+    if chosen := os.environ.get("T15_WEIGHTS"):
+        return Path(chosen)
+    home = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG base directory specification says that relative paths in it are to be ignored.
+    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / "weights"
+
+
+def stored(backbone: Backbone) -> Stored | None:
+    """Return what is said of a backbone's weights, or None when they are not here; the weights themselves are not read.
+
+    Raises:
+        DataError: what is said of them is damaged.
+    """
+    if backbone.pretrained is None:
+        return None
+    path, said = _paths(backbone)
+    try:
+        facts = json.loads(said.read_bytes())
+        if facts["backbone"] != backbone.name:
+            raise DataError(f"{said}: is of {facts['backbone']}, not of {backbone.name}; {_again(backbone)}")
+        found = Stored(path, *(str(facts[name]) for name in Stored.__slots__[1:]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{said}: damaged ({type(error).__name__}); {_again(backbone)}") from error
+    return found if path.is_file() else None
+
+
+def load(backbone: Backbone) -> Tensors:
+    """Return a backbone's weights by the names of its `state_dict`: on the CPU, float32, checked.
+
+    Raises:
+        MissingWeightsError: they are not here.
+        DataError: they are damaged, not those that were added, or not of this network.
+    """
+    said = stored(backbone)
+    if said is None:
+        raise _missing(backbone)
+    tensors = read_checkpoint(said.path)
+    if digest_of(tensors) != said.digest:
+        raise DataError(f"{said.path}: altered since it was added (digest {said.digest[:12]}); {_again(backbone)}")
+    return _own(backbone, tensors, said.path)
+
+
+def add(backbone: Backbone, file: Path, sha256: str | None = None) -> Stored:
+    """Take a backbone's weights from a file of PyTorch or safetensors, and keep them as safetensors.
+
+    The file has to be the one that its publisher names and the one that was first seen here for this backbone. A digest
+    that the caller names, 8 to 64 hex digits, counts instead of both, and is remembered.
+
+    Raises:
+        UsageError: the backbone starts from random weights, there is no such file, or the folder cannot be written to.
+        DataError: it is another file, or holds something else than this network's weights; nothing is stored.
+        IncompleteError: the disk is full.
+    """
+    return _take(backbone, file, file.name, sha256)
+
+
+def fetch(backbone: Backbone, track: Track) -> Stored:
+    """Download a backbone's weights from the mirror or from who publishes them, and keep them.
+
+    Raises:
+        UsageError: the backbone starts from random weights, or the mirror is no address.
+        MissingWeightsError: nobody publishes a file of them that could be fetched.
+        DataError: what came is another file than expected; nothing is stored.
+        IncompleteError: no address gave the file; what came of it is kept, and gone on with.
+    """
+    urls = addresses(_pretrained(backbone).urls)
+    if not urls:
+        raise _missing(backbone)
+    downloads, failures = folder() / "downloads", list[T15Error]()
+    for url in urls:
+        try:
+            draft = download(url, downloads, track, urls)
+            try:
+                kept = _take(backbone, draft, without_secrets(url), None)
+            except DataError:
+                forget(draft)  # it is whole, and wrong
+                raise
+        except (DownloadError, DataError) as error:
+            failures.append(error)
+        else:
+            for address in urls:
+                forget(draft_at(downloads, address))
+            return kept
+    reasons = "; ".join(str(error).replace(f"{downloads}/", "") for error in failures)
+    kind = DataError if any(isinstance(error, DataError) for error in failures) else IncompleteError
+    raise kind(
+        f"weights of {backbone.name}: not fetched ({reasons}); try again later, or bring the file: {_by_hand(backbone)}"
+    )
+
+
+def inventory() -> list[Entry]:
+    """Return one row for each backbone that has weights, built in or plugged in, in their order."""
+    return [_entry(backbone) for backbone in backbones().values() if backbone.pretrained]
+
+
+def _entry(backbone: Backbone) -> Entry:
+    said = _pretrained(backbone)
+    known = Entry(backbone.name, "missing", said.licence, said.data, said.page, _file(said))
+    try:
+        found = stored(backbone)
+        size = found.path.stat().st_size if found else None
+    except (DataError, OSError):
+        return replace(known, state="damaged")
+    if found is None:
+        return known
+    return replace(
+        known,
+        state="here",
+        licence=found.licence,
+        source=found.source,
+        size=size,
+        digest=found.digest,
+        added=found.added,
+    )
+
+
+def _take(backbone: Backbone, file: Path, source: str, sha256: str | None) -> Stored:
+    """Check a file and keep its weights: everything is checked before anything is written."""
+    pretrained = _pretrained(backbone)
+    path, _ = _paths(backbone)
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    where = folder() / "pins.json"
+    with storage_errors(folder()), pinned(where) as pins:
+        require(file, found, backbone.name, asked=sha256, published=pretrained.sha256, pins=pins, where=where)
+        tensors = _own(backbone, read_checkpoint(file), file)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        kept = Stored(path, digest_of(tensors), pretrained.licence, source, pretrained.data, now, found)
+        _write(backbone, kept, tensors)
+        pins[backbone.name] = found
+    return kept
+
+
+def _write(backbone: Backbone, kept: Stored, tensors: Tensors) -> None:
+    path, said = _paths(backbone)
+    remove_drafts(path.parent)
+    # Killed between the two, the new weights stand with the old facts, and count as altered unless they are the same.
+    write_atomically(path, save(tensors, {"format": "pt"}))
+    facts = {"backbone": backbone.name, **{name: str(getattr(kept, name)) for name in Stored.__slots__[1:]}}
+    write_atomically(said, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def _own(backbone: Backbone, tensors: Tensors, file: Path) -> Tensors:
+    """Return the weights in the order of the backbone's network, checked against it."""
+    with torch.random.fork_rng(devices=[]):  # building draws random weights, and must not change what others draw
+        network = backbone.build(_pretrained(backbone).classes)
+    try:
+        return fitted(tensors, network.state_dict(), backbone.name)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+
+
+def _paths(backbone: Backbone) -> tuple[Path, Path]:
+    if not _NAME.fullmatch(backbone.name):
+        raise UsageError(
+            f"network {backbone.name!r}: a name has the form architecture/weights, of a-z, 0-9, `_`, `.`, `-`"
+        )
+    path = folder() / f"{backbone.name}.safetensors"
+    return path, path.with_suffix(".json")
+
+
+def _pretrained(backbone: Backbone) -> Pretrained:
+    if backbone.pretrained is None:
+        raise UsageError(f"{backbone.name} starts from random weights; `t15 weights list` names those that have some")
+    return backbone.pretrained
+
+
+def _file(pretrained: Pretrained) -> str:
+    return file_name(pretrained.urls[0]) if pretrained.urls else ""
+
+
+def _by_hand(backbone: Backbone) -> str:
+    said = _pretrained(backbone)
+    what = f"get {said.urls[0]} (about it: {said.page})" if said.urls else f"see {said.page}"
+    return f"{what}, then `t15 weights add {backbone.name} FILE`"
+
+
+def _missing(backbone: Backbone) -> MissingWeightsError:
+    return MissingWeightsError(f"weights of {backbone.name} are not in {folder()}: {_how(backbone)}")
+
+
+def _how(backbone: Backbone) -> str:
+    ask = f"`t15 weights fetch {backbone.name}`; without network " if _pretrained(backbone).urls else ""
+    return f"{ask}{_by_hand(backbone)}"
+
+
+def _again(backbone: Backbone) -> str:
+    return f"add them again: {_how(backbone)}"

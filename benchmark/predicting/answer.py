@@ -1,0 +1,187 @@
+"""From pictures to answers: the one place that turns a model and pixels into cities, and says how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.methods.base import Predictor
+from benchmark.models import Model, build, read_model
+from benchmark.photos import GivenPhotos, given_photos
+from benchmark.predicting.about import About, about_from_json
+from benchmark.predicting.heat import heat_of
+from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
+from benchmark.results import are_probabilities
+from collector.errors import DataError
+
+_AT_ONCE = 32  # pictures that a predictor is asked about together
+_LARGEST = 2048  # pixels of a side that a predictor may ask for: what a model file says is not to fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A city that a photo may be of, its calibrated probability, and its centre in degrees."""
+
+    slug: str
+    name: str
+    probability: float
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of a photo.
+
+    Attributes:
+        candidates: all cities, the likeliest first.
+        confidence: probability of the likeliest one.
+        none_of_these: the confidence is below the model's threshold. The four fields below are None then.
+        latitude, longitude: of the answer: the centre of the likeliest city.
+        radius50_km, radius_km: how far at most the photo was taken from there, with a probability of at least 50 and 90 %;
+            None also where the model learnt from too few validation photos to say.
+    """
+
+    candidates: tuple[Candidate, ...]
+    confidence: float
+    none_of_these: bool
+    latitude: float | None
+    longitude: float | None
+    radius50_km: float | None
+    radius_km: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model answers so.
+
+    Attributes:
+        answer: what it says.
+        heat: (H, W) from 0 to 1, over the whole photo: what speaks for the likeliest city.
+        heat_method: how that was found, one of `heat.METHODS`.
+        strength: how much of the likeliest city's probability hangs on the hottest place, 0 to 1; None where the method
+            cannot say.
+        neighbours: the training photos that it resembles most, the nearest first; empty where the model has none.
+    """
+
+    answer: Answer
+    heat: NDArray[np.float32]
+    heat_method: str
+    strength: float | None
+    neighbours: tuple[Neighbour, ...]
+
+
+class Answerer:
+    """A model that answers; one call at a time, since networks are asked with hooks on them.
+
+    Attributes:
+        about: what the model says of itself.
+        digest: of the model.
+        side: the fewest pixels on each side of a picture that the predictor makes use of; `benchmark.photos.opened` with this
+            size gives pixels as it was trained with. None where it does not ask for any.
+    """
+
+    def __init__(self, model: Path | Model, device: str = "cpu") -> None:
+        """Load a model file (or take a model), and ask it about a grey picture to see that it works.
+
+        Raises:
+            UsageError: there is no such file.
+            DataError: it is damaged, no exported model, or does not answer as it should.
+        """
+        name = str(model) if isinstance(model, Path) else "the run's model"
+        found = read_model(model) if isinstance(model, Path) else model
+        self.digest = found.digest
+        self.about, self._training = _parsed(found, name)
+        self._predictor: Predictor = build(found, device, name)
+        self.side = self._probed(name)
+
+    def answer(self, images: Sequence[Image.Image]) -> list[Answer]:
+        """Return an answer for each picture. Pictures are upright and RGB, as `benchmark.photos.opened` gives them; pixels
+        are all that the predictor sees of them.
+        """
+        probabilities = [
+            self._probabilities(given_photos(images[at : at + _AT_ONCE])) for at in range(0, len(images), _AT_ONCE)
+        ]
+        return [self._answer(row) for block in probabilities for row in block]
+
+    def explain(self, image: Image.Image) -> Explanation:
+        """Return the answer for a picture, where in it that comes from, and what it resembles."""
+        photo = given_photos([image])
+        calibrated = self._probabilities(photo)[0]
+        heat = heat_of(self._predictor, image, int(calibrated.argmax()), self._probabilities)
+        return Explanation(self._answer(calibrated), heat.values, heat.method, heat.strength, self._neighbours(photo))
+
+    def _neighbours(self, photo: GivenPhotos) -> tuple[Neighbour, ...]:
+        embed = getattr(self._predictor, "embed", None)
+        if self._training is None or embed is None:
+            return ()
+        return tuple(self._training.nearest(embed(photo)[0]))
+
+    def _probabilities(self, photos: GivenPhotos) -> NDArray[np.float64]:
+        return self.about.certainty.calibrated(self._predictor.predict_proba(photos))
+
+    def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
+        order = np.argsort(-probabilities, kind="stable")
+        cities = self.about.cities
+        candidates = tuple(
+            Candidate(city.slug, city.name, float(probabilities[row]), city.latitude, city.longitude)
+            for row, city in ((row, cities[row]) for row in order)
+        )
+        best, certainty = candidates[0], self.about.certainty
+        answer = Answer(candidates, best.probability, True, None, None, None, None)
+        if best.probability < certainty.threshold:
+            return answer
+        band = certainty.band(best.probability)
+        return replace(
+            answer,
+            none_of_these=False,
+            latitude=best.latitude,
+            longitude=best.longitude,
+            radius50_km=band.km50 if band else None,
+            radius_km=band.km90 if band else None,
+        )
+
+    def _probed(self, name: str) -> int | None:
+        grey = given_photos([Image.new("RGB", (64, 48), "grey")])
+        asked = _Asked(grey.ids, grey.digests, grey.workspace, images=grey.images)
+        try:
+            probabilities = self._predictor.predict_proba(asked)
+        except (ValueError, RuntimeError, IndexError, TypeError, MemoryError, DataError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(f"{name}: the model fails on a plain grey picture ({reason}); export it again") from error
+        if probabilities.shape != (1, len(self.about.cities)) or not are_probabilities(probabilities):
+            raise DataError(f"{name}: the model does not answer with a probability for each city; export it again")
+        return max(asked.sides, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked(GivenPhotos):
+    """Pictures that note in which sizes they were asked for."""
+
+    sides: list[int] = field(default_factory=list)
+
+    def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        self._note(size)
+        return super().pixels(size, rule, rows)
+
+    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+        self._note(side)
+        return super().pictures(side)
+
+    def _note(self, side: int) -> None:
+        if not 1 <= side <= _LARGEST:
+            raise ValueError(f"it asks for pictures of {side} pixels; {_LARGEST} are the most")
+        self.sides.append(side)
+
+
+def _parsed(model: Model, name: str) -> tuple[About, Training | None]:
+    if "run" in model.extra and "certainty" not in model.extra:
+        raise DataError(f"{name}: is the bare model of a run; `t15 export-model` makes one that can answer of it")
+    try:
+        return about_from_json(model.extra, model.classes), training_from_arrays(model.arrays)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{name}: what it says of itself is damaged ({reason}); export it again") from error

@@ -1,0 +1,158 @@
+"""A finished run as a model that stands alone: predictor, certainty, and its training photos' credits."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.models import Model, build, read_model
+from benchmark.photos import Photos
+from benchmark.predicting.about import About
+from benchmark.predicting.certainty import Certainty, learn_certainty
+from benchmark.predicting.neighbours import training_photos
+from benchmark.results import Run, finished_runs, read_validation
+from collector.console import Track, silent
+from collector.errors import DataError, UsageError
+from collector.publishing.manifest import Manifest, read_manifest
+from collector.records import Photo
+from collector.workspace import Workspace
+
+_IDENTITY = re.compile(r"[0-9a-f]{4,16}")
+
+
+def find_run(runs: Path, prefix: str) -> Run:
+    """Return the finished run whose identity begins with `prefix`, four hex digits or more.
+
+    Raises:
+        UsageError: there is none, or more than one.
+        DataError: a run.json cannot be read.
+    """
+    if not _IDENTITY.fullmatch(prefix):
+        raise UsageError(f"{prefix[:80]!r}: is no file and no run; a run is named by 4 to 16 of its hex digits")
+    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
+    if len(found) != 1:
+        said = f"several runs begin so: {', '.join(found[:5])}" if found else f"there is no such run in {runs}"
+        raise UsageError(f"{prefix}: {said}; `t15 bench --json` and the leaderboard name them")
+    path = runs / found[0] / "run.json"
+    try:
+        digest = json.loads(path.read_bytes())["inputs"]["manifest_digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error!r}); delete its folder and run `t15 bench` again") from error
+    return next(run for run in finished_runs(runs, digest) if run.inputs.identity == found[0])
+
+
+def manifest_of(run: Run, manifests: Path, workspace: Workspace) -> Manifest:
+    """Return the manifest that a run learnt from: among the published ones, the rehydrated ones, and those fetched.
+
+    Raises:
+        UsageError: it is in none of these folders.
+        DataError: it is damaged.
+    """
+    for root in (manifests, workspace.rehydrated, workspace.cache):
+        for path in sorted(root.glob("**/manifest.json")):
+            if _stated_digest(path) == run.inputs.manifest_digest:
+                return read_manifest(path.parent)
+    raise UsageError(
+        f"run {run.inputs.identity}: its manifest, {run.manifest} (digest {run.inputs.manifest_digest[:12]}), is not under "
+        f"{manifests}; name it with --manifest"
+    )
+
+
+def trained_model(
+    run: Run, manifest: Manifest, workspace: Workspace, device: str, neighbours: bool, track: Track = silent
+) -> Model:
+    """Return a run's predictor with everything that `t15 predict` says beside the city.
+
+    Args:
+        run: a finished one.
+        manifest: that it learnt from.
+        workspace: where it lies, and the photos.
+        device: to compute embeddings on.
+        neighbours: whether training photos' embeddings and credits come along; those whose bytes are not in the workspace
+            are left out.
+        track: shows the progress of embedding.
+
+    Raises:
+        UsageError: the manifest is another one than the run's, or the run kept no model.
+        DataError: the model or the predictions of validation photos are damaged.
+    """
+    if manifest.digest != run.inputs.manifest_digest:
+        of = f"{manifest.header.name} {manifest.header.version} (digest {manifest.digest[:12]})"
+        raise UsageError(f"run {run.inputs.identity}: learnt from {run.manifest}, not from {of}; give its own manifest")
+    path = workspace.runs / run.inputs.identity / "model.safetensors"
+    if not path.is_file():
+        raise UsageError(
+            f"run {run.inputs.identity} ({run.inputs.method}): its model was not kept; delete {path.parent} and run "
+            f"`t15 bench --method {run.inputs.method} --models all` again"
+        )
+    model = read_model(path)
+    slugs = tuple(city.slug for city in manifest.header.cities)
+    if model.classes != slugs or tuple(run.classes) != slugs:
+        raise DataError(
+            f"{path}: its cities are not those of {run.manifest}; delete its folder and run `t15 bench` again"
+        )
+    header = manifest.header
+    about = About(
+        run=run.inputs.identity,
+        inputs=asdict(run.inputs),
+        title=run.title,
+        manifest={"name": header.name, "version": header.version, "digest": manifest.digest, "note": header.note},
+        pretraining=run.pretraining,
+        weights_licence=run.weights_licence,
+        photo_licences=dict(sorted(Counter(photo.license for photo in manifest.photos("train")).items())),
+        cities=header.cities,
+        certainty=_certainty(run, manifest, workspace),
+    )
+    arrays = _training(model, manifest, workspace, device, track) if neighbours else {}
+    return replace(model, extra=about.to_json(), arrays=arrays)
+
+
+def passed_on(model: Model) -> str | None:
+    """Return what whoever passes a model on has to know of the training photos in it, None where that is nothing."""
+    if model.spec.get("feature") != "tiny":
+        return None
+    side = model.spec["size"]
+    return f"this model holds its training photos at {side} × {side} pixels: pass it on under their licences only"
+
+
+def _certainty(run: Run, manifest: Manifest, workspace: Workspace) -> Certainty:
+    said = read_validation(workspace.runs, run)
+    if said is None:
+        return Certainty()
+    photos = {photo.photo_id: photo for photo in manifest.photos("val")}
+    if sorted(said.photo_ids) != sorted(photos):
+        folder = workspace.runs / run.inputs.identity
+        raise DataError(f"{folder}: validation.parquet is of other photos than {run.manifest}'s; run `t15 bench` again")
+    number = {city.slug: position for position, city in enumerate(manifest.header.cities)}
+    ordered = [photos[photo_id] for photo_id in said.photo_ids]
+    labels = np.array([number[photo.city] for photo in ordered], np.int64)
+    return learn_certainty(said.probabilities, labels, manifest.header.cities, _places(ordered))
+
+
+def _places(photos: list[Photo]) -> NDArray[np.float64]:
+    places = [(photo.latitude, photo.longitude) for photo in photos]
+    return np.array([pair if None not in pair else (np.nan, np.nan) for pair in places], np.float64).reshape(-1, 2)
+
+
+def _training(
+    model: Model, manifest: Manifest, workspace: Workspace, device: str, track: Track
+) -> dict[str, NDArray[np.generic]]:
+    here = [photo for photo in manifest.photos("train") if workspace.photo(str(photo.sha256)).is_file()]
+    predictor = build(model, device, "the run's model")
+    embed = getattr(predictor, "embed", None)
+    if embed is None or not here:
+        return {}
+    ids, digests = zip(*((photo.photo_id, str(photo.sha256)) for photo in here), strict=True)
+    return training_photos(embed(Photos(ids, digests, workspace, track, "train")), here).to_arrays()
+
+
+def _stated_digest(path: Path) -> str | None:
+    try:
+        digest = json.loads(path.read_bytes())["digest"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return digest if isinstance(digest, str) else None

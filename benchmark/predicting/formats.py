@@ -1,0 +1,168 @@
+"""Answers as text, JSON, CSV and GeoJSON. Photos' names are hostile text, and stay text in each."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from benchmark.predicting.about import About
+from benchmark.predicting.answer import Answer
+from benchmark.predicting.many import Result
+from collector.console import table
+
+SHOWN = 5
+"""How many candidates are told."""
+
+# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# Some also the full-width forms.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+COLUMNS = (
+    *("photo", "city", "name", "confidence", "none_of_these", "latitude", "longitude", "radius50_km", "radius90_km"),
+    *(f"{what}{place}" for place in range(1, SHOWN + 1) for what in ("city", "probability")),
+    *("error", "explanation"),
+)
+
+
+def record(result: Result, explanation: str | None = None) -> dict[str, Any]:
+    """Return a result as plain JSON: `photo`, and either `error` or what was answered; probabilities to six digits.
+
+    `city` and the place are null where the answer is "none of these"; `candidates` are told all the same.
+    """
+    answer = result.answer
+    if answer is None:
+        return {"photo": result.source.name, "error": result.error}
+    best = answer.candidates[0]
+    told = {
+        "photo": result.source.name,
+        "city": None if answer.none_of_these else best.slug,
+        "name": None if answer.none_of_these else best.name,
+        "confidence": round(answer.confidence, 6),
+        "none_of_these": answer.none_of_these,
+        "latitude": answer.latitude,
+        "longitude": answer.longitude,
+        "radius50_km": _km(answer.radius50_km),
+        "radius90_km": _km(answer.radius_km),
+        "candidates": [
+            {
+                "city": one.slug,
+                "name": one.name,
+                "probability": round(one.probability, 6),
+                "latitude": one.latitude,
+                "longitude": one.longitude,
+            }
+            for one in answer.candidates[:SHOWN]
+        ],
+    }
+    return told | ({"explanation": explanation} if explanation else {})
+
+
+def model_facts(about: About, digest: str) -> dict[str, Any]:
+    """Return what goes with answers: which model gave them, what it learnt from, and what it may be used for."""
+    certainty = about.certainty
+    return {
+        "title": about.title,
+        "run": about.run,
+        "digest": digest,
+        "manifest": about.manifest,
+        "cities": len(about.cities),
+        "pretraining": about.pretraining,
+        "weights_licence": about.weights_licence,
+        "photo_licences": about.photo_licences,
+        "temperature": certainty.temperature,
+        "threshold": certainty.threshold,
+        "validation_photos": certainty.photos,
+        "validation_photos_with_place": certainty.placed,
+    }
+
+
+def as_text(told: dict[str, Any]) -> str:
+    """Return a record as lines for people."""
+    if "error" in told:
+        return f"{told['photo']}\n  not answered"
+    rows = [(f"{100 * one['probability']:.1f} %", one["name"]) for one in told["candidates"]]
+    lines = table(("", ""), rows).splitlines()[2:]
+    return "\n".join([told["photo"], *(f"  {line}" for line in lines), f"  {_said(told)}"])
+
+
+def as_geojson(told: Iterable[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
+    """Return records as a FeatureCollection (RFC 7946): a point for each photo, no geometry where there is no answer."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": None
+            if one.get("latitude") is None
+            else {"type": "Point", "coordinates": [one["longitude"], one["latitude"]]},
+            "properties": {name: value for name, value in one.items() if name not in ("latitude", "longitude")},
+        }
+        for one in told
+    ]
+    return {"type": "FeatureCollection", "model": model, "features": features}
+
+
+def as_csv(cells: Sequence[object]) -> str:
+    """Return a line of CSV (RFC 4180) without its end; text that a spreadsheet would run has an apostrophe before it."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([_cell(value) for value in cells])
+    return line.getvalue()
+
+
+def cells(told: dict[str, Any]) -> list[object]:
+    """Return a record as the cells of COLUMNS."""
+    flat: dict[str, object] = {name: value for name, value in told.items() if name != "candidates"}
+    for place, one in enumerate(told.get("candidates", []), start=1):
+        flat |= {f"city{place}": one["city"], f"probability{place}": one["probability"]}
+    return [flat.get(name) for name in COLUMNS]
+
+
+def tell(records: Iterable[dict[str, Any]], form: str, model: dict[str, Any], complain: Callable[[str], None]) -> int:
+    """Print records as `text`, `csv`, `json` or `geojson`, the first two as they come; return how many have no answer.
+
+    Those without are told to `complain`, too.
+    """
+    kept: list[dict[str, Any]] = []
+    failed = 0
+    if form == "csv":
+        print(as_csv(COLUMNS), flush=True)
+    for one in records:
+        if "error" in one:
+            failed += 1
+            complain(f"{one['photo']}: {one['error']}")
+        if form == "csv":
+            print(as_csv(cells(one)), flush=True)
+        elif form == "text":
+            print(as_text(one), flush=True)
+        else:
+            kept.append(one)
+    if form in ("json", "geojson"):
+        whole = as_geojson(kept, model) if form == "geojson" else {"model": model, "photos": kept}
+        print(json.dumps(whole, ensure_ascii=False, indent=2), flush=True)
+    return failed
+
+
+def place_said(answer: Answer) -> str:
+    """Return where an answer says that a photo was taken, in words."""
+    told = {"none_of_these": answer.none_of_these, "latitude": answer.latitude, "longitude": answer.longitude}
+    return _said(told | {"radius50_km": answer.radius50_km, "radius90_km": answer.radius_km})
+
+
+def _said(told: dict[str, Any]) -> str:
+    if told["none_of_these"]:
+        return "none of these: too unsure to be an answer"
+    radii = [
+        f"{share} % within {km:,.0f} km"
+        for share, km in ((50, told["radius50_km"]), (90, told["radius90_km"]))
+        if km is not None
+    ]
+    return f"{told['latitude']:.4f}, {told['longitude']:.4f}; {', '.join(radii) or 'how far off is unknown'}"
+
+
+def _km(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

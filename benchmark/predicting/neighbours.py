@@ -1,0 +1,112 @@
+"""Which training photos a photo resembles: a model file brings their embeddings and credits along, and no picture."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.records import Photo
+
+_SAMPLE = 500  # training photos whose distances from each other say what is far
+_BLOCK = 1024  # embeddings compared at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What is known of a training photo. Title and author's name are hostile text; places are degrees, None where unknown."""
+
+    photo_id: str
+    city: str
+    sha256: str
+    license: str
+    author_name: str | None = None
+    title: str | None = None
+    page_url: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A training photo near to another one; at `distance` 0 they look the same to the predictor, at 1 as two at random do."""
+
+    credit: Credit
+    distance: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training photos: embeddings (N, D) float16, less their mean (D,), in units of the usual distance between two; and a
+    credit for each.
+    """
+
+    embeddings: NDArray[np.float16]
+    mean: NDArray[np.float32]
+    scale: float
+    credits: tuple[Credit, ...]
+
+    def nearest(self, embedding: NDArray[np.float32], count: int = 6) -> list[Neighbour]:
+        """Return the photos nearest by Euclidean distance to an embedding (D,), nearest first."""
+        wanted = _reduced(embedding, self.mean, self.scale).astype(np.float32)
+        blocks = (self.embeddings[at : at + _BLOCK] for at in range(0, len(self.embeddings), _BLOCK))
+        distances = np.concatenate([np.linalg.norm(block.astype(np.float32) - wanted, axis=1) for block in blocks])
+        order = np.argsort(distances, kind="stable")[:count]
+        return [Neighbour(self.credits[int(row)], float(distances[row])) for row in order]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return it as arrays by name: credits are JSON in UTF-8, since a file's header has little room."""
+        credits = json.dumps([asdict(credit) for credit in self.credits], separators=(",", ":")).encode("ascii")
+        return {
+            "embeddings": self.embeddings,
+            "mean": self.mean,
+            "scale": np.array([self.scale]),
+            "credits": np.frombuffer(credits, np.uint8),
+        }
+
+
+def training_photos(embeddings: NDArray[np.float32], photos: Sequence[Photo]) -> Training:
+    """Return the training photos with their embeddings (N, D)."""
+    mean, scale = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32), _usual_distance(embeddings)
+    credits = tuple(Credit(**{of.name: getattr(photo, of.name) for of in fields(Credit)}) for photo in photos)
+    return Training(_reduced(embeddings, mean, scale), mean, scale, credits)
+
+
+def training_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Training | None:
+    """Return what `Training.to_arrays` gave, None where there is nothing of it.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is damaged.
+    """
+    if not arrays:
+        return None
+    credits = tuple(Credit(**one) for one in json.loads(arrays["credits"].tobytes()))
+    embeddings, mean, scale = arrays["embeddings"], arrays["mean"], float(arrays["scale"].reshape(()))
+    texts = (value for credit in credits for value in asdict(credit).values())
+    if not all(value is None or isinstance(value, str | float | int) for value in texts):
+        raise ValueError("a training photo's credit is damaged")
+    if embeddings.ndim != 2 or len(embeddings) != len(credits) or embeddings.dtype != np.float16:
+        raise ValueError(f"{embeddings.shape} embeddings of {embeddings.dtype} for {len(credits)} training photos")
+    if not 0 < scale < np.inf or not np.isfinite(embeddings).all() or mean.shape != embeddings.shape[1:]:
+        raise ValueError("an embedding is not finite, or their mean does not fit")
+    return Training(embeddings, mean, scale, credits)
+
+
+def _reduced(embeddings: NDArray[np.float32], mean: NDArray[np.float32], scale: float) -> NDArray[np.float16]:
+    # Without the mean, and in units of what matters, half precision is precise enough and does not overflow.
+    largest = float(np.finfo(np.float16).max)
+    reduced: NDArray[np.float16] = np.clip((embeddings - mean) / np.float32(scale), -largest, largest).astype(
+        np.float16
+    )
+    return reduced
+
+
+def _usual_distance(embeddings: NDArray[np.float32]) -> float:
+    """Return the median distance between neighbours in a random order; 1 where all are alike."""
+    random = np.random.default_rng(0)
+    chosen = embeddings[random.permutation(len(embeddings))[:_SAMPLE]].astype(np.float64)
+    distances = np.linalg.norm(chosen[1:] - chosen[:-1], axis=1)
+    usual = float(np.median(distances)) if len(distances) else 0.0
+    return usual if usual > 0 else 1.0

@@ -1,0 +1,158 @@
+"""A page that explains an answer: one HTML file that loads nothing and says what is seen where, and what it resembles."""
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.photos import opened
+from benchmark.predicting.answer import Answerer, Explanation
+from benchmark.predicting.formats import SHOWN, place_said, record
+from benchmark.predicting.geomap import CREDIT, map_svg
+from benchmark.predicting.heat import METHODS
+from benchmark.predicting.many import Result
+from benchmark.predicting.neighbours import Credit, Neighbour
+from benchmark.predicting.reading import Source, read_photo, shown
+from collector.errors import UsageError
+from collector.publishing.markdown import plain
+from collector.workspace import Workspace, storage_errors, write_atomically
+
+_PHOTO, _THUMBNAIL = 720, 200  # pixels of the longer side
+_HOT = (214, 40, 20)
+_DENSEST = 190  # of 255: the photo stays visible
+_SAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def explained(
+    answerer: Answerer, results: Iterable[Result], folder: Path | None, workspace: Workspace
+) -> Iterator[dict[str, Any]]:
+    """Yield each result as plain JSON; with a folder, a page on each answered photo is written there first.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+        IncompleteError: the disk is full.
+    """
+    if folder is not None:
+        _make(folder)
+    for number, result in enumerate(results, start=1):
+        if folder is None or result.answer is None:
+            yield record(result)
+            continue
+        path = folder / page_name(number, result.source)
+        explanation = answerer.explain(read_photo(result.source, answerer.side))
+        with storage_errors(folder):
+            write_atomically(path, as_html(answerer, result.source, explanation, workspace).encode())
+        yield record(result, shown(str(path)))
+
+
+def _make(folder: Path) -> None:
+    with storage_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UsageError(f"{folder}: is a file; pages need a folder, choose another with --explain") from error
+
+
+def page_name(number: int, source: Source) -> str:
+    """Return a file name of small ASCII letters and digits, unique by its number."""
+    stem = _SAFE.sub("-", Path(source.name).stem).strip("-")[:60]
+    return f"{number:04d}-{stem or 'photo'}.html"
+
+
+def as_html(answerer: Answerer, source: Source, explanation: Explanation, workspace: Workspace) -> str:
+    """Return the page; names, titles and authors in it are text, whatever they hold."""
+    environment = Environment(
+        loader=PackageLoader("benchmark.predicting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    photo = _smaller(read_photo(source, _PHOTO), _PHOTO)
+    names = {city.slug: city.name for city in answerer.about.cities}
+    return environment.get_template("explanation.html.jinja").render(
+        name=source.name,
+        answer=explanation.answer,
+        best=explanation.answer.candidates[0],
+        place=place_said(explanation.answer),
+        about=answerer.about,
+        shown=SHOWN,
+        percent=lambda share: f"{100 * share:.1f} %",
+        photo=data_uri(photo, "JPEG", quality=85),
+        heat=data_uri(heat_layer(explanation.heat, photo.size), "PNG"),
+        heat_method=METHODS[explanation.heat_method],
+        strength=explanation.strength,
+        square=explanation.heat_method == "grad-cam",
+        map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
+        map_credit=CREDIT,
+        near=[neighbour_told(one, names, workspace) for one in explanation.neighbours],
+    )
+
+
+def neighbour_told(neighbour: Neighbour, names: dict[str, str], workspace: Workspace) -> dict[str, Any]:
+    """Return what a page says of a training photo; its texts are one line each, and hostile all the same: escape them.
+
+    `names` are the cities' by slug; `url` is http or https, `thumbnail` a data URI, each empty where there is none.
+    """
+    credit = neighbour.credit
+    return {
+        "city": names.get(credit.city, plain(credit.city)),
+        "distance": neighbour.distance,
+        "title": plain(credit.title or ""),
+        "author": plain(credit.author_name or ""),
+        "licence": plain(credit.license),
+        "photo_id": plain(credit.photo_id),
+        "url": _address(credit.page_url),
+        "thumbnail": _thumbnail(credit, workspace),
+    }
+
+
+def _address(url: str | None) -> str:
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:  # such as a bracket that is not closed
+        return ""
+    return url if url and parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def _thumbnail(credit: Credit, workspace: Workspace) -> str:
+    """Return a training photo small, as a data URI; empty where the workspace does not hold it."""
+    if not re.fullmatch("[0-9a-f]{64}", credit.sha256):
+        return ""
+    try:
+        return data_uri(_smaller(opened(workspace.photo(credit.sha256), _THUMBNAIL), _THUMBNAIL), "JPEG", quality=80)
+    except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything; the credit is shown without it)
+        return ""
+
+
+def _smaller(image: Image.Image, side: int) -> Image.Image:
+    image = image.copy()
+    image.thumbnail((side, side))
+    return image
+
+
+def heat_layer(heat: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
+    """Return heat (H, W) from 0 to 1 as one colour of varying density, RGBA, as large as the photo (width, height)."""
+    density = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    layer = Image.new("RGBA", size, (*_HOT, 0))
+    layer.putalpha(Image.fromarray((np.asarray(density).clip(0, 1) * _DENSEST).astype(np.uint8)))
+    return layer
+
+
+def data_uri(image: Image.Image, format: str, **options: Any) -> str:
+    """Return a picture as a `data:` address of this format, `JPEG` or `PNG`; nothing but pixels goes in."""
+    file = io.BytesIO()
+    bare = image.copy()
+    bare.info.clear()
+    bare.save(file, format, **options)
+    mime = f"image/{format.lower()}"
+    return f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

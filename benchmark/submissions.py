@@ -1,0 +1,211 @@
+"""Other people's predictions: what a file of them has to hold, what it scores, and how it gets on the board.
+
+A submission is a CSV, TSV or Parquet file with a row for each test photo: `photo_id`, and either a column for each city with
+its probability, or a column `city` with the answer.
+"""
+
+import hashlib
+import math
+import shutil
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
+from benchmark.scoring import calibration, geography, metrics
+from benchmark.submitted_rows import LABEL, read_answers
+from collector.console import printable
+from collector.errors import DataError, UsageError
+from collector.publishing.manifest import Manifest
+
+ORIGIN = "submission"
+"""What a run of `t15 score` says of where it came from, and what its method's name begins with."""
+
+_LONGEST_NAME = 100
+_LONGEST_DESCRIPTION = 500
+_LONGEST_SLUG = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked file.
+
+    Attributes:
+        predictions: of every test photo once, in the manifest's order; an answer alone is a probability of 1.
+        answers: `probabilities` or `labels`.
+        sha256: of the file.
+    """
+
+    predictions: Predictions
+    answers: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionScores:
+    """What a submission scores; shares are 0 to 1.
+
+    Attributes:
+        photos: number of test photos.
+        accuracy: with its Wilson 95 % interval `low` to `high`.
+        macro_f1: unweighted mean over the cities.
+        top3, ece: see `metrics.top_k_accuracy`, `calibration.expected_calibration_error`; None where only labels were given.
+        median_km: see `geography.summary`; None where no test photo has coordinates.
+    """
+
+    photos: int
+    accuracy: float
+    low: float
+    high: float
+    top3: float | None
+    macro_f1: float
+    ece: float | None
+    median_km: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A submission on the board: its run, the scores, and the runs of the same name that it took the place of."""
+
+    run: Run
+    scores: SubmissionScores
+    replaced: tuple[str, ...]
+
+
+def read_submission(path: Path, manifest: Manifest) -> Submission:
+    """Return the predictions in a file, checked against the manifest's test photos and cities.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is damaged or empty, a column is missing, doubled or no city, or rows are wrong: the message names the
+            first five by line (of a CSV) or row (of a Parquet file, from 0) and photo, and counts the rest.
+    """
+    if not manifest.photos("test"):
+        raise DataError(f"{manifest.header.name} {manifest.header.version}: has no test photo to score")
+    answers = read_answers(path, manifest)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    kind = "labels" if answers.columns == [LABEL] else "probabilities"
+    return Submission(Predictions(answers.photo_ids, answers.probabilities.astype(np.float32)), kind, digest)
+
+
+def scores(submission: Submission, manifest: Manifest) -> SubmissionScores:
+    """Compare a checked submission with the test photos' cities and places."""
+    cities = {city.slug: index for index, city in enumerate(manifest.header.cities)}
+    photos = manifest.photos("test")
+    labels = np.array([cities[photo.city] for photo in photos])
+    probabilities = submission.predictions.probabilities
+    accuracy = metrics.accuracy(probabilities, labels)
+    low, high = metrics.wilson(accuracy * len(photos), len(photos))
+    graded = submission.answers == "probabilities"
+    median = geography.summary(_distances(probabilities, manifest)).median_km
+    return SubmissionScores(
+        photos=len(photos),
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        top3=metrics.top_k_accuracy(probabilities, labels, min(3, len(cities))) if graded else None,
+        macro_f1=metrics.macro_f1(probabilities, labels),
+        ece=calibration.expected_calibration_error(probabilities, labels) if graded else None,
+        median_km=None if math.isnan(median) else median,
+    )
+
+
+def _distances(probabilities: NDArray[np.float32], manifest: Manifest) -> NDArray[np.float64]:
+    centroids = np.array([(city.latitude, city.longitude) for city in manifest.header.cities])
+    unknown = float("nan")
+    places = [
+        (unknown if photo.latitude is None else photo.latitude, unknown if photo.longitude is None else photo.longitude)
+        for photo in manifest.photos("test")
+    ]
+    return geography.errors_km(probabilities, centroids, np.array(places))
+
+
+def method_name(name: str) -> str:
+    """Return what a leaderboard's method column calls a submission: `submission:` and the name in small ASCII letters.
+
+    Two names may come to the same; one without any Latin letter or digit is called by its digest.
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold().replace("ı", "i")).encode("ascii", "ignore").decode()
+    words = "".join(c if c.isalnum() else " " for c in plain).split()
+    slug = "-".join(words)[:_LONGEST_SLUG].rstrip("-")
+    return f"{ORIGIN}:{slug or hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def put_on_board(
+    submission: Submission, manifest: Manifest, runs: Path, name: str, description: str = "", *, replacing: bool = False
+) -> Scored:
+    """Score a checked submission and save it as a run, so that leaderboards of this manifest show it.
+
+    That the test labels were looked at is entered in the ledger first. The same file under the same name is the same run.
+
+    Args:
+        submission: from `read_submission` with the same manifest.
+        manifest: what it is judged on.
+        runs: the workspace's runs.
+        name: what readers call it; hostile text.
+        description: what it is and how it was made; hostile text, may be empty.
+        replacing: take the place of a submission of this name with other content.
+
+    Raises:
+        UsageError: the name is empty, or it or the description is too long; other content has the name, without `replacing`.
+    """
+    title, said = (
+        _one_line("--name", name, _LONGEST_NAME),
+        _one_line("--description", description, _LONGEST_DESCRIPTION),
+    )
+    if not title:
+        raise UsageError("--name: is empty; give the submission a name")
+    parameters = {"sha256": submission.sha256, "answers": submission.answers}
+    inputs = RunInputs(manifest.digest, method_name(title), parameters, None, 0)
+    others = [
+        run
+        for run in finished_runs(runs, manifest.digest)
+        if run.inputs.method == inputs.method and run.inputs.identity != inputs.identity
+    ]
+    if others and not replacing:
+        raise UsageError(
+            f"--name {title!r}: {others[0].title!r} with other content is on the board as {inputs.method}; "
+            "choose another name, or take its place with --replace"
+        )
+    record_test_read(runs, inputs)
+    scored = Scored(
+        _as_run(inputs, manifest, title, said),
+        scores(submission, manifest),
+        tuple(run.inputs.identity for run in others),
+    )
+    save_run(runs, scored.run, submission.predictions)
+    for identity in scored.replaced:
+        shutil.rmtree(runs / identity)
+    return scored
+
+
+def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str) -> Run:
+    return Run(
+        inputs=inputs,
+        manifest=f"{manifest.header.name} {manifest.header.version}",
+        tier="paper",
+        title=title,
+        pretraining="not stated",
+        weights_licence="",
+        selection=description or "not stated",
+        paper=None,
+        stochastic=False,
+        classes=[city.slug for city in manifest.header.cities],
+        device="elsewhere",
+        versions={},
+        seconds={"fit": 0.0, "predict": 0.0},
+        peak_memory_mib=0.0,
+        origin=ORIGIN,
+    )
+
+
+def _one_line(option: str, text: str, longest: int) -> str:
+    """Return text with blanks as single spaces and control characters as escapes."""
+    line = printable(" ".join(text.split()))
+    if len(line) > longest:
+        raise UsageError(f"{option}: has {len(line)} characters; {longest} are the most")
+    return line

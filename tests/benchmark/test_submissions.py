@@ -1,0 +1,377 @@
+"""Predictions that others made: what is read, what is refused and how, what they score, how they get on the board."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark.results import finished_runs, read_predictions
+from benchmark.results import test_reads as reads_of
+from benchmark.submissions import Scored, method_name, put_on_board, read_submission, scores
+from collector.errors import DataError, UsageError
+from collector.publishing.manifest import Manifest, build_manifest
+from tests.benchmark.conftest import CITIES, World
+
+Row = dict[str, Any]
+
+
+def answers(world: World) -> list[Row]:
+    """Return a row for each test photo, the true city with 0.5, the cities in another order than the manifest's."""
+    truth = [(photo.photo_id, photo.city) for photo in world.photos("test")]
+    return [{"photo_id": of, **{slug: 0.5 if slug == city else 0.25 for slug in sorted(CITIES)}} for of, city in truth]
+
+
+def labels(world: World) -> list[Row]:
+    return [{"photo_id": photo.photo_id, "city": photo.city} for photo in world.photos("test")]
+
+
+def csv(path: Path, rows: list[Row], **options: Any) -> Path:
+    pd.DataFrame(rows).to_csv(path, index=False, **options)
+    return path
+
+
+def parquet(path: Path, rows: list[Row]) -> Path:
+    pd.DataFrame(rows).to_parquet(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("write", [csv, parquet])
+def test_probabilities_come_back_in_the_manifests_order(
+    world: World, tmp_path: Path, write: Callable[[Path, list[Row]], Path]
+) -> None:
+    path = write(tmp_path / "mine", answers(world)[::-1])
+    submission = read_submission(path, world.manifest)
+    assert submission.answers == "probabilities"
+    assert submission.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert submission.predictions.photo_ids == [photo.photo_id for photo in world.photos("test")]
+    expected = [[0.5 if city == photo.city else 0.25 for city in CITIES] for photo in world.photos("test")]
+    assert submission.predictions.probabilities.tolist() == expected
+    assert submission.predictions.probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize("write", [csv, parquet])
+def test_labels_are_certain(world: World, tmp_path: Path, write: Callable[[Path, list[Row]], Path]) -> None:
+    submission = read_submission(write(tmp_path / "mine", labels(world)), world.manifest)
+    assert submission.answers == "labels"
+    assert submission.predictions.probabilities.tolist() == [
+        [float(city == photo.city) for city in CITIES] for photo in world.photos("test")
+    ]
+
+
+def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
+    expected = read_submission(csv(tmp_path / "plain.csv", answers(world)), world.manifest).predictions
+    text = (tmp_path / "plain.csv").read_text()
+    others = {
+        "semicolons.csv": text.replace(",", ";"),
+        "tabs.tsv": text.replace(",", "\t"),
+        "excel.csv": "\ufeff" + text.replace("\n", "\r\n"),
+        "quoted.csv": text.replace("0.5", '" +0.50 "').replace("0.25", "25e-2"),
+    }
+    for name, other in others.items():
+        (tmp_path / name).write_text(other, newline="")
+        found = read_submission(tmp_path / name, world.manifest).predictions
+        assert np.array_equal(found.probabilities, expected.probabilities), name
+    table = pa.Table.from_pylist(answers(world))
+    for slug in CITIES:
+        at = table.column_names.index(slug)
+        table = table.set_column(at, slug, table[slug].cast(pa.float32() if slug == "mike" else pa.decimal128(4, 2)))
+    table = table.set_column(0, "photo_id", table["photo_id"].dictionary_encode())
+    pq.write_table(table, tmp_path / "typed.parquet")
+    found = read_submission(tmp_path / "typed.parquet", world.manifest).predictions
+    assert np.array_equal(found.probabilities, expected.probabilities)
+
+
+def test_a_sum_may_be_off_by_a_thousandth(world: World, tmp_path: Path) -> None:
+    rows = answers(world)
+    rows[0]["alpha"] += 0.0009
+    rows[1] = {"photo_id": rows[1]["photo_id"], "alpha": 1.0009, "mike": 0.0, "zulu": 0.0}
+    read_submission(csv(tmp_path / "mine.csv", rows), world.manifest)
+    rows[1]["alpha"] = 1.0011
+    with pytest.raises(DataError, match=r"line 3 .*column alpha: '1\.0011' is no probability"):
+        read_submission(csv(tmp_path / "mine.csv", rows), world.manifest)
+
+
+def changed(rows: list[Row], at: int, **values: Any) -> list[Row]:
+    return [{**row, **values} if index == at else row for index, row in enumerate(rows)]
+
+
+def without(rows: list[Row], column: str) -> list[Row]:
+    return [{name: value for name, value in row.items() if name != column} for row in rows]
+
+
+WRONG: dict[str, tuple[Callable[[World], list[Row]], str]] = {
+    "missing": (lambda w: answers(w)[1:4], r"test photos without a row, 3: 'folder:\w+', 'folder:\w+', 'folder:\w+'"),
+    "repeated": (lambda w: [*answers(w), answers(w)[0]], r"line 8 \(photo 'folder:\w+'\): is there already in line 2;"),
+    "foreign": (
+        lambda w: [*answers(w), {**answers(w)[0], "photo_id": "folder:no"}],
+        "'folder:no'.: is no photo of the",
+    ),
+    "train": (
+        lambda w: [*answers(w), {**answers(w)[0], "photo_id": w.photos("train")[0].photo_id}],
+        "is a train photo, not a test photo",
+    ),
+    "no id": (lambda w: [*answers(w), {**answers(w)[0], "photo_id": None}], "line 8: column photo_id: is missing"),
+    "negative": (lambda w: changed(answers(w), 2, mike=-0.25, zulu=1.0), "line 4 .*column mike: '-0.25' is no prob"),
+    "above 1": (
+        lambda w: changed(answers(w), 2, mike=1.5),
+        "line 4 .*column mike: '1.5' is no probability from 0 to 1",
+    ),
+    "NaN": (lambda w: changed(answers(w), 0, zulu="NaN"), "line 2 .*column zulu: 'NaN' is no probability"),
+    "infinite": (lambda w: changed(answers(w), 0, zulu="inf"), "line 2 .*column zulu: 'inf' is no probability"),
+    "huge": (lambda w: changed(answers(w), 0, zulu="1e999"), "line 2 .*column zulu: '1e999' is no probability"),
+    "empty": (lambda w: changed(answers(w), 0, zulu=None), "line 2 .*column zulu: is missing"),
+    "words": (lambda w: changed(answers(w), 0, zulu="a lot"), "line 2 .*column zulu: 'a lot' is no probability"),
+    "comma": (lambda w: changed(answers(w), 0, zulu="0,5"), "line 2 .*column zulu: '0,5' is no probability"),
+    "sum": (lambda w: changed(answers(w), 3, alpha=0.1, mike=0.1, zulu=0.1), "line 5 .*its probabilities sum to 0.3,"),
+    "zeros": (lambda w: changed(answers(w), 3, alpha=0, mike=0, zulu=0), "sum to 0, not to 1"),
+    "no city": (lambda w: changed(labels(w), 1, city="alhpa"), r"line 3 .*'alhpa' is no city.*did you mean 'alpha'\?"),
+    "no label": (lambda w: changed(labels(w), 1, city=None), "line 3 .*column city: is missing"),
+    "city column": (
+        lambda w: [{**row, "zulo": 0} for row in without(answers(w), "zulu")],
+        r"column 'zulo' is no city of the manifest \(did you mean 'zulu'\?\)",
+    ),
+    "column missing": (lambda w: without(answers(w), "zulu"), "has no column for zulu; give each city's probability"),
+    "both": (lambda w: [{**row, "city": "alpha"} for row in answers(w)], "not both: it has alpha, mike, zulu, city"),
+    "no photo_id": (
+        lambda w: [{"photo-id": row["photo_id"], "city": row["city"]} for row in labels(w)],
+        r"has no column photo_id \(did you mean 'photo-id'\?\); it has photo-id, city",
+    ),
+    "only ids": (lambda w: without(labels(w), "city"), "has no column for zulu, alpha, mike"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_named(world: World, tmp_path: Path, wrong: str) -> None:
+    make, said = WRONG[wrong]
+    path = csv(tmp_path / "mine.csv", make(world))
+    with pytest.raises(DataError, match=said) as caught:
+        read_submission(path, world.manifest)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_five_rows_are_named_and_the_rest_counted(world: World, tmp_path: Path) -> None:
+    rows = [*({**row, "photo_id": f"folder:{index}"} for index, row in enumerate(answers(world))), *answers(world)[:1]]
+    with pytest.raises(DataError) as caught:
+        read_submission(csv(tmp_path / "mine.csv", rows), world.manifest)
+    said = str(caught.value)
+    assert said.count("is no photo of the manifest") == 5
+    assert [f"line {line} (photo 'folder:{line - 2}')" in said for line in range(2, 8)] == [True] * 5 + [False]
+    assert "and 1 more wrong rows; test photos without a row, 5: " in said
+
+
+def test_rows_of_parquet_are_counted_from_0(world: World, tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(changed(answers(world), 2, mike=float("nan")))
+    pq.write_table(table, tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=r"row 2 .*column mike: 'nan' is no probability"):
+        read_submission(tmp_path / "mine.parquet", world.manifest)
+    rows = changed(answers(world), 2, mike=None)
+    with pytest.raises(DataError, match=r"row 2 .*column mike: is missing"):
+        read_submission(parquet(tmp_path / "mine.parquet", rows), world.manifest)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"photo_id,city\n", "has no rows"),
+        (b"\n\n", "has blank lines only"),
+        (b"photo_id,city,city\nx,a,b\n", "column 'city' is there 2 times"),
+        (b"photo_id,city\nx\n", "line 2: has 1 cells, the header has 2"),
+        (b"photo_id,city\nx,\xff\n", "is not UTF-8"),
+        (b'photo_id,city\n"x,alpha\n', "line 2"),
+        (b"PAR1 and no more", "cannot be read as Parquet"),
+        (b"\x1f\x8b\x08 gzip", "is compressed"),
+        (bytes(range(256)) * 40, ""),
+    ],
+)
+def test_damaged_files_are_refused(world: World, tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_submission(path, world.manifest)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_that_was_cut_or_changed(world: World, tmp_path: Path) -> None:
+    path = parquet(tmp_path / "mine.parquet", answers(world))
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:-20], whole[:30] + bytes(60) + whole[90:]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"mine\.parquet"):
+            read_submission(path, world.manifest)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"photo_id": [1], "city": ["alpha"]}, "column photo_id holds int64, not text"),
+        ({"photo_id": ["x"], "city": [3]}, "column city holds int64, not text"),
+        ({"photo_id": ["x"], "alpha": [True], "mike": [0.5], "zulu": [0.5]}, "column alpha holds bool, not numbers"),
+        ({"photo_id": ["x"], "alpha": [[1.0]], "mike": [0.5], "zulu": [0.5]}, "column alpha holds list"),
+    ],
+)
+def test_columns_of_another_kind(world: World, tmp_path: Path, columns: Mapping[str, Any], said: str) -> None:
+    pq.write_table(pa.table(dict(columns)), tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=said):
+        read_submission(tmp_path / "mine.parquet", world.manifest)
+
+
+def test_a_doubled_parquet_column(world: World, tmp_path: Path) -> None:
+    table = pa.table([pa.array(["x"]), pa.array([1.0]), pa.array([1.0])], names=["photo_id", "alpha", "alpha"])
+    pq.write_table(table, tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match="column 'alpha' is there 2 times"):
+        read_submission(tmp_path / "mine.parquet", world.manifest)
+
+
+def test_there_is_no_such_file(world: World, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        read_submission(tmp_path / "mine.csv", world.manifest)
+
+
+def placed(world: World) -> Manifest:
+    """Return the data set with coordinates for two test photos of zulu, at 0°N 0°E: one there, one a degree to the east."""
+    photos = [photo for side in ("train", "val", "test") for photo in world.photos(side)]
+    longitudes = iter([0.0, 1.0])
+    moved = [
+        replace(photo, latitude=0.0, longitude=next(longitudes))
+        if (photo.city, photo.split) == ("zulu", "test")
+        else photo
+        for photo in photos
+    ]
+    return build_manifest(world.manifest.header, moved, "tests")
+
+
+def test_scores_by_hand(world: World, tmp_path: Path) -> None:
+    rows = answers(world)
+    true = {photo.photo_id: photo.city for photo in world.photos("test")}
+    for row in rows[:2]:  # two of six are taken for another city
+        wrong = next(slug for slug in CITIES if slug != true[row["photo_id"]])
+        row[wrong], row[true[row["photo_id"]]] = 0.5, 0.25
+    found = scores(read_submission(csv(tmp_path / "mine.csv", rows), world.manifest), world.manifest)
+    assert found.photos == 6
+    assert found.accuracy == pytest.approx(4 / 6)
+    assert found.low < 4 / 6 < found.high
+    assert found.top3 == 1
+    assert found.ece == pytest.approx(4 / 6 - 0.5)  # all are sure to 0.5
+    assert found.median_km is None
+    only = scores(read_submission(csv(tmp_path / "mine.csv", labels(world)), world.manifest), world.manifest)
+    assert (only.accuracy, only.macro_f1, only.top3, only.ece) == (1, 1, None, None)
+
+
+def test_distances_are_of_the_photos_with_coordinates(world: World, tmp_path: Path) -> None:
+    manifest = placed(world)
+    found = scores(read_submission(csv(tmp_path / "mine.csv", answers(world)), manifest), manifest)
+    assert found.median_km == pytest.approx(111.195 / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("My Network v2", "my-network-v2"),
+        ("  my---network!v2 ", "my-network-v2"),
+        ("Işık ağı", "isik-agi"),
+        ("<script>alert(1)</script>", "script-alert-1-script"),
+        ("../../etc", "etc"),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_method_names_are_plain(name: str, slug: str) -> None:
+    assert method_name(name) == f"submission:{slug}"
+
+
+def test_names_without_latin_letters_stay_apart() -> None:
+    assert method_name("東京") != method_name("京都")
+    assert method_name("東京").isascii()
+
+
+def submit(world: World, path: Path, name: str = "My net", **options: Any) -> Scored:
+    submission = read_submission(path, world.manifest)
+    return put_on_board(submission, world.manifest, world.workspace.runs, name, **options)
+
+
+def test_a_submission_becomes_a_run(world: World, tmp_path: Path) -> None:
+    path = csv(tmp_path / "mine.csv", answers(world))
+    scored = submit(world, path, description="A  net\n of mine")
+    runs = world.workspace.runs
+    (run,) = finished_runs(runs, world.manifest.digest)
+    assert run == scored.run
+    assert (run.origin, run.tier, run.device, run.inputs.method) == (
+        "submission",
+        "paper",
+        "elsewhere",
+        "submission:my-net",
+    )
+    assert (run.title, run.selection, run.manifest) == ("My net", "A net of mine", "small 1.0.0")
+    assert run.inputs.parameters == {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "answers": "probabilities",
+    }
+    assert run.seconds == {"fit": 0.0, "predict": 0.0}
+    saved = read_predictions(runs, run)
+    assert np.array_equal(saved.probabilities, read_submission(path, world.manifest).predictions.probabilities)
+    assert reads_of(runs) == {run.inputs.identity: 1}
+
+
+def test_the_same_file_again_is_the_same_run_and_another_look(world: World, tmp_path: Path) -> None:
+    path = csv(tmp_path / "mine.csv", answers(world))
+    first = submit(world, path)
+    again = submit(world, path, description="Now with a description")
+    (run,) = finished_runs(world.workspace.runs, world.manifest.digest)
+    assert run.inputs == first.run.inputs == again.run.inputs
+    assert run.selection == "Now with a description"
+    assert again.replaced == ()
+    assert reads_of(world.workspace.runs) == {run.inputs.identity: 2}
+
+
+def test_other_content_needs_another_name_or_replace(world: World, tmp_path: Path) -> None:
+    first = submit(world, csv(tmp_path / "mine.csv", answers(world)))
+    other = csv(tmp_path / "other.csv", labels(world))
+    with pytest.raises(UsageError, match=r"--name 'MY NET': 'My net' with other content is on the board .*--replace"):
+        submit(world, other, "MY NET")
+    assert finished_runs(world.workspace.runs, world.manifest.digest) == [first.run]
+    assert sum(reads_of(world.workspace.runs).values()) == 1  # what was refused saw no label
+    scored = submit(world, other, "MY NET", replacing=True)
+    assert scored.replaced == (first.run.inputs.identity,)
+    assert finished_runs(world.workspace.runs, world.manifest.digest) == [scored.run]
+    submit(world, csv(tmp_path / "third.csv", answers(world)[::-1]), "Another")
+    assert len(finished_runs(world.workspace.runs, world.manifest.digest)) == 2
+
+
+def test_replacing_what_is_not_there_is_a_first_submission(world: World, tmp_path: Path) -> None:
+    assert submit(world, csv(tmp_path / "mine.csv", answers(world)), replacing=True).replaced == ()
+
+
+def test_hostile_names_stay_text(world: World, tmp_path: Path) -> None:
+    hostile = "\x1b[31m<script>\u202ealert('x')</script>\ud800\x00"
+    scored = submit(world, csv(tmp_path / "mine.csv", answers(world)), hostile, description=hostile)
+    assert scored.run.title.isprintable()
+    assert "<script>" in scored.run.title
+    assert scored.run.selection.isprintable()
+    (run,) = finished_runs(world.workspace.runs, world.manifest.digest)
+    assert run == scored.run
+    json.loads((world.workspace.runs / run.inputs.identity / "run.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": ""}, "--name: is empty"),
+        ({"name": " \n"}, "--name: is empty"),
+        ({"name": "x" * 101}, "--name: has 101 characters; 100 are the most"),
+        ({"description": "x" * 501}, "--description: has 501 characters"),
+    ],
+)
+def test_names_have_a_length(world: World, tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        submit(world, csv(tmp_path / "mine.csv", answers(world)), **{"name": "Mine", **settings})
+    assert not world.workspace.runs.exists()
