@@ -5,9 +5,9 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.doctor import versions
 from benchmark.methods.base import Context, Predictor
+from benchmark.methods.networks import save_curve
 from benchmark.models import save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
@@ -34,6 +35,7 @@ from benchmark.results import (
     save_failure,
     save_run,
 )
+from benchmark.together import Trained, groups, train_together
 from collector.console import Track, printable, silent
 from collector.errors import DataError
 from collector.publishing.manifest import Manifest
@@ -64,6 +66,7 @@ class Surroundings:
         engine: the training loop, one of `networks.recipe.ENGINES`.
         reading: called with a run's inputs before its method is asked about the test photos, to enter it in the ledger.
         track: shows progress.
+        trained: networks that were trained side by side, by the runs' identity.
     """
 
     manifest: Manifest
@@ -72,6 +75,7 @@ class Surroundings:
     engine: str
     reading: Callable[[RunInputs], None]
     track: Track = silent
+    trained: Mapping[str, Trained] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,11 @@ def bench(
     device: str,
     track: Track = silent,
     engine: str = "fast",
+    side_by_side: bool | None = None,
 ) -> Iterator[Outcome]:
-    """Do the tasks one after the other and yield what became of each.
+    """Do the tasks one after the other, trainings side by side where `side_by_side`, and yield what became of each.
+
+    The fast engine trains side by side on a GPU unless told otherwise.
 
     A method that raises is recorded as failed, and the others go on. Whatever stops the whole, finished runs stay.
 
@@ -103,8 +110,13 @@ def bench(
     prepare(manifest, workspace)
     around = Surroundings(manifest, workspace, device, engine, partial(record_test_read, workspace.runs), track)
     with storage_errors(workspace.root):
-        for task in tasks:
-            yield settled(task, workspace.runs) or _do(task, around)
+        if side_by_side is None:
+            side_by_side = device == "cuda" and engine == "fast"
+        for group in groups(tasks, workspace.runs, side_by_side):
+            folder = workspace.runs / "unfinished"
+            trained = train_together(group, manifest, workspace, device, folder, track) if side_by_side else {}
+            for task in group:
+                yield settled(task, workspace.runs) or _do(task, replace(around, trained=trained))
 
 
 def prepare(manifest: Manifest, workspace: Workspace) -> None:
@@ -236,8 +248,9 @@ def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
     validation = labelled_photos(manifest, "val", workspace, track)
     _reset_peak_memory(device)
     started = time.perf_counter()
+    ahead = around.trained.get(inputs.identity)
     predictor = _fitted(task, training, validation, around, folder)
-    fitted = time.perf_counter()
+    fitted = time.perf_counter() + (ahead.seconds if ahead else 0.0)
     judged = unlabelled_photos(manifest, "val", workspace, track)
     of_validation = _predicted(predictor, judged, len(training.classes))
     asked = time.perf_counter()
@@ -259,10 +272,10 @@ def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
         device=describe_device(device),
         versions=versions(),
         seconds={"fit": round(fitted - started, 3), "predict": round(finished - asked, 3)},
-        peak_memory_mib=_peak_memory_mib(device),
+        peak_memory_mib=max(_peak_memory_mib(device), ahead.peak_memory_mib if ahead else 0.0),
         weights=task.weights,
         changed=dict(task.changed),
-        engine=around.engine if method.backbone else "",
+        engine=_engine(task, around),
     )
     if task.keeps_model:
         save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity})
@@ -276,6 +289,11 @@ def _fitted(
     method, inputs = task.method, task.inputs
     if not method.backbone:
         return method.fit(training, validation, inputs.seed, around.device, **inputs.parameters)
+    if ahead := around.trained.get(inputs.identity):
+        if isinstance(ahead.network, Exception):
+            raise ahead.network
+        save_curve(folder / "curve.json", ahead.network.curve)
+        return ahead.network
     context = Context(
         weights.load(find_backbone(method.backbone)) if task.weights == "pre-trained" else None,
         inputs.weights_digest,
@@ -284,6 +302,12 @@ def _fitted(
         folder / "curve.json",
     )
     return method.fit(training, validation, inputs.seed, around.device, context=context, **inputs.parameters)
+
+
+def _engine(task: Task, around: Surroundings) -> str:
+    ahead = around.trained.get(task.inputs.identity)
+    beside = f", {ahead.beside} side by side" if ahead else ""
+    return around.engine + beside if task.method.backbone else ""
 
 
 def _predict_test(predictor: Predictor, inputs: RunInputs, around: Surroundings) -> Predictions:

@@ -11,8 +11,9 @@ The ladder of transfer learning, the least change first, for any network with pr
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from benchmark.classifiers.saved import Classifier
     from benchmark.features.extract import Feature
     from benchmark.networks.backbones import Backbone
-    from benchmark.networks.trained import TrainedNetwork
+    from benchmark.networks.trained import Epoch, TrainedNetwork
 
 LADDER = {
     "finetune-classifier": ("all but the classifier", "classifier only"),
@@ -61,9 +62,13 @@ def fit_network(
         train, validation, seed, device, Recipe(**recipe), context.weights, context.engine, context.checkpoint
     )
     if context.curve:
-        curve = [asdict(epoch) for epoch in trained.curve]
-        write_atomically(context.curve, (json.dumps(curve, indent=1) + "\n").encode())
+        save_curve(context.curve, trained.curve)
     return trained
+
+
+def save_curve(path: Path, curve: "Sequence[Epoch]") -> None:
+    """Write a learning curve as JSON: a list of epochs, with the fields of `networks.trained.Epoch`."""
+    write_atomically(path, (json.dumps([asdict(epoch) for epoch in curve], indent=1) + "\n").encode())
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ def as_features(backbone: "Backbone", paper: PaperRow | None = None) -> Method:
 def on_the_ladder(name: str) -> Method | None:
     """Return the method of this name for any backbone, built in or plugged in: `finetune-c:squeezenet1_1/places365`.
 
-    None when the name has no such form, or there is no such network.
+    None when the name has no such form, or there is no such network; `scratch` takes one that is named without weights.
     """
     from benchmark.networks.backbones import backbones
 
@@ -230,7 +235,7 @@ def on_the_ladder(name: str) -> Method | None:
     if backbone is None or kind not in ("scratch", "features", *LADDER):
         return None
     if kind == "scratch":
-        return from_scratch(backbone)
+        return None if backbone.pretrained else from_scratch(backbone)
     return as_features(backbone) if kind == "features" else fine_tuned(backbone, kind)
 
 

@@ -280,12 +280,15 @@ class Catalogue:
 
     def decide(self, stage: str, decisions: Iterable[Decision]) -> None:
         """Replace everything that `stage` decided before."""
-        rows = [
-            (stage, d.photo_id, d.verdict, d.group_id, json.dumps(dict(d.evidence), sort_keys=True)) for d in decisions
-        ]
+        rows = _rows(stage, decisions)
         with self.together():
             self._db.execute("DELETE FROM decisions WHERE stage = ?", (stage,))
             self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
+
+    def amend(self, stage: str, decisions: Iterable[Decision]) -> None:
+        """Replace what `stage` decided about these photos, and leave what it decided about others."""
+        with self.together():
+            self._db.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", _rows(stage, decisions))
 
     def decisions(self, stage: str) -> list[Decision]:
         """Return what `stage` decided, by photo_id."""
@@ -313,6 +316,10 @@ class Catalogue:
         """
         names = ", ".join((*_STORED, "hash_stamp", "state", "reason", "detail", "attempts"))
         return self._db.execute(f"SELECT {names} FROM photos ORDER BY photo_id").fetchall()  # noqa: S608 (own names)
+
+
+def _rows(stage: str, decisions: Iterable[Decision]) -> list[tuple[str, str, str, str | None, str]]:
+    return [(stage, d.photo_id, d.verdict, d.group_id, json.dumps(dict(d.evidence), sort_keys=True)) for d in decisions]
 
 
 def _values(photo: Photo) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, track
+from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, table, track
 from collector.errors import UsageError
 
+if TYPE_CHECKING:
+    from collector.curating.assess import QualitySummary
+
 app = typer.Typer()
+
+_NAMED = 10  # photos that are named in a text; JSON names all
 
 
 @app.command()
@@ -42,6 +47,56 @@ def dedup(
             f"  clean: {summary.clean}"
         ),
     )
+
+
+@app.command()
+def quality(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and count, and write nothing down.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take every flag back.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Flag photos of poor quality and with doubtful labels, for `t15 review`; none is left out by that.
+
+    What was measured before is not measured again.
+    """
+    from collector.curating.assess import assess, forget
+    from collector.workspace import existing_workspace
+
+    if undo and dry_run:
+        raise UsageError("quality: give --undo or --dry-run, not both")
+    place = existing_workspace(workspace)
+    if undo:
+        photos = forget(place)
+        show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
+        return
+    summary = assess(place, track, dry_run=dry_run)
+    show({**asdict(summary), "dry_run": dry_run}, json, lambda: _quality_text(summary, dry_run))
+
+
+def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
+    if not summary.photos:
+        return "the workspace holds no photos yet; `t15 collect` brings some"
+    rows = [
+        (
+            found.flag,
+            found.photos,
+            f"{found.photos / summary.photos:.1%}",
+            "".join(f"{photo_id} ({score:.2f})" for photo_id, score in found.worst[:1]),
+            found.meaning,
+        )
+        for found in summary.flags
+    ]
+    unread = len(summary.unreadable)
+    lines = [
+        table(("flag", "photos", "share", "the worst", "says"), rows),
+        f"\n{summary.photos} photos, {summary.any_flag} with a flag, {summary.measured} measured now"
+        f"{' (dry run: nothing written down)' if dry_run else ''}",
+        *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:_NAMED]],
+        *[f"not measured: {unread - _NAMED} more, --json names all"] * (unread > _NAMED),
+        *["flags leave no photo out: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
+    ]
+    return "\n".join(lines)
 
 
 @app.command()

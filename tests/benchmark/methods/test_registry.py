@@ -326,6 +326,8 @@ def test_any_network_stands_on_the_ladder(monkeypatch: pytest.MonkeyPatch) -> No
     (found,) = choose(["finetune-classifier:mine/ours"])
     assert found.parameters["frozen"] == "all but the classifier"
     assert found.paper is None
+    with pytest.raises(UsageError, match="no method 'scratch:mine/ours'"):
+        choose(["scratch:mine/ours"])
     with pytest.raises(UsageError, match=r"no method .finetune-c:resnet19..*did you mean"):
         choose(["finetune-c:resnet19"])
 
