@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.doctor import versions
 from benchmark.methods.base import Context, Predictor
-from benchmark.methods.networks import save_curve
+from benchmark.methods.networks import fit_network, save_curve
 from benchmark.models import save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
@@ -114,7 +114,8 @@ def bench(
             side_by_side = device == "cuda" and engine == "fast"
         for group in groups(tasks, workspace.runs, side_by_side):
             folder = workspace.runs / "unfinished"
-            trained = train_together(group, manifest, workspace, device, folder, track) if side_by_side else {}
+            ahead = group if side_by_side else []
+            trained = train_together(ahead, manifest, workspace, device, folder, track, engine)
             for task in group:
                 yield settled(task, workspace.runs) or _do(task, replace(around, trained=trained))
 
@@ -295,7 +296,7 @@ def _fitted(
         save_curve(folder / "curve.json", ahead.network.curve)
         return ahead.network
     context = Context(
-        weights.load(find_backbone(method.backbone)) if task.weights == "pre-trained" else None,
+        weights.load(find_backbone(method.backbone), inputs.weights_digest) if task.weights == "pre-trained" else None,
         inputs.weights_digest,
         around.engine,
         folder / "checkpoint.safetensors",
@@ -307,7 +308,7 @@ def _fitted(
 def _engine(task: Task, around: Surroundings) -> str:
     ahead = around.trained.get(task.inputs.identity)
     beside = f", {ahead.beside} side by side" if ahead else ""
-    return around.engine + beside if task.method.backbone else ""
+    return around.engine + beside if task.method.fit is fit_network else ""
 
 
 def _predict_test(predictor: Predictor, inputs: RunInputs, around: Surroundings) -> Predictions:

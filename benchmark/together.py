@@ -1,6 +1,7 @@
 """Trainings side by side: on a GPU one run's small steps leave most of it idle, so that several share it.
 
-The runs are the same as one by one (`networks.train.train_many`); what differs is when they are done.
+On a CPU the runs are the same as one by one (`networks.train.train_many`). On a GPU they share its generator, so that the
+masks of AlexNet's dropout depend on who else is training: valid, and not repeatable to the bit.
 """
 
 import time
@@ -18,7 +19,7 @@ from benchmark.planning import Task
 from benchmark.results import is_finished
 from collector.console import Track, silent
 from collector.publishing.manifest import Manifest
-from collector.workspace import Workspace
+from collector.workspace import Workspace, is_disk_full
 
 if TYPE_CHECKING:
     from benchmark.networks.trained import TrainedNetwork
@@ -60,7 +61,13 @@ def groups(tasks: Sequence[Task], runs: Path, side_by_side: bool) -> Iterator[li
 
 
 def train_together(
-    tasks: Sequence[Task], manifest: Manifest, workspace: Workspace, device: str, folder: Path, track: Track = silent
+    tasks: Sequence[Task],
+    manifest: Manifest,
+    workspace: Workspace,
+    device: str,
+    folder: Path,
+    track: Track = silent,
+    engine: str = "fast",
 ) -> dict[str, Trained]:
     """Train the networks of these tasks and return them by the runs' identity; of less than two tasks none.
 
@@ -71,6 +78,10 @@ def train_together(
         device: `cpu` or `cuda`.
         folder: a folder of each run, named by its identity, holds what a stopped training goes on from.
         track: shows progress.
+        engine: the training loop.
+
+    Raises:
+        OSError: the disk is full.
     """
     if len(tasks) < 2:
         return {}
@@ -79,22 +90,34 @@ def train_together(
     from benchmark.networks.recipe import Recipe
     from benchmark.networks.train import Job, train_many
 
-    loaded = cache(lambda name: weights.load(find_backbone(name)))
-    jobs = []
-    for task in tasks:
+    loaded = cache(lambda name, digest: weights.load(find_backbone(name), digest))
+
+    def job(task: Task) -> Job:
         checkpoint = folder / task.inputs.identity / "checkpoint.safetensors"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        given = loaded(task.method.backbone) if task.weights == "pre-trained" else None
-        jobs.append(Job(task.inputs.seed, Recipe(**task.inputs.parameters), given, checkpoint))
-    sides = (labelled_photos(manifest, side, workspace, track) for side in ("train", "val"))
+        given = loaded(task.method.backbone, task.inputs.weights_digest) if task.weights == "pre-trained" else None
+        return Job(task.inputs.seed, Recipe(**task.inputs.parameters), given, checkpoint)
+
+    jobs: dict[str, Job] = {}
+    found: dict[str, Trained] = {}
+    for task in tasks:
+        try:
+            jobs[task.inputs.identity] = job(task)
+        except Exception as error:  # that run's failure, and not the end of the rest, as in `runner.attempt`
+            if is_disk_full(error):
+                raise
+            found[task.inputs.identity] = Trained(error, 0.0, 0.0, 0)
+    if not jobs:
+        return found
+    training, validation = (labelled_photos(manifest, side, workspace, track) for side in ("train", "val"))
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    networks = train_many(jobs, *sides, device)
-    share = (time.perf_counter() - started) / len(tasks)
+    networks = train_many(list(jobs.values()), training, validation, device, engine)
+    share = (time.perf_counter() - started) / len(jobs)
     peak = round(torch.cuda.max_memory_allocated() / 2**20, 1) if device == "cuda" else 0.0
-    found = zip(tasks, networks, strict=True)
-    return {task.inputs.identity: Trained(of, share, peak, len(tasks)) for task, of in found}
+    outcomes = zip(jobs, networks, strict=True)
+    return found | {identity: Trained(of, share, peak, len(jobs)) for identity, of in outcomes}
 
 
 def _is_training(task: Task, runs: Path) -> bool:

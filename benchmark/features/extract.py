@@ -86,11 +86,13 @@ def _computed(feature: Feature, photos: Photos, positions: list[int], device: st
     source = _source(feature, photos, device)
     while done < len(positions):
         chosen = positions[done : done + batch]
+        values = None
         try:
             values = feature.compute(source(chosen)).cpu().numpy()
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
+        if values is None:  # out here: inside `except` the failed pass still holds its memory
             batch //= 2
             torch.cuda.empty_cache()
             continue

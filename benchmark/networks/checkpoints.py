@@ -52,7 +52,8 @@ def read_checkpoint(path: Path) -> Tensors:
 def fitted(tensors: Tensors, expected: Mapping[str, torch.Tensor], whom: str) -> Tensors:
     """Return the weights in the order of `expected`, a network's `state_dict`, after checking that they are its own.
 
-    BatchNorm counts its batches since PyTorch 0.4.1; where older weights lack `num_batches_tracked`, it is 0.
+    BatchNorm counts its batches since PyTorch 0.4.1; where older weights lack `num_batches_tracked`, it is 0, and where the
+    network's normalisation does not learn (FrozenBatchNorm2d), the count is left out.
 
     Args:
         tensors: what a file holds.
@@ -81,7 +82,7 @@ def fitted(tensors: Tensors, expected: Mapping[str, torch.Tensor], whom: str) ->
             )
         whole[name] = given
     for name in tensors:
-        if name not in expected:
+        if name not in expected and not name.endswith("num_batches_tracked"):
             raise DataError(f"not the weights of {whom}: it has no {name} {_shape(tensors[name])}; nothing was taken")
     return whole
 

@@ -136,7 +136,10 @@ class _CapturedStep:
         buffers = [tensor for state in engine.optimiser.state.values() for tensor in state.values()]
         tensors = [*engine.network.state_dict().values(), *buffers]
         before = [tensor.clone() for tensor in tensors]
-        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        # Captured where it is replayed: cuBLAS's workspaces belong to a stream, and graphs captured on one and replayed on
+        # several would write to the same at once. The default stream cannot be captured; there no other run is beside.
+        current = torch.cuda.current_stream()
+        side = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
         side.wait_stream(current)
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
@@ -147,7 +150,7 @@ class _CapturedStep:
                 tensor.copy_(old)
         engine.optimiser.zero_grad()  # gradients are allocated inside the graph's own memory
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, stream=side):
             self._loss = engine.learn(self._inputs, self._labels)
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -65,8 +65,10 @@ def _in_batches(
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
-            batch //= 2
-            torch.cuda.empty_cache()
+        else:
+            done += batch
             continue
-        done += batch
+        # Behind the handler: inside it the error still holds the tensors of the pass that failed.
+        batch //= 2
+        torch.cuda.empty_cache()
     return torch.cat(found)

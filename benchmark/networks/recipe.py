@@ -56,7 +56,11 @@ class Recipe:
 
     @property
     def resize(self) -> int:
-        """The shorter side before the crop: 256 for crops of 224, in proportion for others."""
+        """The shorter side before any crop: 256 for crops of 224, in proportion for others.
+
+        Photos are resized once, those that are learnt from too, and their random crops are cut out of that. The tutorial
+        cuts them out of the originals, so that its small crops of large photos are sharper.
+        """
         return round(self.size * 256 / 224)
 
 

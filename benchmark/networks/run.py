@@ -112,6 +112,7 @@ class TrainingRun:
     def result(self) -> TrainedNetwork:
         """The network of the selected epoch, once all steps are done."""
         device = self.photos.device
+        self.engine.optimiser.zero_grad()  # gradients would keep a CUDA graph's memory, and as much as the weights
         return TrainedNetwork(
             self.network.eval(), self.backbone, self.job.recipe, device, self.classes, tuple(self.curve)
         )

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,8 @@ from benchmark.networks.start import freeze
 from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
 from collector.console import silent
-from collector.errors import T15Error, UsageError
+from collector.errors import UsageError
+from collector.workspace import is_disk_full
 
 __all__ = [
     "DivergedError",
@@ -38,6 +39,9 @@ log = logging.getLogger("t15")
 
 _SIDE_BY_SIDE = 12
 """Runs at once on a GPU, where memory has room: one thread of Python launches the steps of all."""
+
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED")
+"""How the allocator (OutOfMemoryError), CUDA itself (AcceleratorError), cuBLAS and cuDNN say that memory ran out."""
 
 _ROOM = 1.5  # times the memory that a run took: what has to be free for another
 
@@ -96,18 +100,26 @@ def train_many(
     waiting = deque(range(len(jobs)))
     running: list[_Running] = []
     most = _side_by_side(device)
+    # As many streams as runs at once, each for one run at a time: what ends a CUDA graph frees cuBLAS's workspace of the
+    # stream that it was captured on, whoever else uses it (github.com/pytorch/pytorch/issues/193402).
+    streams = [torch.cuda.Stream() if device == "cuda" else None for _ in range(most)]
+    full = False  # when asked, and nothing has ended since: to ask waits for the whole GPU
     bar = training.track(range(len(jobs)), f"training {len(jobs)} networks")
     next(bar, None)
     while waiting or running:
-        if waiting and len(running) < most and _has_room(running):
-            number = waiting.popleft()
-            running.append(_Running(number, _whole_run(jobs[number], photos, engine), device))
+        if waiting and len(running) < most and not full:
+            full = not _has_room(running)
+            if not full:
+                number = waiting.popleft()
+                running.append(_Running(number, _whole_run(jobs[number], photos, engine), streams.pop()))
         for one in list(running):
             outcome = one.advance()
             if outcome is None:
                 continue
             running.remove(one)
-            if isinstance(outcome, torch.OutOfMemoryError) and running:
+            streams.append(one.stream)
+            full = False
+            if isinstance(outcome, Exception) and _lacks_memory(outcome) and running:
                 most = len(running)
                 log.warning("out of GPU memory: from now on %d runs side by side", most)
                 waiting.appendleft(one.number)
@@ -120,25 +132,34 @@ def train_many(
 class _Running:
     """A run under way, on a stream of its own where there is a GPU."""
 
-    def __init__(self, number: int, steps: Generator[None, None, TrainedNetwork], device: str) -> None:
-        self.number, self._steps = number, steps
-        self._stream = torch.cuda.Stream() if device == "cuda" else None
-        if self._stream:
-            self._stream.wait_stream(torch.cuda.current_stream())
+    def __init__(
+        self, number: int, steps: Generator[None, None, TrainedNetwork], stream: torch.cuda.Stream | None
+    ) -> None:
+        self.number, self.stream, self._steps = number, stream, steps
+        if stream:
+            stream.wait_stream(torch.cuda.current_stream())
 
     def advance(self) -> TrainedNetwork | Exception | None:
-        """Take one step; return the network after the last one, or what went wrong, else None."""
+        """Take one step; return the network after the last one, or what went wrong, else None.
+
+        Raises:
+            OSError: the disk is full.
+        """
         try:
-            with torch.cuda.stream(self._stream) if self._stream else nullcontext():
+            with torch.cuda.stream(self.stream) if self.stream else nullcontext():
                 next(self._steps)
         except StopIteration as end:
             network: TrainedNetwork = end.value
-            if self._stream:
-                self._stream.synchronize()
+            if self.stream:
+                self.stream.synchronize()
             return network
-        except (T15Error, RuntimeError) as error:
+        except Exception as error:  # whatever a network raises, plugged in or not, is the end of its own run only
+            if is_disk_full(error):
+                raise
             self._steps.close()
-            return error.with_traceback(None)  # it would keep the run's tensors
+            for one in _chain(error):
+                one.with_traceback(None)  # it would keep the run's tensors
+            return error
         return None
 
 
@@ -146,6 +167,19 @@ def _whole_run(job: Job, photos: SharedPhotos, engine: str) -> Generator[None, N
     run = TrainingRun(job, photos, engine)
     yield from run.steps(silent)
     return run.result
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Return an error and those that led to it."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Return whether the GPU's memory ran out; when that ends the capture of a graph, the last error is another one."""
+    return any(isinstance(one, RuntimeError) and any(sign in str(one) for sign in _NO_MEMORY) for one in _chain(error))
 
 
 def _side_by_side(device: str) -> int:

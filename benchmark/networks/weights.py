@@ -104,16 +104,25 @@ def stored(backbone: Backbone) -> Stored | None:
     return found if path.is_file() else None
 
 
-def load(backbone: Backbone) -> Tensors:
+def load(backbone: Backbone, digest: str | None = None) -> Tensors:
     """Return a backbone's weights by the names of its `state_dict`: on the CPU, float32, checked.
+
+    Args:
+        backbone: whose.
+        digest: of those that are meant (`Stored.digest`); None for those that are here.
 
     Raises:
         MissingWeightsError: they are not here.
-        DataError: they are damaged, not those that were added, or not of this network.
+        DataError: they are damaged, not those that were added or meant, or not of this network.
     """
     said = stored(backbone)
     if said is None:
         raise _missing(backbone)
+    if digest is not None and said.digest != digest:
+        raise DataError(
+            f"weights of {backbone.name}: others were added meanwhile ({said.digest[:12]}, expected {digest[:12]}); "
+            "run the same command again"
+        )
     tensors = read_checkpoint(said.path)
     if digest_of(tensors) != said.digest:
         raise DataError(f"{said.path}: altered since it was added (digest {said.digest[:12]}); {_again(backbone)}")

@@ -1,6 +1,8 @@
 """Two engines, one behaviour: the same photos, the same losses, the same weights."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -126,6 +128,49 @@ def test_a_last_step_of_one_photo_is_left_out_where_there_is_nothing_to_average(
     for size, expected in ((64, [11, 1]), (32, [11])):  # ResNet-18's last maps: 2 × 2, and 1 × 1
         run = TrainingRun(Job(0, Recipe("resnet18", size=size, batch=11)), SharedPhotos(*sides, "cpu"), engine)
         assert [photos for _, photos in run.engine.epoch(1, 0.001)] == expected
+
+
+class FakeStream:
+    def wait_stream(self, other: "FakeStream") -> None:
+        pass
+
+
+@pytest.mark.parametrize("on_the_default_stream", [False, True])
+def test_a_step_is_captured_on_its_runs_stream_and_leaves_no_trace(
+    small_network: str, sides: Sides, monkeypatch: pytest.MonkeyPatch, on_the_default_stream: bool
+) -> None:
+    default, own = FakeStream(), FakeStream()
+    current = default if on_the_default_stream else own
+    captured: list[tuple[FakeStream, list[torch.Tensor]]] = []
+    recipe = Recipe("norm", size=28, batch=5, momentum=0.9)
+    engine = TrainingRun(Job(0, recipe), SharedPhotos(*sides, "cpu"), "fast").engine
+    assert isinstance(engine, fast_module.FastEngine)
+    for weight in engine.optimiser.param_groups[0]["params"]:
+        engine.optimiser.state[weight]["momentum_buffer"] += 1.0
+
+    def tensors() -> list[torch.Tensor]:
+        buffers = [state["momentum_buffer"] for state in engine.optimiser.state.values()]
+        return [tensor.clone() for tensor in (*engine.network.state_dict().values(), *buffers)]
+
+    @contextmanager
+    def graph(of: object, *, stream: FakeStream) -> Iterator[None]:
+        captured.append((stream, tensors()))
+        yield
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda: default)
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    before = tensors()
+    fast_module._CapturedStep(engine, torch.rand(5, 3, 28, 28), torch.tensor([0, 1, 2, 0, 1]))
+    ((stream, restored),) = captured
+    assert stream is own if not on_the_default_stream else stream not in (own, default)
+    assert all(torch.equal(old, now) for old, now in zip(before, restored, strict=True))
+    assert not all(
+        torch.equal(old, now) for old, now in zip(before, tensors(), strict=True)
+    )  # the fake graph's own step
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -23,8 +23,8 @@ from tests.benchmark.conftest import World
 from tests.benchmark.networks.conftest import Sides
 
 
-class KilledError(Exception):
-    """Stands for whatever ends a process."""
+class KilledError(BaseException):
+    """Stands for whatever ends a process; no Exception, which would be the end of one run of several only."""
 
 
 @pytest.fixture(autouse=True)

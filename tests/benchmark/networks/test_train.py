@@ -1,8 +1,11 @@
 """Training: from the seed alone, by the recipe, and the epoch that is kept."""
 
 import copy
+import errno
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.networks import inference as inference_module
 from benchmark.networks import run as run_module
+from benchmark.networks import train as train_module
 from benchmark.networks.inference import embed_photos, scores, standardised
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import DivergedError, Job, TrainedNetwork, estimate, load_network, train, train_many
@@ -269,6 +273,26 @@ def test_inference_takes_smaller_batches_when_memory_runs_out(sides: Sides, reci
     assert seen == [10, 10, 10, 8, 4, 2, 2, 2, 2, 2]  # 64, 32, 16, 8, 4 and 2 photos at a time
 
 
+def test_memory_is_given_back_when_the_failed_pass_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled: list[object] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: handled.append(sys.exc_info()[0]))
+    network = dot(3)
+
+    def scarce(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        if len(given[0]) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network.register_forward_pre_hook(scarce)
+    scores(network, DOT, torch.zeros(7, 3, 28, 28, dtype=torch.uint8), "cpu")
+    assert set(handled) == {None}
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_a_trained_network_holds_no_gradients(sides: Sides, recipe: Recipe, engine: str) -> None:
+    trained = train(*sides, 0, "cpu", recipe, engine=engine)
+    assert all(weight.grad is None for weight in trained.network.parameters())
+
+
 def test_several_runs_are_what_each_is_alone(sides: Sides, recipe: Recipe) -> None:
     wild = Recipe(recipe.backbone, learning_rate=1e30, size=28, epochs=2)
     jobs = [Job(1, recipe), Job(0, wild), Job(2, recipe), Job(0, Recipe("norm", size=28, epochs=2, frozen="b"))]
@@ -284,8 +308,6 @@ def test_several_runs_are_what_each_is_alone(sides: Sides, recipe: Recipe) -> No
 def test_a_run_that_finds_no_memory_beside_others_is_done_after_them(
     sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.networks import train as train_module
-
     active: list[int] = []
     most: list[int] = []
 
@@ -308,6 +330,107 @@ def test_a_run_that_finds_no_memory_beside_others_is_done_after_them(
     assert outcomes[:4] == [0, 1, 2, 3]
     assert isinstance(outcomes[4], torch.OutOfMemoryError)  # alone it does not fit either: no other batch is tried
     assert max(most) == 3
+
+
+def raised_in_a_handler() -> RuntimeError:
+    """Return what ends the capture of a CUDA graph in which memory ran out."""
+    try:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("capturing failed")  # so does leaving `torch.cuda.graph`
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        raised_in_a_handler(),
+    ],
+)
+def test_whatever_says_that_memory_ran_out_is_tried_again(
+    sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    tries: list[int] = []
+
+    def whole(job: Job, *arguments: Any) -> Iterator[None]:
+        tries.append(job.seed)
+        yield
+        if job.seed == 1 and tries.count(1) == 1:
+            raise error
+        yield
+        yield
+        return job.seed  # type: ignore[return-value]
+
+    monkeypatch.setattr(train_module, "_whole_run", whole)
+    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 2)
+    monkeypatch.setattr(train_module, "_has_room", lambda running: True)
+    outcomes: list[Any] = list(train_many([Job(0, recipe), Job(1, recipe)], *sides, "cpu"))
+    assert outcomes == [0, 1]
+    assert tries == [0, 1, 1]
+
+
+def test_any_error_ends_its_own_run_only_but_a_full_disk_all(
+    sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: dict[int, Exception] = {1: ValueError("of a plug-in's"), 2: OSError(errno.ENOSPC, "no space left")}
+
+    def whole(job: Job, *arguments: Any) -> Iterator[None]:
+        yield
+        if job.seed in errors:
+            raise errors[job.seed]
+        return job.seed  # type: ignore[return-value]
+
+    monkeypatch.setattr(train_module, "_whole_run", whole)
+    assert list(train_many([Job(seed, recipe) for seed in (0, 1, 3)], *sides, "cpu")) == [0, errors[1], 3]
+    with pytest.raises(OSError, match="no space left"):
+        train_many([Job(seed, recipe) for seed in (0, 2, 3)], *sides, "cpu")
+
+
+def test_runs_side_by_side_never_share_a_stream(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, live, asked = [], list[object](), list[int]()
+
+    class Stream:
+        def __init__(self) -> None:
+            made.append(self)
+
+        def wait_stream(self, other: object) -> None:
+            pass
+
+        def synchronize(self) -> None:
+            pass
+
+    current: list[object] = []
+
+    def whole(job: Job, *arguments: Any) -> Iterator[None]:
+        mine = current[-1]
+        assert mine not in live
+        live.append(mine)
+        for _ in range(3 + job.seed % 4):
+            assert current[-1] is mine
+            yield
+        live.remove(mine)
+        return job.seed  # type: ignore[return-value]
+
+    def room(running: Any) -> bool:
+        asked.append(len(running))
+        return len(running) < 3
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext(current.append(stream)))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    monkeypatch.setattr(train_module, "_whole_run", whole)
+    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 5)
+    monkeypatch.setattr(train_module, "_has_room", room)
+    outcomes: list[Any] = list(train_many([Job(seed, recipe) for seed in range(9)], *sides, "cuda"))
+    assert outcomes == list(range(9))
+    assert len(made) == 5
+    assert len(set(current)) == 3
+    assert asked.count(3) <= 9  # once after each start or end, not with every step
 
 
 def test_what_cannot_be_trained_is_a_usage_error(sides: Sides, recipe: Recipe) -> None:
@@ -347,6 +470,19 @@ def test_it_trains_on_the_gpu(sides: Sides, recipe: Recipe, small_world: World) 
     shares = train(*sides, 0, "cuda", recipe).predict_proba(test)
     assert shares.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-4)
     assert estimate(100, 3, "cuda", recipe) > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_several_runs_on_the_gpu_are_what_each_is_alone(sides: Sides) -> None:
+    """Graphs of runs that have ended are gone while those of others are still replayed."""
+    jobs = [Job(seed, Recipe("resnet18", size=64, epochs=1 + 3 * (seed % 2), smallest_crop=0.3)) for seed in range(6)]
+    for job, outcome in zip(jobs, train_many(jobs, *sides, "cuda"), strict=True):
+        assert isinstance(outcome, TrainedNetwork)
+        alone = train(*sides, job.seed, "cuda", job.recipe)
+        # The first epoch only: later ones differ by rounding that no two runs on a GPU share.
+        assert outcome.curve[0].loss == pytest.approx(alone.curve[0].loss, rel=0.05)
+        assert len(outcome.curve) == job.recipe.epochs
 
 
 @pytest.mark.slow

@@ -364,3 +364,14 @@ def test_the_command_fetch(
     del found[other.name]
     done = CliRunner().invoke(app, ["fetch", "--all"], catch_exceptions=False)
     assert done.stdout == "nothing to fetch\n"
+
+
+def test_weights_that_were_changed_since_they_were_asked_for_are_not_taken(tmp_path: Path) -> None:
+    first = weights.add(SMALL, checkpoint(tmp_path / "one.pth"))
+    assert weights.load(SMALL, first.digest).keys() == weights.load(SMALL).keys()
+    other = checkpoint(tmp_path / "other.pth", seed=1)
+    weights.add(SMALL, other, hashlib.sha256(other.read_bytes()).hexdigest())
+    with pytest.raises(
+        DataError, match=rf"small/places365: others were added meanwhile .* expected {first.digest[:12]}"
+    ):
+        weights.load(SMALL, first.digest)
