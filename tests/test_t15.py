@@ -63,7 +63,8 @@ def command(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.
 def commands(of: Any = None, before: str = "") -> dict[str, Any]:
     """Return all commands by what is typed: `collect`, `weights list`."""
     found: dict[str, Any] = {}
-    for name, one in (of or typer.main.get_command(t15.app)).commands.items():
+    group: Any = of or typer.main.get_command(t15.app)
+    for name, one in group.commands.items():
         found |= commands(one, f"{before}{name} ") if hasattr(one, "commands") else {before + name: one}
     return found
 

@@ -1,9 +1,10 @@
 """Asking a trained model about photos, and making a file of it."""
 
 import sys
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -23,6 +24,12 @@ from collector.errors import IncompleteError, UsageError
 if TYPE_CHECKING:
     from benchmark.models import Model
     from benchmark.predicting.answer import Answerer
+    from benchmark.predicting.reading import Source
+
+    Told = tuple[Iterator[dict[str, Any]], dict[str, Any]]
+    """Records of photos, and what is said of the model."""
+
+T = TypeVar("T")
 
 app = typer.Typer()
 
@@ -70,7 +77,12 @@ def predict(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, or `-` for one photo's bytes on stdin.")
     ],
-    model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
+    model: Annotated[
+        str | None, typer.Option(help="A file of `t15 export-model`, or a run: its first digits. Or give --url.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of a `t15 serve` that answers instead of a model here.")
+    ] = None,
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV for each photo.")] = False,
     geojson: Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON point for each photo.")] = False,
@@ -83,35 +95,69 @@ def predict(
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
 ) -> None:
     """Say in which city photos were taken, how sure that is, and when it is none of the cities."""
-    from benchmark.predicting.formats import model_facts, tell
-    from benchmark.predicting.many import answers
-    from benchmark.predicting.page import explained
+    from benchmark.predicting.formats import tell
     from benchmark.predicting.reading import described, find_photos
-    from collector.workspace import Workspace
 
     if json + csv + geojson > 1:
         raise UsageError("predict: --json, --csv and --geojson: choose one")
+    if (model is None) == (url is None):
+        raise UsageError("predict: name a model with --model, or a server with --url")
+    if url is not None and explain is not None:
+        raise UsageError("predict: --explain needs a model here; the server's own page explains its answers")
     found = find_photos(photos, sys.stdin.buffer)
     if found.others:
         note(f"passed over in folders, by suffix: {described(found.others)}")
     if not found.photos and not found.unreadable:
         raise UsageError(f"predict: no photo in {', '.join(photos)[:200]}; name files, or folders that hold some")
-    answerer = _answerer(model, manifest, device, workspace, manifests, neighbours=explain is not None)
-    results = answers(answerer, found.photos)
-    if len(found.photos) > 1:
-        results = track(results, "predicting", len(found.photos))
-    told = explained(answerer, results, explain, Workspace(workspace))
+    if model is None:
+        told, facts = _asked(str(url), found.photos)
+    else:
+        answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=explain is not None)
+        told, facts = _answered(answerer, found.photos, explain, workspace)
     form = "json" if json else "csv" if csv else "geojson" if geojson else "text"
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
-    failed = tell(chain(unreadable, told), form, model_facts(answerer.about, answerer.digest), note)
+    failed = tell(chain(unreadable, told), form, facts, note)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
 
 
-def _answerer(
+def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Told":
+    from benchmark.predicting.formats import model_facts
+    from benchmark.predicting.many import answers
+    from benchmark.predicting.page import explained
+    from collector.workspace import Workspace
+
+    results = _tracked(answers(answerer, photos), len(photos))
+    return explained(answerer, results, explain, Workspace(workspace)), model_facts(answerer.about, answerer.digest)
+
+
+def _asked(url: str, photos: list["Source"]) -> "Told":
+    from benchmark.serving.client import Server
+
+    server = Server(url)
+    return _tracked(server.records(photos), len(photos)), server.facts
+
+
+def _tracked(results: Iterator[T], total: int) -> Iterator[T]:
+    return track(results, "predicting", total) if total > 1 else results
+
+
+def answerer_of(
     model: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
 ) -> "Answerer":
+    """Return the model in a file, or of a run, on a device.
+
+    Args:
+        model: the file, or the first digits of the run's identity.
+        manifest: of a run, where it is not among those in `manifests`.
+        device: auto, cpu or cuda.
+        workspace, manifests: where a run, its photos and its manifest lie.
+        neighbours: whether a run's training photos come along.
+
+    Raises:
+        T15Error: there is no such model, or it is damaged.
+    """
     from benchmark.networks.device import resolve_device
     from benchmark.predicting.answer import Answerer
 

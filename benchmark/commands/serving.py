@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.predicting import DeviceOption
-from benchmark.commands.predicting import _answerer as answerer_of
+from benchmark.commands.predicting import DeviceOption, answerer_of
 from benchmark.commands.shared import ManifestOption
 from collector.console import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE, ManifestsOption, WorkspaceOption, note
 
