@@ -138,6 +138,7 @@ class Terminals:
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self.open.append(process)
