@@ -42,8 +42,9 @@ class Row:
         rank_best, rank_worst: the places within its section that it may have, from 1; see RANK_NOTE.
         group: letters; two methods of a section share one exactly when they were not told apart.
         method, title: what `t15 bench --method` and what a reader calls it.
-        variant: the parameters by which it differs from other rows of the same method and section; else those that were set
-            otherwise than the tier has them; else empty.
+        variant: the parameters that were set otherwise than the tier has them, and those by which it differs from other rows
+            of the same method and section; may be empty.
+        changed: names of the parameters that were set otherwise.
         tier: `paper` or `smoke`.
         origin: `bench`, or `submission` for predictions that were made elsewhere and only scored here.
         parameters: the method's parameters, all of them.
@@ -82,6 +83,7 @@ class Row:
     method: str
     title: str
     variant: str
+    changed: tuple[str, ...]
     tier: str
     origin: str
     parameters: Mapping[str, Any]

@@ -103,7 +103,8 @@ def _scored(
         group="",
         method=_line(first.inputs.method),
         title=_line(first.title),
-        variant=", ".join(_line(f"{name}={value}") for name, value in sorted(first.changed.items())),
+        variant="",
+        changed=tuple(sorted(first.changed)),
         tier=first.tier,
         origin=_line(first.origin),
         parameters=dict(first.inputs.parameters),
@@ -161,7 +162,7 @@ def _ranked(scored: Sequence[Scored]) -> list[Row]:
             rank_best=best,
             rank_worst=worst,
             group=letters,
-            variant=_variant(_settings(row), settings[row.method]) or row.variant,
+            variant=_variant(_settings(row), settings[row.method], row.changed),
             behind=bootstrap(judged.right, right[0]) if judged.right is not right[0] else row.behind,
         )
         for (row, judged), (best, worst), letters in zip(
@@ -174,17 +175,19 @@ def _settings(row: Row) -> dict[str, Any]:
     return {**row.parameters, "weights digest": (row.weights_digest or "none")[:12]}
 
 
-def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]]) -> str:
+def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> str:
     names = sorted({name for settings in all_of_method for name in settings})
     differing = [name for name in names if any(other.get(name) != mine.get(name) for other in all_of_method)]
-    return ", ".join(_line(f"{name}={mine.get(name, 'unset')}") for name in differing)
+    shown = sorted({*differing, *changed})
+    return ", ".join(_line(f"{name}={mine.get(name, 'unset')}") for name in shown)
 
 
 def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
     seed_list = ",".join(str(seed) for seed in seeds)
     words = ["--manifest", str(folder), "--method", run.inputs.method, "--seeds", seed_list, "--tier", run.tier]
     words += [word for name, value in sorted(run.changed.items()) for word in ("--set", f"{name}={value}")]
-    words += ["--engine", run.engine] if run.engine not in ("", _USUAL_ENGINE) else []
+    engine = run.engine.partition(",")[0]  # behind it stands how many were trained side by side
+    words += ["--engine", engine] if engine not in ("", _USUAL_ENGINE) else []
     return printable(shlex.join(["t15", "bench", *words]))
 
 

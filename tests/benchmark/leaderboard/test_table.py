@@ -147,14 +147,15 @@ def test_the_command_is_quoted_for_a_shell(tmp_path: Path) -> None:
 def test_other_settings_are_said_repeated_and_not_the_papers(tmp_path: Path) -> None:
     manifest = manifest_of()
     paper = {"table": "II", "row": "from scratch", "accuracy": 22.4}
-    add_run(tmp_path, manifest, "net", 9, paper=paper, engine="fast", parameters={"epochs": 25})
+    add_run(tmp_path, manifest, "net", 9, paper=paper, engine="fast, 12 side by side", parameters={"epochs": 25})
     add_run(
         tmp_path, manifest, "own", 8, paper=paper, engine="reference", parameters={"epochs": 5}, changed={"epochs": 5}
     )
     usual, own = leaderboard(manifest, tmp_path).rows
     assert usual.paper_accuracy == pytest.approx(0.224)
     assert own.paper_accuracy is None
-    assert [(row.variant, row.engine) for row in (usual, own)] == [("", "fast"), ("epochs=5", "reference")]
+    assert [(row.variant, row.engine) for row in (usual, own)] == [("", "fast, 12 side by side"), ("epochs=5", "reference")]
+    assert usual.command.endswith("--tier paper")
     assert usual.command.endswith("--tier paper")
     assert own.command.endswith("--tier paper --set epochs=5 --engine reference")
 
