@@ -35,6 +35,7 @@ WITHOUT_RESULT = {
     "demo",  # it shows the results of the commands that it runs
     "export",  # its rows are the result, as CSV or JSON Lines
     "sandbox",  # it serves until it is stopped
+    "serve",  # likewise
 }
 
 HEAVY = {"PIL", "faiss", "matplotlib", "numpy", "pandas", "pandera", "pyarrow", "requests", "scipy", "sklearn", "torch"}

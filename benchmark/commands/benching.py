@@ -189,12 +189,12 @@ def _show_warnings() -> None:
 
 def _said(outcome: "Outcome") -> str:
     if outcome.state == "skipped":
-        return "finished before"
+        return f"finished before, run {outcome.task.inputs.identity}"
     if outcome.state == "missing":
         return f"not run: {outcome.reason}"
     if outcome.state == "failed":
         return f"FAILED after {duration(outcome.seconds)}: {outcome.reason}"
-    return f"done in {duration(outcome.seconds)}"
+    return f"done in {duration(outcome.seconds)}, run {outcome.task.inputs.identity}"
 
 
 def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:

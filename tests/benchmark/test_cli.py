@@ -195,6 +195,7 @@ def test_json_is_all_there_is_on_stdout(
     assert world.manifest.digest[:12] in err
     assert "3 runs on cpu" in err
     assert "seeded, seed 1: done" in err
+    assert all(f", run {run['run']}" in err for run in result["runs"])
 
 
 def test_a_second_bench_skips(known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]) -> None:
