@@ -154,7 +154,10 @@ def test_other_settings_are_said_repeated_and_not_the_papers(tmp_path: Path) -> 
     usual, own = leaderboard(manifest, tmp_path).rows
     assert usual.paper_accuracy == pytest.approx(0.224)
     assert own.paper_accuracy is None
-    assert [(row.variant, row.engine) for row in (usual, own)] == [("", "fast, 12 side by side"), ("epochs=5", "reference")]
+    assert [(row.variant, row.engine) for row in (usual, own)] == [
+        ("", "fast, 12 side by side"),
+        ("epochs=5", "reference"),
+    ]
     assert usual.command.endswith("--tier paper")
     assert usual.command.endswith("--tier paper")
     assert own.command.endswith("--tier paper --set epochs=5 --engine reference")
