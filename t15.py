@@ -23,7 +23,7 @@ from collector.console import (
 from collector.errors import IncompleteError, T15Error
 
 if TYPE_CHECKING:
-    from collector.publishing.manifest import Manifest
+    from collector.manifest.manifest import Manifest
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -90,10 +90,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
 ) -> None:
     """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
+    from collector.sandbox.fault_injection import Trouble
     from collector.sandbox.scenes import CITIES
     from collector.sandbox.server import serving
     from collector.sandbox.services import deal
-    from collector.sandbox.trouble import Trouble
     from collector.sandbox.world import region_text
     from collector.workspace import storage_errors
 

@@ -22,7 +22,7 @@ from benchmark.results import Failure
 from benchmark.runner import Outcome, conclude, failure, prepare, settled, unfinished
 from benchmark.worker import Home, Order, Parcel, differences, machine, work
 from collector.errors import IncompleteError, UsageError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.workspace import Workspace, storage_errors
 
 log = logging.getLogger("t15")

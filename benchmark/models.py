@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from benchmark.methods.base import Predictor
+from benchmark.methods.types import Predictor
 from collector.errors import DataError, T15Error, UsageError
 from collector.workspace import write_atomically
 
@@ -25,7 +25,7 @@ FORMAT = 1
 """Version of the layout; a reader refuses a newer one."""
 
 LOADERS: dict[str, str] = {
-    "described": "benchmark.methods.described:load_described",
+    "described": "benchmark.methods.features:load_described",
     "network": "benchmark.networks.trained:load_network",
     "network-features": "benchmark.methods.networks:load_features",
 }

@@ -18,9 +18,9 @@ from PIL import Image
 from benchmark.store import ArrayStore
 from collector.console import Track, silent
 from collector.errors import DataError
-from collector.pictures import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
-from collector.publishing.manifest import Manifest, read_manifest
-from collector.publishing.versions import partial_folder
+from collector.images.decode import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
+from collector.manifest.manifest import Manifest, read_manifest
+from collector.manifest.versions import partial_folder
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
 
@@ -137,7 +137,7 @@ class LabelledPhotos(Photos):
 class GivenPhotos(Photos):
     """Pictures at hand, which lie in no workspace: their pixels and nothing else. Nothing of them is kept.
 
-    `images` are as `collector.pictures.displayed` gives them: upright, RGB of 8 bits.
+    `images` are as `collector.images.decode.displayed` gives them: upright, RGB of 8 bits.
     """
 
     images: tuple[Image.Image, ...]
@@ -222,7 +222,9 @@ def given_photos(images: Sequence[Image.Image]) -> GivenPhotos:
     bare = [image.copy() for image in images]
     for image in bare:
         if image.mode != "RGB":
-            raise ValueError(f"a picture of mode {image.mode}; RGB is wanted, as collector.pictures.displayed gives it")
+            raise ValueError(
+                f"a picture of mode {image.mode}; RGB is wanted, as collector.images.decode.displayed gives it"
+            )
         image.info.clear()  # a copy keeps the EXIF here, and nowhere else
     names = tuple(f"given:{number}" for number in range(len(images)))
     nowhere = Workspace(Path(os.devnull))

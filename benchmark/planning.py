@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.methods.base import Method
+from benchmark.methods.types import Method
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.results import RunInputs, is_finished
 from collector.errors import UsageError, did_you_mean
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 
 MODELS = ("first", "all", "none")
 """Whose models are kept for `t15 predict`: of each method's first seed, of all seeds, or of none."""

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.concurrent_training import Trained, groups, train_together
 from benchmark.doctor import versions
-from benchmark.methods.base import Context, Predictor
 from benchmark.methods.networks import fit_network, save_curve
+from benchmark.methods.types import Context, Predictor
 from benchmark.models import save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
@@ -35,10 +36,9 @@ from benchmark.results import (
     save_failure,
     save_run,
 )
-from benchmark.together import Trained, groups, train_together
 from collector.console import Track, printable, silent
 from collector.errors import DataError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.records import SPLITS
 from collector.workspace import Workspace, is_disk_full, remove_drafts, storage_errors
 

@@ -19,7 +19,7 @@ from benchmark.scoring import calibration, geography, metrics
 from benchmark.submitted_rows import LABEL, read_answers
 from collector.console import printable
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 
 ORIGIN = "submission"
 """What a run of `t15 score` says of where it came from, and what its method's name begins with."""

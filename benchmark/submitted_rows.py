@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.errors import DataError, did_you_mean
-from collector.publishing.manifest import Manifest
-from collector.publishing.tables import Source, open_table
+from collector.manifest.manifest import Manifest
+from collector.manifest.read_table import Source, open_table
 from collector.records import SPLITS
 
 PHOTO, LABEL = "photo_id", "city"

@@ -29,7 +29,7 @@ from benchmark.planning import Task
 from benchmark.results import Failure, RunInputs, record_test_read
 from benchmark.runner import Finished, Surroundings, attempt, logged, unfinished
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, write_atomically
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.errors import T15Error
 from collector.workspace import Workspace
 

@@ -109,6 +109,26 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderTraits:
+    """What the rest of the house has to know of a service, so that nobody asks for a provider's name.
+
+    Attributes:
+        author_is_service: its photos have no author of their own: one author says nothing about them.
+        panorama: regular expression that a photo_id matches when it is one view of a panorama; its first group is the
+            panorama. Empty where there are none.
+        pixels_may_be_kept: its terms allow to keep and to publish the pictures.
+        rehydratable: a photo can be had again from its photo_id.
+        licence: of all its photos, `LicenseRef-…` or an SPDX id; empty where each has its own.
+    """
+
+    author_is_service: bool = False
+    panorama: str = ""
+    pixels_may_be_kept: bool = True
+    rehydratable: bool = True
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unusable:
     """Something a provider holds that is no usable photo.
 

@@ -76,7 +76,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_region(path: Path) -> Region:
-    """Return the region that a user's TOML file describes; docs and `collector.cities.region` show the format.
+    """Return the region that a user's TOML file describes; docs and `collector.regions.region` show the format.
 
     Raises:
         UsageError: the file does not exist.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.methods.registry import METHODS
-from collector.publishing.manifest import Header
+from collector.manifest.manifest import Header
 from collector.records import PHOTO_FIELDS
 
 ROOT = Path(__file__).parents[1]

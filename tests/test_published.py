@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from collector.publishing.manifest import read_manifest
+from collector.manifest.manifest import read_manifest
 from collector.records import SPLITS
 from collector.splitting.audit import audit_manifest
 

@@ -220,7 +220,7 @@ def test_a_defect_is_not_swallowed(monkeypatch: pytest.MonkeyPatch, defect: Exce
     def broken(name: str) -> Any:
         raise defect
 
-    monkeypatch.setattr("collector.cities.region", broken)
+    monkeypatch.setattr("collector.regions.region", broken)
     with pytest.raises(type(defect)) as caught:
         t15.run(["cities"])
     assert caught.value is defect
@@ -289,7 +289,7 @@ import os
 import time
 from pathlib import Path
 
-from benchmark.methods.base import Method
+from benchmark.methods.types import Method
 from collector.providers.folder import FolderProvider
 
 

@@ -24,7 +24,7 @@ from collector.errors import IncompleteError, UsageError
 if TYPE_CHECKING:
     from benchmark.models import Model
     from benchmark.predicting.answer import Answerer
-    from benchmark.predicting.reading import Source
+    from benchmark.predicting.read_image import Source
 
     Told = tuple[Iterator[dict[str, Any]], dict[str, Any]]
     """Records of photos, and what is said of the model."""
@@ -48,9 +48,9 @@ def export_model(
 ) -> None:
     """Write a run's model as one file for `t15 predict`: predictor, calibration, and credits of its training photos."""
     from benchmark.networks.device import resolve_device
-    from benchmark.predicting.about import about_from_json
     from benchmark.predicting.exporting import passed_on
     from benchmark.predicting.formats import model_facts
+    from benchmark.predicting.model_card import about_from_json
     from collector.workspace import storage_errors, write_atomically
 
     model = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)
@@ -96,7 +96,7 @@ def predict(
 ) -> None:
     """Say in which city photos were taken, how sure that is, and when it is none of the cities."""
     from benchmark.predicting.formats import tell
-    from benchmark.predicting.reading import described, find_photos
+    from benchmark.predicting.read_image import described, find_photos
 
     if json + csv + geojson > 1:
         raise UsageError("predict: --json, --csv and --geojson: choose one")
@@ -123,8 +123,8 @@ def predict(
 
 
 def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Told":
+    from benchmark.predicting.batch_predict import answers
     from benchmark.predicting.formats import model_facts
-    from benchmark.predicting.many import answers
     from benchmark.predicting.page import explained
     from collector.workspace import Workspace
 
@@ -173,7 +173,7 @@ def _of_run(
     run: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
 ) -> "Model":
     from benchmark.predicting.exporting import find_run, manifest_of, trained_model
-    from collector.publishing.manifest import read_manifest
+    from collector.manifest.manifest import read_manifest
     from collector.workspace import existing_workspace
 
     place = existing_workspace(workspace)

@@ -39,7 +39,7 @@ def score(
 ) -> None:
     """Check and score predictions that were made elsewhere, and put them on the leaderboard."""
     from benchmark.submissions import put_on_board, read_submission
-    from collector.publishing.manifest import read_manifest
+    from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, storage_errors
 
     data = read_manifest(manifest_folder(manifest, manifests, workspace))

@@ -13,14 +13,14 @@ import numpy as np
 
 from benchmark import results
 from benchmark.leaderboard.agreement import paper_verdict
-from benchmark.leaderboard.judging import Judged, Truth, closer_look, judge, truth_of
 from benchmark.leaderboard.rows import SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Row
 from benchmark.results import Run
+from benchmark.scoring.evaluation import Judged, Truth, closer_look, judge, truth_of
 from benchmark.scoring.metrics import wilson
 from benchmark.scoring.significance import Difference, bootstrap, indistinguishable_groups, rank_ranges
 from collector.console import DEFAULT_MANIFESTS, printable
 from collector.errors import DataError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 
 Scored = tuple[Row, Judged]
 

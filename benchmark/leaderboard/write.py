@@ -13,7 +13,7 @@ from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown
 from collector.console import DEFAULT_MANIFESTS
 from collector.errors import UsageError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.workspace import storage_errors, write_atomically
 
 

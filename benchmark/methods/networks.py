@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.methods.base import Context, Method, PaperRow, Parameter
-from benchmark.methods.described import LARGEST
+from benchmark.methods.features import LARGEST
+from benchmark.methods.types import Context, Method, PaperRow, Parameter
 from benchmark.photos import LabelledPhotos, Photos
 from collector.workspace import write_atomically
 

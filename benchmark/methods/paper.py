@@ -5,9 +5,9 @@
 
 from dataclasses import dataclass
 
-from benchmark.methods import described
-from benchmark.methods.base import Method, PaperRow
+from benchmark.methods import features
 from benchmark.methods.networks import as_features, fine_tuned, from_scratch
+from benchmark.methods.types import Method, PaperRow
 from benchmark.networks.backbones import BACKBONES
 
 
@@ -74,7 +74,7 @@ def _plain(row: _TableOneRow, kind: str, suffix: str = "") -> Method:
         return Method(
             name=f"{row.feature}-{row.size}+knn{suffix}",
             title=title,
-            fit=described.fit_knn,
+            fit=features.fit_knn,
             parameters={"feature_kind": kind, "size": row.size, "k": row.k},
             smoke={"size": _smoke_size(row), "k": min(row.k, 5)},
             paper=row.paper,
@@ -87,7 +87,7 @@ def _logistic(row: _TableOneRow, kind: str, solver: str, title: str, suffix: str
     return Method(
         name=f"{row.feature}-{row.size}+logreg{suffix}",
         title=title,
-        fit=described.fit_logistic,
+        fit=features.fit_logistic,
         parameters={
             "feature_kind": kind,
             "size": row.size,
@@ -116,8 +116,8 @@ def _modern(row: _TableOneRow) -> Method:
         return Method(
             name=f"{row.feature}-{row.size}+knn@modern",
             title=f"{title}k-NN chosen on validation",
-            fit=described.fit_modern_knn,
-            parameters={"feature_kind": kind, "size": row.size, "ks": described.MODERN_KS},
+            fit=features.fit_modern_knn,
+            parameters={"feature_kind": kind, "size": row.size, "ks": features.MODERN_KS},
             smoke={"size": _smoke_size(row), "ks": _SMOKE_CHOICES["ks"]},
             selection="best-on-validation",
             estimate=_modern_knn_seconds,
@@ -125,8 +125,8 @@ def _modern(row: _TableOneRow) -> Method:
     return Method(
         name=f"{row.feature}-{row.size}+logreg@modern",
         title=f"{title}C and scaling chosen on validation",
-        fit=described.fit_modern_logistic,
-        parameters={"feature_kind": kind, "size": row.size, "iterations": _ITERATIONS, "cs": described.MODERN_CS},
+        fit=features.fit_modern_logistic,
+        parameters={"feature_kind": kind, "size": row.size, "iterations": _ITERATIONS, "cs": features.MODERN_CS},
         smoke={"size": _smoke_size(row), "iterations": _SMOKE_ITERATIONS, "cs": _SMOKE_CHOICES["cs"]},
         selection="best-on-validation",
         estimate=_modern_logistic_seconds,
@@ -134,17 +134,17 @@ def _modern(row: _TableOneRow) -> Method:
 
 
 def _knn_seconds(photos: int, classes: int, device: str, *, feature_kind: str, size: int, k: int) -> float:
-    return described.feature_seconds(photos, device, feature_kind=feature_kind, size=size)
+    return features.feature_seconds(photos, device, feature_kind=feature_kind, size=size)
 
 
 def _modern_knn_seconds(photos: int, classes: int, device: str, *, feature_kind: str, size: int, ks: str) -> float:
-    return described.feature_seconds(photos, device, feature_kind=feature_kind, size=size)
+    return features.feature_seconds(photos, device, feature_kind=feature_kind, size=size)
 
 
 def _logistic_seconds(
     photos: int, classes: int, device: str, *, feature_kind: str, size: int, solver: str, c: float, iterations: int
 ) -> float:
-    return described.logistic_seconds(
+    return features.logistic_seconds(
         photos, classes, device, feature_kind=feature_kind, size=size, iterations=iterations
     )
 
@@ -152,7 +152,7 @@ def _logistic_seconds(
 def _modern_logistic_seconds(
     photos: int, classes: int, device: str, *, feature_kind: str, size: int, iterations: int, cs: str
 ) -> float:
-    one = described.logistic_seconds(
+    one = features.logistic_seconds(
         photos, classes, device, feature_kind=feature_kind, size=size, iterations=iterations
     )
     return 2 * len(cs.split(",")) * one

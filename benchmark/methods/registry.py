@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from benchmark.methods.base import Method
 from benchmark.methods.networks import on_the_ladder
 from benchmark.methods.paper import PAPER
+from benchmark.methods.types import Method
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
 
@@ -17,7 +17,7 @@ def methods() -> dict[str, Method]:
     found = dict(METHODS)
     for name, method in load_plugins("t15.methods").items():
         if not isinstance(method, Method):
-            raise UsageError(f"plug-in {name!r} (group t15.methods) is no benchmark.methods.base.Method: repair it")
+            raise UsageError(f"plug-in {name!r} (group t15.methods) is no benchmark.methods.types.Method: repair it")
         found.setdefault(method.name, method)
     return found
 

@@ -19,9 +19,9 @@ from torch.nn import functional
 from benchmark.networks.augment import draw_crops, draw_order, step_seed, steps_of
 from benchmark.networks.backbones import Backbone, frozen_modules
 from benchmark.networks.inference import standardised
+from benchmark.networks.init_weights import smallest_step
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.resident import ResidentPhotos
-from benchmark.networks.start import smallest_step
 from benchmark.networks.stepwise import can_be_grouped, seeded_state, step_by_step
 
 _PHOTOS_AT_ONCE = {"cpu": 16, "cuda": 64}

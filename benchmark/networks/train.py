@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from benchmark.networks.backbones import Backbone, find_backbone
 from benchmark.networks.fast import FastEngine
+from benchmark.networks.init_weights import freeze
 from benchmark.networks.recipe import ENGINES, Recipe
 from benchmark.networks.resident import ResidentPhotos
-from benchmark.networks.run import DivergedError, Job, SharedPhotos, TrainingRun
-from benchmark.networks.start import freeze
+from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, TrainingRun
 from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
 from collector.console import silent

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save
 
 from benchmark.networks.backbones import Backbone, Pretrained, backbones
-from benchmark.networks.checkpoints import Tensors, digest_of, fitted, read_checkpoint
 from benchmark.networks.download import DownloadError, addresses, download, draft_at, file_name, forget, without_secrets
-from benchmark.networks.pins import pinned, require
+from benchmark.networks.known_digests import pinned, require
+from benchmark.networks.published_weights import Tensors, digest_of, fitted, read_checkpoint
 from collector.console import Track
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.workspace import remove_drafts, storage_errors, write_atomically

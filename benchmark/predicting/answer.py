@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.methods.base import Predictor
+from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
 from benchmark.photos import GivenPhotos, given_photos
-from benchmark.predicting.about import About, about_from_json
-from benchmark.predicting.heat import heat_of
+from benchmark.predicting.heatmap import heat_of
+from benchmark.predicting.model_card import About, about_from_json
 from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
 from benchmark.results import are_probabilities
 from collector.errors import DataError

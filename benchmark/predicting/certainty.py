@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.scoring.calibration import fit_temperature, reject_threshold, with_temperature
-from benchmark.scoring.geography import great_circle_km
+from collector.geo import distances_km
 from collector.records import City
 
 KEPT = 0.95
@@ -100,7 +100,7 @@ def learn_certainty(
         return Certainty()
     temperature = fit_temperature(probabilities, labels)
     calibrated = with_temperature(probabilities, temperature)
-    off = distances_km(calibrated.argmax(axis=1), labels, cities, places)
+    off = worst_distances_km(calibrated.argmax(axis=1), labels, cities, places)
     return Certainty(
         temperature,
         reject_threshold(calibrated, labels, KEPT),
@@ -110,7 +110,7 @@ def learn_certainty(
     )
 
 
-def distances_km(
+def worst_distances_km(
     answered: NDArray[np.int64], labels: NDArray[np.int64], cities: Sequence[City], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return how far the centre of the answered city is from where each photo was taken, (N,) km.
@@ -123,7 +123,7 @@ def distances_km(
     there = centres[answered]
     known = ~np.isnan(places.sum(axis=1))
     taken = np.where(known[:, None], places, centres[labels])
-    off = great_circle_km(there[:, 0], there[:, 1], taken[:, 0], taken[:, 1])
+    off = distances_km(there[:, 0], there[:, 1], taken[:, 0], taken[:, 1])
     return np.where(known, off, off + radii[labels])
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos
-from benchmark.predicting.about import About
 from benchmark.predicting.certainty import Certainty, learn_certainty
+from benchmark.predicting.model_card import About
 from benchmark.predicting.neighbours import training_photos
 from benchmark.results import Run, finished_runs, read_validation
 from collector.console import Track, silent
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import Manifest, read_manifest
+from collector.manifest.manifest import Manifest, read_manifest
 from collector.records import Photo
 from collector.workspace import Workspace
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from benchmark.predicting.about import About
 from benchmark.predicting.answer import Answer
-from benchmark.predicting.many import Result
+from benchmark.predicting.batch_predict import Result
+from benchmark.predicting.model_card import About
 from collector.console import table
 
 SHOWN = 5

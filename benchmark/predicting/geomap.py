@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.leaderboard.outlines import SOURCE, Ring, countries
 from benchmark.predicting.answer import Answer, Candidate
+from collector.geo import KM_PER_DEGREE
 
 CREDIT = f"Borders: {SOURCE}"
 _WIDTH = 640.0
@@ -99,6 +100,6 @@ def _circle(answer: Answer, view: _View) -> str:
     if answer.radius50_km is None or answer.latitude is None or answer.longitude is None:
         return ""
     x, y = view.at(answer.latitude, answer.longitude)
-    tall = answer.radius50_km / 111.2 * view.scale * view.stretch  # km in a degree of latitude
-    wide = answer.radius50_km / (111.2 * max(0.1, math.cos(math.radians(answer.latitude)))) * view.scale
+    tall = answer.radius50_km / KM_PER_DEGREE * view.scale * view.stretch  # km in a degree of latitude
+    wide = answer.radius50_km / (KM_PER_DEGREE * max(0.1, math.cos(math.radians(answer.latitude)))) * view.scale
     return f'<ellipse class="radius" cx="{x:.1f}" cy="{y:.1f}" rx="{wide:.1f}" ry="{tall:.1f}"/>'

@@ -16,12 +16,12 @@ from PIL import Image
 
 from benchmark.photos import opened
 from benchmark.predicting.answer import Answerer, Explanation
+from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.formats import SHOWN, place_said, record
 from benchmark.predicting.geomap import CREDIT, map_svg
-from benchmark.predicting.heat import METHODS
-from benchmark.predicting.many import Result
+from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
-from benchmark.predicting.reading import Source, read_photo, shown
+from benchmark.predicting.read_image import Source, read_photo, shown
 from collector.errors import UsageError
 from collector.publishing.markdown import plain
 from collector.workspace import Workspace, storage_errors, write_atomically

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EARTH_RADIUS_KM = 6371.0088
-"""Mean radius (2a + b) / 3 of the Earth's ellipsoid: H. Moritz, "Geodetic Reference System 1980", Journal of Geodesy 74
-(2000), 128-133."""
+from collector.geo import distances_km
 
 WORLD_SCALE_KM = 1492.7
 """The scale of GeoGuessr's map of the world (see `geoscore`)."""
@@ -36,25 +34,6 @@ class GeoSummary:
     within_750: float
     geoscore: float
     photos: int
-
-
-def great_circle_km(lat1: Any, lon1: Any, lat2: Any, lon2: Any) -> NDArray[np.float64]:
-    """Return the distance of two places on a sphere of the Earth's mean radius, in km, element by element.
-
-    The haversine formula, which keeps its precision for near places, with φ latitudes and λ longitudes:
-
-        2 R arcsin √(sin²((φ2 - φ1) / 2) + cos φ1 cos φ2 sin²((λ2 - λ1) / 2))
-
-    R. W. Sinnott, "Virtues of the haversine", Sky and Telescope 68 (1984), 159. The ellipsoid differs by up to 0.5 %.
-
-    Args:
-        lat1, lon1, lat2, lon2: degrees; anything that numpy broadcasts together.
-    """
-    phi1, lambda1, phi2, lambda2 = (np.radians(np.asarray(degrees, np.float64)) for degrees in (lat1, lon1, lat2, lon2))
-    chord = np.sin((phi2 - phi1) / 2) ** 2 + np.cos(phi1) * np.cos(phi2) * np.sin((lambda2 - lambda1) / 2) ** 2
-    # Rounding lifts it above 1 for antipodes.
-    distance: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(chord, 1)))
-    return distance
 
 
 def predicted_places(probabilities: NDArray[Any], centroids: NDArray[Any]) -> NDArray[np.float64]:
@@ -88,7 +67,7 @@ def errors_km(probabilities: NDArray[Any], centroids: NDArray[Any], places: NDAr
     answered, taken = predicted_places(probabilities, centroids), np.asarray(places, np.float64)
     if taken.shape != answered.shape:
         raise ValueError(f"places have shape {taken.shape}: must be {answered.shape}, one for each photo")
-    return great_circle_km(answered[:, 0], answered[:, 1], taken[:, 0], taken[:, 1])
+    return distances_km(answered[:, 0], answered[:, 1], taken[:, 0], taken[:, 1])
 
 
 def share_within(km: NDArray[Any], radius: float) -> float:

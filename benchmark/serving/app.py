@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from benchmark.serving.desk import Desk
-from benchmark.serving.guard import Guard
+from benchmark.serving.app_state import Desk
+from benchmark.serving.host_check import Guard
 from benchmark.serving.page import render
 from benchmark.serving.refusals import STATUS, RefusedError
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import BaseModel, ValidationError
 
-from benchmark.predicting.reading import Source, shown
+from benchmark.predicting.read_image import Source, shown
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from collector.errors import DataError, ServiceError, UsageError
-from collector.publishing.stripping import CannotStripError, stripped
+from collector.images.strip_metadata import CannotStripError, stripped
 
 _SECONDS = (10.0, 120.0)  # to connect, and between two pieces of an answer
 _LONGEST = 1 << 20  # bytes of an answer without an explanation; a thousand cities' names fit into it

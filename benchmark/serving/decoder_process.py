@@ -21,10 +21,10 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.predicting.reading import Source, read_photo
+from benchmark.predicting.read_image import Source, read_photo
 from benchmark.serving.refusals import RefusedError
 from collector.errors import DataError
-from collector.pictures import FORMATS, quiet_decoders
+from collector.images.decode import FORMATS, quiet_decoders
 
 HEAD = struct.Struct(">QII")
 """Of a photo: its bytes, the `side` that `benchmark.photos.opened` takes (0 for none), the seconds that it may take."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from collector.pictures import FORMATS
+from collector.images.decode import FORMATS
 
 if TYPE_CHECKING:
-    from benchmark.serving.desk import Desk
+    from benchmark.serving.app_state import Desk
 
 
 def render(desk: "Desk", port: int) -> str:

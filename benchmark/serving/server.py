@@ -11,10 +11,10 @@ import uvicorn
 
 from benchmark.predicting.answer import Answerer
 from benchmark.serving.app import make_app
-from benchmark.serving.desk import Desk
+from benchmark.serving.app_state import Desk
 from benchmark.serving.limits import Limits
 from collector.errors import UsageError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 from collector.workspace import Workspace
 
 _BACKLOG = 1024  # connections that wait to be accepted; where more come at once, some are reset

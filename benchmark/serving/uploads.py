@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from benchmark.predicting.reading import shown
+from benchmark.predicting.read_image import shown
 from benchmark.serving.limits import Limits
 from benchmark.serving.refusals import RefusedError
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from collector.collecting.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
+from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
 from collector.collecting.download import Failed, Outcome, bring_home, is_stored, is_whole
-from collector.collecting.examine import Limits
-from collector.collecting.http import Http
 from collector.collecting.listing import Withdrawn, labelled_elsewhere, list_city
-from collector.collecting.retries import LONGEST_WAIT_S
 from collector.collecting.select import Chooser, Wish, author_of, ranking, unwanted
 from collector.console import Track, silent
-from collector.curating.hashing import HASH_STAMP
 from collector.errors import IncompleteError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
+from collector.images.hashing import HASH_STAMP
+from collector.images.validate import Limits
+from collector.net.client import Http
+from collector.net.retries import LONGEST_WAIT_S
 from collector.providers.base import FindsUnplaced, Provider, Query, Survey
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors

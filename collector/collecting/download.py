@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from collector.collecting.examine import Examined, Limits, NotUsableError, examine
-from collector.collecting.http import Http, RefusedError, TemporaryError
 from collector.errors import ServiceError, UsageError
+from collector.images.exif import clean_text
+from collector.images.validate import Examined, Limits, NotUsableError, examine
+from collector.net.client import Http, RefusedError, TemporaryError
 from collector.providers.base import ImageRequest, Provider, Survey
-from collector.providers.exif import clean_text
 from collector.records import Photo, Unusable
 from collector.workspace import Workspace, draft_of, write_atomically
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from collector.cities import nearest_city
-from collector.collecting.catalogue import PLACE_REASONS, Catalogue
+from collector.catalogue.catalogue import PLACE_REASONS, Catalogue
 from collector.collecting.planner import survey
 from collector.console import Track
+from collector.geo import KM_PER_DEGREE
 from collector.providers.base import Query, Survey
-from collector.providers.boxes import KM_PER_DEGREE
 from collector.records import City, Photo, Region, Unusable
+from collector.regions import nearest_city
 
 
 class Withdrawn:

@@ -21,12 +21,12 @@ from functools import cache, partial
 from itertools import chain
 from typing import Literal
 
-from collector.collecting.http import RefusedError, TemporaryError
-from collector.collecting.ledger import OVERLAP_S, CellResult, Ledger, LedgerCell, Sweep, Totals
+from collector.catalogue.ledger import OVERLAP_S, CellResult, Ledger, LedgerCell, Sweep, Totals
 from collector.console import duration
 from collector.errors import IncompleteError
+from collector.geo import KM_PER_DEGREE
+from collector.net.client import RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, Query, Survey
-from collector.providers.boxes import KM_PER_DEGREE
 from collector.records import City, Photo, Unusable
 
 Way = Literal["time", "box"]

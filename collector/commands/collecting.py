@@ -9,8 +9,8 @@ import typer
 from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, duration, note, show, table, track
 
 if TYPE_CHECKING:
+    from collector.catalogue.ledger import Coverage
     from collector.collecting.collect import Summary
-    from collector.collecting.ledger import Coverage
     from collector.providers.base import Query
     from collector.records import City
 
@@ -32,7 +32,7 @@ def cities(
     json: JsonOption = False,
 ) -> None:
     """List the cities of a region with their centres and search radii."""
-    from collector.cities import region as find_region
+    from collector.regions import region as find_region
 
     found = find_region(region)
     show(
@@ -92,14 +92,14 @@ def collect(
     json: JsonOption = False,
 ) -> None:
     """Bring photos of cities into the workspace; run again to go on where it stopped."""
-    from collector.cities import find_city
-    from collector.cities import region as find_region
     from collector.collecting.collect import collect as collect_photos
-    from collector.collecting.examine import Limits
     from collector.collecting.select import Wish, licences_named
+    from collector.images.validate import Limits
     from collector.licences import licence as find_licence
     from collector.providers.base import Query, Survey
     from collector.providers.registry import Settings, make_provider
+    from collector.regions import find_city
+    from collector.regions import region as find_region
     from collector.workspace import create_workspace
 
     found = find_region(region)
@@ -154,7 +154,7 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
     from datetime import UTC, datetime
     from tempfile import TemporaryDirectory
 
-    from collector.collecting.catalogue import open_catalogue
+    from collector.catalogue.catalogue import open_catalogue
     from collector.collecting.planner import estimate
     from collector.errors import UsageError
     from collector.providers.base import Survey
@@ -190,7 +190,7 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
     """Show how much of what the services report was listed, by city, and what a re-run would ask."""
     from datetime import UTC, datetime
 
-    from collector.collecting.catalogue import open_catalogue
+    from collector.catalogue.catalogue import open_catalogue
     from collector.workspace import existing_workspace
 
     with open_catalogue(existing_workspace(workspace)) as catalogue:
@@ -248,7 +248,7 @@ def sandbox(
 @app.command()
 def rejected(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """List what could not be used, with the reasons."""
-    from collector.collecting.catalogue import open_catalogue
+    from collector.catalogue.catalogue import open_catalogue
     from collector.workspace import existing_workspace
 
     with open_catalogue(existing_workspace(workspace)) as catalogue:

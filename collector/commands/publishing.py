@@ -11,10 +11,10 @@ from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, no
 from collector.errors import DataError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
+    from collector.catalogue.withdrawals import Takedown
+    from collector.collecting.rehydrate import Rehydration
+    from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
-    from collector.publishing.manifest import Manifest
-    from collector.publishing.rehydrate import Rehydration
-    from collector.publishing.takedown import Takedown
 
 app = typer.Typer()
 
@@ -49,8 +49,8 @@ def diff(
     before: Source, after: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
 ) -> None:
     """Tell what changed from one manifest to another."""
-    from collector.publishing.diff import as_json, as_text
-    from collector.publishing.diff import diff as compare
+    from collector.manifest.diff import as_json, as_text
+    from collector.manifest.diff import diff as compare
 
     found = compare(_read(before, workspace), _read(after, workspace))
     show(as_json(found), json, lambda: as_text(found))
@@ -69,7 +69,7 @@ def export(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Write a manifest's rows as CSV or JSON Lines."""
-    from collector.publishing.export import export as write
+    from collector.manifest.export import export as write
 
     if csv and jsonl:
         raise UsageError("export: choose --csv or --jsonl")
@@ -103,11 +103,11 @@ def publish(
     """Publish a manifest: data card, Croissant metadata, attribution, datasheet, checksums."""
     import os
 
+    from collector.catalogue.withdrawals import require_none_withdrawn
     from collector.publishing.bundle import publish as write
-    from collector.publishing.keys import secret_values
+    from collector.publishing.field_order import secret_values
     from collector.publishing.push import push as send
     from collector.publishing.release import Release
-    from collector.publishing.takedown import require_none_withdrawn
     from collector.workspace import Workspace, existing_workspace
 
     folder = _locate(path, workspace)
@@ -165,10 +165,10 @@ def rehydrate(
 
 def rehydrated(folder: Path, workspace: Path, *, retry: bool = False) -> "Rehydration":
     """Bring the photos of the manifest in `folder` into the workspace."""
+    from collector.collecting.rehydrate import rehydrate as bring
+    from collector.manifest.manifest import read_manifest
     from collector.providers.base import Provider, Survey
     from collector.providers.registry import Settings, make_provider
-    from collector.publishing.manifest import read_manifest
-    from collector.publishing.rehydrate import rehydrate as bring
     from collector.records import Region
     from collector.workspace import create_workspace
 
@@ -225,8 +225,8 @@ def withdraw(
     """Take photos, or all photos of an author, down: out of the store and of every later version."""
     from datetime import UTC, datetime
 
-    from collector.collecting.catalogue import open_catalogue
-    from collector.publishing.takedown import withdraw as take_down
+    from collector.catalogue.catalogue import open_catalogue
+    from collector.catalogue.withdrawals import withdraw as take_down
     from collector.workspace import create_workspace, existing_workspace
 
     if show_list:
@@ -267,13 +267,13 @@ def _withdrawn_text(done: "Takedown") -> str:
 
 
 def _locate(source: str, workspace: Path) -> Path:
-    from collector.publishing.remote import locate
+    from collector.manifest.remote import locate
 
     return locate(source, workspace / "cache")
 
 
 def _read(source: str, workspace: Path) -> "Manifest":
-    from collector.publishing.manifest import read_manifest
+    from collector.manifest.manifest import read_manifest
 
     return read_manifest(_locate(source, workspace))
 

@@ -87,8 +87,8 @@ def split(
     """
     from dataclasses import replace
 
-    from collector.cities import region as find_region
-    from collector.publishing.manifest import read_manifest
+    from collector.manifest.manifest import read_manifest
+    from collector.regions import region as find_region
     from collector.splitting.groups import GroupRules
     from collector.splitting.recipe import Recipe, recipe_of
     from collector.splitting.split import split as split_photos
@@ -289,9 +289,9 @@ def audit(
     json: JsonOption = False,
 ) -> None:
     """Certify a split: what its sides share, found anew; exit code 3 when something leaks."""
-    from collector.publishing.foreign import read_foreign
-    from collector.publishing.manifest import read_manifest
-    from collector.publishing.remote import locate
+    from collector.manifest.foreign import read_foreign
+    from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
     from collector.splitting.audit import audit_foreign, audit_manifest
     from collector.splitting.certificate import as_json, certificate
 

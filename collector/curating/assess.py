@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
+from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.console import Track, silent
-from collector.curating import suspicious
+from collector.curating import labels
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 from collector.records import City, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 
@@ -29,7 +29,7 @@ class Flagged:
     """Photos that have a flag.
 
     Attributes:
-        flag: one of FLAGS, or of `suspicious.FLAGS`.
+        flag: one of FLAGS, or of `labels.FLAGS`.
         meaning: what it says of a photo.
         photos: how many have it.
         worst: photo_id and score of the first WORST of them, the highest score first.
@@ -82,9 +82,9 @@ def assess(workspace: Workspace, track: Track = silent, *, dry_run: bool = False
             found += block
             if not dry_run:
                 catalogue.amend(STAGE, block)
-        doubtful = suspicious.judge(photos, _cities(catalogue))
+        doubtful = labels.judge(photos, _cities(catalogue))
         if not dry_run:
-            catalogue.decide(suspicious.STAGE, doubtful)
+            catalogue.decide(labels.STAGE, doubtful)
     return _summarise(photos, len(waiting) - len(unreadable), [*found, *doubtful], unreadable)
 
 
@@ -95,7 +95,7 @@ def forget(workspace: Workspace) -> int:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        stages = (STAGE, suspicious.STAGE)
+        stages = (STAGE, labels.STAGE)
         photo_ids = {one.photo_id for stage in stages for one in catalogue.decisions(stage)}
         with catalogue.together():
             for stage in stages:
@@ -167,7 +167,7 @@ def _cities(catalogue: Catalogue) -> dict[str, list[City]]:
 def _summarise(
     photos: Sequence[Photo], measured: int, decisions: Sequence[Decision], unreadable: Mapping[str, str]
 ) -> QualitySummary:
-    meanings = {**FLAGS, **suspicious.FLAGS}
+    meanings = {**FLAGS, **labels.FLAGS}
     having: dict[str, list[tuple[str, float]]] = {flag: [] for flag in meanings}
     any_flag: Counter[str] = Counter()
     for one in decisions:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.curating.neighbours import Pairs, as_bits, pairs_in_blocks
+from collector.curating.hamming import Pairs, as_bits, pairs_in_blocks
 
 DHASH_SLACK = 6
 """dHash is more easily changed by crops than pHash: its distance may be this much larger than the radius."""

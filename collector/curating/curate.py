@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image
 
-from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
-from collector.curating.closer_look import closer_look
+from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
-from collector.curating.hashing import HASH_STAMP, hash_picture
+from collector.curating.pair_verification import closer_look
 from collector.errors import DataError
-from collector.pictures import FORMATS, quiet_decoders
+from collector.images.decode import FORMATS, quiet_decoders
+from collector.images.hashing import HASH_STAMP, hash_picture
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 

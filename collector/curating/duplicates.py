@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from collector.curating.candidates import Candidate, agree, candidates, is_certain
-from collector.curating.closer_look import Agreement, Doubt, Look
+from collector.curating.pair_verification import Agreement, Doubt, Look
 from collector.licences import licences
 from collector.records import Photo
 

@@ -51,7 +51,7 @@ def reduced(picture: Image.Image) -> Image.Image:
 
 
 def measure(picture: Image.Image) -> Measures:
-    """Measure an upright RGB picture of any size (as `collector.pictures.displayed` gives it)."""
+    """Measure an upright RGB picture of any size (as `collector.images.decode.displayed` gives it)."""
     picture = reduced(picture)
     grey = picture.convert("L")
     luma = np.asarray(grey).astype(np.int16)

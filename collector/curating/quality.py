@@ -10,7 +10,7 @@ import PIL
 from PIL import Image
 
 from collector.curating.measures import SIDE, Measures, measure, reduced
-from collector.pictures import FORMATS, MAX_PIXELS, VERSION, displayed, shown_size
+from collector.images.decode import FORMATS, MAX_PIXELS, VERSION, displayed, shown_size
 
 QUALITY_STAMP = f"quality 1, pillow {PIL.__version__}, pictures {VERSION}, side {SIDE}"
 """Measures and versions, stored with the scores of each photo: those of another stamp are measured again."""

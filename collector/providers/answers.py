@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.cities import distance_km
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import RefusedError, TemporaryError
+from collector.geo import distance_km
+from collector.net.allowlist import origin_of
+from collector.net.client import RefusedError, TemporaryError
 from collector.providers.text import clean
 from collector.records import City
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from collector.collecting.http import Http
+from collector.net.client import Http
 from collector.records import City, Photo, Unusable
 
 

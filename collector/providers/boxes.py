@@ -3,11 +3,10 @@
 import math
 from itertools import pairwise
 
-from collector.cities import EARTH_RADIUS_KM
+from collector.geo import EARTH_RADIUS_KM, KM_PER_DEGREE
 from collector.providers.base import Cell
 from collector.records import City
 
-KM_PER_DEGREE = math.radians(1) * EARTH_RADIUS_KM
 """Of latitude anywhere, of longitude on the equator."""
 
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collector.collecting.addresses import Origin, origin_of
-from collector.collecting.http import Access, Http, RefusedError, TemporaryError
+from collector.geo import KM_PER_DEGREE
+from collector.net.allowlist import Origin, origin_of
+from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
-from collector.providers.boxes import KM_PER_DEGREE, cover
+from collector.providers.boxes import cover
 from collector.providers.commons_answers import (
     THUMB_WIDTH,
     describe,

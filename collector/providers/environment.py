@@ -3,8 +3,8 @@
 import os
 from urllib.parse import urlsplit
 
-from collector.collecting.addresses import origin_of
 from collector.errors import ServiceError, UsageError
+from collector.net.allowlist import origin_of
 
 
 def key(variable: str, service: str, where: str) -> str:

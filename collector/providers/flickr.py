@@ -15,9 +15,9 @@ from flickrapi import FlickrAPI, FlickrError
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Access, Http, RefusedError, TemporaryError
 from collector.errors import ServiceError
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.boxes import cover
 from collector.providers.environment import base_url, key

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Access, Http, RefusedError, TemporaryError
 from collector.errors import ServiceError
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.boxes import cover
 from collector.providers.environment import base_url, key

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from collector.collecting.addresses import Origin, origin_of, why_forbidden
-from collector.collecting.http import Answer, RefusedError, TemporaryError
+from collector.net.allowlist import Origin, origin_of, why_forbidden
+from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,

@@ -8,8 +8,8 @@ divided.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from collector.collecting.addresses import Origin, origin_of
-from collector.collecting.http import Access, Http, RefusedError
+from collector.net.allowlist import Origin, origin_of
+from collector.net.client import Access, Http, RefusedError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.boxes import cover
 from collector.providers.environment import base_url

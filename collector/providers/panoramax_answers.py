@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from collector.collecting.addresses import Origin, origin_of, why_forbidden
-from collector.collecting.http import Answer, RefusedError
 from collector.errors import UsageError
 from collector.licences import licence
+from collector.net.allowlist import Origin, origin_of, why_forbidden
+from collector.net.client import Answer, RefusedError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from urllib.parse import parse_qsl, urlencode
 
-from collector.cities import EARTH_RADIUS_KM, distance_km
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Access, Answer, Http, RefusedError, TemporaryError
 from collector.errors import IncompleteError, ServiceError, T15Error
+from collector.geo import EARTH_RADIUS_KM, distance_km
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.environment import base_url, key
 from collector.providers.streetview_answers import (

@@ -14,8 +14,8 @@ from urllib.parse import urlencode, urlsplit
 
 from google_streetview import helpers
 
-from collector.cities import EARTH_RADIUS_KM
-from collector.collecting.http import TemporaryError
+from collector.geo import EARTH_RADIUS_KM
+from collector.net.client import TemporaryError
 from collector.providers.answers import NoPhotoError, check_inside, digest, mapping, place, plausible, read_object
 from collector.providers.text import clean
 from collector.records import City, Photo, Unusable

@@ -4,8 +4,8 @@ import csv
 import io
 from urllib.parse import urlsplit
 
+from collector.manifest.manifest import Manifest
 from collector.publishing.facts import judged
-from collector.publishing.manifest import Manifest
 from collector.publishing.markdown import plain
 from collector.publishing.with_photos import Included
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from collector.console import Track, silent
 from collector.errors import DataError, UsageError
+from collector.manifest.manifest import Manifest, read_manifest
 from collector.publishing.attribution import attribution
 from collector.publishing.card import card
 from collector.publishing.charts import charts
 from collector.publishing.croissant import croissant
 from collector.publishing.datasheet import datasheet
 from collector.publishing.facts import gather
-from collector.publishing.keys import check_no_keys
-from collector.publishing.manifest import Manifest, read_manifest
+from collector.publishing.field_order import check_no_keys
 from collector.publishing.release import Release, check_release
 from collector.publishing.with_photos import Included, include_photos
 from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors

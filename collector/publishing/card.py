@@ -3,10 +3,10 @@
 import json
 from collections.abc import Collection, Mapping
 
-from collector.publishing import wording
+from collector.manifest.manifest import Manifest
+from collector.publishing import boilerplate_text
 from collector.publishing.croissant import cite
 from collector.publishing.facts import Facts, judged
-from collector.publishing.manifest import Manifest
 from collector.publishing.markdown import Markdown, fenced, fenced_json, grid, plain, render
 from collector.publishing.release import Release
 from collector.publishing.with_photos import REASONS, Included
@@ -51,12 +51,12 @@ def card(
         providers=_providers(facts),
         pictures=pictures,
         rules=fenced_json({"quotas": manifest.header.quotas, "rules": manifest.header.rules}),
-        limitations=wording.limitations(manifest, facts),
-        biases=wording.biases(facts),
-        uses=wording.USES,
-        misuses=wording.MISUSES,
-        personal=wording.PERSONAL,
-        maintenance=wording.MAINTENANCE,
+        limitations=boilerplate_text.limitations(manifest, facts),
+        biases=boilerplate_text.biases(facts),
+        uses=boilerplate_text.USES,
+        misuses=boilerplate_text.MISUSES,
+        personal=boilerplate_text.PERSONAL,
+        maintenance=boilerplate_text.MAINTENANCE,
         citation=fenced(cite(manifest, release), "bibtex"),
     )
     return _yaml(manifest, facts) + body

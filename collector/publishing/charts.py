@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Circle, Patch
 
+from collector.geo import KM_PER_DEGREE
+from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row
-from collector.publishing.manifest import Manifest
 from collector.publishing.markdown import plain
 from collector.records import SPLITS, City
 
@@ -31,7 +32,6 @@ _INK, _QUIET = "#1b1f24", "#5b6470"
 _MAPS = 100  # cities that get a map; more would be too small to read
 _WIDTH, _HEAD, _TITLE, _FOOT = 8.5, 0.36, 0.17, 0.42  # inches: of a figure, its legend, a map's title, the note
 _NOTE_LINES = 3
-_KM_PER_DEGREE = 6371.0088 * math.pi / 180  # mean radius of the Earth, IUGG
 
 
 def charts(manifest: Manifest, facts: Facts) -> dict[str, bytes]:
@@ -181,7 +181,7 @@ def kilometres(city: City, places: Sequence[tuple[float, float]]) -> np.ndarray:
     points = np.asarray(places, dtype=np.float64).reshape(-1, 2)
     east = (points[:, 1] - city.longitude + 180) % 360 - 180  # the short way, across the date line too
     north = points[:, 0] - city.latitude
-    return np.column_stack([east * math.cos(math.radians(city.latitude)), north]) * _KM_PER_DEGREE
+    return np.column_stack([east * math.cos(math.radians(city.latitude)), north]) * KM_PER_DEGREE
 
 
 def _authors(facts: Facts) -> Figure:

@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from collector.publishing import schema, wording
+from collector.manifest import schema
+from collector.manifest.manifest import Manifest
+from collector.publishing import boilerplate_text
 from collector.publishing.facts import Facts
-from collector.publishing.manifest import Manifest
 from collector.publishing.markdown import plain
 from collector.publishing.release import Release
 from collector.records import Licence
@@ -262,20 +263,22 @@ def _table(
 
 def _responsible(manifest: Manifest, facts: Facts) -> dict[str, Any]:
     return {
-        "rai:dataCollection": wording.collection(facts),
-        "rai:dataCollectionType": ["Others"] if wording.own_disk(facts) else ["Web API", "User-generated content data"],
+        "rai:dataCollection": boilerplate_text.collection(facts),
+        "rai:dataCollectionType": ["Others"]
+        if boilerplate_text.own_disk(facts)
+        else ["Web API", "User-generated content data"],
         "rai:dataCollectionMissingData": (
             f"Of {facts.total.photos} photos, {facts.total.photos - facts.located} have no coordinates, "
             f"{facts.total.photos - facts.dated} no time and {facts.authors.unknown} no known author."
         ),
-        "rai:dataPreprocessingProtocol": wording.cleaning(manifest),
-        "rai:dataAnnotationProtocol": [wording.LABELLING],
-        "rai:dataBiases": wording.biases(facts),
-        "rai:dataLimitations": wording.limitations(manifest, facts),
-        "rai:dataUseCases": list(wording.USES),
-        "rai:dataSocialImpact": f"Not for: {' '.join(wording.MISUSES)}",
-        "rai:personalSensitiveInformation": list(wording.PERSONAL),
-        "rai:dataReleaseMaintenancePlan": wording.MAINTENANCE,
+        "rai:dataPreprocessingProtocol": boilerplate_text.cleaning(manifest),
+        "rai:dataAnnotationProtocol": [boilerplate_text.LABELLING],
+        "rai:dataBiases": boilerplate_text.biases(facts),
+        "rai:dataLimitations": boilerplate_text.limitations(manifest, facts),
+        "rai:dataUseCases": list(boilerplate_text.USES),
+        "rai:dataSocialImpact": f"Not for: {' '.join(boilerplate_text.MISUSES)}",
+        "rai:personalSensitiveInformation": list(boilerplate_text.PERSONAL),
+        "rai:dataReleaseMaintenancePlan": boilerplate_text.MAINTENANCE,
     }
 
 

@@ -1,8 +1,8 @@
 """DATASHEET.md: the seven sections of Gebru et al. 2021, answered as far as the manifest knows."""
 
-from collector.publishing import wording
+from collector.manifest.manifest import Manifest
+from collector.publishing import boilerplate_text
 from collector.publishing.facts import Facts
-from collector.publishing.manifest import Manifest
 from collector.publishing.markdown import plain, render
 from collector.publishing.release import Release
 from collector.publishing.with_photos import Included
@@ -18,12 +18,12 @@ def datasheet(manifest: Manifest, facts: Facts, release: Release, included: Incl
         facts=facts,
         release=release,
         included=included,
-        collection=wording.collection(facts),
-        cleaning=[*wording.cleaning(manifest), wording.LABELLING],
-        limitations=wording.limitations(manifest, facts),
-        biases=wording.biases(facts),
-        uses=wording.USES,
-        misuses=wording.MISUSES,
-        personal=wording.PERSONAL,
-        maintenance=wording.MAINTENANCE,
+        collection=boilerplate_text.collection(facts),
+        cleaning=[*boilerplate_text.cleaning(manifest), boilerplate_text.LABELLING],
+        limitations=boilerplate_text.limitations(manifest, facts),
+        biases=boilerplate_text.biases(facts),
+        uses=boilerplate_text.USES,
+        misuses=boilerplate_text.MISUSES,
+        personal=boilerplate_text.PERSONAL,
+        maintenance=boilerplate_text.MAINTENANCE,
     )

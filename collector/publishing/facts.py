@@ -8,7 +8,7 @@ from typing import Any
 
 from collector.errors import UsageError
 from collector.licences import licence
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Licence
 
 STREET_VIEW_LICENCE = "LicenseRef-GoogleStreetView"

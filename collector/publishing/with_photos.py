@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.console import Track, silent
+from collector.images.strip_metadata import SUFFIXES, CannotStripError, stripped
+from collector.manifest.manifest import Manifest
 from collector.publishing.facts import is_street_view, judged
-from collector.publishing.manifest import Manifest
-from collector.publishing.stripping import SUFFIXES, CannotStripError, stripped
 from collector.workspace import Workspace
 
 REASONS = {

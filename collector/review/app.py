@@ -10,15 +10,15 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from collector.errors import T15Error
+from collector.images.derivatives import LARGE, THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.review import decisions, listing
 from collector.review.cards import cards as cards_of
 from collector.review.cards import groups as groups_of
-from collector.review.guard import Guard
 from collector.review.pages import render
 from collector.review.places import Placed, plot
 from collector.review.saving import decide, undo
-from collector.review.thumbnails import LARGE, THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.review.view import GROUP_KINDS, Desk, View, viewing
+from collector.web.host_check import Guard
 
 _STATUS: dict[type[Exception], int] = {decisions.UnknownPhotoError: 404, decisions.SameCityError: 400}
 _PAGES = ("/", "/photos", "/groups", "/map")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.collecting.database import open_database
+from collector.catalogue.database import open_database
 from collector.errors import DataError, UsageError
 from collector.workspace import Workspace, storage_errors
 

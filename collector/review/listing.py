@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.collecting.catalogue import Catalogue
+from collector.catalogue.catalogue import Catalogue
 from collector.records import City
 from collector.review.decisions import STAGE, STANDING
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from collector.geo import KM_PER_DEGREE
 from collector.records import City
 
 SIDE = 1000
@@ -14,7 +15,6 @@ SIDE = 1000
 _APART = 12.0  # units between dots, more than their radius: the middle of each can be seen and clicked
 _MARGIN = 1.12  # of the circle: its line is not the frame
 _FARTHEST = 3.0  # radii: what lies beyond is counted; one photo of another continent would shrink all others to a point
-_KM_PER_DEGREE = 6371.0088 * math.pi / 180  # mean radius of the Earth, IUGG
 
 
 class Placed(NamedTuple):
@@ -107,8 +107,8 @@ def _middle(placed: Iterable[Placed]) -> tuple[float, float]:
 def _offset(photo: Placed, latitude: float, longitude: float) -> tuple[float, float]:
     """Return how many kilometres east and north of a centre a photo with coordinates lies."""
     turn = ((photo.longitude or 0.0) - longitude + 180) % 360 - 180  # the short way round, also across the date line
-    east = turn * math.cos(math.radians(latitude)) * _KM_PER_DEGREE
-    return east, ((photo.latitude or 0.0) - latitude) * _KM_PER_DEGREE
+    east = turn * math.cos(math.radians(latitude)) * KM_PER_DEGREE
+    return east, ((photo.latitude or 0.0) - latitude) * KM_PER_DEGREE
 
 
 def _reach(distances: Sequence[float], city: City | None) -> float:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import uvicorn
 
 from collector.errors import UsageError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 from collector.review import decisions
 from collector.review.app import make_app
 from collector.review.view import Desk

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from collector.console import Track, silent
 from collector.errors import UsageError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
+from collector.images.derivatives import THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.region_file import slugify
 from collector.review import decisions, listing
 from collector.review.cards import Card
 from collector.review.cards import cards as cards_of
 from collector.review.pages import render, stylesheet
-from collector.review.thumbnails import THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _INDEX = "index.html"

@@ -12,7 +12,7 @@ from collector.sandbox import commons_api, commons_files, flickr_api, flickr_row
 from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import Holdings, Item
-from collector.sandbox.prints import Prints, no_imagery, unavailable
+from collector.sandbox.rendered_files import Prints, no_imagery, unavailable
 
 MARK = "sandbox-redirected"
 """The parameter that a redirect adds; it is taken out before a service looks."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from collector.sandbox.looks import COMMON_ROOFS, COMMON_WALLS, LIGHTS, RGB, Look, Point, Shape
+from collector.sandbox.appearance import COMMON_ROOFS, COMMON_WALLS, LIGHTS, RGB, Look, Point, Shape
 
 T = TypeVar("T")
 

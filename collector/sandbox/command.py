@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.scenes import CITIES
 from collector.sandbox.server import serving
 from collector.sandbox.services import deal
-from collector.sandbox.trouble import Trouble
 from collector.sandbox.world import region_text
 
 

@@ -18,15 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.cities import EARTH_RADIUS_KM
+from collector.geo import KM_PER_DEGREE
 from collector.sandbox.commons_files import file_name, image_info, places, stamp
 from collector.sandbox.holdings import Item, Listing, distance_m
-from collector.sandbox.prints import Fingerprint
+from collector.sandbox.rendered_files import Fingerprint
 
 _BATCH = 50
 _MOST_ROWS = 500
 _LARGEST_M2, _SMALLEST_M2 = 400e6, 100.0
-_KM_PER_DEGREE = EARTH_RADIUS_KM * radians(1)
 _KNOWN = frozenset({
     "action", "format", "formatversion", "list", "generator", "prop", "pageids", "titles", "continue", "maxlag", "origin",
     "errorformat", "uselang", "utf8", "ascii", "redirects", "servedby", "curtimestamp", "requestid", "smaxage", "maxage",
@@ -250,7 +249,7 @@ def _area(
     if north <= south or west >= east or max(abs(north), abs(south)) > 90:
         raise _RefusedError("invalid-bbox", "Invalid bounding box.")
     middle_latitude = (north + south) / 2
-    area = (north - south) * (east - west) * cos(radians(middle_latitude)) * (_KM_PER_DEGREE * 1000) ** 2
+    area = (north - south) * (east - west) * cos(radians(middle_latitude)) * (KM_PER_DEGREE * 1000) ** 2
     if not _SMALLEST_M2 <= area <= _LARGEST_M2:
         raise _RefusedError("toobig", "Bounding box is too big (or too small).")
     keep = (latitude <= north) & (latitude >= south) & (longitude >= west) & (longitude <= east)

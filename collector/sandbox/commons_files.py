@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from html import escape
-from math import radians
 from typing import Any
 from urllib.parse import quote
 
-from collector.cities import EARTH_RADIUS_KM
+from collector.geo import KM_PER_DEGREE
 from collector.sandbox.holdings import Item, chance, token
-from collector.sandbox.prints import Fingerprint
+from collector.sandbox.rendered_files import Fingerprint
 
 WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
 """Pixels. Thumbnails of other widths answer 429."""
@@ -33,7 +32,7 @@ _LICENCES = (  # License, LicenseShortName, LicenseUrl
     ("cc0", "CC0", "http://creativecommons.org/publicdomain/zero/1.0/deed.en"),
     ("pd", "Public domain", ""),
 )
-_NORTH = round(0.3 / (EARTH_RADIUS_KM * radians(1)), 6)  # degrees; 300 m
+_NORTH = round(0.3 / (KM_PER_DEGREE), 6)  # degrees; 300 m
 
 
 def file_name(item: Item) -> str:

@@ -9,8 +9,8 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image
 
+from collector.sandbox.appearance import CYPRESS, LANDMARKS, RGB, ROCKS, ROOFS, Point
 from collector.sandbox.canvas import Canvas, mix
-from collector.sandbox.looks import CYPRESS, LANDMARKS, RGB, ROCKS, ROOFS, Point
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.cities import EARTH_RADIUS_KM
+from collector.geo import EARTH_RADIUS_KM
 from collector.records import City
 from collector.sandbox.panoramas import Panoramas
 from collector.sandbox.scenes import Scene

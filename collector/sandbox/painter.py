@@ -10,9 +10,9 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image
 
+from collector.sandbox.appearance import COMMON_WALLS, Look, Point
 from collector.sandbox.canvas import Canvas, mix
 from collector.sandbox.elements import backdrop, cottage, house, landmark, masonry, person, rock, sea, tree, window
-from collector.sandbox.looks import COMMON_WALLS, Look, Point
 
 
 def _street(c: Canvas) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from math import ceil, cos, floor, hypot, radians
 from typing import NamedTuple
 
-from collector.cities import EARTH_RADIUS_KM, distance_km
+from collector.geo import KM_PER_DEGREE, distance_km
 from collector.records import City
 from collector.sandbox.scenes import SIZES, Scene
 
@@ -26,7 +26,6 @@ KINDS = (
 """What a panorama can be besides `photo`."""
 
 _SPACING_KM = 0.1
-_KM_PER_DEGREE = EARTH_RADIUS_KM * radians(1)
 _OUTDOOR_VIEWS = ("street", "street", "street", "square", "skyline", "landscape")
 _WIDEST_M = 2000.0
 _GRID, _DEALT = 0, 1
@@ -158,7 +157,7 @@ class Panoramas:
                         yield there
         for index, scene in enumerate(self.dealt):
             # A degree is 111 km or less: what is farther off than this is not within the radius.
-            if abs(scene.latitude - latitude) * _KM_PER_DEGREE <= radius_km + 0.01:
+            if abs(scene.latitude - latitude) * KM_PER_DEGREE <= radius_km + 0.01:
                 yield self._dealt(index)
 
     def _on_grid(self, number: int, row: int, column: int) -> Panorama | None:
@@ -171,8 +170,8 @@ class Panoramas:
         if dice[0] / 256 > 0.98 - 0.5 * away / city.radius_km:
             return None
         north, east = ((at + (shift - 127.5) / 640) * _SPACING_KM for at, shift in ((row, dice[1]), (column, dice[2])))
-        latitude = round(city.latitude + north / _KM_PER_DEGREE, 7)
-        longitude = round(city.longitude + east / _KM_PER_DEGREE / cos(radians(city.latitude)), 7)
+        latitude = round(city.latitude + north / KM_PER_DEGREE, 7)
+        longitude = round(city.longitude + east / KM_PER_DEGREE / cos(radians(city.latitude)), 7)
         if distance_km(city.latitude, city.longitude, latitude, longitude) > city.radius_km:
             return None
         taken_at = datetime(2014 + dice[3] % 11, 1 + dice[4] % 12, 1, 11, tzinfo=UTC)
@@ -223,5 +222,5 @@ def _panorama(pano_id: str, scene: Scene, kind: str) -> Panorama:
 
 def _plane(city: City, latitude: float, longitude: float) -> tuple[float, float]:
     """Return how many kilometres north and east of a city's centre a point lies, on a plane that touches the Earth there."""
-    east = (longitude - city.longitude) * _KM_PER_DEGREE * cos(radians(city.latitude))
-    return (latitude - city.latitude) * _KM_PER_DEGREE, east
+    east = (longitude - city.longitude) * KM_PER_DEGREE * cos(radians(city.latitude))
+    return (latitude - city.latitude) * KM_PER_DEGREE, east

@@ -17,7 +17,7 @@ from PIL import Image
 
 from collector.errors import UsageError
 from collector.records import City
-from collector.sandbox import looks, painter
+from collector.sandbox import appearance, painter
 
 CITIES = (
     City("quellmora", "Quellmora", -2.0, -24.5, 15.0),
@@ -29,7 +29,7 @@ CITIES = (
     City("snovarra", "Snøvarra", -8.0, -23.5, 15.0),
     City("lotumai", "Lotumai", -8.0, -21.5, 15.0),
 )
-"""The imaginary cities, all in the open Atlantic and more than 200 km apart; their looks are `looks.LOOKS`."""
+"""The imaginary cities, all in the open Atlantic and more than 200 km apart; their looks are `appearance.LOOKS`."""
 
 FIRST = (
     "Ada", "Bram", "Çağla", "Dov", "Élise", "Fenn", "Gül", "Hedda", "Ilse", "Jun", "Kofi", "Łucja", "Дарья", "Νίκη",
@@ -73,7 +73,7 @@ class Scene:
         author_name, title: hostile text now and then.
         seed: of the drawing.
         view: a name in `painter.VIEWS`.
-        light: a name in `looks.LIGHTS`.
+        light: a name in `appearance.LIGHTS`.
         size: width and height as displayed, pixels.
         orientation: of the stored pixels, as EXIF has it: 1, 6 or 8.
     """
@@ -182,7 +182,7 @@ def _light(taken_at: datetime) -> str:
 def render(scene: Scene) -> Image.Image:
     """Draw the scene as it is displayed: RGB, `scene.size`. The same scene always gives the same pixels."""
     return painter.paint(
-        looks.LOOKS[scene.city],
+        appearance.LOOKS[scene.city],
         scene.view,
         light=scene.light,
         month=scene.taken_at.month,

@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 
 from collector.errors import UsageError
 from collector.sandbox import answers, flickr_api, streetview_api
-from collector.sandbox.ageing import Ageing, aged
 from collector.sandbox.answers import MARK, Answer, Request, Services
 from collector.sandbox.commons_api import Wiki
+from collector.sandbox.fault_injection import Strikes, Trouble
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import Holdings
-from collector.sandbox.prints import Prints, Source
-from collector.sandbox.trouble import Strikes, Trouble
+from collector.sandbox.link_rot import Ageing, aged
+from collector.sandbox.rendered_files import Prints, Source
 
 _LONGEST_TARGET = 8192  # characters; longer ones answer 414, as nginx's default has it
 _LONGEST_BODY = 64 << 10

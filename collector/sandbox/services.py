@@ -13,8 +13,8 @@ from dataclasses import replace
 from itertools import islice
 from math import cos, pi, radians, sin
 
-from collector.cities import EARTH_RADIUS_KM
 from collector.errors import UsageError
+from collector.geo import KM_PER_DEGREE
 from collector.records import City
 from collector.sandbox.holdings import (
     COMMONS_KINDS,
@@ -187,9 +187,8 @@ def _moved(item: Item, city: City, km: float, bearing: float) -> Item:
 def _destination(city: City, km: float, bearing: float) -> tuple[float, float]:
     """Return latitude and longitude `km` from a city's centre, on a plane that touches the Earth there; north is 0."""
     north, east = km * cos(bearing), km * sin(bearing)
-    per_degree = EARTH_RADIUS_KM * radians(1)
-    longitude = city.longitude + east / per_degree / cos(radians(city.latitude))
-    return round(city.latitude + north / per_degree, 6), round(longitude, 6)
+    longitude = city.longitude + east / KM_PER_DEGREE / cos(radians(city.latitude))
+    return round(city.latitude + north / KM_PER_DEGREE, 6), round(longitude, 6)
 
 
 def _others(service: str, kinds: Sequence[str], seed: int, city: int, count: int) -> Iterator[Item]:

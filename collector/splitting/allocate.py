@@ -8,13 +8,13 @@ from typing import Literal, TypeVar
 
 from collector.errors import DataError, UsageError
 from collector.records import SPLITS, Photo
-from collector.splitting.advice import largest_found, refusal, scaled
-from collector.splitting.balance import balance
-from collector.splitting.cover import Linked, cover, trimmed, without_nested
+from collector.splitting.allocation_units import ORDER, draw, units
+from collector.splitting.class_balance import balance
 from collector.splitting.exact import fill
+from collector.splitting.greedy import Linked, cover, trimmed, without_nested
 from collector.splitting.groups import GroupRules, photographer, regroup
-from collector.splitting.program import Needs
-from collector.splitting.units import ORDER, draw, units
+from collector.splitting.milp import Needs
+from collector.splitting.quota_suggestions import largest_found, refusal, scaled
 
 Mode = Literal["exact", "fractions", "paper"]
 

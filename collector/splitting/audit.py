@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from collector.curating.duplicates import DEFAULT_RADIUS
-from collector.publishing.foreign import Foreign
-from collector.publishing.manifest import Manifest
+from collector.manifest.foreign import Foreign
+from collector.manifest.manifest import Manifest
 from collector.records import PHOTO_FIELDS, SPLITS
-from collector.splitting import tally
-from collector.splitting.claims import Claims, claims_of
-from collector.splitting.comparison import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
-from collector.splitting.tally import Concentration
+from collector.splitting import split_statistics
+from collector.splitting.declared_constraints import Claims, claims_of
+from collector.splitting.leakage import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
+from collector.splitting.split_statistics import Concentration
 
 DEFAULT_DISTANCE_M = 50.0
 """Photos of two sides that were taken nearer to each other than this are reported, unless a manifest claims another."""
@@ -184,7 +184,7 @@ def _audit(
     photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
     comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
-    cities = tally.codes(table["city"]) if "city" in table.column_names else None
+    cities = split_statistics.codes(table["city"]) if "city" in table.column_names else None
     return Audit(
         name=name,
         digest=digest,
@@ -197,9 +197,9 @@ def _audit(
         comparisons=comparisons,
         leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims)),
         quotas=quotas,
-        counts=tally.counts(table, rows.sides),
-        concentration=tuple(tally.concentrations(rows.authors, cities, rows.sides)),
-        missing=tally.missing(table, rows.sides),
+        counts=split_statistics.counts(table, rows.sides),
+        concentration=tuple(split_statistics.concentrations(rows.authors, cities, rows.sides)),
+        missing=split_statistics.missing(table, rows.sides),
         absent=tuple(name for name in PHOTO_FIELDS if name not in table.column_names),
         unknown={name: count for name, count in unknown(rows).items() if count},
         unjudged=tuple(_unjudged(comparisons)),

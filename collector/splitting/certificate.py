@@ -8,8 +8,8 @@ from typing import Any
 from collector.console import printable, table
 from collector.records import SPLITS
 from collector.splitting.audit import Audit, Leak
-from collector.splitting.claims import LEAKS
-from collector.splitting.comparison import Alike, Comparison, Near, PhotoPair, Shared
+from collector.splitting.declared_constraints import LEAKS
+from collector.splitting.leakage import Alike, Comparison, Near, PhotoPair, Shared
 
 _WIDTH = 100
 _MOST_ROWS = 100  # of one table; JSON has all

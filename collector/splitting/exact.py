@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collector.splitting.milp import SECONDS, Group, Needs, Undecided, solve
 from collector.splitting.places import components
-from collector.splitting.program import SECONDS, Group, Needs, Undecided, solve
 from collector.splitting.subsets import assign, fits, subset
 
 _ATTEMPTS = 8  # of the fast path, each in another order

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.curating.duplicates import DEFAULT_RADIUS
-from collector.curating.neighbours import as_bits, pairs_within
+from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
 from collector.records import Photo
 from collector.splitting.places import chain, components, places

@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from collector.cities import EARTH_RADIUS_KM
+from collector.geo import EARTH_RADIUS_KM, unit_vectors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +36,9 @@ def places(
     time = np.zeros(len(latitude)) if hours is None else hours / max_hours
     time = np.where(np.isnan(time), -np.inf, time)  # unknown; unlike NaN it is equal to itself
     # Equal places and times are one point.
-    points, which = np.unique(np.column_stack((_on_sphere(latitude, longitude), time)), axis=0, return_inverse=True)
+    points, which = np.unique(
+        np.column_stack((1000 * EARTH_RADIUS_KM * unit_vectors(latitude, longitude), time)), axis=0, return_inverse=True
+    )
     dated = np.isfinite(points[:, 3])
     labels = np.arange(len(points))
     labels[dated] = _linked(points[dated], labels[dated], chord)
@@ -58,13 +60,6 @@ def chain(labels: Ints) -> tuple[Ints, Ints]:
     order = np.argsort(labels, kind="stable")
     same = labels[order[1:]] == labels[order[:-1]]
     return order[:-1][same], order[1:][same]
-
-
-def _on_sphere(latitude: Floats, longitude: Floats) -> Floats:
-    """Return points (N, 3) in metres from the Earth's centre: a straight line knows neither poles nor date line."""
-    phi, theta = np.radians(latitude), np.radians(longitude)
-    unit = np.column_stack((np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)))
-    return 1000 * EARTH_RADIUS_KM * unit
 
 
 def _linked(points: Floats, labels: Ints, chord: float, of_any_time: NDArray[np.bool_] | None = None) -> Ints:

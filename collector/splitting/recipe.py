@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from collector.splitting.allocate import Mode
 from collector.splitting.groups import GroupRules, group_photos
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from collector.cities import find_city
-from collector.collecting.catalogue import Catalogue, Decision, open_catalogue
+from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
 from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.errors import DataError, UsageError, did_you_mean
-from collector.publishing.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
-from collector.publishing.versions import next_version, versions
+from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
+from collector.manifest.versions import next_version, versions
 from collector.records import Photo, Region
+from collector.regions import find_city
 from collector.splitting.allocate import Allocation, allocate, kfold
 from collector.splitting.extend import Growth, grow
 from collector.splitting.groups import Grouping, GroupRules, group_photos

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.methods.base import Method
+from benchmark.methods.types import Method
 from benchmark.photos import LabelledPhotos, Photos
-from collector.publishing.manifest import Header, Manifest, build_manifest, write_manifest
+from collector.manifest.manifest import Header, Manifest, build_manifest, write_manifest
 from collector.records import City, Photo
 from collector.workspace import Workspace
 

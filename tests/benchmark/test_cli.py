@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import t15
 from benchmark import planning
-from benchmark.commands.benching import parse_seeds
+from benchmark.commands.bench import parse_seeds
 from benchmark.methods import registry
-from benchmark.methods.base import Method
+from benchmark.methods.types import Method
 from collector.errors import UsageError
 from tests.benchmark.conftest import World, drawing, method
 
@@ -94,7 +94,7 @@ def test_an_endless_range_is_refused_before_it_eats_the_memory() -> None:
     code = """if True:
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
-        from benchmark.commands.benching import parse_seeds
+        from benchmark.commands.bench import parse_seeds
         from collector.errors import UsageError
         try:
             parse_seeds("0-99999999999")

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from benchmark.features.extract import Feature, extract
-from benchmark.methods.described import feature
+from benchmark.methods.features import feature
 from benchmark.photos import given_photos, opened, unlabelled_photos
-from collector.pictures import MAX_PIXELS, quiet_decoders
+from collector.images.decode import MAX_PIXELS, quiet_decoders
 from tests.benchmark.conftest import World, paint, png
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from benchmark.classifiers.logistic import fit_logistic
-from benchmark.methods.described import Described, feature
+from benchmark.methods.features import Described, feature
 from benchmark.models import Model, ModelInfo, build, load_predictor, read_model, save_predictor
 from benchmark.photos import given_photos
 from collector.errors import DataError, UsageError

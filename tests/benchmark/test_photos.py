@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from benchmark import photos as photos_module
 from benchmark.photos import LabelledPhotos, Photos, decode, labelled_photos, require_photos, unlabelled_photos
 from collector.errors import DataError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 from collector.workspace import Workspace
 from tests.benchmark.conftest import CITIES, World, make_world, paint, png, store
 

@@ -15,7 +15,7 @@ from benchmark.planning import estimate, plan
 from benchmark.results import failures, finished_runs, is_finished, read_predictions, save_run
 from benchmark.runner import Outcome, bench
 from collector.errors import DataError, IncompleteError
-from collector.publishing.manifest import Manifest
+from collector.manifest.manifest import Manifest
 from tests.benchmark.conftest import CITIES, QUOTAS, World, answering, drawing, make_world, method
 
 GOOD = method("good")

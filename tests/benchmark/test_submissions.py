@@ -17,7 +17,7 @@ from benchmark.results import finished_runs, read_predictions
 from benchmark.results import test_reads as reads_of
 from benchmark.submissions import Scored, method_name, put_on_board, read_submission, scores
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import Manifest, build_manifest
+from collector.manifest.manifest import Manifest, build_manifest
 from tests.benchmark.conftest import CITIES, World
 
 Row = dict[str, Any]

@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 from collector.collecting import collect as collecting
-from collector.collecting.http import Access, Http
 from collector.collecting.select import Wish
+from collector.net.client import Access, Http
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.records import City, Photo, Region
 from collector.workspace import create_workspace

@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.listing import Withdrawn, list_city
 from collector.console import silent
 from collector.providers import flickr

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmark.photos import Photos
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 from collector.workspace import Workspace, write_atomically
 
 ROUNDS = 5

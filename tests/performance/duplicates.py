@@ -23,10 +23,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from collector.collecting.examine import Limits, NotUsableError, examine
-from collector.curating.closer_look import closer_look
 from collector.curating.duplicates import find_groups
-from collector.pictures import quiet_decoders
+from collector.curating.pair_verification import closer_look
+from collector.images.decode import quiet_decoders
+from collector.images.validate import Limits, NotUsableError, examine
 from collector.records import Photo
 from collector.workspace import Workspace, write_atomically
 

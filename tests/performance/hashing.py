@@ -22,8 +22,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from collector.curating import hashing
-from collector.pictures import FORMATS, displayed, quiet_decoders
+from collector.images import hashing
+from collector.images.decode import FORMATS, displayed, quiet_decoders
 
 _THEIRS = """
 import logging, os, sys, time

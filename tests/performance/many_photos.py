@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmark.classifiers.knn import fit_knn
 from benchmark.features.extract import extract
-from benchmark.methods.described import feature
+from benchmark.methods.features import feature
 from benchmark.photos import Photos
 from collector.sandbox.scenes import plan, render
 from collector.workspace import Workspace, write_atomically

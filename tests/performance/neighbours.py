@@ -16,7 +16,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.curating.neighbours import pairs_within
+from collector.curating.hamming import pairs_within
 
 JUDGED = 200
 

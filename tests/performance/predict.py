@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmark.photos import opened
 from benchmark.predicting.answer import Answerer
-from benchmark.predicting.many import answers
-from benchmark.predicting.reading import find_photos
-from collector.pictures import quiet_decoders
+from benchmark.predicting.batch_predict import answers
+from benchmark.predicting.read_image import find_photos
+from collector.images.decode import quiet_decoders
 
 
 def folder_of(photos: int, source: Path, root: Path) -> None:

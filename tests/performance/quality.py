@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from collector.curating.quality import FLAGGED, FLAGS, flags, measure_file
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
 
 _OURS = """
 import json, resource, sys, time

@@ -23,9 +23,9 @@ from PIL import Image
 from scipy.spatial import cKDTree
 from sklearn.model_selection import StratifiedGroupKFold
 
-from collector.curating.hashing import perceptual_hashes
-from collector.curating.neighbours import as_bits, pairs_within
+from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import DataError
+from collector.images.hashing import perceptual_hashes
 from collector.records import Photo
 from collector.splitting.allocate import allocate, kfold
 from collector.splitting.groups import Grouping, GroupRules, group_photos, photographer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.results import Failure, Predictions, Run, RunInputs, save_failure, save_run
-from collector.publishing.manifest import Header, Manifest, build_manifest
+from collector.manifest.manifest import Header, Manifest, build_manifest
 from collector.records import City, Photo
 
 CITIES = ("bursa", "istanbul", "nevsehir")

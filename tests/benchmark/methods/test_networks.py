@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark.methods import networks
-from benchmark.methods.base import Context
+from benchmark.methods.types import Context
 from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import backbones
 from benchmark.networks.backbones import Backbone, Pretrained

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmark.methods.base import Method
-from benchmark.methods.described import FEATURES
+from benchmark.methods.features import FEATURES
 from benchmark.methods.paper import BESIDE_TABLE_ONE, PAPER, TABLE_ONE, TABLE_TWO
 from benchmark.methods.registry import METHODS, choose, methods
+from benchmark.methods.types import Method
 from benchmark.networks.backbones import BACKBONES
 from benchmark.results import RunInputs
 from collector.errors import T15Error, UsageError

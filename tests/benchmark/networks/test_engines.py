@@ -11,9 +11,9 @@ from torch import nn
 
 from benchmark.networks import fast as fast_module
 from benchmark.networks.recipe import Recipe
-from benchmark.networks.run import Job, SharedPhotos, TrainingRun
 from benchmark.networks.stepwise import can_be_grouped, seeded_state, step_by_step
 from benchmark.networks.train import train
+from benchmark.networks.train_run import Job, SharedPhotos, TrainingRun
 from tests.benchmark.conftest import make_world
 from tests.benchmark.networks.conftest import Sides, norm
 
@@ -98,9 +98,13 @@ def test_a_pass_of_steps_is_what_the_steps_give() -> None:
         expected.append(alone(part))
     with step_by_step(together, lengths, states):
         found = together(photos)
-    assert torch.equal(found, torch.cat(expected))
+    # One matrix product over 11 photos and three over 4, 4 and 3 may sum in another order (seen on an Intel Xeon): a bound of
+    # some roundings of float32. What dropout draws and how it leaves the generator is exact.
+    close = {"rtol": 1e-5, "atol": 1e-6}
+    torch.testing.assert_close(found, torch.cat(expected), **close)
     for name, tensor in alone.state_dict().items():
-        assert torch.equal(tensor, together.state_dict()[name]), name
+        torch.testing.assert_close(tensor, together.state_dict()[name], **close, msg=lambda text, name=name: f"{name}: {text}")
+    assert torch.equal(found == 0, torch.cat(expected) == 0)
     assert torch.equal(states[2], torch.get_rng_state())
     assert torch.equal(together(photos[:4]), together(photos[:4])) is False  # it is itself again: dropout draws anew
 
@@ -182,7 +186,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: str) -> None:
     """In float32 the graph's losses are those of the CPU, the decayed rates included."""
     from benchmark.networks.fast import FastEngine
-    from benchmark.networks.start import starting_network
+    from benchmark.networks.init_weights import starting_network
     from tests.benchmark.networks.conftest import DOT
 
     recipe = Recipe("dot", frozen="a" if frozen == "c" else "none", size=28, batch=5)

@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from benchmark.networks import run as run_module
+from benchmark.networks import train_run as run_module
 from benchmark.networks.recipe import Recipe
-from benchmark.networks.run import TrainingRun
 from benchmark.networks.train import DivergedError, Job, TrainedNetwork, train, train_many
+from benchmark.networks.train_run import TrainingRun
 from tests.benchmark.conftest import World
 from tests.benchmark.networks.conftest import Sides
 
@@ -185,7 +185,7 @@ from benchmark.networks import backbones, run
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import train
 from benchmark.photos import labelled_photos
-from collector.publishing.manifest import read_manifest
+from collector.manifest.manifest import read_manifest
 from collector.workspace import Workspace
 from tests.benchmark.networks.conftest import NORM
 

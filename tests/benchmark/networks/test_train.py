@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.networks import inference as inference_module
-from benchmark.networks import run as run_module
 from benchmark.networks import train as train_module
+from benchmark.networks import train_run as run_module
 from benchmark.networks.inference import embed_photos, scores, standardised
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import DivergedError, Job, TrainedNetwork, estimate, load_network, train, train_many

@@ -6,18 +6,18 @@ from math import ceil
 import numpy as np
 import pytest
 
-from benchmark.predicting.certainty import Certainty, certainty_from_json, distances_km, learn_certainty
-from benchmark.scoring.geography import great_circle_km
+from benchmark.predicting.certainty import Certainty, certainty_from_json, learn_certainty, worst_distances_km
+from collector.geo import distances_km
 from collector.records import City
 
 CITIES = (City("a", "A", 0.0, 0.0, 10.0), City("b", "B", 0.0, 1.0, 20.0), City("c", "C", 2.0, 0.0, 5.0))
 NOWHERE = (np.nan, np.nan)
-DEGREE = float(great_circle_km(0, 0, 0, 1))
+DEGREE = float(distances_km(0, 0, 0, 1))
 
 
 def test_distances_are_to_the_place_or_an_upper_bound_without_one() -> None:
     places = np.array([(0.0, 0.5), NOWHERE, NOWHERE, (0.0, 1.0)])
-    found = distances_km(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), CITIES, places)
+    found = worst_distances_km(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), CITIES, places)
     np.testing.assert_allclose(found, [DEGREE / 2, 10.0, DEGREE + 20.0, 0.0], atol=1e-9)
 
 
@@ -76,7 +76,7 @@ def test_the_radii_hold_what_they_promise() -> None:
         places = np.column_stack([random.normal(0, 0.2, 101), labels + random.normal(0, 0.2, 101)])
         found = learn_certainty(probabilities[:100], labels[:100], CITIES, places[:100])
         new = found.calibrated(probabilities[100:])
-        off = distances_km(new.argmax(axis=1), labels[100:], CITIES, places[100:])[0]
+        off = worst_distances_km(new.argmax(axis=1), labels[100:], CITIES, places[100:])[0]
         band = found.band(float(new.max()))
         assert band is not None
         assert band.km50 is not None

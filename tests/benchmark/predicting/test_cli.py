@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.predicting import many
+from benchmark.predicting import batch_predict
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.formats import COLUMNS
 from tests.benchmark.conftest import paint
@@ -242,7 +242,7 @@ def test_many_photos_are_decoded_a_few_at_a_time(
     assert len(json.loads(out)["photos"]) == 301
     assert "predicting: 301/301 in" in err
     assert most <= 32
-    monkeypatch.setattr(many, "_MOST_PIXELS", 90 * 70 * 4)
+    monkeypatch.setattr(batch_predict, "_MOST_PIXELS", 90 * 70 * 4)
     most = 0
     assert cli("predict", folder, "--model", trained.file, "--csv")[0] == 5
     assert most == 4

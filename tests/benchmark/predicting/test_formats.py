@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from benchmark.predicting.answer import Answer, Candidate
+from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_said, record, tell
-from benchmark.predicting.many import Result
-from benchmark.predicting.reading import Source
+from benchmark.predicting.read_image import Source
 
 ANKARA = Candidate("ankara", "Ankara", 0.61234567, 39.92, 32.85)
 OTHERS = tuple(Candidate(f"c{place}", f"C{place}", 0.3 / 2**place, 40.0, float(place)) for place in range(1, 8))

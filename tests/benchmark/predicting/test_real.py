@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.predicting.answer import Answerer
-from benchmark.predicting.many import answers
-from benchmark.predicting.reading import find_photos
+from benchmark.predicting.batch_predict import answers
+from benchmark.predicting.read_image import find_photos
 from tests.benchmark.predicting.conftest import Cli, Trained, read
 
 

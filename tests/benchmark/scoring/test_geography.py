@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import haversine_distances
 
 from benchmark.scoring.geography import (
-    EARTH_RADIUS_KM,
     GeoSummary,
     errors_km,
     geoscore,
-    great_circle_km,
     predicted_places,
     share_within,
     summary,
 )
+from collector.geo import EARTH_RADIUS_KM, distances_km
 
 CENTRES = np.array([[41.0, 29.0], [39.9, 32.9], [38.4, 27.1]])
 LATITUDES, LONGITUDES = st.floats(-90, 90), st.floats(-180, 180)
@@ -40,23 +39,23 @@ LATITUDES, LONGITUDES = st.floats(-90, 90), st.floats(-180, 180)
     ],
 )
 def test_distances_by_hand(places: tuple[float, float, float, float], degrees: float) -> None:
-    assert float(great_circle_km(*places)) == pytest.approx(EARTH_RADIUS_KM * math.radians(degrees), rel=1e-9, abs=1e-9)
+    assert float(distances_km(*places)) == pytest.approx(EARTH_RADIUS_KM * math.radians(degrees), rel=1e-9, abs=1e-9)
 
 
 @given(LATITUDES, LONGITUDES, LATITUDES, LONGITUDES)
 def test_distances_agree_with_scikit_learn(lat1: float, lon1: float, lat2: float, lon2: float) -> None:
-    mine = float(great_circle_km(lat1, lon1, lat2, lon2))
+    mine = float(distances_km(lat1, lon1, lat2, lon2))
     (theirs,) = haversine_distances([np.radians([lat1, lon1])], [np.radians([lat2, lon2])])[0]
     assert mine == pytest.approx(theirs * EARTH_RADIUS_KM, rel=1e-9, abs=1e-3)
-    assert mine == pytest.approx(float(great_circle_km(lat2, lon2, lat1, lon1)), abs=1e-9)
+    assert mine == pytest.approx(float(distances_km(lat2, lon2, lat1, lon1)), abs=1e-9)
     assert 0 <= mine <= math.pi * EARTH_RADIUS_KM
 
 
 def test_distances_broadcast() -> None:
-    table = great_circle_km(CENTRES[:, None, 0], CENTRES[:, None, 1], CENTRES[None, :, 0], CENTRES[None, :, 1])
+    table = distances_km(CENTRES[:, None, 0], CENTRES[:, None, 1], CENTRES[None, :, 0], CENTRES[None, :, 1])
     assert table.shape == (3, 3)
     assert table.diagonal().tolist() == [0, 0, 0]
-    assert np.isnan(great_circle_km(1, 2, float("nan"), 3))
+    assert np.isnan(distances_km(1, 2, float("nan"), 3))
 
 
 def test_the_answer_is_the_centre_of_the_most_probable_city() -> None:
@@ -64,7 +63,7 @@ def test_the_answer_is_the_centre_of_the_most_probable_city() -> None:
     assert predicted_places(probabilities, CENTRES).tolist() == [[39.9, 32.9], [41.0, 29.0]]
     places = np.array([[39.9, 33.9], [np.nan, np.nan]])
     near, unknown = errors_km(probabilities, CENTRES, places)
-    assert near == pytest.approx(float(great_circle_km(39.9, 32.9, 39.9, 33.9)))
+    assert near == pytest.approx(float(distances_km(39.9, 32.9, 39.9, 33.9)))
     assert np.isnan(unknown)
 
 

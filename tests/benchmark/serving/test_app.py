@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from benchmark.serving.app import make_app
-from benchmark.serving.desk import Desk
+from benchmark.serving.app_state import Desk
 from benchmark.serving.refusals import STATUS
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from tests.benchmark.predicting.conftest import Cli, Trained, cli

@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from benchmark.predicting.answer import Answerer
-from benchmark.predicting.reading import Source
+from benchmark.predicting.read_image import Source
 from benchmark.serving.client import Server
 from benchmark.serving.server import serving
 from collector.errors import ServiceError, UsageError

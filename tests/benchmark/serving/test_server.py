@@ -26,7 +26,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
-from benchmark.serving import guard
+from benchmark.serving import host_check
 from benchmark.serving.limits import Limits
 from benchmark.serving.refusals import STATUS
 from benchmark.serving.server import serve, serving
@@ -95,7 +95,7 @@ def test_a_client_that_asks_first_sends_nothing_in_vain(trained: Trained, answer
 
 
 def test_a_photo_that_comes_too_slowly(trained: Trained, answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_DRAINING", 0.05)
+    monkeypatch.setattr(host_check, "_DRAINING", 0.05)
     limits = replace(LIMITS, uploading=0.05, at_once=1)
     with served(trained, answerer, limits) as address, socket.create_connection(address, 20) as connection:
         host = f"{address[0]}:{address[1]}"

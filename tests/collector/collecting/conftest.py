@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.server import Sandbox, serving
 from collector.sandbox.services import deal
-from collector.sandbox.trouble import Trouble
 from tests.collector.collecting.sandboxed import lead_to
 
 

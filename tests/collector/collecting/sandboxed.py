@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import Summary, collect
-from collector.collecting.http import Http
 from collector.console import Track
+from collector.net.client import Http
 from collector.providers import commons, flickr, streetview
 from collector.providers.base import Survey
 from collector.records import Photo, Region, Unusable

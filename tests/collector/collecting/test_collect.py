@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from collector.cities import find_city, region
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import Summary, collect
-from collector.collecting.examine import REASONS, Limits
-from collector.curating.hashing import HASH_STAMP
 from collector.errors import IncompleteError
+from collector.images.hashing import HASH_STAMP
+from collector.images.validate import REASONS, Limits
 from collector.providers.base import ImageRequest, Query
 from collector.providers.folder import FolderProvider
 from collector.records import City, Photo, Region, Unusable
+from collector.regions import find_city, region
 from collector.workspace import Workspace, create_workspace, exclusive
 from tests.conftest import PhotoBytes
 
@@ -34,9 +34,9 @@ SMALL = Limits(min_side=32)
 RUN = """
 import sys
 from pathlib import Path
-from collector.cities import region
+from collector.regions import region
 from collector.collecting.collect import collect
-from collector.collecting.examine import Limits
+from collector.images.validate import Limits
 from collector.providers.folder import FolderProvider
 from collector.workspace import create_workspace
 

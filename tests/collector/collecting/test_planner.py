@@ -23,11 +23,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from collector.catalogue.ledger import TABLES, CellResult, Coverage, Ledger, LedgerCell, Totals
 from collector.collecting import planner
-from collector.collecting.http import Access, Http, RefusedError, TemporaryError
-from collector.collecting.ledger import TABLES, CellResult, Coverage, Ledger, LedgerCell, Totals
 from collector.collecting.planner import divide, estimate, longest_listing, lost, quarter, survey, worst_first
 from collector.errors import IncompleteError, ServiceError
+from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, Survey
 from collector.records import City, Photo, Unusable
 

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 import requests
 
-from collector.cities import distance_km, nearest_city
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import collect
-from collector.collecting.examine import Limits as PictureLimits
 from collector.collecting.select import Wish, author_of
+from collector.geo import distance_km
+from collector.images.validate import Limits as PictureLimits
 from collector.licences import licences
 from collector.providers import flickr
 from collector.providers.base import Query
 from collector.providers.streetview_answers import points
 from collector.records import City, Region
+from collector.regions import nearest_city
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.server import Sandbox, serving
 from collector.sandbox.services import deal

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.collecting.examine import Limits, examine
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
+from collector.images.validate import Limits, examine
 from collector.records import Photo
 
 

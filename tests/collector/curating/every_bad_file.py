@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from collector.collecting.examine import Limits, NotUsableError, examine
 from collector.curating.quality import NotMeasurableError, flags, measure_file
-from collector.pictures import quiet_decoders
-from collector.review.thumbnails import THUMBNAIL, CannotShowError, rendition
+from collector.images.decode import quiet_decoders
+from collector.images.derivatives import THUMBNAIL, CannotShowError, rendition
+from collector.images.validate import Limits, NotUsableError, examine
 from collector.workspace import Workspace
 
 

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import pytest
 from PIL import Image
 
-from collector.collecting.catalogue import Decision, open_catalogue
-from collector.collecting.examine import Limits, examine
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.curating import assess as assessing
 from collector.curating.assess import QualitySummary, assess, forget
-from collector.curating.hashing import HASH_STAMP
+from collector.curating.labels import FLAGS as LABEL_FLAGS
 from collector.curating.quality import FLAGS
-from collector.curating.suspicious import FLAGS as LABEL_FLAGS
 from collector.errors import IncompleteError
+from collector.images.hashing import HASH_STAMP
+from collector.images.validate import Limits, examine
 from collector.records import City, Photo, Region
 from collector.workspace import Workspace, exclusive, write_atomically
 from tests.collector.curating.textures import texture

@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 
 from collector.curating import candidates as module
 from collector.curating.candidates import Candidate, agree, candidates, is_certain, mirrored_dhash, mirrored_phash
-from collector.curating.hashing import perceptual_hashes
-from collector.curating.neighbours import as_bits
+from collector.curating.hamming import as_bits
+from collector.images.hashing import perceptual_hashes
 from tests.conftest import picture
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from collector.collecting.catalogue import Decision, open_catalogue
-from collector.collecting.examine import Limits, examine
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
-from collector.curating.hashing import HASH_STAMP
 from collector.errors import IncompleteError
+from collector.images.hashing import HASH_STAMP
+from collector.images.validate import Limits, examine
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive, write_atomically
 from tests.conftest import MakePhoto, picture

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.curating.closer_look import Agreement, Doubt
 from collector.curating.duplicates import DEFAULT_RADIUS, find_groups, preference
+from collector.curating.pair_verification import Agreement, Doubt
 from collector.records import Photo
 from tests.conftest import MakePhoto
 

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from collector.curating.measures import Measures
 from collector.curating.quality import FLAGGED, FLAGS, NotMeasurableError, flags, measure_file
-from collector.pictures import FORMATS, quiet_decoders
+from collector.images.decode import FORMATS, quiet_decoders
 from tests.conftest import PhotoBytes, picture
 
 GOOD = Measures(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.collecting.http import Access, Answer, Http, RefusedError
+from collector.net.client import Access, Answer, Http, RefusedError
 
 
 @dataclass

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collector.collecting.http import RefusedError, TemporaryError
+from collector.net.client import RefusedError, TemporaryError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,

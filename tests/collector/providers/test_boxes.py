@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cities import distance_km
+from collector.geo import KM_PER_DEGREE, distance_km
 from collector.providers.base import Cell
-from collector.providers.boxes import KM_PER_DEGREE, cover, distance_to_box_km
+from collector.providers.boxes import cover, distance_to_box_km
 from collector.records import City
 
 

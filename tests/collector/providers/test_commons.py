@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Answer, RefusedError, TemporaryError
 from collector.licences import licences
+from collector.net.allowlist import origin_of
+from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.base import Cell, Query, Survey
 from collector.providers.commons import CommonsProvider, make
 from collector.providers.commons_answers import describe, judge, merge, parse_answer, parse_details, parse_search

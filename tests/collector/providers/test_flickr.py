@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from collector.cities import distance_km
-from collector.collecting.http import Access, Http, RefusedError, TemporaryError
-from collector.collecting.retries import TRIES
 from collector.errors import DataError, ServiceError, T15Error, UsageError
+from collector.geo import distance_km
 from collector.licences import licences
+from collector.net.client import Access, Http, RefusedError, TemporaryError
+from collector.net.retries import TRIES
 from collector.providers import flickr
 from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.flickr import BEGAN, CAP, PAGE_ROWS, FlickrProvider

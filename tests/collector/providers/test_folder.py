@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import ExifTags, Image, ImageFile
 
-from collector.cities import find_city, region
-from collector.collecting.examine import Limits
 from collector.errors import UsageError
-from collector.pictures import quiet_decoders
+from collector.images.decode import quiet_decoders
+from collector.images.validate import Limits
 from collector.providers.base import FindsUnplaced, Provider, Query
 from collector.providers.folder import FolderProvider
 from collector.records import Photo, Unusable
+from collector.regions import find_city, region
 from tests.conftest import PhotoBytes
 
 REGION = region("turkiye15")

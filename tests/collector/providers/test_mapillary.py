@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Access, Answer, Http, RefusedError, TemporaryError
 from collector.errors import ServiceError
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, Query, Survey
 from collector.providers.mapillary import MapillaryProvider, make
 from collector.providers.mapillary_answers import TokenError, TooMuchError, describe, judge, parse_answer, parse_thumb

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from collector.collecting.addresses import origin_of
-from collector.collecting.http import Answer, RefusedError, TemporaryError
+from collector.net.allowlist import origin_of
+from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.base import Cell, Query, Survey
 from collector.providers.panoramax import PanoramaxProvider, make
 from collector.providers.panoramax_answers import describe, judge, parse_answer

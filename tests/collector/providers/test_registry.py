@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.cities import region
 from collector.errors import UsageError
 from collector.providers.base import Provider
 from collector.providers.folder import FolderProvider
 from collector.providers.registry import PROVIDERS, Settings, make_provider, providers
+from collector.regions import region
 
 SETTINGS = Settings(region("turkiye15"))
 

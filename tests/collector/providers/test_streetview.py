@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from collector.cities import distance_km
-from collector.collecting.http import Access, Answer, Http, RefusedError, TemporaryError
-from collector.collecting.retries import TRIES
 from collector.errors import IncompleteError, ServiceError, T15Error
+from collector.geo import distance_km
 from collector.licences import licences
+from collector.manifest.schema import rows
+from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
+from collector.net.retries import TRIES
 from collector.providers import streetview
 from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.streetview import TERMS_NOTE, StreetViewProvider
@@ -35,7 +36,6 @@ from collector.providers.streetview_answers import (
     points,
     sign,
 )
-from collector.publishing.schema import rows
 from collector.records import City, Photo, Region, Unusable
 
 KEY = "AIzaSyA0000000000000000000000000000000k"

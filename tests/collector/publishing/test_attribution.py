@@ -5,10 +5,10 @@ import io
 
 import pytest
 
+from collector.manifest.manifest import Manifest, build_manifest
 from collector.publishing.attribution import COLUMNS, attribution
-from collector.publishing.manifest import Manifest, build_manifest
 from collector.publishing.with_photos import File, Included
-from tests.collector.publishing.conftest import HEADER
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from collector.cities import region as find_region
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import collect
 from collector.errors import DataError, IncompleteError, UsageError
+from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from collector.providers.registry import Settings, make_provider
 from collector.publishing.bundle import SUMS, Published, publish
-from collector.publishing.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from collector.publishing.release import Release
 from collector.records import SPLITS
+from collector.regions import region as find_region
 from collector.sandbox.world import draw_world
 from collector.workspace import Workspace, create_workspace
-from tests.collector.publishing.conftest import HEADER
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
 RELEASE = Release("t15 test")

@@ -7,11 +7,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from collector.manifest.manifest import Manifest, build_manifest
 from collector.publishing.charts import COLOURS, charts, drawable, kilometres
 from collector.publishing.facts import gather
-from collector.publishing.manifest import Manifest, build_manifest
 from collector.records import City
-from tests.collector.publishing.conftest import HEADER
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from collector.manifest.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.bundle import publish
-from collector.publishing.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.release import Release
 from collector.records import SPLITS
-from tests.collector.publishing.conftest import HEADER
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")

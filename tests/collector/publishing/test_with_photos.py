@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from collector.manifest.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.bundle import publish
-from collector.publishing.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.release import Release
 from collector.publishing.with_photos import REASONS, include_photos
 from collector.workspace import Workspace
-from tests.collector.publishing.conftest import HEADER
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto, PhotoBytes
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from collector.cities import region
-from collector.collecting.catalogue import Decision, open_catalogue
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.records import Photo
+from collector.regions import region
 from collector.review.server import serving
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import MakePhoto, PhotoBytes

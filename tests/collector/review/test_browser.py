@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from pytest_httpserver import HTTPServer
 
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.review.server import serving
 from collector.review.static_sheets import write_sheets
 from collector.workspace import Workspace

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from collector.collecting.catalogue import Decision, open_catalogue
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.review import decisions
 from collector.review.decisions import UnknownPhotoError, connected, decide, history, progress, standing, undo

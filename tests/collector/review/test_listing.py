@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collector.collecting.catalogue import Decision, open_catalogue
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.review import cards as card_file
 from collector.review import decisions, listing
 from collector.review.cards import cards, groups

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cities import distance_km
+from collector.geo import distance_km
 from collector.records import City
 from collector.review.places import SIDE, Placed, plot
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from collector.collecting.catalogue import Decision, open_catalogue
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.errors import DataError, UsageError
 from collector.records import Photo
 from collector.review import decisions

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.collecting.catalogue import open_catalogue
+from collector.catalogue.catalogue import open_catalogue
 from collector.errors import UsageError
 from collector.review.static_sheets import write_sheets
 from collector.workspace import Workspace

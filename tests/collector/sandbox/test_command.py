@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from collector.cities import region
 from collector.errors import UsageError
+from collector.regions import region
 from collector.sandbox.command import serve_forever
 from collector.sandbox.scenes import CITIES
 

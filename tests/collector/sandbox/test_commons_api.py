@@ -10,7 +10,7 @@ import pytest
 from collector.sandbox.commons_api import Wiki, lagged, reply
 from collector.sandbox.commons_files import file_name, file_path, thumb_path
 from collector.sandbox.holdings import Item
-from collector.sandbox.prints import Fingerprint
+from collector.sandbox.rendered_files import Fingerprint
 from collector.sandbox.scenes import CITIES, HOSTILE
 from collector.sandbox.services import COMMONS_KINDS, deal
 

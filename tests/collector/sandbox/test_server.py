@@ -15,11 +15,11 @@ import requests
 
 from collector.errors import UsageError
 from collector.sandbox import answers
+from collector.sandbox.fault_injection import KINDS, Trouble
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.scenes import CITIES
 from collector.sandbox.server import Sandbox, serving
 from collector.sandbox.services import deal
-from collector.sandbox.trouble import KINDS, Trouble
 
 CITY = CITIES[0]
 SEARCH = "/w/api.php?" + urlencode(
@@ -163,7 +163,7 @@ def test_no_picture_is_drawn_before_it_is_asked_for(calm: Sandbox, monkeypatch: 
     def drawn(*_: object) -> None:
         raise AssertionError("a picture was drawn")
 
-    monkeypatch.setattr("collector.sandbox.prints.render", drawn)
+    monkeypatch.setattr("collector.sandbox.rendered_files.render", drawn)
     assert flickr_rows(calm)
     assert requests.get(calm.url + SEARCH, timeout=5).json()["query"]["geosearch"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from collector.cities import distance_km
 from collector.errors import UsageError
+from collector.geo import distance_km
 from collector.sandbox.holdings import chance
 from collector.sandbox.panoramas import KINDS
 from collector.sandbox.scenes import CITIES, plan

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from collector.cities import region
+from collector.regions import region
 from collector.sandbox import faults
 from collector.sandbox.scenes import CITIES, plan
 from collector.sandbox.world import World, draw_world

@@ -16,7 +16,7 @@ from collector.records import Photo
 from collector.splitting import exact
 from collector.splitting.allocate import Allocation, allocate, kfold, stratified
 from collector.splitting.groups import group_photos, regroup
-from collector.splitting.program import Undecided
+from collector.splitting.milp import Undecided
 
 CITIES = ("ankara", "bursa")
 SIDES = ("train", "val", "test")

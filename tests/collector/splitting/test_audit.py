@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from collector.publishing.foreign import Foreign
-from collector.publishing.manifest import Manifest, build_manifest
+from collector.manifest.foreign import Foreign
+from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import City, Photo
 from collector.splitting.audit import Audit, audit_foreign, audit_manifest
-from collector.splitting.claims import LEAKS, Claims, claims_of
-from collector.splitting.comparison import Comparison
+from collector.splitting.declared_constraints import LEAKS, Claims, claims_of
 from collector.splitting.groups import GroupRules
-from tests.collector.publishing.conftest import HEADER
+from collector.splitting.leakage import Comparison
+from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
 GROUPED = {"mode": "exact", "groups": asdict(GroupRules())}

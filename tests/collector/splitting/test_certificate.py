@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from collector.console import printable
-from collector.publishing.foreign import Foreign, read_foreign
+from collector.manifest.foreign import Foreign, read_foreign
 from collector.splitting.audit import audit_foreign, audit_manifest
 from collector.splitting.certificate import as_json, certificate
 from tests.collector.splitting.test_audit import Apart, apart, clean, foreign, manifest

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.collecting.catalogue import Decision, open_catalogue
+from collector.catalogue.catalogue import Decision, open_catalogue
+from collector.catalogue.withdrawals import withdraw
 from collector.errors import DataError, UsageError
-from collector.publishing.diff import diff
-from collector.publishing.manifest import Manifest, build_manifest, read_manifest, write_manifest
-from collector.publishing.takedown import withdraw
+from collector.manifest.diff import diff
+from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import SPLITS, Photo
 from collector.splitting.audit import audit_manifest
 from collector.splitting.groups import GroupRules

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from collector.cities import distance_km
+from collector.geo import distance_km
 from collector.splitting import places as module
 from collector.splitting.places import components, places
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from collector.cities import region
-from collector.collecting.catalogue import Decision, open_catalogue
-from collector.curating.hashing import HASH_STAMP
+from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.errors import DataError, UsageError
-from collector.publishing.manifest import read_manifest
+from collector.images.hashing import HASH_STAMP
+from collector.manifest.manifest import read_manifest
 from collector.records import City, Photo, Region
+from collector.regions import region
 from collector.splitting.audit import audit_manifest
 from collector.splitting.groups import GroupRules
 from collector.splitting.recipe import Recipe, recipe_of

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.splitting import subsets
-from collector.splitting.cover import without_nested
+from collector.splitting.greedy import without_nested
 from collector.splitting.subsets import assign, fits, reachable, subset
 
 SIZES = st.lists(st.tuples(st.integers(1, 6), st.sampled_from([None, None, 0, 1, 2])), max_size=6)

@@ -1,0 +1,225 @@
+"""Running methods: each command parses, calls one function and prints. Heavy imports wait inside, so that help is quick."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here, with_photos
+from collector.console import (
+    DEFAULT_MANIFESTS,
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    duration,
+    note,
+    show,
+    table,
+    track,
+)
+from collector.errors import IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.planning import Task
+    from benchmark.runner import Outcome
+    from collector.manifest.manifest import Manifest
+
+app = typer.Typer()
+
+_MOST_SEEDS = 1000  # in one range; a benchmark of more would never end
+_LARGEST_SEED = 2**32 - 1  # what every library's random generator takes
+_LONG = 600.0  # seconds from which a benchmark is worth a warning, and an offer of the short form
+
+
+@app.command()
+def methods(json: JsonOption = False) -> None:
+    """List the methods that can be run, with the paper's accuracy where it has one."""
+    from benchmark.methods.registry import methods as all_methods
+
+    known = list(all_methods().values())
+    rows = [
+        (m.name, m.titled(m.parameters), m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known
+    ]
+    show(
+        [
+            {"name": m.name, "title": m.titled(m.parameters), "paper_accuracy": m.paper.accuracy if m.paper else None}
+            for m in known
+        ],
+        json,
+        lambda: table(("method", "title", "pre-training", "paper %"), rows),
+    )
+
+
+@app.command()
+def bench(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
+    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; again for more.")] = None,
+    manifest: ManifestOption = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0",
+    tier: Annotated[
+        str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")
+    ] = "paper",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a parameter, such as epochs=5, in the methods that have it; again for more."
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep models for `t15 predict`: of each method's first seed, of all, or none. Default: first, none in smoke."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="auto|HOST:PORT", help="Send the runs to a Ray cluster, see docs/cluster.md.")
+    ] = "",
+    gpus_per_run: Annotated[float, typer.Option(help="On a cluster: share of a GPU that each run takes.")] = 1.0,
+    cpus_per_run: Annotated[
+        int | None, typer.Option(help="On a cluster: cores that each run takes, and threads that it computes with.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Run methods on a manifest and save what they predict; finished runs are skipped."""
+    from benchmark import cluster as clusters
+    from benchmark import planning, runner
+    from benchmark.methods.registry import choose
+    from benchmark.networks.device import describe_device, resolve_device
+    from benchmark.networks.recipe import ENGINES
+    from collector.manifest.manifest import read_manifest
+
+    if everything == bool(method):
+        raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
+    if tier not in ("paper", "smoke"):
+        raise UsageError(f"--tier {tier!r}: choose paper or smoke")
+    models = models or ("first" if tier == "paper" else "none")
+    for option, value, known in (("engine", engine, ENGINES), ("models", models, planning.MODELS)):
+        if value not in known:
+            raise UsageError(f"--{option} {value!r}: choose {' or '.join(known)}")
+    changes = parse_settings(settings or [])
+    chosen = choose(["*"] if everything else method or [])
+    numbers = parse_seeds(seeds)
+    # A cluster's nodes have devices of their own: what this machine has says nothing of them.
+    on = device if cluster else resolve_device(device)
+    folder = manifest_folder(manifest, manifests, workspace)
+    data = read_manifest(folder)
+    place = with_photos(context, data, folder, workspace)
+    data = what_is_here(data, place)
+    tasks = planning.plan(data, chosen, numbers, tier, changes, models)
+    if cluster:
+        note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
+    else:
+        _announce(data, tasks, describe_device(on), planning.estimate(data, tasks, place.runs, on), tier)
+    _show_warnings()
+    doing = (
+        clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
+        if cluster
+        else runner.bench(data, place, tasks, on, track, engine)
+    )
+    outcomes = []
+    for outcome in doing:
+        outcomes.append(outcome)
+        note(
+            f"[{len(outcomes)}/{len(tasks)}] {outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}"
+        )
+    _report(outcomes, everything, json)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of `0`, `0,1,2` or `0-4`, each once, in their order.
+
+    Raises:
+        UsageError: the text is none of these, or asks for more than 1,000 seeds.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = (first, last) if dash else (first, first)
+        if not all(end.isdecimal() and end.isascii() and len(end) <= 10 and int(end) <= _LARGEST_SEED for end in ends):
+            raise UsageError(f"--seeds {text[:60]!r}: write 0, 0,1,2 or 0-4; the largest seed is {_LARGEST_SEED}")
+        low, high = map(int, ends)
+        if not low <= high < low + _MOST_SEEDS:
+            raise UsageError(
+                f"--seeds {text[:60]!r}: {part.strip()} is no range of 1 to {_MOST_SEEDS} seeds, low to high"
+            )
+        seeds += range(low, high + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def parse_settings(texts: list[str]) -> dict[str, str]:
+    """Return what `--set NAME=VALUE` says, by name; of a name twice the last.
+
+    Raises:
+        UsageError: a text is not of this form.
+    """
+    for text in texts:
+        if "=" not in text.strip("= "):
+            raise UsageError(f"--set {text[:60]!r}: write NAME=VALUE, such as epochs=5")
+    return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
+    header = data.header
+    runs = "1 run" if len(tasks) == 1 else f"{len(tasks)} runs"
+    note(f"{header.name} {header.version}, digest {data.digest[:12]}: {runs} on {device}")
+    note(f"estimated: about {duration(seconds)}" if seconds >= 1 else "estimated: seconds")
+    if seconds < _LONG or tier == "smoke":
+        return
+    offer = "`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed"
+    note(offer)
+    if sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm("Start the long runs now?", err=True):
+        raise IncompleteError("bench: not started; run it again, with --tier smoke for the short form")
+
+
+def _show_warnings() -> None:
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(f"warning: {record.getMessage()}")
+
+    logging.getLogger("t15").handlers = [Notes(logging.WARNING)]
+
+
+def _said(outcome: "Outcome") -> str:
+    if outcome.state == "skipped":
+        return f"finished before, run {outcome.task.inputs.identity}"
+    if outcome.state == "missing":
+        return f"not run: {outcome.reason}"
+    if outcome.state == "failed":
+        return f"FAILED after {duration(outcome.seconds)}: {outcome.reason}"
+    return f"done in {duration(outcome.seconds)}, run {outcome.task.inputs.identity}"
+
+
+def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
+    counts = {state: sum(o.state == state for o in outcomes) for state in ("done", "skipped", "failed", "missing")}
+    rows: list[dict[str, Any]] = [
+        {
+            "method": o.task.inputs.method,
+            "seed": o.task.inputs.seed,
+            "run": o.task.inputs.identity,
+            "state": o.state,
+            "weights": o.task.weights,
+            "seconds": round(o.seconds, 1),
+            "reason": o.reason,
+        }
+        for o in outcomes
+    ]
+    text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
+    text += f", {counts['missing']} without their weights" if counts["missing"] else ""
+    show({"counts": counts, "runs": rows}, json, lambda: text)
+    if counts["failed"]:
+        failed = f"{counts['failed']} of {len(outcomes)} runs failed"
+        raise IncompleteError(f"bench: {failed}, for the reasons above; the same command tries them again")
+    if counts["missing"]:
+        # With --all what can run has run, as asked for; a method that was named has not.
+        lacking = f"{counts['missing']} of {len(outcomes)} runs need weights that are not here (`t15 weights list`)"
+        if not everything:
+            raise IncompleteError(f"bench: {lacking}; bring them, then run the same command again")
+        note(lacking)

@@ -1,0 +1,241 @@
+"""One training run: epochs, selection, learning curve, checkpoints. The engine takes the steps."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.networks.backbones import find_backbone
+from benchmark.networks.fast import FastEngine
+from benchmark.networks.inference import centre_crops, scores
+from benchmark.networks.init_weights import starting_network
+from benchmark.networks.recipe import Recipe
+from benchmark.networks.reference import ReferenceEngine
+from benchmark.networks.resident import ResidentPhotos
+from benchmark.networks.trained import Epoch, TrainedNetwork
+from benchmark.networks.training_state import Progress, identify, load_checkpoint, save_checkpoint
+from benchmark.photos import LabelledPhotos
+from collector.console import Track
+from collector.errors import T15Error, UsageError
+
+CHECKPOINT_SECONDS = 20.0
+"""At least so long lies between two checkpoints: AlexNet's have 0.7 GB, and a GPU ends epochs in a second."""
+
+_ADVICE = "take a smaller learning rate (--set learning_rate=…)"
+
+log = logging.getLogger("t15")
+
+
+class DivergedError(T15Error):
+    """The loss became infinite or no number."""
+
+
+class Engine(Protocol):
+    """Takes the steps of an epoch."""
+
+    optimiser: torch.optim.SGD
+
+    def epoch(self, number: int, rate: float) -> Iterator[tuple[Tensor, int]]:
+        """Train one epoch; yield each step's loss, and its photos."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run to do.
+
+    Attributes:
+        seed: of everything random.
+        recipe: how.
+        weights: state of the pre-trained network with its own classifier, None for random ones.
+        checkpoint: file that keeps the run while it goes on, None for none.
+    """
+
+    seed: int
+    recipe: Recipe
+    weights: Mapping[str, Tensor] | None = None
+    checkpoint: Path | None = None
+
+
+class SharedPhotos:
+    """The photos of one or several runs: what they need on the device is there once.
+
+    Raises:
+        UsageError: there are no training photos.
+    """
+
+    def __init__(self, training: LabelledPhotos, validation: LabelledPhotos, device: str) -> None:
+        if not len(training):
+            raise UsageError("there are no training photos: nothing can be learnt from this data set")
+        self.training, self.validation, self.device = training, validation, device
+        self.resident = cache(lambda resize: ResidentPhotos(training.pictures(resize), device))
+        self.crops = cache(lambda size, resize: centre_crops(validation, size, resize).to(device))
+        self.probe = cache(lambda size, resize: centre_crops(training, size, resize, most=4).to(device))
+        self.labels = torch.from_numpy(validation.labels)
+
+
+class TrainingRun:
+    """A run at its beginning, or where its checkpoint left it; `steps` does it.
+
+    Raises:
+        DataError: the weights are another network's.
+        UsageError: the recipe cannot be carried out with this data.
+    """
+
+    def __init__(self, job: Job, photos: SharedPhotos, engine: str) -> None:
+        self.job, self.photos, recipe = job, photos, job.recipe
+        if recipe.selection == "best-on-validation" and not len(photos.validation):
+            raise UsageError("there are no validation photos to select by: take selection last-epoch")
+        self.backbone = find_backbone(recipe.backbone)
+        self.classes = len(photos.training.classes)
+        start = starting_network(self.backbone, recipe, self.classes, job.seed, job.weights)
+        self.network = start.to(photos.device)
+        self.engine = self._engine(engine)
+        self.curve: list[Epoch] = []
+        self.best: tuple[float, dict[str, Tensor]] = (-1.0, {})
+        self._saved = time.monotonic()
+        self._identity = ""
+        if job.checkpoint:
+            sides = photos.training, photos.validation
+            self._identity = identify(recipe, job.seed, engine, photos.device, *sides, job.weights)
+            if found := load_checkpoint(job.checkpoint, self._identity):
+                self._resume(found)
+
+    @property
+    def result(self) -> TrainedNetwork:
+        """The network of the selected epoch, once all steps are done."""
+        device = self.photos.device
+        self.engine.optimiser.zero_grad()  # gradients would keep a CUDA graph's memory, and as much as the weights
+        return TrainedNetwork(
+            self.network.eval(), self.backbone, self.job.recipe, device, self.classes, tuple(self.curve)
+        )
+
+    def steps(self, track: Track) -> Iterator[None]:
+        """Do the run, yielding after every step.
+
+        Raises:
+            DivergedError: the loss became infinite or no number.
+        """
+        recipe = self.job.recipe
+        epochs = range(len(self.curve) + 1, recipe.epochs + 1)
+        try:
+            for number in track(epochs, f"training {recipe.backbone}, seed {self.job.seed}"):
+                yield from self._epoch(number)
+                self._save()
+        except DivergedError:
+            self._forget()
+            raise
+        if recipe.selection == "best-on-validation":
+            _overwrite(changing(self.network), self.best[1])
+        self._forget()
+
+    def _engine(self, name: str) -> Engine:
+        network, photos, seed, recipe = self.network, self.photos, self.job.seed, self.job.recipe
+        if name == "reference":
+            return ReferenceEngine(network, self.backbone, photos.training, seed, photos.device, recipe)
+        resident = photos.resident(recipe.resize)
+        return FastEngine(network, self.backbone, resident, photos.training.labels, seed, photos.device, recipe)
+
+    def _epoch(self, number: int) -> Iterator[None]:
+        recipe, started = self.job.recipe, time.perf_counter()
+        rate = recipe.learning_rate * recipe.decay ** ((number - 1) // recipe.decay_every)
+        losses: list[Tensor] = []
+        counts: list[int] = []
+        for loss, photos in self.engine.epoch(number, rate):
+            losses.append(loss)
+            counts.append(photos)
+            if self.photos.device == "cpu" and not torch.isfinite(loss):  # to ask a GPU would wait for it
+                break
+            yield
+        values = torch.stack(losses).double().cpu()
+        if not torch.isfinite(values).all():
+            step = int((~torch.isfinite(values)).int().argmax())
+            where = f"in step {step + 1} of epoch {number}"
+            raise DivergedError(f"{recipe.backbone}: the loss became {values[step].item()} {where}; {_ADVICE}")
+        accuracy, validation_loss = self._judge(number)
+        loss_of_all = float(values @ torch.tensor(counts, dtype=torch.double)) / sum(counts)
+        seconds = time.perf_counter() - started
+        self.curve.append(Epoch(number, loss_of_all, accuracy, validation_loss, rate, seconds))
+        log.info("epoch %d: loss %.4f, validation accuracy %s", number, loss_of_all, accuracy)
+
+    def _judge(self, number: int) -> tuple[float | None, float | None]:
+        """Return accuracy and loss on validation, and keep the weights if they are the best so far."""
+        recipe, photos = self.job.recipe, self.photos
+        selecting = recipe.selection == "best-on-validation"
+        # The loss tells of the weights before a step only, so scores are looked at in any case.
+        crops = (photos.crops if selecting else photos.probe)(recipe.size, recipe.resize)
+        found = scores(self.network, self.backbone, crops, photos.device)
+        if not torch.isfinite(found).all():
+            raise DivergedError(
+                f"{recipe.backbone}: in epoch {number} the weights became so large that scores are no numbers; {_ADVICE}"
+            )
+        if not selecting:
+            return None, None
+        accuracy = float((found.argmax(dim=1) == photos.labels).double().mean())
+        if accuracy > self.best[0]:
+            self.best = accuracy, {name: tensor.clone() for name, tensor in changing(self.network).items()}
+        return accuracy, float(functional.cross_entropy(found, photos.labels))
+
+    def _save(self) -> None:
+        if self.job.checkpoint and time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+            kinds = {
+                "network": changing(self.network),
+                "best": self.best[1],
+                "momentum": momentum(self.engine.optimiser),
+            }
+            tensors = {f"{kind}.{name}": tensor for kind, named in kinds.items() for name, tensor in named.items()}
+            facts = {"curve": [asdict(epoch) for epoch in self.curve], "best": self.best[0]}
+            save_checkpoint(self.job.checkpoint, self._identity, Progress(facts, tensors))
+            self._saved = time.monotonic()
+
+    def _resume(self, saved: Progress) -> None:
+        def of(kind: str) -> dict[str, Tensor]:
+            found = ((name.partition("."), tensor) for name, tensor in saved.tensors.items())
+            return {name: tensor.to(self.photos.device) for (first, _, name), tensor in found if first == kind}
+
+        _overwrite(changing(self.network), of("network"))
+        set_momentum(self.engine.optimiser, of("momentum"))
+        self.best = saved.facts["best"], of("best")
+        self.curve = [Epoch(**epoch) for epoch in saved.facts["curve"]]
+        log.info("going on after epoch %d of %s", len(self.curve), self.job.checkpoint)
+
+    def _forget(self) -> None:
+        if self.job.checkpoint:
+            self.job.checkpoint.unlink(missing_ok=True)
+
+
+def changing(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that training changes: weights that are not frozen, and the statistics of all layers."""
+    frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
+def momentum(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the momentum of each weight that learns, by its number; empty without momentum, or before the first step."""
+    found = ((number, optimiser.state[weight].get("momentum_buffer")) for number, weight in _learning(optimiser))
+    return {str(number): buffer for number, buffer in found if buffer is not None}
+
+
+def set_momentum(optimiser: torch.optim.Optimizer, buffers: Mapping[str, Tensor]) -> None:
+    """Take up the momentum that `momentum` returned, in the layout of the weights."""
+    for number, weight in _learning(optimiser):
+        if str(number) in buffers:
+            optimiser.state[weight]["momentum_buffer"] = torch.empty_like(weight).copy_(buffers[str(number)])
+
+
+def _learning(optimiser: torch.optim.Optimizer) -> list[tuple[int, Tensor]]:
+    (group,) = optimiser.param_groups
+    return list(enumerate(group["params"]))
+
+
+@torch.no_grad()
+def _overwrite(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        tensor.copy_(values[name])

@@ -1,0 +1,341 @@
+"""The catalogue: one SQLite file that knows every photo t15 has met, what became of it, and what was decided about it.
+
+Photos are in one of the states of STATES. Decisions (duplicate, label conflict, a reviewer's word) never change a photo's
+row: they stand beside it, by stage, and a stage can be taken back whole. `database.py` holds the tables, `ledger.py` what
+was asked of which service.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from collector.catalogue.database import SCHEMA_VERSION, STATES, open_database
+from collector.catalogue.ledger import Ledger
+from collector.records import PHOTO_FIELDS, City, Photo, Region, Unusable
+from collector.workspace import Workspace
+
+__all__ = ["PLACE_REASONS", "SCHEMA_VERSION", "STATES", "Catalogue", "Decision", "Known", "Waiting", "open_catalogue"]
+
+PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
+"""Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
+
+_NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
+
+# What a row holds of a photo: all but the two fields that dedup and split give it.
+_STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split"))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a stage decided about a photo. Verdicts other than `keep` leave the photo out of data sets."""
+
+    photo_id: str
+    verdict: str
+    group_id: str | None
+    evidence: Mapping[str, Any]
+
+
+class Known(NamedTuple):
+    """What the catalogue knows of a photo's bytes; the last two are None unless it is downloaded."""
+
+    state: str
+    city: str | None
+    sha256: str | None
+    bytes: int | None
+
+
+class Waiting(NamedTuple):
+    """A photo that was listed, and what became of it since.
+
+    Attributes:
+        photo: as it was listed (and measured, when it is downloaded).
+        state: `listed`, `downloaded`, `failed` or `rejected` (after its bytes were looked at).
+        attempts: how often its bytes were asked for in vain.
+        next_try: when a failed one may be asked for again, UTC; None: at once.
+    """
+
+    photo: Photo
+    state: str
+    attempts: int
+    next_try: datetime | None
+
+
+class Catalogue:
+    """An open catalogue. Each changing method is one transaction, unless several are put `together`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._depth = 0
+        self.ledger = Ledger(connection)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of everything changed inside: all of it is kept, or nothing."""
+        self._depth += 1
+        try:
+            if self._depth > 1:
+                yield
+            else:
+                with self._db:
+                    yield
+        finally:
+            self._depth -= 1
+
+    def remember_region(self, region: Region) -> None:
+        """Store a region and its cities, so that later stages need no region file."""
+        cities = json.dumps([asdict(city) for city in region.cities], ensure_ascii=False)
+        with self.together():
+            row = (region.name, region.title, region.note, cities)
+            self._db.execute("INSERT OR REPLACE INTO regions VALUES (?, ?, ?, ?)", row)
+
+    def regions(self) -> list[Region]:
+        """Return the regions that photos were collected for, by name."""
+        found = self._db.execute("SELECT name, title, note, cities FROM regions ORDER BY name").fetchall()
+        return [
+            Region(name, title, tuple(City(**{**c, "aliases": tuple(c["aliases"])}) for c in json.loads(cities)), note)
+            for name, title, note, cities in found
+        ]
+
+    def add(self, photo: Photo, hash_stamp: str) -> None:
+        """Record a photo as downloaded and verified; its bytes must be in the store already."""
+        self._write({**_values(photo), "hash_stamp": hash_stamp, "state": "downloaded"})
+
+    def list_photo(self, photo: Photo) -> None:
+        """Record that a service has a photo, whose bytes are not here; whatever was known of it is replaced."""
+        self._write({**_values(photo), "state": "listed"})
+
+    def reject(self, unusable: Unusable, *, attempts: int = 0) -> None:
+        """Record that something is no usable photo, with the reason; `attempts` is 1 when its bytes were looked at."""
+        self._set(unusable.photo_id, unusable.city, "rejected", unusable.reason, unusable.detail, attempts, None)
+
+    def outcome(self, photo_id: str) -> tuple[str, str, str, int] | None:
+        """Return state, reason, detail and attempts of a photo, None when it was never met."""
+        query = "SELECT state, coalesce(reason, ''), coalesce(detail, ''), attempts FROM photos WHERE photo_id = ?"
+        row = self._db.execute(query, (photo_id,)).fetchone()
+        return (str(row[0]), str(row[1]), str(row[2]), int(row[3])) if row else None
+
+    def fail(self, photo: Photo, reason: str, detail: str, attempts: int, next_try: datetime) -> None:
+        """Record that a photo's bytes could not be fetched, how often that was, and when to try again (UTC)."""
+        moment = next_try.isoformat()
+        self._set(photo.photo_id, photo.city, "failed", reason, detail, attempts, moment)
+
+    def _set(
+        self, photo_id: str, city: str | None, state: str, reason: str, detail: str, attempts: int, next_try: str | None
+    ) -> None:
+        """Change a photo's state; what a listing told of it stays, what its bytes told goes."""
+        with self.together():
+            self._db.execute(
+                "INSERT INTO photos (photo_id, city, state, reason, detail, attempts, next_try) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (photo_id) DO UPDATE SET city = coalesce(excluded.city, city), state = excluded.state, "
+                "reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts, "
+                "next_try = excluded.next_try, bytes = NULL, sha256 = NULL, phash = NULL, dhash = NULL, hash_stamp = NULL",
+                (photo_id, city, state, reason, detail, attempts, next_try),
+            )
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        with self.together():
+            self._db.execute(
+                f"INSERT OR REPLACE INTO photos ({names}) VALUES ({marks})",  # noqa: S608 (names are this module's)
+                tuple(values.values()),
+            )
+
+    def known(self, photo_id: str) -> Known | None:
+        """Return what became of a photo, None when it was never met."""
+        query = "SELECT state, city, sha256, bytes FROM photos WHERE photo_id = ?"
+        row = self._db.execute(query, (photo_id,)).fetchone()
+        return Known(*row) if row else None
+
+    def judged(self, provider: str, city: str) -> frozenset[str]:
+        """Return the ids of a provider's things that were met and need not be described again for this city.
+
+        What was rejected for its place by the listing of another city may lie in this one.
+        """
+        prefix = f"{provider}:"
+        query = (
+            "SELECT photo_id FROM photos WHERE substr(photo_id, 1, ?) = ? AND NOT (state = 'rejected' "  # noqa: S608
+            f"AND reason IN {PLACE_REASONS!r} AND city IS NOT ?)"
+        )
+        return frozenset(photo_id for (photo_id,) in self._db.execute(query, (len(prefix), prefix, city)))
+
+    def is_judged(self, photo_id: str, city: str) -> bool:
+        """Return whether a photo is one of `judged`."""
+        query = "SELECT state, reason, city FROM photos WHERE photo_id = ?"
+        row = self._db.execute(query, (photo_id,)).fetchone()
+        return row is not None and not (row[0] == "rejected" and row[1] in PLACE_REASONS and row[2] != city)
+
+    def of_other_cities(self, provider: str, city: str, south: float, north: float) -> list[Photo]:
+        """Return a provider's photos that stand under another city and lie between two degrees of latitude."""
+        where = (
+            "WHERE substr(photos.photo_id, 1, ?) = ? AND city <> ? AND latitude BETWEEN ? AND ? "
+            "AND state IN ('listed', 'downloaded', 'failed')"
+        )
+        prefix = f"{provider}:"
+        return list(self._photos(where, (len(prefix), prefix, city, south, north)))
+
+    def downloaded(self) -> list[Photo]:
+        """Return every downloaded photo, by photo_id."""
+        return list(self._photos("WHERE state = 'downloaded'"))
+
+    def clean(self) -> list[Photo]:
+        """Return the downloaded photos that no stage decided against, by photo_id, with the group that dedup gave.
+
+        A reviewer's `keep` outweighs what the other stages decided.
+        """
+        left_out = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND {_NOT_KEPT}"  # noqa: S608
+        return list(self._photos(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})"))
+
+    def photo(self, photo_id: str) -> Photo | None:
+        """Return a downloaded photo, None when there is none of this id."""
+        return next(self._photos("WHERE photos.photo_id = ? AND state = 'downloaded'", (photo_id,)), None)
+
+    def listing(self, city: str, provider: str) -> list[Waiting]:
+        """Return what a provider has listed for a city and may be had, whatever became of it since, by photo_id."""
+        condition = (
+            "WHERE city = ? AND substr(photos.photo_id, 1, ?) = ? "
+            "AND (state IN ('listed', 'downloaded', 'failed') OR state = 'rejected' AND attempts > 0)"
+        )
+        prefix = f"{provider}:"
+        states = self._db.execute(
+            f"SELECT state, attempts, next_try FROM photos {condition} ORDER BY photo_id",  # noqa: S608 (no outside text)
+            (city, len(prefix), prefix),
+        )
+        photos = self._photos(condition, (city, len(prefix), prefix))
+        return [
+            Waiting(photo, state, attempts, datetime.fromisoformat(next_try) if next_try else None)
+            for photo, (state, attempts, next_try) in zip(photos, states, strict=True)
+        ]
+
+    def downloads_by_author(self, city: str) -> list[tuple[str, str | None]]:
+        """Return photo_id and author_id of a city's downloaded photos, whichever provider they are of."""
+        query = "SELECT photo_id, author_id FROM photos WHERE state = 'downloaded' AND city = ? ORDER BY photo_id"
+        return self._db.execute(query, (city,)).fetchall()
+
+    def _photos(self, where: str, values: tuple[Any, ...] = ()) -> Iterator[Photo]:
+        names = ", ".join(f"photos.{name}" for name in _STORED)
+        query = (
+            f"SELECT {names}, decisions.group_id FROM photos LEFT JOIN decisions "  # noqa: S608 (no outside text)
+            f"ON decisions.photo_id = photos.photo_id AND decisions.stage = 'dedup' {where} ORDER BY photos.photo_id"
+        )
+        for row in self._db.execute(query, values):
+            found = dict(zip((*_STORED, "group_id"), row, strict=True))
+            taken_at = found.pop("taken_at")
+            yield Photo(**found, taken_at=datetime.fromisoformat(taken_at) if taken_at else None)
+
+    def hash_stamps(self) -> dict[str, str]:
+        """Return the algorithm and versions of the hashes of each downloaded photo, by photo_id."""
+        query = "SELECT photo_id, hash_stamp FROM photos WHERE state = 'downloaded' AND hash_stamp IS NOT NULL"
+        return dict(self._db.execute(query).fetchall())
+
+    def update_hashes(self, photo_id: str, phash: str | None, dhash: str | None, hash_stamp: str) -> None:
+        """Replace a photo's hashes by those of another version."""
+        with self.together():
+            query = "UPDATE photos SET phash = ?, dhash = ?, hash_stamp = ? WHERE photo_id = ?"
+            self._db.execute(query, (phash, dhash, hash_stamp, photo_id))
+
+    def rejections(self) -> list[Unusable]:
+        """Return everything that was rejected, by reason and detail."""
+        query = "SELECT photo_id, reason, detail, city FROM photos WHERE state = 'rejected' ORDER BY reason, detail, photo_id"
+        return [Unusable(*row) for row in self._db.execute(query)]
+
+    def withdraw(self, kind: str, ids: Iterable[str], reason: str, at: datetime) -> list[Photo]:
+        """Put photos or authors (`kind`) on the list of the withdrawn and return the photos that this takes down.
+
+        Their rows keep the id and the author alone: what was withdrawn is not described either.
+        """
+        column = {"photo": "photo_id", "author": "author_id"}[kind]
+        found: list[Photo] = []
+        # The review keeps its history in a table of its own (review/decisions.py), which is there after the first one.
+        reviewed = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'reviews'").fetchone()
+        with self.together():
+            for one in ids:
+                row = (kind, one, reason, at.isoformat())
+                self._db.execute("INSERT OR IGNORE INTO withdrawals VALUES (?, ?, ?, ?)", row)
+                found += self._photos(f"WHERE photos.{column} = ? AND state <> 'withdrawn'", (one,))
+            for photo in found:
+                self._write({"photo_id": photo.photo_id, "author_id": photo.author_id, "state": "withdrawn"})
+                self._db.execute("DELETE FROM decisions WHERE photo_id = ?", (photo.photo_id,))
+                if reviewed:
+                    self._db.execute("DELETE FROM reviews WHERE photo_id = ?", (photo.photo_id,))
+        return found
+
+    def with_bytes(self, digests: Iterable[str]) -> list[str]:
+        """Return the ids of the photos whose bytes have one of these sha256."""
+        query = "SELECT photo_id FROM photos WHERE sha256 = ? ORDER BY photo_id"
+        return [photo_id for one in sorted(digests) for (photo_id,) in self._db.execute(query, (one,))]
+
+    def has_author(self, author_id: str) -> bool:
+        """Return whether any photo is of this author."""
+        query = "SELECT 1 FROM photos WHERE author_id = ? LIMIT 1"
+        return self._db.execute(query, (author_id,)).fetchone() is not None
+
+    def withdrawals(self) -> list[tuple[str, str, str, str]]:
+        """Return the list of the withdrawn: kind (`photo` or `author`), id, reason, and when (ISO 8601), by kind and id."""
+        return self._db.execute("SELECT kind, id, reason, at FROM withdrawals ORDER BY kind, id").fetchall()
+
+    def decide(self, stage: str, decisions: Iterable[Decision]) -> None:
+        """Replace everything that `stage` decided before."""
+        rows = _rows(stage, decisions)
+        with self.together():
+            self._db.execute("DELETE FROM decisions WHERE stage = ?", (stage,))
+            self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
+
+    def amend(self, stage: str, decisions: Iterable[Decision]) -> None:
+        """Replace what `stage` decided about these photos, and leave what it decided about others."""
+        with self.together():
+            self._db.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", _rows(stage, decisions))
+
+    def decisions(self, stage: str) -> list[Decision]:
+        """Return what `stage` decided, by photo_id."""
+        query = "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? ORDER BY photo_id"
+        return [Decision(p, v, g, json.loads(e)) for p, v, g, e in self._db.execute(query, (stage,))]
+
+    def decided_against(self, but: str) -> frozenset[str]:
+        """Return the ids of photos that a stage other than `but` left out, and no reviewer kept all the same."""
+        query = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND stage <> ? AND {_NOT_KEPT}"  # noqa: S608
+        return frozenset(photo_id for (photo_id,) in self._db.execute(query, (but,)))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of photos in each state; states without photos are left out."""
+        return dict(self._db.execute("SELECT state, count(*) FROM photos GROUP BY state ORDER BY state").fetchall())
+
+    def rejected(self) -> dict[str, int]:
+        """Return the number of rejected photos by reason, the commonest first."""
+        query = "SELECT reason, count(*) FROM photos WHERE state = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
+        return dict(self._db.execute(query).fetchall())
+
+    def content(self) -> list[tuple[Any, ...]]:
+        """Return all photo rows in a fixed order: what two catalogues must agree on to be the same.
+
+        When a failed photo is to be tried again is left out: it depends on the clock.
+        """
+        names = ", ".join((*_STORED, "hash_stamp", "state", "reason", "detail", "attempts"))
+        return self._db.execute(f"SELECT {names} FROM photos ORDER BY photo_id").fetchall()  # noqa: S608 (own names)
+
+
+def _rows(stage: str, decisions: Iterable[Decision]) -> list[tuple[str, str, str, str | None, str]]:
+    return [(stage, d.photo_id, d.verdict, d.group_id, json.dumps(dict(d.evidence), sort_keys=True)) for d in decisions]
+
+
+def _values(photo: Photo) -> dict[str, Any]:
+    values = {name: value for name, value in zip(PHOTO_FIELDS, astuple(photo), strict=True) if name in _STORED}
+    values["taken_at"] = photo.taken_at.isoformat() if photo.taken_at else None
+    return values
+
+
+@contextmanager
+def open_catalogue(workspace: Workspace) -> Iterator[Catalogue]:
+    """Open the workspace's catalogue, making it when it is missing.
+
+    Raises:
+        DataError: the file is no catalogue, or a newer t15 wrote it; it is left as it is.
+        IncompleteError: the disk is full, or another process is writing.
+        UsageError: the file cannot be opened for writing.
+    """
+    with open_database(workspace.catalogue) as connection:
+        yield Catalogue(connection)

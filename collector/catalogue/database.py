@@ -1,0 +1,115 @@
+"""The catalogue as a file: its tables, its versions, and what is refused."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.catalogue import ledger
+from collector.errors import DataError
+from collector.workspace import storage_errors
+
+SCHEMA_VERSION = 2
+_APPLICATION_ID = (
+    0x74313500  # "t15\0": marks the file as a catalogue, https://www.sqlite.org/fileformat.html#application_id
+)
+
+STATES = ("listed", "downloaded", "rejected", "failed", "withdrawn")
+"""`listed`: a service has it, its bytes are not here. `downloaded`: stored and verified. `rejected`: no usable photo,
+with the reason. `failed`: could not be fetched yet, with the reason and when to try again. `withdrawn`: taken down, and
+never collected again."""
+
+_ADDED_IN_2 = f"""
+CREATE TABLE withdrawals (
+  kind TEXT NOT NULL CHECK (kind IN ('photo', 'author')), id TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT;
+{ledger.TABLES}
+"""
+
+_TABLES = f"""
+CREATE TABLE regions (name TEXT PRIMARY KEY, title TEXT NOT NULL, note TEXT NOT NULL, cities TEXT NOT NULL) STRICT;
+CREATE TABLE photos (
+  photo_id TEXT PRIMARY KEY, city TEXT, latitude REAL, longitude REAL, taken_at TEXT, author_id TEXT, author_name TEXT,
+  license TEXT, page_url TEXT, image_url TEXT, title TEXT, width INTEGER, height INTEGER, bytes INTEGER, sha256 TEXT,
+  phash TEXT, dhash TEXT, hash_stamp TEXT,
+  state TEXT NOT NULL CHECK (state IN {STATES!r}), reason TEXT, detail TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0, next_try TEXT
+) STRICT;
+CREATE INDEX photos_by_state ON photos (state, city);
+CREATE TABLE decisions (
+  stage TEXT NOT NULL, photo_id TEXT NOT NULL, verdict TEXT NOT NULL, group_id TEXT, evidence TEXT NOT NULL,
+  PRIMARY KEY (stage, photo_id)
+) STRICT;
+{_ADDED_IN_2}
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+_MIGRATIONS = {
+    1: f"""
+    ALTER TABLE photos ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE photos ADD COLUMN next_try TEXT;
+    {_ADDED_IN_2}
+    PRAGMA user_version = 2;
+    """
+}
+"""What turns a catalogue of a version into one of the next."""
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the catalogue file, making it when it is missing and bringing one of an older t15 up to date.
+
+    Raises:
+        DataError: the file is no catalogue, or a newer t15 wrote it; it is left as it is.
+        IncompleteError: the disk is full, or another process is writing.
+        UsageError: the file cannot be opened for writing.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a catalogue; move it away, or choose another --workspace")
+    with storage_errors(path):
+        try:
+            version = 0 if not path.exists() or path.stat().st_size == 0 else _version(path)
+            connection = sqlite3.connect(path, timeout=10)
+            try:
+                # WAL with synchronous=NORMAL loses nothing to `kill -9`, and at most the last photos to a power cut.
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                # What is withdrawn is overwritten, not only forgotten.
+                connection.execute("PRAGMA secure_delete = ON")
+                if version == 0:
+                    connection.executescript(f"BEGIN;{_TABLES}COMMIT;")
+                for step in range(max(version, 1), SCHEMA_VERSION) if version else ():
+                    connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[step]}COMMIT;")
+                yield connection
+            finally:
+                connection.close()
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise  # a defect of the caller says nothing of the file
+        except sqlite3.DatabaseError as error:
+            # Operational errors are storage_errors' business, but for those that tell of the content: a text that is not
+            # UTF-8 (raised by Python, without a code) and a missing table (SQLITE_ERROR).
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+                raise
+            raise DataError(f"{path}: is damaged or no catalogue ({error}); move it away and collect again") from error
+
+
+def _version(path: Path) -> int:
+    # Read-only, so that a catalogue of a newer t15 stays untouched; immutable too where no write-ahead log has to be read,
+    # since SQLite else puts one beside it.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=10)
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+    if application != _APPLICATION_ID:
+        raise DataError(f"{path}: is an SQLite file, but no catalogue of t15; choose another --workspace")
+    if version > SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: was written by a newer t15 (schema {version}, this one knows {SCHEMA_VERSION}); install that t15"
+        )
+    return version

@@ -1,0 +1,99 @@
+"""Taking photos down: on the list for good, out of the store, out of every later version."""
+
+import shutil
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from collector.catalogue.catalogue import Catalogue, open_catalogue
+from collector.collecting.listing import Withdrawn
+from collector.errors import DataError, UsageError
+from collector.manifest.manifest import Manifest
+from collector.records import SPLITS
+from collector.workspace import Workspace, draft_of, exclusive, storage_errors
+
+Kind = Literal["photo", "author"]
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    """What a withdrawal did.
+
+    Attributes:
+        photos: ids whose rows and bytes were taken out, copies with the very same bytes among them.
+        listed: ids that are on the list now for the first time, photos or authors.
+        cache_removed: whether decoded pictures and features were deleted; they are made again from what is left.
+    """
+
+    photos: tuple[str, ...]
+    listed: tuple[str, ...]
+    cache_removed: bool
+
+
+def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None) -> Takedown:
+    """Take photos or authors down: collect, split, publish and rehydrate will pass them over.
+
+    Args:
+        workspace: whose catalogue keeps the list.
+        ids: photo_ids or author_ids.
+        reason: in words, for the list.
+        at: when, UTC.
+        kind: `photo` or `author`; None to tell by what the catalogue knows.
+
+    Raises:
+        UsageError: an id is neither a photo nor an author of this workspace, and `kind` does not say what it is.
+        IncompleteError: another process is changing the catalogue.
+    """
+    with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
+        before = {(of, one) for of, one, _, _ in catalogue.withdrawals()}
+        kinds = {one: kind or _kind(catalogue, one, before) for one in ids}
+        # Files before rows: whoever is killed in between finds the photo in the catalogue still, and takes it down again.
+        with catalogue.together():
+            gone = [photo for one in ids for photo in catalogue.withdraw(kinds[one], [one], reason, at)]
+            # The same bytes under another id are the same picture.
+            copies = catalogue.with_bytes({str(photo.sha256) for photo in gone if photo.sha256})
+            gone += catalogue.withdraw("photo", copies, f"same bytes as a withdrawn photo: {reason}", at)
+            for digest in {photo.sha256 for photo in gone if photo.sha256}:
+                workspace.photo(digest).unlink(missing_ok=True)
+            # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good. Nor is a
+            # partial manifest: `rehydrate` writes it again, without the photos.
+            cached = bool(gone) and workspace.cache.exists()
+            for folder in (workspace.cache, workspace.rehydrated):
+                if gone and folder.exists():
+                    # Renamed first: a review that is being served may write thumbnails meanwhile.
+                    doomed = draft_of(folder)
+                    folder.rename(doomed)
+                    shutil.rmtree(doomed)
+        listed = {(of, one) for of, one, _, _ in catalogue.withdrawals()} - before
+    return Takedown(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
+
+
+def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
+    """Make sure that a manifest holds nothing that was taken down in this workspace.
+
+    Raises:
+        DataError: it does; the message counts and names photos.
+    """
+    if not workspace.catalogue.is_file():
+        return
+    with open_catalogue(workspace) as catalogue:
+        withdrawn = Withdrawn(catalogue.withdrawals())
+    held = [photo.photo_id for side in SPLITS for photo in manifest.photos(side) if withdrawn.holds(photo)]
+    if held:
+        header = manifest.header
+        raise DataError(
+            f"{header.name} {header.version}: holds {len(held)} photos that were taken down, such as {held[0]}; "
+            "`t15 split --extend` makes a version without them"
+        )
+
+
+def _kind(catalogue: Catalogue, one: str, listed: Set[tuple[str, str]]) -> Kind:
+    if catalogue.known(one) or ("photo", one) in listed:
+        return "photo"
+    if catalogue.has_author(one) or ("author", one) in listed:
+        return "author"
+    raise UsageError(
+        f"{one!r} is no photo and no author of this workspace; to put it on the list all the same, say which with "
+        "--kind photo or --kind author"
+    )

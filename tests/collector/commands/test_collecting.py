@@ -1,0 +1,294 @@
+"""The commands that collect, as a person meets them: what they refuse before any work, what they show, what they print."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import t15
+from collector.catalogue.catalogue import SCHEMA_VERSION
+from collector.catalogue.ledger import Coverage
+from collector.collecting.collect import Summary
+from collector.collecting.planner import Plan
+from collector.sandbox.fault_injection import Trouble
+from collector.sandbox.server import Sandbox, serving
+from collector.sandbox.services import deal
+from collector.sandbox.world import region_text
+from collector.workspace import Workspace, create_workspace, exclusive
+from tests.collector.collecting.sandboxed import FOR_EVER, check_no_key, lead_to
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return what runs t15 in a folder of its own, without settings: it gives the exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("T15_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = t15.run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with serving(deal(2, 2, 24), pictures="pool") as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(server: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """Return the sandbox, in order; its region file lies in the folder where t15 runs."""
+    del run  # which takes other settings away
+    server.change(Trouble())
+    server.requests.clear()
+    lead_to(server, monkeypatch)
+    (tmp_path / "region.toml").write_text(region_text(2), encoding="utf-8")
+    return server
+
+
+def collect(provider: str, *options: object) -> Sequence[object]:
+    return ("collect", "--provider", provider, "--region", "region.toml", *options)
+
+
+def check_one_line(complaint: str) -> None:
+    assert complaint.startswith("t15: ")
+    assert complaint.count("\n") == 1
+
+
+# --- refused before any work
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable", "where"),
+    [
+        ("flickr", "T15_FLICKR_KEY", "https://www.flickr.com/services/apps/create"),
+        ("mapillary", "T15_MAPILLARY_TOKEN", "https://www.mapillary.com/dashboard/developers"),
+        ("streetview", "T15_GOOGLE_KEY", "https://console.cloud.google.com/google/maps-apis/credentials"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_key(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    variable: str,
+    where: str,
+    value: str | None,
+) -> None:
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    for more in ([], ["--plan"]):
+        code, out, complaint = run("collect", "--provider", provider, *more)
+        assert (code, out) == (4, "")
+        check_one_line(complaint)
+        assert variable in complaint
+        assert where in complaint
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--provider", "flikr"],
+            r"'flikr' is unknown \(did you mean 'flickr'\?\); there are commons, flickr, folder,",
+        ),
+        (["--provider", "xyz"], r"'xyz' is unknown; there are commons"),
+        (["--licence", "cc-by-4"], r"'cc-by-4' is unknown \(did you mean 'CC-BY-4.0'"),
+        (["--licence", "redistributible"], r"did you mean 'redistributable'"),
+        (["--licence", ","], r"--licence is empty"),
+        (["--provider", "folder"], r"--root DIR"),
+        (["--city", "Ankar"], r"did you mean 'ankara'"),
+        (["--region", "turkiye16"], r"turkiye15"),
+        (["--target", "-1"], r"--target"),
+        (["--geo-accuracy", "17"], r"--geo-accuracy"),
+        (["--provider", "folder", "--root", ".", "--plan"], r"asks no service; there is nothing to plan"),
+    ],
+)
+def test_options_that_mean_nothing(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    code, out, complaint = run("collect", *options)
+    assert (code, out) == (2, "")
+    check_one_line(complaint)
+    assert re.search(said, complaint)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [("commons", "T15_COMMONS_URL"), ("flickr", "T15_FLICKR_URL"), ("streetview", "T15_STREETVIEW_URL")],
+)
+@pytest.mark.parametrize("value", ["nonsense", "ftp://example.org/", "https://user:secret@example.org/", "http://a b/"])
+def test_an_address_that_is_none(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, variable: str, value: str
+) -> None:
+    for key in ("T15_FLICKR_KEY", "T15_GOOGLE_KEY"):
+        monkeypatch.setenv(key, "0" * 32)
+    monkeypatch.setenv(variable, value)
+    code, _, complaint = run("collect", "--provider", provider)
+    assert code == 2
+    check_one_line(complaint)
+    assert f"{variable}: must be the address of a service, such as https://" in complaint
+    assert "secret" not in complaint
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_catalogue_of_a_newer_t15_is_left_alone(run: Run, sandbox: Sandbox) -> None:
+    assert run(*collect("commons", "--target", 1))[0] == 0
+    file = Path("workspace/catalogue.sqlite")
+    with sqlite3.connect(file) as database:
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    database.close()
+    before = {
+        path: path.read_bytes() for path in Path("workspace").rglob("*") if path.suffix != ".lock" and path.is_file()
+    }
+    sandbox.requests.clear()
+    for command in (collect("commons"), ("coverage",), ("rejected",)):
+        code, out, complaint = run(*command)
+        assert (code, out) == (3, "")
+        check_one_line(complaint)
+        assert f"catalogue.sqlite: was written by a newer t15 (schema {SCHEMA_VERSION + 1}" in complaint
+    after = {
+        path: path.read_bytes() for path in Path("workspace").rglob("*") if path.suffix != ".lock" and path.is_file()
+    }
+    assert after == before
+    assert not sandbox.requests
+
+
+def test_a_catalogue_in_use_says_by_whom(run: Run, sandbox: Sandbox) -> None:
+    with exclusive(create_workspace(Path("workspace"))):
+        code, _, complaint = run(*collect("commons"))
+    assert code == 5
+    check_one_line(complaint)
+    assert f"in use by process {os.getpid()}" in complaint
+    assert not sandbox.requests
+
+
+# --- what is shown
+
+
+def test_plan_estimates_and_does_nothing_else(run: Run, sandbox: Sandbox) -> None:
+    for provider, most in (("commons", 60), ("flickr", 12), ("streetview", 0)):
+        sandbox.requests.clear()
+        code, out, _ = run(*collect(provider, "--plan", "--json"))
+        plans = json.loads(out)
+        assert (code, set(plans)) == (0, {"quellmora", "tufgrad"})
+        for slug, plan in plans.items():
+            assert set(plan) == set(Plan.__annotations__)
+            held = len(sandbox.holdings.what(provider, slug).collectable) if provider != "streetview" else 0
+            assert plan["photos"] is None if provider == "streetview" else held <= plan["photos"] <= 3 * held + 10
+        assert sum(sandbox.requests.values()) <= most
+        code, out, _ = run(*collect(provider, "--plan"))
+        assert code == 0
+        assert re.search(
+            r"to list: \d+ queries, \d+\.\d times the quota of an hour, about .*; the pictures come on top", out
+        )
+    assert not Path("workspace").exists()
+
+
+def test_collect_coverage_and_rejected(run: Run, sandbox: Sandbox) -> None:
+    code, out, progress = run(*collect("flickr", "--target", 6, "--json"))
+    summary = json.loads(out)
+    assert (code, set(summary)) == (0, set(Summary.__annotations__))
+    assert summary["by_city"] == {"quellmora": 6, "tufgrad": 6}
+    assert "listing Quellmora" in progress
+    code, out, _ = run(*collect("flickr", "--target", 0))
+    assert code == 0
+    assert re.search(r"^read \d+: \d+ new, 12 known already, \d+ rejected", out)
+    assert re.search(r"  rejected, placeholder: \d+\n", out)
+    assert "`t15 rejected` names them" in out
+
+    code, out, _ = run("coverage", "--json")
+    cities = json.loads(out)
+    assert [(city["provider"], city["city"], city["complete"]) for city in cities] == [
+        ("flickr", "quellmora", True),
+        ("flickr", "tufgrad", True),
+    ]
+    assert all(set(city) == set(Coverage.__annotations__) for city in cities)
+    table = run("coverage")[1].splitlines()
+    assert table[0].split()[:4] == ["provider", "city", "reported", "listed"]
+    assert re.search(r"\d{4}-\d\d-\d\d$", table[2])  # the day from which a re-run asks
+
+    code, out, _ = run("rejected", "--json")
+    refused = json.loads(out)
+    assert code == 0
+    assert {"placeholder", "gone", "noai", "not-a-photo", "outside-city"} <= {one["reason"] for one in refused}
+    assert all(set(one) == {"photo_id", "reason", "detail", "city"} for one in refused)
+    assert len(run("rejected")[1].splitlines()) == len(refused) + 2
+
+
+def test_what_stopped_is_shown_and_goes_on(run: Run, sandbox: Sandbox) -> None:
+    down = Trouble(1.0, kinds=("rate-limited",), endpoints=("commons.geosearch",), in_a_row=FOR_EVER, retry_after=3600)
+    sandbox.change(down)
+    code, out, complaint = run(*collect("commons"))
+    assert (code, out) == (5, "")
+    assert re.search(
+        r"t15: commons: \d cells? of Quellmora (is|are) still to be listed .* again in 60 min\n$", complaint
+    )
+    code, out, _ = run("coverage")
+    assert (code, re.search(r"quellmora .*4 open cells", out) is not None) == (0, True)
+    sandbox.change(Trouble())
+    code, out, _ = run(*collect("commons", "--target", 3))
+    assert code == 0
+    assert re.search(r"quellmora +3\n", out)
+
+
+@pytest.mark.parametrize("provider", ["flickr", "streetview"])
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_a_refused_key_is_never_shown(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str, options: list[str]
+) -> None:
+    """Not even in the traceback that --verbose adds."""
+    variable = {"flickr": "T15_FLICKR_KEY", "streetview": "T15_GOOGLE_KEY"}[provider]
+    monkeypatch.setenv(variable, "wrong-key-0123456789")
+    code, out, complaint = run(*collect(provider), *options)
+    assert code == 4
+    assert variable in complaint
+    assert "wrong-key" not in out + complaint
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"wrong-key" in path.read_bytes()]
+    check_no_key([out, complaint], tmp_path)
+
+
+def test_street_view_says_what_its_terms_allow(run: Run, sandbox: Sandbox) -> None:
+    code, out, progress = run(*collect("streetview", "--target", 2, "--city", "Quellmora", "--json"))
+    assert (code, json.loads(out)["by_city"]) == (0, {"quellmora": 2})
+    assert "Google's terms do not let Street View pictures be stored or passed on" in progress
+
+
+# --- the sandbox as a command
+
+
+def test_sandbox_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    """What it prints is a shell's input: after it, the command that it names collects."""
+    command = [sys.executable, "-m", "t15", "sandbox", "--port", "0", "--photos", "8", "--trouble", "0.05"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        exports = "\n".join(line for line in said.splitlines() if line.startswith(("export", "t15 ")))
+        exports = exports.replace("t15 collect", f"{sys.executable} -m t15 collect --target 2 --city quellmora --json")
+        done = subprocess.run(["sh", "-ec", exports], cwd=tmp_path, capture_output=True, text=True, check=False)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode in (0, 130)
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    assert summary["by_city"] == {"quellmora": 2}
+    assert Workspace(tmp_path / "sandbox").catalogue.exists()

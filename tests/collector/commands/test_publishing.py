@@ -1,0 +1,416 @@
+"""`t15 verify`, `diff`, `export`, `publish`, `rehydrate` and `withdraw`: what they say and how they end."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import t15
+from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
+from collector.records import PHOTO_FIELDS, SPLITS
+from collector.sandbox.fault_injection import Trouble
+from collector.sandbox.link_rot import Ageing
+from collector.sandbox.server import serving
+from collector.sandbox.services import deal
+from tests.collector.cli import CITIES, QUOTAS, House, furnish, like
+from tests.collector.collecting.sandboxed import FOR_EVER, lead_to
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a house with the manifests sandbox 1.0.0, and 2.0.0 by another seed."""
+    root = furnish(tmp_path_factory.mktemp("furnished"))
+    for seed in ("0", "1"):
+        common = ["--workspace", str(root / "workspace"), "--manifests", str(root / "manifests")]
+        assert t15.run(["split", *QUOTAS, "--seed", seed, *common]) == 0
+    return root
+
+
+@pytest.fixture
+def house(furnished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
+    return like(furnished, tmp_path / "house", capsys)
+
+
+@pytest.fixture
+def first(house: House) -> Path:
+    return house.manifests / "sandbox" / "1.0.0"
+
+
+# --- verify
+
+
+def test_verify(house: House, first: Path) -> None:
+    manifest = read_manifest(first)
+    out, _ = house.run("verify", first)
+    assert out == f"ok: sandbox 1.0.0, 32 photos of 2 cities\ndigest {manifest.digest}\n"
+    found = {"name": "sandbox", "version": "1.0.0", "digest": manifest.digest, "photos": 32, "cities": 2}
+    assert house.json("verify", first) == found
+    assert house.json("verify", f"{first}#sha256={manifest.digest}") == found
+    assert "not 000" in house.complaint("verify", f"{first}#sha256={'0' * 64}", code=3)
+
+
+Edit = Callable[[Path], None]
+
+
+def rewritten(change: Callable[[list[dict[str, Any]]], None], schema: pa.Schema | None = None) -> Edit:
+    """Return an edit of the rows that leaves everything else as it is, as a careless tool would."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "photos.parquet"
+        table = pq.read_table(path)
+        rows = table.to_pylist()
+        change(rows)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema or table.schema), path)
+
+    return edit
+
+
+def truncated(folder: Path) -> None:
+    path = folder / "photos.parquet"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def one_byte(folder: Path) -> None:
+    path = folder / "photos.parquet"
+    data = bytearray(path.read_bytes())
+    data[400] ^= 0x20
+    path.write_bytes(bytes(data))
+
+
+def newer(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace('"format": 1', '"format": 2'), "utf-8")
+
+
+def odd_rules(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace('"quotas": {', '"quotas": ["train"], "was": {'), "utf-8")
+
+
+def twice(rows: list[dict[str, Any]]) -> None:
+    rows[4]["photo_id"] = rows[3]["photo_id"]
+
+
+def elsewhere(rows: list[dict[str, Any]]) -> None:
+    rows[5]["city"] = "atlantis"
+
+
+def too_far_north(rows: list[dict[str, Any]]) -> None:
+    rows[6]["latitude"] = 91.0
+
+
+def another_side(rows: list[dict[str, Any]]) -> None:
+    rows[7]["split"] = "test" if rows[7]["split"] != "test" else "train"
+
+
+def one_less(rows: list[dict[str, Any]]) -> None:
+    rows.pop()
+
+
+def with_a_key(rows: list[dict[str, Any]]) -> None:
+    rows[8]["image_url"] = "https://maps.example/x?key=AIzaSyVerySecret"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (truncated, r"photos\.parquet: is truncated or no Parquet file"),
+        (one_byte, r"photos\.parquet: (rows 0 to 31, column \w+: damaged|is truncated|row|column)"),
+        (rewritten(twice), r"photos\.parquet: row [34] \(photo_id 'sandbox:\S+'\), column photo_id: .* must be unique"),
+        (rewritten(elsewhere), r"row 5 \(photo_id 'sandbox:\S+'\), column city: 'atlantis' must be a city of manifest"),
+        (rewritten(too_far_north), r"row 6 \(photo_id 'sandbox:\S+'\), column latitude: 91\.0 must be from -90 to 90"),
+        (rewritten(another_side), r"photos\.parquet: row\w* .*column split: the value is not the published one"),
+        (rewritten(with_a_key), r"row 8 .*column image_url: must not carry a key or a signature$"),
+        (rewritten(lambda rows: rows.reverse()), r"row 0 .*column photo_id: the value is not the published one"),
+        (rewritten(one_less), r"photos\.parquet: rows were added or removed"),
+        (newer, r"manifest\.json: has format 2, this t15 reads up to 1; install a newer t15"),
+        (odd_rules, r"manifest\.json: rules and quotas are objects"),
+        (lambda folder: (folder / "photos.parquet").unlink(), r"photos\.parquet: is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest\.json: cannot be read as JSON"),
+    ],
+)
+def test_verify_names_file_row_and_column(house: House, first: Path, edit: Edit, said: str) -> None:
+    edit(first)
+    complaint = house.complaint("verify", first, code=3)
+    assert re.search(said, complaint), complaint
+    assert complaint.startswith(f"t15: {first}")
+    assert "VerySecret" not in complaint
+
+
+def test_a_number_in_the_place_of_text_names_the_column(house: House, first: Path) -> None:
+    path = first / "photos.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("width")
+    pq.write_table(table.set_column(at, "width", pa.array(["wide"] * table.num_rows)), path)
+    assert "column width" in house.complaint("verify", first, code=3)
+    pq.write_table(table.drop_columns(["sha256"]), path)
+    assert "column sha256 is there 0 times" in house.complaint("verify", first, code=3)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "http://example.org/x", "https://", "hub:", "hub:a b", "ftp://x/y", ""])
+def test_sources_that_are_none(house: House, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    house.complaint("verify", source, code=2)
+
+
+# --- diff
+
+
+def test_diff(house: House, first: Path) -> None:
+    second = first.with_name("2.0.0")
+    same, _ = house.run("diff", first, first)
+    assert "hold the same data" in same
+    out, _ = house.run("diff", first, second)
+    assert out.startswith("sandbox 1.0.0 -> sandbox 2.0.0\n")
+    assert "moved to another side" in out
+    assert "NOT COMPARABLE" in out
+    assert "version: right, a major change" in out
+    found = house.json("diff", first, second)
+    assert (found["part"], found["same"]) == ("major", False)
+    assert found["moved"]["photos"] > 0
+    assert "older than" in house.json("diff", second, first)["version_fault"]
+    house.complaint("diff", first, "nowhere", code=2)
+
+
+# --- export
+
+
+def test_export(house: House, first: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(first)
+    file = tmp_path / "rows.csv"
+    _, err = house.run("export", first, "--out", file)
+    assert f"{file}: 32 rows" in err
+    rows = list(csv.DictReader(io.StringIO(file.read_text("utf-8"), newline="")))
+    assert tuple(rows[0]) == PHOTO_FIELDS
+    assert [row["photo_id"] for row in rows] == manifest.table["photo_id"].to_pylist()
+    lines = tmp_path / "rows.jsonl"
+    house.run("export", first, "--jsonl", "--out", lines, "--column", "photo_id", "--column", "split")
+    told = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
+    assert [tuple(row) for row in told] == [("photo_id", "split")] * 32
+
+
+def test_export_to_the_terminal(house: House, first: Path) -> None:
+    for options in ((), ("--csv",)):
+        out, err = house.run("export", first, "--column", "photo_id", *options)
+        assert out.startswith("photo_id\r\nsandbox:")
+        assert out.count("\r\n") == 33
+        assert err == ""
+
+
+def test_export_warns_of_formulas(house: House, first: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(first)
+    photos = [photo for side in SPLITS for photo in manifest.photos(side)]
+    photos[0] = replace(photos[0], title="=HYPERLINK(1)")
+    write_manifest(build_manifest(manifest.header, photos, "t15 test"), tmp_path / "evil")
+    _, err = house.run("export", tmp_path / "evil", "--out", tmp_path / "a.csv")
+    assert re.search(r"[1-9]\d* texts begin like a formula: --spreadsheet makes them safe", err)
+    _, err = house.run("export", tmp_path / "evil", "--out", tmp_path / "b.csv", "--spreadsheet")
+    assert "begin like a formula" not in err
+    assert "'=HYPERLINK(1)" in (tmp_path / "b.csv").read_text("utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--csv", "--jsonl"], "choose --csv or --jsonl"),
+        (["--jsonl", "--spreadsheet"], "--spreadsheet is for CSV"),
+        (["--column", "latitud"], "did you mean 'latitude'"),
+        (["--column", "title", "--column", "title"], "title"),
+    ],
+)
+def test_export_options_that_cannot_be(house: House, first: Path, options: list[str], said: str) -> None:
+    assert said in house.complaint("export", first, *options, code=2)
+
+
+# --- publish
+
+
+def test_publish(house: House, first: Path, tmp_path: Path) -> None:
+    release = ("--date", "2026-05-01", "--publisher", "Somebody", "--url", "https://example.org/data")
+    out, _ = house.run("publish", first, "--out", tmp_path / "out", *release)
+    done = tmp_path / "out" / "sandbox" / "1.0.0"
+    assert out.startswith(f"{done}: written, ")
+    assert {"README.md", "croissant.json", "ATTRIBUTION.csv", "SHA256SUMS"} <= {path.name for path in done.iterdir()}
+    assert "Somebody" in (done / "README.md").read_text("utf-8")
+    again = house.json("publish", first, "--out", tmp_path / "out", *release)
+    assert (again["written"], again["photos_included"], again["pushed_to"]) == (False, 0, None)
+    other = house.complaint("publish", first, "--out", tmp_path / "out", "--date", "2026-05-02", code=2)
+    assert "a publication never changes" in other
+    assert house.json("verify", done)["photos"] == 32
+
+
+def test_publish_with_photos(house: House, first: Path, tmp_path: Path) -> None:
+    out, _ = house.run("publish", first, "--out", tmp_path / "out", "--with-photos")
+    assert "photos: 32 included" in out
+    shutil.rmtree(house.workspace / "photos")
+    found = house.json("publish", first, "--out", tmp_path / "without", "--with-photos")
+    assert found["photos_included"] == 0
+    assert sum(found["photos_left_out"].values()) == 32
+    missing = House(tmp_path / "nowhere", house.capsys)
+    assert "there is none yet" in missing.complaint("publish", first, "--out", tmp_path / "x", "--with-photos", code=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--date", "1 May"), ("--date", "2026-13-01"), ("--url", "javascript:x")]
+)
+def test_publish_options_that_cannot_be(house: House, first: Path, tmp_path: Path, option: str, value: str) -> None:
+    house.complaint("publish", first, "--out", tmp_path / "out", option, value, code=2)
+    assert not (tmp_path / "out").exists()
+
+
+# --- rehydrate
+
+
+def test_rehydrate_of_drawn_photos(house: House, first: Path, tmp_path: Path) -> None:
+    fresh = House(tmp_path / "fresh", house.capsys)
+    out, err = fresh.run("rehydrate", first)
+    assert out.startswith("sandbox 1.0.0: 32 of 32 photos are here\n\n  same: 32\n")
+    assert "fetching: 32/32" in err
+    found = fresh.json("rehydrate", first)
+    assert found == {
+        "photos": 32,
+        "fates": {"same": 32},
+        "survival": {
+            "split": {"train": [16, 16], "val": [8, 8], "test": [8, 8]},
+            "city": {city: [16, 16] for city in CITIES},
+        },
+        "partial_manifest": None,
+        "lost": [],
+    }
+    assert fresh.run("rehydrate", first)[1] == ""  # nobody is asked for anything
+    other = read_manifest(house.manifests / "sandbox" / "2.0.0")
+    assert other.header.region in fresh.run("split", *QUOTAS)[0]  # the region came with the photos
+
+
+def test_rehydrate_tells_what_was_lost_and_how_to_go_on(
+    house: House, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(deal(2, 2, 60)) as sandbox:
+        lead_to(sandbox, monkeypatch)
+        region = ("--region", house.root / "region.toml")
+        old = House(tmp_path / "old", house.capsys)
+        old.run("collect", *region, "--provider", "flickr", "--target", "18")
+        folder = old.json("split", "--paper", *QUOTAS)["folder"]
+        manifest = read_manifest(Path(folder))
+        lost = [photo.photo_id for side in ("train", "test") for photo in manifest.photos(side)[:2]]
+        sandbox.age(Ageing(vanished=frozenset(lost[:3]), placeholder=frozenset(lost[3:])))
+        failing = Trouble(1.0, kinds=("server-error",), endpoints=("flickr.picture",), in_a_row=FOR_EVER, retry_after=0)
+        fresh = House(tmp_path / "fresh", house.capsys)
+        out, err = fresh.run("rehydrate", folder)
+        assert "sandbox 1.0.0: 28 of 32 photos are here" in out
+        assert "  gone: 3\n" in out
+        assert f"  placeholder: {lost[3]} " in out
+        assert re.search(r"split +test +6 +8 +75\.0", out)
+        assert "scores what is here and says so" in out
+        assert {(one["photo_id"], one["fate"]) for one in fresh.json("rehydrate", folder)["lost"]} == {
+            *((photo_id, "gone") for photo_id in lost[:3]),
+            (lost[3], "placeholder"),
+        }
+        sandbox.change(failing)
+        second = House(tmp_path / "second", house.capsys)
+        out, err = second.run("rehydrate", folder, code=5)
+        assert "  failed: 32\n" in out  # whatever is there or not: nobody could tell
+        assert "  and 22 more (--json names all)" in out
+        assert err.splitlines()[-1] == (
+            "t15: rehydrate: 32 photos could not be fetched now; the same command asks for them again"
+        )
+        sandbox.change(Trouble())
+        assert second.json("rehydrate", folder)["fates"] == {"same": 28, "gone": 3, "placeholder": 1}
+        # The benchmark takes what is here, and says so.
+        out, err = fresh.run("bench", "--manifest", folder, "--method", "tiny-64+knn")
+        assert "Rehydrated from sandbox 1.0.0: 28 of 32 photos (0 of them re-encoded), 4 are missing." in err
+        board = fresh.json("leaderboard", "--manifest", folder)
+        partial = read_manifest(Path(fresh.json("rehydrate", folder)["partial_manifest"]))
+        assert (board["digest"], board["test_photos"]) == (partial.digest, 6)
+        assert board["note"].startswith("Rehydrated from sandbox 1.0.0: 28 of 32 photos")
+        assert board["notes"][0] == board["note"]
+        text, _ = fresh.run("leaderboard", "--manifest", folder)
+        assert "4 are missing" in text
+        # A run on all of it is another run: scores of the two are never mixed.
+        old.run("bench", "--manifest", folder, "--method", "tiny-64+knn")
+        assert old.json("leaderboard", "--manifest", folder)["note"] == manifest.header.note
+        run_names = [{path.name for path in (of.workspace / "runs").glob("[0-9a-f]*")} for of in (fresh, old)]
+        assert len(run_names[0]) == len(run_names[1]) == 1
+        assert run_names[0].isdisjoint(run_names[1])
+
+
+def test_rehydrate_of_photos_from_a_disk(house: House, tmp_path: Path, first: Path) -> None:
+    manifest = read_manifest(first)
+    photos = [photo for side in SPLITS for photo in manifest.photos(side)]
+    theirs = [replace(photo, photo_id=f"folder:{n:016x}") for n, photo in enumerate(photos)]
+    write_manifest(build_manifest(manifest.header, theirs, "t15 test"), tmp_path / "theirs")
+    out, _ = House(tmp_path / "fresh", house.capsys).run("rehydrate", tmp_path / "theirs")
+    assert "unreachable: 32" in out
+    assert "`t15 collect --provider folder --root DIR` brings it" in out
+    bench = House(tmp_path / "fresh", house.capsys)
+    said = bench.complaint("bench", "--manifest", tmp_path / "theirs", "--method", "tiny-64+knn", code=3)
+    assert "`t15 rehydrate PATH-OF-THE-MANIFEST` fetches them" in said
+
+
+def test_rehydrate_of_nothing(house: House, tmp_path: Path) -> None:
+    assert "holds no manifest.json" in house.complaint("rehydrate", tmp_path / "nowhere", code=2)
+    assert not (tmp_path / "nowhere").exists()
+
+
+# --- withdraw
+
+
+def photos_of(manifest: Manifest) -> list[str]:
+    found: list[str] = manifest.table["photo_id"].to_pylist()
+    return found
+
+
+def test_withdraw(house: House, first: Path) -> None:
+    photo_id, other = photos_of(read_manifest(first))[:2]
+    out, _ = house.run("withdraw", photo_id, "--reason", "by mail")
+    assert out.startswith(f"on the list now: {photo_id}\ntaken out of the workspace: 1 photos\n")
+    assert "`t15 split --extend PATH` makes a version without them" in out
+    again, _ = house.run("withdraw", photo_id)
+    assert again.startswith("on the list now: nothing new\ntaken out of the workspace: 0 photos\n")
+    listing, _ = house.run("withdraw", "--list")
+    assert listing.splitlines()[0].split() == ["kind", "id", "reason", "when"]
+    assert f"photo  {photo_id}  by mail" in listing
+    entry = house.json("withdraw", "--list")
+    assert [(row["kind"], row["id"], row["reason"]) for row in entry] == [("photo", photo_id, "by mail")]
+    found = house.json("withdraw", other)
+    assert found == {"photos": [other], "listed": [other], "cache_removed": False}
+    assert house.json("rehydrate", first)["fates"] == {"same": 30, "withdrawn": 2}
+
+
+def test_withdraw_from_a_file(house: House, first: Path, tmp_path: Path) -> None:
+    ids = photos_of(read_manifest(first))[:3]
+    file = tmp_path / "ids.txt"
+    file.write_text(f"# by mail\n{ids[0]}\n\n  {ids[1]}  \n", "utf-8")
+    found = house.json("withdraw", "--from", file, ids[2])
+    assert found["photos"] == sorted(ids)
+    (tmp_path / "bad").write_bytes(b"\xff\xfe")
+    assert "cannot be read as text" in house.complaint("withdraw", "--from", tmp_path / "bad", code=3)
+    assert "cannot be read as text" in house.complaint("withdraw", "--from", tmp_path / "nowhere", code=3)
+
+
+def test_withdraw_of_an_author(house: House, first: Path) -> None:
+    author = next(photo.author_id for photo in read_manifest(first).photos("train") if photo.author_id)
+    found = house.json("withdraw", author)
+    assert found["listed"] == [author]
+    assert len(found["photos"]) >= 1
+    assert "holds" in house.complaint("publish", first, "--out", house.root / "out", code=3)
+    house.run("collect", "--provider", "sandbox", "--region", house.root / "region.toml", "--target", "24")
+    assert set(found["photos"]).isdisjoint(photos_of(read_manifest(Path(house.json("split", *QUOTAS)["folder"]))))
+
+
+def test_withdraw_that_cannot_be(house: House, tmp_path: Path) -> None:
+    assert "give photo_ids or author_ids" in house.complaint("withdraw", code=2)
+    assert "is no photo and no author" in house.complaint("withdraw", "flickr:1", code=2)
+    assert "choose photo or author" in house.complaint("withdraw", "flickr:1", "--kind", "city", code=2)
+    house.run("withdraw", "flickr:1", "--kind", "photo")
+    nowhere = House(tmp_path / "nowhere", house.capsys)
+    assert "there is none yet" in nowhere.complaint("withdraw", "--list", code=2)

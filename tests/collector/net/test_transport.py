@@ -1,0 +1,251 @@
+import gzip
+import io
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from urllib3 import HTTPResponse
+
+from collector.net.client import Access, Http, RefusedError, TemporaryError
+from collector.net.response_body import body_of
+from collector.net.transport import Timeouts
+from tests.collector.net.servers import Script, Server, answer
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def reason(script: Script, **timeouts: float) -> str:
+    """Return why an answer is none."""
+    with Server(script) as server:
+        http = Http(server.access(), timeouts=Timeouts(**timeouts))
+        with pytest.raises(TemporaryError) as caught:
+            http.session.get(server.url)
+        assert len(server.requests) == 1
+    return caught.value.reason
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"Content-Length: 9\r\n\r\n{")
+    time.sleep(0.02)  # else the reset overtakes the data
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (b"", "reset"),
+        (reset, "reset"),
+        (HEAD + b"Content-Length: 9\r\n\r\n{}", "truncated"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", "truncated"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", "truncated"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "truncated"),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "broken"),
+        (answer(gzip.compress(b"{}")[:12], 200, "Content-Encoding: gzip"), "truncated"),
+        (HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", "broken"),
+        (HEAD + b"Content-Length: 2, 3\r\n\r\n{}", "broken"),
+        (b"nonsense\r\n\r\n", "broken"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "broken"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", "broken"),
+    ],
+)
+def test_broken_answers(script: Script, expected: str) -> None:
+    assert reason(script) == expected
+
+
+def drip(first: bytes, piece: bytes) -> Script:
+    def script(connection: socket.socket) -> None:
+        connection.sendall(first)
+        while True:
+            time.sleep(0.02)
+            connection.sendall(piece)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        drip(b"", b"H"),
+        drip(b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        drip(HEAD + b"Content-Length: 999\r\n\r\n", b"{"),
+        drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
+        drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1", b"0"),
+        drip(HEAD + b"\r\n", b"{"),
+    ],
+)
+def test_an_answer_that_takes_too_long_in_all(script: Script) -> None:
+    began = time.monotonic()
+    assert reason(script, whole=0.2) == "timeout"
+    assert time.monotonic() - began < 2
+
+
+def test_a_silent_server() -> None:
+    def silent(connection: socket.socket) -> None:
+        connection.recv(1)
+
+    for timeouts in ({"read": 0.1}, {"whole": 0.1}):
+        began = time.monotonic()
+        assert reason(silent, **timeouts) == "timeout"
+        assert time.monotonic() - began < 2
+
+
+def test_a_body_comes_in_small_pieces_however_it_was_packed() -> None:
+    response = requests.Response()
+    response.headers["Content-Encoding"] = "gzip"
+    response.raw = HTTPResponse(io.BytesIO(gzip.compress(bytes(10**7))), preload_content=False)
+    sizes = [len(piece) for piece in body_of(response)]
+    assert sum(sizes) == 10**7
+    assert max(sizes) <= 2**18
+
+
+def test_a_server_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    http = Http(Access({}, frozenset({f"http://127.0.0.1:{port}"})))
+    with pytest.raises(TemporaryError, match="unreachable"):
+        http.session.get(f"http://127.0.0.1:{port}")
+
+
+def found(*addresses: str) -> Any:
+    def resolve(host: str, port: int, *_: Any) -> list[Any]:
+        asked.append(host)
+        kinds = [(socket.AF_INET6 if ":" in a else socket.AF_INET, a) for a in addresses]
+        return [(family, socket.SOCK_STREAM, 6, "", (a, port)) for family, a in kinds]
+
+    asked: list[str] = []
+    resolve.asked = asked  # type: ignore[attr-defined]
+    return resolve
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        *(
+            ["127.0.0.1"],
+            ["169.254.169.254"],
+            ["10.0.0.1"],
+            ["::1"],
+            ["::ffff:10.0.0.1"],
+            ["fe80::1%eth0"],
+            ["0.0.0.1"],
+        ),
+        *(["8.8.8.8", "192.168.0.1"], ["100.64.0.1"], ["64:ff9b::7f00:1"]),
+    ],
+)
+def test_names_that_stand_for_private_addresses(addresses: list[str]) -> None:
+    http = Http(Access({"photos.example": 100.0}), resolve=found(*addresses))
+    for ask in (lambda: http.get("https://photos.example/"), lambda: http.session.get("https://photos.example/")):
+        with pytest.raises(RefusedError) as caught:
+            ask()
+        assert caught.value.reason == "private-address"
+
+
+def test_a_number_in_place_of_a_name_is_checked_too() -> None:
+    with pytest.raises(RefusedError, match="private-address"):
+        Http(Access({"2130706433": 1.0})).get("https://2130706433/")
+
+
+def test_a_name_that_nobody_knows() -> None:
+    def unknown(*_: Any) -> list[Any]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    for resolve in (unknown, found()):
+        http = Http(Access({"photos.example": 100.0}), resolve=resolve)
+        with pytest.raises(TemporaryError, match="unresolved"):
+            http.session.get("https://photos.example/")
+
+
+def test_the_checked_address_is_the_one_connected_to() -> None:
+    resolve = found("127.0.0.1")
+    with Server(answer(b"{}")) as server:
+        url = f"http://photos.example:{server.port}"
+        Http(Access({}, frozenset({url})), resolve=resolve).get(url)
+    assert resolve.asked == ["photos.example"]
+    assert f"Host: photos.example:{server.port}" in server.requests[0]
+
+
+def test_the_next_address_is_tried() -> None:
+    with Server(answer(b"{}")) as server:
+        url = f"http://photos.example:{server.port}"
+        Http(Access({}, frozenset({url})), resolve=found("127.0.0.9", "127.0.0.1")).get(url)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one write an answer: two meet the delayed ACK
+
+    def do_GET(self) -> None:
+        self.server.connections.add(self.client_address)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def serve(certificate: Path | None = None) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.connections = set()  # type: ignore[attr-defined]
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server
+
+
+def test_connections_are_kept_and_shared() -> None:
+    server = serve()
+    url = f"http://127.0.0.1:{server.server_port}"
+    http = Http(Access({}, frozenset({url}), parallel=8))
+    for _ in range(5):
+        http.get(url)
+        http.fetch(url, io.BytesIO(), max_bytes=9)
+    assert len(server.connections) == 1  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(16) as pool:
+        assert all(a.body == b"{}" for a in pool.map(lambda _: http.get(url), range(200)))
+    assert len(server.connections) <= 8  # type: ignore[attr-defined]
+    http.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem, command = (
+        tmp_path / "server.pem",
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2",
+    )
+    subject = ["-subj", "/CN=photos.example", "-addext", "subjectAltName=DNS:photos.example"]
+    subprocess.run(
+        [*command.split(), *subject, "-keyout", pem, "-out", tmp_path / "ca.pem"], check=True, capture_output=True
+    )
+    pem.write_bytes(pem.read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    server = serve(pem)
+    right, wrong = (f"https://{name}.example:{server.server_port}" for name in ("photos", "other"))
+    access = Access({}, frozenset({right, wrong}))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TemporaryError, match="certificate"):
+        Http(access, resolve=found("127.0.0.1")).session.get(right)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    http = Http(access, resolve=found("127.0.0.1"))
+    assert http.get(right).body == b"{}"
+    with pytest.raises(TemporaryError, match="certificate"):
+        http.session.get(wrong)
+    http.close()
+    server.shutdown()
+    server.server_close()
