@@ -103,7 +103,7 @@ def test_a_pass_of_steps_is_what_the_steps_give() -> None:
     close = {"rtol": 1e-5, "atol": 1e-6}
     torch.testing.assert_close(found, torch.cat(expected), **close)
     for name, tensor in alone.state_dict().items():
-        torch.testing.assert_close(tensor, together.state_dict()[name], **close, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(tensor, together.state_dict()[name], **close, msg=name)
     assert torch.equal(found == 0, torch.cat(expected) == 0)
     assert torch.equal(states[2], torch.get_rng_state())
     assert torch.equal(together(photos[:4]), together(photos[:4])) is False  # it is itself again: dropout draws anew
