@@ -10,17 +10,11 @@ import typer
 
 import benchmark.cli
 import collector.cli
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    note,
-    printable,
-    show,
-)
 from collector.errors import IncompleteError, T15Error
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note
+from collector.text_table import printable
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest

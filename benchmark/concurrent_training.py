@@ -17,8 +17,8 @@ from benchmark.networks.backbones import find_backbone
 from benchmark.photos import labelled_photos
 from benchmark.planning import Task
 from benchmark.results import is_finished
-from collector.console import Track, silent
 from collector.manifest.manifest import Manifest
+from collector.progress import Track, silent
 from collector.workspace import Workspace, is_disk_full
 
 if TYPE_CHECKING:

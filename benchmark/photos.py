@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.store import ArrayStore
-from collector.console import Track, silent
 from collector.errors import DataError
 from collector.images.decode import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.manifest.versions import partial_folder
+from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
 

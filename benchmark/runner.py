@@ -36,10 +36,11 @@ from benchmark.results import (
     save_failure,
     save_run,
 )
-from collector.console import Track, printable, silent
 from collector.errors import DataError
 from collector.manifest.manifest import Manifest
+from collector.progress import Track, silent
 from collector.records import SPLITS
+from collector.text_table import printable
 from collector.workspace import Workspace, is_disk_full, remove_drafts, storage_errors
 
 log = logging.getLogger("t15")

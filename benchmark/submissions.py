@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
 from benchmark.scoring import calibration, geography, metrics
 from benchmark.submitted_rows import LABEL, read_answers
-from collector.console import printable
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
+from collector.text_table import printable
 
 ORIGIN = "submission"
 """What a run of `t15 score` says of where it came from, and what its method's name begins with."""

@@ -14,6 +14,9 @@ from tempfile import NamedTemporaryFile
 
 from collector.errors import IncompleteError, T15Error, UsageError
 
+DEFAULT_WORKSPACE = Path("workspace")
+DEFAULT_MANIFESTS = Path("manifests")
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 

@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here, with_photos
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    duration,
-    note,
-    show,
-    table,
-    track,
-)
 from collector.errors import IncompleteError, UsageError
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.text_table import duration, table
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from benchmark.planning import Task

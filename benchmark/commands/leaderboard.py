@@ -6,14 +6,8 @@ from typing import Annotated
 import typer
 
 from benchmark.commands.shared import manifest_folder, what_is_here
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    show,
-)
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 app = typer.Typer()
 

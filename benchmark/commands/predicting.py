@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from benchmark.commands.shared import ManifestOption, manifest_folder
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    note,
-    show,
-    track,
-)
 from collector.errors import IncompleteError, UsageError
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from benchmark.models import Model

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    note,
-    show,
-    table,
-)
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note
+from collector.text_table import table
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from benchmark.submissions import SubmissionScores

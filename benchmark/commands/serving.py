@@ -6,7 +6,9 @@ import typer
 
 from benchmark.commands.predicting import DeviceOption, answerer_of
 from benchmark.commands.shared import ManifestOption
-from collector.console import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE, ManifestsOption, WorkspaceOption, note
+from collector.options import ManifestsOption, WorkspaceOption
+from collector.progress import note
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 app = typer.Typer()
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.console import note
+from collector.progress import note
 
 if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.console import JsonOption, note, show, table, track
 from collector.errors import T15Error, UsageError
+from collector.options import JsonOption, show
+from collector.progress import note, track
+from collector.text_table import table
 
 if TYPE_CHECKING:
     from benchmark.networks.weights import Entry, Stored

@@ -18,9 +18,10 @@ from benchmark.results import Run
 from benchmark.scoring.evaluation import Judged, Truth, closer_look, judge, truth_of
 from benchmark.scoring.metrics import wilson
 from benchmark.scoring.significance import Difference, bootstrap, indistinguishable_groups, rank_ranges
-from collector.console import DEFAULT_MANIFESTS, printable
 from collector.errors import DataError
 from collector.manifest.manifest import Manifest
+from collector.text_table import printable
+from collector.workspace import DEFAULT_MANIFESTS
 
 Scored = tuple[Row, Judged]
 

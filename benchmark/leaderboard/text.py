@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from benchmark.leaderboard.comparing import COMPARISON_NOTE, Compared, compared
 from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, FailedRow, Leaderboard, Row
 from benchmark.leaderboard.words import percent, time_taken
-from collector.console import table
+from collector.text_table import table
 
 # What Markdown (GitHub's and CommonMark's) would take for markup inside a table cell.
 _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")

@@ -1,6 +1,6 @@
 """Numbers as people write them."""
 
-from collector.console import duration
+from collector.text_table import duration
 
 
 def percent(fraction: float, digits: int = 2) -> str:

@@ -11,10 +11,9 @@ from benchmark.leaderboard.page import as_html
 from benchmark.leaderboard.rows import Leaderboard
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown
-from collector.console import DEFAULT_MANIFESTS
 from collector.errors import UsageError
 from collector.manifest.manifest import Manifest
-from collector.workspace import storage_errors, write_atomically
+from collector.workspace import DEFAULT_MANIFESTS, storage_errors, write_atomically
 
 
 def folder_name(manifests: Sequence[Manifest]) -> str:

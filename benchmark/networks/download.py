@@ -14,8 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from collector.console import Track
 from collector.errors import IncompleteError, T15Error, UsageError
+from collector.progress import Track
 from collector.workspace import storage_errors, write_atomically
 
 MIRROR = "T15_WEIGHTS_MIRROR"

@@ -20,8 +20,8 @@ from benchmark.networks.resident import ResidentPhotos
 from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, TrainingRun
 from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
-from collector.console import silent
 from collector.errors import UsageError
+from collector.progress import silent
 from collector.workspace import is_disk_full
 
 __all__ = [

@@ -22,8 +22,8 @@ from benchmark.networks.resident import ResidentPhotos
 from benchmark.networks.trained import Epoch, TrainedNetwork
 from benchmark.networks.training_state import Progress, identify, load_checkpoint, save_checkpoint
 from benchmark.photos import LabelledPhotos
-from collector.console import Track
 from collector.errors import T15Error, UsageError
+from collector.progress import Track
 
 CHECKPOINT_SECONDS = 20.0
 """At least so long lies between two checkpoints: AlexNet's have 0.7 GB, and a GPU ends epochs in a second."""

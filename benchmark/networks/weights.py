@@ -19,8 +19,8 @@ from benchmark.networks.backbones import Backbone, Pretrained, backbones
 from benchmark.networks.download import DownloadError, addresses, download, draft_at, file_name, forget, without_secrets
 from benchmark.networks.known_digests import pinned, require
 from benchmark.networks.published_weights import Tensors, digest_of, fitted, read_checkpoint
-from collector.console import Track
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
+from collector.progress import Track
 from collector.workspace import remove_drafts, storage_errors, write_atomically
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*")

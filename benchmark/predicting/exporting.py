@@ -15,9 +15,9 @@ from benchmark.predicting.certainty import Certainty, learn_certainty
 from benchmark.predicting.model_card import About
 from benchmark.predicting.neighbours import training_photos
 from benchmark.results import Run, finished_runs, read_validation
-from collector.console import Track, silent
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
+from collector.progress import Track, silent
 from collector.records import Photo
 from collector.workspace import Workspace
 

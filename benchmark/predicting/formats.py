@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.predicting.answer import Answer
 from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.model_card import About
-from collector.console import table
+from collector.text_table import table
 
 SHOWN = 5
 """How many candidates are told."""

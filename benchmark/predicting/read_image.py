@@ -11,9 +11,9 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.photos import opened
-from collector.console import printable
 from collector.errors import DataError
 from collector.images.decode import FORMATS
+from collector.text_table import printable
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib", ".gif")

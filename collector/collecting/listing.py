@@ -7,8 +7,8 @@ from datetime import datetime
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue
 from collector.collecting.planner import survey
-from collector.console import Track
 from collector.geo import KM_PER_DEGREE
+from collector.progress import Track
 from collector.providers.base import Query, Survey
 from collector.records import City, Photo, Region, Unusable
 from collector.regions import nearest_city

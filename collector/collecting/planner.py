@@ -22,12 +22,12 @@ from itertools import chain
 from typing import Literal
 
 from collector.catalogue.ledger import OVERLAP_S, CellResult, Ledger, LedgerCell, Sweep, Totals
-from collector.console import duration
 from collector.errors import IncompleteError
 from collector.geo import KM_PER_DEGREE
 from collector.net.client import RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, Query, Survey
 from collector.records import City, Photo, Unusable
+from collector.text_table import duration
 
 Way = Literal["time", "box"]
 _Item = Photo | Unusable

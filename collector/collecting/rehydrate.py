@@ -17,13 +17,13 @@ from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.collecting.download import Failed, Outcome, is_stored
 from collector.collecting.listing import Withdrawn
 from collector.collecting.refetch import revived
-from collector.console import Track, silent
 from collector.curating.duplicates import same_picture
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
 from collector.manifest.versions import partial_folder
+from collector.progress import Track, silent
 from collector.providers.base import Provider, Survey
 from collector.records import SPLITS, Photo, Region
 from collector.workspace import Workspace, exclusive, storage_errors

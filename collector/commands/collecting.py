@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, duration, note, show, table, track
+from collector.options import JsonOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.text_table import duration, table
+from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.catalogue.ledger import Coverage

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, table, track
 from collector.errors import UsageError
+from collector.options import JsonOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.text_table import table
+from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.curating.assess import QualitySummary

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from collector.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, note, show, table, track
 from collector.errors import DataError, IncompleteError, UsageError
+from collector.options import JsonOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.text_table import table
+from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.catalogue.withdrawals import Takedown

@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.commands.collecting import CityOption
-from collector.console import (
-    DEFAULT_MANIFESTS,
-    DEFAULT_WORKSPACE,
-    JsonOption,
-    ManifestsOption,
-    WorkspaceOption,
-    note,
-    show,
-    table,
-)
 from collector.errors import UsageError
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note
 from collector.records import SPLITS
+from collector.text_table import table
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.splitting.allocate import Mode

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
-from collector.console import Track, silent
 from collector.curating import labels
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
 from collector.images.decode import quiet_decoders
+from collector.progress import Track, silent
 from collector.records import City, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from collector.console import printable, table
 from collector.manifest.manifest import Header, Manifest, version_key
 from collector.records import PHOTO_FIELDS, SPLITS
+from collector.text_table import printable, table
 
 _EXAMPLES = 5
 _PARTS = ("major", "minor", "patch")
@@ -210,7 +210,7 @@ def as_json(found: Diff) -> dict[str, Any]:
 
 
 def as_text(found: Diff) -> str:
-    """Return a diff as text; ids and header fields are hostile: print it through `console.show`."""
+    """Return a diff as text; ids and header fields are hostile: print it through `options.show`."""
     before, after = (f"{of['name']} {of['version']}" for of in (found.before, found.after))
     if found.same:
         return f"{before} and {after} hold the same data (digest {found.before['digest']})"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.console import Track, silent
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
+from collector.progress import Track, silent
 from collector.publishing.attribution import attribution
 from collector.publishing.card import card
 from collector.publishing.charts import charts

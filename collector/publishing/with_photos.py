@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.console import Track, silent
 from collector.images.strip_metadata import SUFFIXES, CannotStripError, stripped
 from collector.manifest.manifest import Manifest
+from collector.progress import Track, silent
 from collector.publishing.facts import is_street_view, judged
 from collector.workspace import Workspace
 

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.console import Track, silent
 from collector.errors import UsageError
 from collector.images.decode import quiet_decoders
 from collector.images.derivatives import THUMBNAIL, CannotShowError, placeholder, rendition
+from collector.progress import Track, silent
 from collector.region_file import slugify
 from collector.review import decisions, listing
 from collector.review.cards import Card

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageEnhance
 
-from collector.console import Track, silent
+from collector.progress import Track, silent
 from collector.sandbox.faults import broken
 from collector.sandbox.jpeg import CREDIT, encode
 from collector.sandbox.scenes import CITIES, Scene, plan, render

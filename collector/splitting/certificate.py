@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from collector.console import printable, table
 from collector.records import SPLITS
 from collector.splitting.audit import Audit, Leak
 from collector.splitting.declared_constraints import LEAKS
 from collector.splitting.leakage import Alike, Comparison, Near, PhotoPair, Shared
+from collector.text_table import printable, table
 
 _WIDTH = 100
 _MOST_ROWS = 100  # of one table; JSON has all
@@ -24,7 +24,7 @@ def as_json(audit: Audit, *, claims_only: bool = False) -> dict[str, Any]:
 def certificate(audit: Audit) -> str:
     """Return the audit as text: the verdict first, then what leaks, then what was measured.
 
-    File names, ids and labels are hostile text: print it through `console.printable`, as `console.show` does.
+    File names, ids and labels are hostile text: print it through `text_table.printable`, as `options.show` does.
     """
     parts = [
         "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.listing import Withdrawn, list_city
-from collector.console import silent
+from collector.progress import silent
 from collector.providers import flickr
 from collector.providers.base import Query
 from collector.records import Region

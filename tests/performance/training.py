@@ -34,7 +34,7 @@ from benchmark.networks.reference import ReferenceEngine
 from benchmark.networks.resident import ResidentPhotos
 from benchmark.networks.train import Job, TrainedNetwork, train, train_many
 from benchmark.photos import LabelledPhotos
-from collector.console import Track, silent
+from collector.progress import Track, silent
 from tests.conftest import picture
 
 CLASSES = tuple(f"city-{number}" for number in range(15))

@@ -13,8 +13,8 @@ from werkzeug import Request, Response
 
 from benchmark.networks import download as module
 from benchmark.networks.download import DownloadError, addresses, download, forget, without_secrets
-from collector.console import silent
 from collector.errors import IncompleteError, T15Error, UsageError
+from collector.progress import silent
 
 DATA = bytes(range(256)) * 2000  # half a MB: eight blocks
 

@@ -18,8 +18,8 @@ from benchmark.networks import backbones as known
 from benchmark.networks import weights
 from benchmark.networks.backbones import Backbone, Pretrained
 from benchmark.networks.weights import MissingWeightsError
-from collector.console import silent
 from collector.errors import DataError, IncompleteError, UsageError
+from collector.progress import silent
 
 
 def small(classes: int) -> nn.Module:

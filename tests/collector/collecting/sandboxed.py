@@ -15,8 +15,8 @@ import pytest
 
 from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import Summary, collect
-from collector.console import Track
 from collector.net.client import Http
+from collector.progress import Track
 from collector.providers import commons, flickr, streetview
 from collector.providers.base import Survey
 from collector.records import Photo, Region, Unusable

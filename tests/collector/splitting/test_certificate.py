@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from collector.console import printable
 from collector.manifest.foreign import Foreign, read_foreign
 from collector.splitting.audit import audit_foreign, audit_manifest
 from collector.splitting.certificate import as_json, certificate
+from collector.text_table import printable
 from tests.collector.splitting.test_audit import Apart, apart, clean, foreign, manifest
 
 __all__ = ["apart"]

@@ -1,0 +1,23 @@
+"""What the commands of both packages share: their options, and how a result is shown. Imported by commands only."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from collector.text_table import printable
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="T15_WORKSPACE", help="Folder of the catalogue, photos, runs and reports.")
+]
+ManifestsOption = Annotated[
+    Path, typer.Option("--manifests", envvar="T15_MANIFESTS", help="Folder of published manifests.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """Print a command's result on stdout: as JSON for programs, or the text for people."""
+    print(json.dumps(result, ensure_ascii=False, indent=2) if as_json else printable(text()), flush=True)
