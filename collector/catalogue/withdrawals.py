@@ -1,19 +1,30 @@
 """Taking photos down: on the list for good, out of the store, out of every later version."""
 
 import shutil
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
-from collector.collecting.listing import Withdrawn
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
-from collector.records import SPLITS
+from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, draft_of, exclusive, storage_errors
 
 Kind = Literal["photo", "author"]
+
+
+class Withdrawn:
+    """The photos and authors that were taken down, to ask about one photo after the other."""
+
+    def __init__(self, entries: Iterable[tuple[str, str, str, str]]) -> None:
+        """Take what Catalogue.withdrawals returns."""
+        self._ids = {(kind, one) for kind, one, _, _ in entries}
+
+    def holds(self, photo: Photo) -> bool:
+        """Return whether the photo, or everything of its author, was taken down."""
+        return ("photo", photo.photo_id) in self._ids or ("author", photo.author_id) in self._ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
+from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Outcome, bring_home, is_stored, is_whole
-from collector.collecting.listing import Withdrawn, labelled_elsewhere, list_city
-from collector.collecting.select import Chooser, Wish, author_of, ranking, unwanted
+from collector.collecting.listing import labelled_elsewhere, list_city
+from collector.collecting.select import Chooser, Wish, ranking, unwanted
 from collector.errors import IncompleteError
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
@@ -19,6 +20,7 @@ from collector.net.client import Http
 from collector.net.retries import LONGEST_WAIT_S
 from collector.progress import Track, silent
 from collector.providers.base import FindsUnplaced, Provider, Query, Survey
+from collector.providers.traits import author_of
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors
 

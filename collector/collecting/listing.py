@@ -1,29 +1,18 @@
 """Writing down what a service holds of a city, cell by cell; each cell and its photos in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue
+from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.planner import survey
 from collector.geo import KM_PER_DEGREE
 from collector.progress import Track
 from collector.providers.base import Query, Survey
 from collector.records import City, Photo, Region, Unusable
 from collector.regions import nearest_city
-
-
-class Withdrawn:
-    """The photos and authors that were taken down, to ask about one photo after the other."""
-
-    def __init__(self, entries: Iterable[tuple[str, str, str, str]]) -> None:
-        """Take what Catalogue.withdrawals returns."""
-        self._ids = {(kind, one) for kind, one, _, _ in entries}
-
-    def holds(self, photo: Photo) -> bool:
-        """Return whether the photo, or everything of its author, was taken down."""
-        return ("photo", photo.photo_id) in self._ids or ("author", photo.author_id) in self._ids
 
 
 @dataclass

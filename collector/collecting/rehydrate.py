@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
+from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Outcome, is_stored
-from collector.collecting.listing import Withdrawn
 from collector.collecting.refetch import revived
 from collector.curating.duplicates import same_picture
 from collector.images.decode import quiet_decoders

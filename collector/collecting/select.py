@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.errors import UsageError, did_you_mean
+from collector.geo import KM_PER_DEGREE
 from collector.licences import licences
+from collector.providers.traits import author_of
 from collector.records import Photo
 
 _PLACE_M = 250.0  # photos of one square of this side, or of one month, count as much alike
-_METRES_PER_DEGREE = 111_195.0
+_METRES_PER_DEGREE = KM_PER_DEGREE * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,6 @@ def unwanted(photo: Photo, wish: Wish) -> str | None:
     if photo.width is not None and photo.height is not None and min(photo.width, photo.height) < wish.min_side:
         return "small"
     return None
-
-
-def author_of(photo_id: str, author_id: str | None) -> str:
-    """Return what photos of one hand share, for spreading.
-
-    A street-view service is no photographer: there it is the panorama. Photos of unknown authors share nothing.
-    """
-    if photo_id.startswith("streetview:"):
-        return photo_id.partition("@")[0]
-    return author_id or photo_id
 
 
 def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:

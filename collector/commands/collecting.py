@@ -108,10 +108,10 @@ def collect(
     found = find_region(region)
     chosen = list(dict.fromkeys(find_city(found, name) for name in city)) if city else list(found.cities)
     licences = licences_named(licence)
-    source = make_provider(provider, Settings(found, root, find_licence(root_licence).id, geo_accuracy))
+    source = make_provider(provider, Settings(found, root, find_licence(root_licence).id))
     if target is None and isinstance(source, Survey):
         target = DEFAULT_TARGET
-    query = Query(limit, target or None, seed)
+    query = Query(limit, target or None, seed, geo_accuracy)
     if plan:
         _show_plan(source, chosen, query, workspace, json)
         return
@@ -158,7 +158,7 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
     from tempfile import TemporaryDirectory
 
     from collector.catalogue.catalogue import open_catalogue
-    from collector.collecting.planner import estimate
+    from collector.collecting.estimate import estimate
     from collector.errors import UsageError
     from collector.providers.base import Survey
     from collector.workspace import Workspace

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collector.catalogue.catalogue import Decision
-from collector.collecting.select import author_of
+from collector.providers.traits import author_of
 from collector.records import City, Photo
 
 STAGE = "labels"

@@ -173,8 +173,9 @@ class Survey(Protocol):
         """Return about how many photos the cell holds, by one cheap call; None where the service does not count."""
         ...
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
-        """Return one page of a cell: the first for `token` None, else the one that the last page's `next` names.
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
+        """Return one page of what `query` looks for in a cell: the first for `token` None, else the one that the last page's
+        `next` names.
 
         `known(photo_id)` tells that a photo was listed by an earlier run: a provider that needs further calls for a
         photo's details can save them.

@@ -29,7 +29,7 @@ from collector.providers.commons_answers import (
     present_address,
 )
 from collector.providers.environment import base_url
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Photo, ProviderTraits, Unusable
 
 API_URL = "https://commons.wikimedia.org/w/api.php"
 _ROWS = 500
@@ -41,13 +41,15 @@ _FIELDS = "Artist|Categories|DateTimeOriginal|GPSLatitude|GPSLongitude|License|L
 _THUMB = re.compile(r"/(\d{2,4})px-[^/]*$")
 
 
-def make(region: Region) -> "CommonsProvider":
+TRAITS = ProviderTraits()
+
+
+def make() -> "CommonsProvider":
     """Return the provider; T15_COMMONS_URL may name another api.php, whose pictures may then lie on its own host too.
 
     Raises:
         UsageError: T15_COMMONS_URL holds no address.
     """
-    del region  # any place on Earth can be asked for
     api_url = base_url("T15_COMMONS_URL", API_URL)
     own = frozenset() if api_url == API_URL else frozenset({str(origin_of(api_url))})
     access = Access(hosts={"commons.wikimedia.org": 2.0, "upload.wikimedia.org": 3.0}, own=own, parallel=3)
@@ -85,14 +87,14 @@ class CommonsProvider:
         """
         return self._search(cell)[1]
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return all of a box: there is no second page. Of a full box that can be divided only the number of rows.
 
         Raises:
             TemporaryError: no usable answer.
             RefusedError: the service does not answer such questions, such as `toobig`.
         """
-        del token
+        del query, token
         ids, rows = self._search(cell)
         cut = rows > self.rules.aim
         if cut and _longer_side_m(cell) >= 2 * self.rules.narrowest_m:

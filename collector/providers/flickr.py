@@ -30,7 +30,7 @@ from collector.providers.flickr_answers import (
     parse_sizes,
     same_size,
 )
-from collector.records import City, Photo, Region
+from collector.records import City, Photo, ProviderTraits
 
 VARIABLE = "T15_FLICKR_KEY"
 """The environment variable with the key."""
@@ -78,24 +78,22 @@ BEGAN = 1_075_593_600
 RULES = CellRules(aim=1000, page_size=PAGE_ROWS, by_time=True, shortest_s=300, calls_per_hour=3600)
 
 
-def make(region: Region, geo_accuracy: int = 11) -> "FlickrProvider":
-    """Return the provider; T15_FLICKR_KEY holds its key, T15_FLICKR_URL may name another service.
+TRAITS = ProviderTraits()
 
-    Args:
-        region: not needed: any place on Earth can be asked for.
-        geo_accuracy: as in Query.
+
+def make() -> "FlickrProvider":
+    """Return the provider; T15_FLICKR_KEY holds its key, T15_FLICKR_URL may name another service.
 
     Raises:
         ServiceError: there is no key.
         UsageError: T15_FLICKR_URL holds no address.
     """
-    del region
     api_key = key(VARIABLE, "Flickr", WHERE)
     rest_url = base_url("T15_FLICKR_URL", ADDRESS)
     # 3,600 calls an hour are one a second. s.yimg.com has the picture that stands in for removed ones.
     hosts = {"api.flickr.com": 1.0, ".staticflickr.com": 4.0, "s.yimg.com": 1.0}
     own = frozenset() if rest_url == ADDRESS else frozenset({str(origin_of(rest_url))})
-    return FlickrProvider(Http(Access(hosts, own, secrets=(api_key,))), api_key, rest_url, geo_accuracy)
+    return FlickrProvider(Http(Access(hosts, own, secrets=(api_key,))), api_key, rest_url)
 
 
 @dataclass
@@ -106,13 +104,11 @@ class FlickrProvider:
         http: the way to it; has to know the key as a secret.
         key: Flickr's API key.
         rest_url: the service, without a slash at the end.
-        geo_accuracy: as in Query.
     """
 
     http: Http
     key: str = field(repr=False)
     rest_url: str = ADDRESS
-    geo_accuracy: int = 11
     name: str = "flickr"
     rules: CellRules = RULES
     _api: Any = field(init=False, repr=False)
@@ -135,7 +131,7 @@ class FlickrProvider:
         """Return about how many photos a cell holds: Flickr's estimate, which changes from call to call."""
         return self._search(cell, page=1, per_page=1)[1]
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return one page of a cell.
 
         A token is the page's number and the id that the page before began with: a page that begins with it too, or that
@@ -157,7 +153,7 @@ class FlickrProvider:
         more = bool(rows) and not repeats and (number < promised or len(rows) >= PAGE_ROWS)
         at_cap = number >= CAP // PAGE_ROWS
         return Page(
-            found=tuple(parse_photo(row, city, self.geo_accuracy) for row in rows),
+            found=tuple(parse_photo(row, city, query.geo_accuracy) for row in rows),
             rows=len(rows),
             reported=total,
             next=f"{number + 1}:{first}" if more and not at_cap else None,

@@ -15,10 +15,13 @@ from collector.geo import distance_km
 from collector.images.decode import FORMATS, MAX_PIXELS
 from collector.images.exif import ExifFacts, clean_text, read_exif
 from collector.providers.base import ImageRequest, Query
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Photo, ProviderTraits, Region, Unusable
 from collector.regions import fold, nearest_city
 
 _LARGEST_READ = 64 << 20  # a longer file is no photo (examine.Limits) and is not read for its EXIF
+
+
+TRAITS = ProviderTraits(rehydratable=False)
 
 
 @dataclass

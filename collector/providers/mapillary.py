@@ -27,7 +27,7 @@ from collector.providers.mapillary_answers import (
     parse_rows,
     parse_thumb,
 )
-from collector.records import City, Photo, Region
+from collector.records import City, Photo, ProviderTraits
 
 T = TypeVar("T")
 
@@ -38,14 +38,16 @@ _ROWS = 2000
 _SIDE_DEGREES = 0.09  # 0.0081 square degrees
 
 
-def make(region: Region) -> "MapillaryProvider":
+TRAITS = ProviderTraits(licence="CC-BY-SA-4.0")
+
+
+def make() -> "MapillaryProvider":
     """Return the provider; T15_MAPILLARY_TOKEN holds its token, T15_MAPILLARY_URL may name another service.
 
     Raises:
         ServiceError: there is no token.
         UsageError: T15_MAPILLARY_URL holds no address.
     """
-    del region  # any place on Earth can be asked for
     token = key(VARIABLE, "Mapillary", WHERE)
     api_url = base_url("T15_MAPILLARY_URL", API_URL)
     own = frozenset() if api_url == API_URL else frozenset({str(origin_of(api_url))})
@@ -84,7 +86,7 @@ class MapillaryProvider:
         del cell
         return None
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return all of a box that the service gives; there is no second page, and a row holds all there is to know.
 
         Raises:
@@ -92,7 +94,7 @@ class MapillaryProvider:
             TemporaryError: no usable answer.
             RefusedError: the service does not answer such questions.
         """
-        del token, known
+        del query, token, known
         box = f"{cell.west:.7f},{cell.south:.7f},{cell.east:.7f},{cell.north:.7f}"
         question = {"bbox": box, "fields": ",".join(FIELDS), "limit": _ROWS}
         try:

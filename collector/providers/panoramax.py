@@ -14,7 +14,7 @@ from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.boxes import cover
 from collector.providers.environment import base_url
 from collector.providers.panoramax_answers import HOSTS, describe, judge, parse_features
-from collector.records import City, Photo, Region
+from collector.records import City, Photo, ProviderTraits
 
 API_URL = "https://api.panoramax.xyz/api"
 _ROWS = 1000
@@ -22,13 +22,15 @@ _ROWS = 1000
 _SIDE_KM = 18.0
 
 
-def make(region: Region) -> "PanoramaxProvider":
+TRAITS = ProviderTraits()
+
+
+def make() -> "PanoramaxProvider":
     """Return the provider; T15_PANORAMAX_URL may name an instance, whose pictures may then lie on its own host too.
 
     Raises:
         UsageError: T15_PANORAMAX_URL holds no address.
     """
-    del region  # any place on Earth can be asked for
     api_url = base_url("T15_PANORAMAX_URL", API_URL)
     own = frozenset() if api_url == API_URL else frozenset({str(origin_of(api_url))})
     return PanoramaxProvider(Http(Access(hosts=dict.fromkeys(HOSTS, 2.0), own=own, parallel=2)), api_url)
@@ -60,14 +62,14 @@ class PanoramaxProvider:
         del cell
         return None
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return all of a box that the service gives; an item holds all there is to know.
 
         Raises:
             TemporaryError: no usable answer.
             RefusedError: the service does not answer such questions.
         """
-        del token, known
+        del query, token, known
         box = f"{cell.west:.7f},{cell.south:.7f},{cell.east:.7f},{cell.north:.7f}"
         types = ("application/geo+json", "application/json")
         question = {"bbox": box, "limit": _ROWS}

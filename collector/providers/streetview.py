@@ -29,7 +29,7 @@ from collector.providers.streetview_answers import (
     points,
     sign,
 )
-from collector.records import City, Photo, Region
+from collector.records import City, Photo, ProviderTraits
 
 VARIABLE = "T15_GOOGLE_KEY"
 """The environment variable with the key."""
@@ -69,7 +69,15 @@ _LEAST, _WITHOUT_TARGET, _MOST = 40, 1000, 20_000
 _PICTURE_PARAMETERS = ("pano", "size", "heading", "fov", "pitch", "source", "return_error_code")
 
 
-def make(region: Region) -> "StreetViewProvider":
+TRAITS = ProviderTraits(
+    author_is_service=True,
+    panorama=r"streetview:([^@]+)",
+    pixels_may_be_kept=False,
+    licence="LicenseRef-GoogleStreetView",
+)
+
+
+def make() -> "StreetViewProvider":
     """Return the provider; T15_GOOGLE_KEY holds its key, T15_GOOGLE_SECRET may hold the secret to sign requests with, and
     T15_STREETVIEW_URL may name another service.
 
@@ -77,7 +85,6 @@ def make(region: Region) -> "StreetViewProvider":
         ServiceError: there is no key, or the secret is none.
         UsageError: T15_STREETVIEW_URL holds no address.
     """
-    del region  # any place on Earth can be asked for
     api_key = key(VARIABLE, "Google Street View", WHERE)
     text = os.environ.get("T15_GOOGLE_SECRET", "").strip()
     secret = decoded_secret(text) if text else None
@@ -121,7 +128,7 @@ class StreetViewProvider:
         del cell
         return None
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return the pictures of the panorama nearest to the middle of a cell; an empty page where there is none.
 
         Raises:
@@ -129,7 +136,7 @@ class StreetViewProvider:
             ServiceError: the key is refused.
             TemporaryError, RefusedError: as for a Survey.
         """
-        del token, known  # one page, from one call
+        del query, token, known  # one page, from one call
         told = self._nearest((cell.south + cell.north) / 2, (cell.west + cell.east) / 2, RADIUS_M)
         found = photos(told, city, self.url) if told else ()
         return Page(found, len(found))

@@ -94,7 +94,7 @@ class Listed:
     def count(self, cell: Cell) -> int:
         return self._photos
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         found = tuple(Photo(f"made:{n}", "here", 0.0, 0.0) for n in range(self._photos))
         return Page(found, len(found), len(found))
 

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.catalogue.catalogue import open_catalogue
-from collector.collecting.listing import Withdrawn, list_city
+from collector.catalogue.withdrawals import Withdrawn
+from collector.collecting.listing import list_city
 from collector.progress import silent
 from collector.providers import flickr
 from collector.providers.base import Query
@@ -60,7 +61,7 @@ def measured(holdings: Holdings, limits: Limits) -> tuple[int, int, float, int, 
         os.environ.update(sandbox.environment())
         started = time.perf_counter()
         with open_catalogue(create_workspace(Path(folder))) as catalogue:
-            service = flickr.make(REGION)
+            service = flickr.make()
             list_city(catalogue, service, city, REGION, Query(), Withdrawn(()), silent, lambda: NOW)
             seconds = time.perf_counter() - started
             listed = {waiting.photo.photo_id for waiting in catalogue.listing(city.slug, service.name)}

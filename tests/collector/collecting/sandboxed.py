@@ -30,7 +30,7 @@ from collector.workspace import Workspace
 T = TypeVar("T")
 
 REGION = Region("sandbox", "", CITIES[:2])
-MAKERS: dict[str, Callable[[Region], Survey]] = {
+MAKERS: dict[str, Callable[[], Survey]] = {
     "commons": commons.make,
     "flickr": flickr.make,
     "streetview": streetview.make,
@@ -54,7 +54,7 @@ def lead_to(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(workspace: Workspace, service: str, region: Region = REGION, **options: Any) -> Summary:
     """Collect from a service with a new client, as a new process would."""
     cities = options.pop("cities", region.cities)
-    return collect(workspace, region, cities, MAKERS[service](region), **options)
+    return collect(workspace, region, cities, MAKERS[service](), **options)
 
 
 def content(workspace: Workspace) -> list[tuple[Any, ...]]:

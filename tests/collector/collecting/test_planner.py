@@ -24,8 +24,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from collector.catalogue.ledger import TABLES, CellResult, Coverage, Ledger, LedgerCell, Totals
-from collector.collecting import planner
-from collector.collecting.planner import divide, estimate, longest_listing, lost, quarter, survey, worst_first
+from collector.collecting.division import Way, divide, longest_listing, lost, quarter, worst_first
+from collector.collecting.estimate import estimate
+from collector.collecting.planner import survey
 from collector.errors import IncompleteError, ServiceError
 from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, Survey
@@ -147,7 +148,7 @@ class Counting:
         self.rows += 1  # at most
         return total
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         number = int(token or 0)
         there, total, chance = self._asked(cell, number)
         self.listed.append((cell, len(there)))
@@ -180,7 +181,7 @@ class Uncounted(Counting):
     def count(self, cell: Cell) -> int | None:
         raise AssertionError("costs as much as a page")
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         there, _, chance = self._asked(cell, 0)
         if cell.north - cell.south > 0.18:
             raise RefusedError("too-big")
@@ -209,7 +210,7 @@ class Sampling(Counting):
     def count(self, cell: Cell) -> int | None:
         return None
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         self._asked(cell, 0)
         number = round((cell.west - 32) * 1000)
         return Page((Photo(f"streetview:{number}", "ankara"),) if number % 3 else (), int(number % 3 > 0))
@@ -308,7 +309,7 @@ def sides_m(cell: Cell) -> tuple[float, float]:
 
 
 @given(cell=cells(), ways=st.lists(st.sampled_from(("time", "box")), max_size=60), which=st.integers(0, 2**60))
-def test_halves_tile_their_cell_exactly_and_keep_the_limits(cell: Cell, ways: list[planner.Way], which: int) -> None:
+def test_halves_tile_their_cell_exactly_and_keep_the_limits(cell: Cell, ways: list[Way], which: int) -> None:
     for depth, way in enumerate(ways):
         halves = divide(cell, RULES, way)
         if not halves:
@@ -364,7 +365,7 @@ def test_each_point_lies_in_exactly_one_quarter(cell: Cell, x: float, y: float) 
         (Cell(179, 39, -179, 39), "box"),
     ],
 )
-def test_what_is_too_small_is_not_divided(cell: Cell, way: planner.Way) -> None:
+def test_what_is_too_small_is_not_divided(cell: Cell, way: Way) -> None:
     assert divide(cell, RULES, way) == ()
 
 
@@ -811,7 +812,7 @@ class Hostile(Counting):
     def count(self, cell: Cell) -> int | None:
         return self.total
 
-    def page(self, city: City, cell: Cell, token: str | None, known: Callable[[str], bool]) -> Page:
+    def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         self.calls += 1
         return self.answers(self.calls)
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.collecting.select import Chooser, Wish, author_of, licences_named, ranking, unwanted
+from collector.collecting.select import Chooser, Wish, licences_named, ranking, unwanted
 from collector.errors import UsageError
 from collector.licences import licences
+from collector.providers.traits import author_of
 from collector.records import Photo
 
 

@@ -11,13 +11,14 @@ import requests
 
 from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import collect
-from collector.collecting.select import Wish, author_of
+from collector.collecting.select import Wish
 from collector.geo import distance_km
 from collector.images.validate import Limits as PictureLimits
 from collector.licences import licences
 from collector.providers import flickr
 from collector.providers.base import Query
 from collector.providers.streetview_answers import points
+from collector.providers.traits import author_of
 from collector.records import City, Region
 from collector.regions import nearest_city
 from collector.sandbox.flickr_api import Limits
@@ -111,7 +112,7 @@ def test_street_view_gives_the_sample_and_nothing_else(sandbox: Sandbox, workspa
 @every_service
 def test_the_store_has_the_bytes_that_the_service_gives(sandbox: Sandbox, workspace: Workspace, service: str) -> None:
     run(workspace, service, **SMALL_SAMPLE)
-    provider = MAKERS[service](REGION)
+    provider = MAKERS[service]()
     photos = downloaded(workspace)
     assert len(photos) == 24
     for photo in photos:
@@ -215,9 +216,7 @@ def test_a_lower_accuracy_finds_what_was_too_rough_before(sandbox: Sandbox, work
     run(workspace, "flickr", now=lambda: NOW)
     rough = [i for i, unusable in rejected(workspace).items() if unusable.reason == "imprecise-location"]
     assert rough
-    collect(
-        workspace, REGION, REGION.cities, flickr.make(REGION, 1), Query(geo_accuracy=1), now=lambda: NOW + timedelta(1)
-    )
+    collect(workspace, REGION, REGION.cities, flickr.make(), Query(geo_accuracy=1), now=lambda: NOW + timedelta(1))
     assert set(rough) <= set(ids(downloaded(workspace)))
 
 
@@ -317,7 +316,7 @@ def test_nearly_all_of_a_city_far_beyond_the_cap_is_listed(
     monkeypatch.setattr(flickr, "CAP", limits.cap)
     with serving(deal(0, 1, 3000, {"flickr": 1.0}), limits=limits) as sandbox:
         lead_to(sandbox, monkeypatch)
-        provider = replace(flickr.make(REGION), rules=replace(flickr.RULES, aim=500))
+        provider = replace(flickr.make(), rules=replace(flickr.RULES, aim=500))
         collect(workspace, REGION, [HERE], provider, wish=Wish(0), now=lambda: NOW)
         truth = sandbox.holdings.what("flickr", HERE.slug).collectable
     with open_catalogue(workspace) as catalogue:

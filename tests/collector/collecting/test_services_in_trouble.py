@@ -227,7 +227,7 @@ def test_a_key_that_is_refused_for_pictures_alone_costs_no_photo(
     sandbox: Sandbox, workspace: Workspace, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     """As it is where metadata is free and pictures want billing."""
-    provider = streetview.make(REGION)
+    provider = streetview.make()
     provider.http.access = replace(provider.http.access, secrets=("f" * 39,))
     track = interfering(f"listing {HERE.name}", 40, lambda: setattr(provider, "key", "f" * 39))
     with pytest.raises(ServiceError, match="key is not accepted for pictures"):

@@ -17,7 +17,7 @@ import t15
 from collector.catalogue.catalogue import SCHEMA_VERSION
 from collector.catalogue.ledger import Coverage
 from collector.collecting.collect import Summary
-from collector.collecting.planner import Plan
+from collector.collecting.estimate import Plan
 from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.server import Sandbox, serving
 from collector.sandbox.services import deal
@@ -229,6 +229,23 @@ def test_collect_coverage_and_rejected(run: Run, sandbox: Sandbox) -> None:
     assert {"placeholder", "gone", "noai", "not-a-photo", "outside-city"} <= {one["reason"] for one in refused}
     assert all(set(one) == {"photo_id", "reason", "detail", "city"} for one in refused)
     assert len(run("rejected")[1].splitlines()) == len(refused) + 2
+
+
+def test_a_lower_geo_accuracy_asks_again_for_what_was_too_rough(run: Run, sandbox: Sandbox) -> None:
+    """The option reaches what the planner remembers of its question, so that the whole city is listed afresh."""
+
+    def rough() -> set[str]:
+        rejected = json.loads(run("rejected", "--json")[1])
+        return {one["photo_id"] for one in rejected if one["reason"] == "imprecise-location"}
+
+    run(*collect("flickr", "--target", 0))
+    before = rough()
+    assert before
+    sandbox.requests.clear()
+    assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 11))[0] == 0
+    assert rough() == before
+    assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 1))[0] == 0
+    assert not rough() & before
 
 
 def test_what_stopped_is_shown_and_goes_on(run: Run, sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from collector.providers.commons import CommonsProvider, make
 from collector.providers.commons_answers import describe, judge, merge, parse_answer, parse_details, parse_search
 from collector.providers.commons_licences import UnknownLicenceError, licence_id
 from collector.providers.commons_metadata import author, no_photo, taken_at
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Photo, Unusable
 from tests.collector.providers.fake_http import FakeHttp
 
 ISTANBUL = City("istanbul", "İstanbul", 41.0082, 28.9784, 30.0)
@@ -441,7 +441,7 @@ def test_it_is_a_survey() -> None:
 
 def test_the_questions() -> None:
     service, http = provider(rows(2), pages(file(1), file(2)))
-    page = service.page(ISTANBUL, CELL, None, is_new)
+    page = service.page(ISTANBUL, CELL, Query(), None, is_new)
     assert [found.photo_id for found in page.found] == ["commons:1", "commons:2"]
     assert (page.rows, page.reported, page.next, page.cut, page.known) == (2, 2, None, False, 0)
     search, details = (call.params for call in http.calls)
@@ -467,7 +467,7 @@ def test_known_files_are_not_asked_about_and_fifty_at_a_time_are() -> None:
     service, http = provider(
         rows(120), *(lambda call: pages(*map(file, map(int, call.params["pageids"].split("|")))),) * 3
     )
-    page = service.page(ISTANBUL, CELL, None, lambda photo_id: photo_id in ("commons:1", "commons:70"))
+    page = service.page(ISTANBUL, CELL, Query(), None, lambda photo_id: photo_id in ("commons:1", "commons:70"))
     assert (len(page.found), page.known, page.rows) == (118, 2, 120)
     assert [len(call.params["pageids"].split("|")) for call in http.calls[1:]] == [50, 50, 18]
 
@@ -483,7 +483,7 @@ def test_an_answer_in_parts_is_followed_to_its_end() -> None:
         },
         pages({**bare, "coordinates": file(1)["coordinates"]}),
     )
-    assert [type(found) for found in service.page(ISTANBUL, CELL, None, is_new).found] == [Photo]
+    assert [type(found) for found in service.page(ISTANBUL, CELL, Query(), None, is_new).found] == [Photo]
     assert http.calls[2].params["iicontinue"] == "a"
     assert "iicontinue" not in http.calls[3].params
     assert http.calls[3].params["cocontinue"] == "b"
@@ -493,20 +493,20 @@ def test_an_answer_without_end_ends() -> None:
     endless = {"continue": {"cocontinue": "b", "continue": "||"}, "query": {"pages": []}}
     service, http = provider(rows(1), *[endless] * 100)
     with pytest.raises(TemporaryError, match="endless"):
-        service.page(ISTANBUL, CELL, None, is_new)
+        service.page(ISTANBUL, CELL, Query(), None, is_new)
     assert len(http.calls) == 61
 
 
 def test_files_that_no_answer_describes_are_told() -> None:
     service, _ = provider(rows(2), pages(file(1)))
-    found = service.page(ISTANBUL, CELL, None, is_new).found[1]
+    found = service.page(ISTANBUL, CELL, Query(), None, is_new).found[1]
     assert isinstance(found, Unusable)
     assert (found.photo_id, found.reason) == ("commons:2", "no-imageinfo")
 
 
 def test_a_full_box_is_divided_before_anything_is_described() -> None:
     service, http = provider(rows(500))
-    page = service.page(ISTANBUL, CELL, None, is_new)
+    page = service.page(ISTANBUL, CELL, Query(), None, is_new)
     assert (page.cut, page.found, page.rows, page.reported) == (True, (), 500, 500)
     assert len(http.calls) == 1
 
@@ -516,7 +516,7 @@ def test_a_full_box_that_cannot_be_divided_is_described() -> None:
     service, http = provider(
         rows(500), *(lambda call: pages(*map(file, map(int, call.params["pageids"].split("|")))),) * 10
     )
-    page = service.page(ISTANBUL, tiny, None, is_new)
+    page = service.page(ISTANBUL, tiny, Query(), None, is_new)
     assert (page.cut, len(page.found)) == (True, 500)
     assert len(http.calls) == 11
 
@@ -556,14 +556,13 @@ def test_a_renamed_file_is_found_again() -> None:
 
 
 def test_make(monkeypatch: pytest.MonkeyPatch) -> None:
-    region = Region("r", "R", (ISTANBUL,))
     monkeypatch.delenv("T15_COMMONS_URL", raising=False)
-    access = make(region).http.access
+    access = make().http.access
     assert set(access.hosts) == {"commons.wikimedia.org", "upload.wikimedia.org"}
     assert (access.own, access.parallel) == (frozenset(), 3)
     assert max(access.hosts.values()) <= 3
     monkeypatch.setenv("T15_COMMONS_URL", "http://127.0.0.1:8123/w/api.php")
-    assert make(region).http.access.own == {"http://127.0.0.1:8123"}
+    assert make().http.access.own == {"http://127.0.0.1:8123"}
 
 
 # --- recordings

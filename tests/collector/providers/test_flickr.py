@@ -120,7 +120,7 @@ def provider(*answers: bytes | Exception | int) -> tuple[FlickrProvider, FakeHtt
 
 
 def page_of(*answers: bytes | Exception | int, token: str | None = None, city: City = IZMIR) -> Page:
-    return provider(*answers)[0].page(city, CELL, token, lambda _: False)
+    return provider(*answers)[0].page(city, CELL, Query(), token, lambda _: False)
 
 
 def parsed(**changes: Any) -> Photo | Unusable:
@@ -349,7 +349,7 @@ def test_which_failures_pass(code: int | None, message: str, passing: bool) -> N
 @pytest.mark.parametrize("code", [10, 105, "106", 0, 201])
 def test_a_passing_failure_is_asked_again(code: object) -> None:
     service, http = provider(failing(code, DOWN), body([ROW]))
-    assert service.page(IZMIR, CELL, None, lambda _: False).rows == 1
+    assert service.page(IZMIR, CELL, Query(), None, lambda _: False).rows == 1
     assert len(http.sent) == 2
 
 
@@ -429,7 +429,7 @@ def test_flickrapi_logs_neither_key_nor_answer(
 
 def test_a_search_sends_the_box_and_the_time_and_only_known_names() -> None:
     service, http = provider(body([ROW]))
-    service.page(IZMIR, CELL, None, lambda _: False)
+    service.page(IZMIR, CELL, Query(), None, lambda _: False)
     sent = dict(http.sent[0])
     assert sent.pop("api_key") == KEY
     assert sent.pop("method") == "flickr.photos.search"
@@ -470,7 +470,7 @@ def test_pages_are_asked_one_after_the_other_until_they_are_done() -> None:
     pages: list[Page] = []
     token = None
     while not pages or token:
-        pages.append(service.page(IZMIR, CELL, token, lambda _: False))
+        pages.append(service.page(IZMIR, CELL, Query(), token, lambda _: False))
         token = pages[-1].next
     assert [page.rows for page in pages] == [250, 250, 10]
     assert len({found.photo_id for page in pages for found in page.found}) == 510
@@ -581,19 +581,18 @@ def test_no_time_means_no_roots() -> None:
 def test_making_one_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("T15_FLICKR_KEY", raising=False)
     with pytest.raises(ServiceError, match="T15_FLICKR_KEY"):
-        flickr.make(REGION)
+        flickr.make()
 
 
 def test_making_one_takes_key_and_address_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("T15_FLICKR_KEY", KEY)
     monkeypatch.setenv("T15_FLICKR_URL", "http://127.0.0.1:8123/flickr/")
-    service = flickr.make(REGION, geo_accuracy=14)
+    service = flickr.make()
     assert service.rest_url == "http://127.0.0.1:8123/flickr"
-    assert service.geo_accuracy == 14
     assert KEY not in repr(service)
     monkeypatch.setenv("T15_FLICKR_URL", "ftp://127.0.0.1")
     with pytest.raises(UsageError):
-        flickr.make(REGION)
+        flickr.make()
 
 
 def test_the_picture_of_a_removed_photo_is_known_by_its_address() -> None:
@@ -610,8 +609,8 @@ def test_a_search_over_real_connections(monkeypatch: pytest.MonkeyPatch, httpser
     monkeypatch.setenv("T15_FLICKR_URL", httpserver.url_for("/services/rest"))
     answer = httpserver.expect_request("/services/rest/", method="POST")
     answer.respond_with_data(body([ROW]), content_type="text/plain; charset=utf-8")  # as Flickr labels its failures
-    service = flickr.make(REGION)
-    page = service.page(IZMIR, CELL, None, lambda _: False)
+    service = flickr.make()
+    page = service.page(IZMIR, CELL, Query(), None, lambda _: False)
     service.http.close()
     assert [found.photo_id for found in page.found] == ["flickr:8000000001"]
     request, _ = httpserver.log[0]

@@ -17,7 +17,7 @@ from collector.net.client import Access, Answer, Http, RefusedError, TemporaryEr
 from collector.providers.base import Cell, Query, Survey
 from collector.providers.mapillary import MapillaryProvider, make
 from collector.providers.mapillary_answers import TokenError, TooMuchError, describe, judge, parse_answer, parse_thumb
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Photo, Unusable
 from tests.collector.providers.fake_http import FakeHttp, refused
 
 STUTTGART = City("stuttgart", "Stuttgart", 48.77, 9.17, 20.0)
@@ -148,7 +148,7 @@ def test_it_is_a_survey() -> None:
 
 def test_the_question() -> None:
     service, http = provider({"data": [row(), row(is_pano=True)]})
-    page = service.page(STUTTGART, CELL, None, is_new)
+    page = service.page(STUTTGART, CELL, Query(), None, is_new)
     assert [type(found) for found in page.found] == [Photo, Unusable]
     assert (page.rows, page.next, page.cut, page.reported) == (2, None, False, None)
     (call,) = http.calls
@@ -161,9 +161,9 @@ def test_the_question() -> None:
 def test_a_full_answer_and_one_that_is_too_much_are_divided() -> None:
     rows = {"data": [row(id=str(number)) for number in range(1, 2001)]}
     service, _ = provider(rows, error(1, "Please reduce the amount of data you're asking for"))
-    page = service.page(STUTTGART, CELL, None, is_new)
+    page = service.page(STUTTGART, CELL, Query(), None, is_new)
     assert (page.cut, page.rows, len(page.found)) == (True, 2000, 2000)
-    page = service.page(STUTTGART, CELL, None, is_new)
+    page = service.page(STUTTGART, CELL, Query(), None, is_new)
     assert (page.cut, page.rows, page.found) == (True, 0, ())
 
 
@@ -214,7 +214,7 @@ def test_an_odd_id_is_never_asked_about() -> None:
 @pytest.mark.parametrize("answer", [error(190), refused(400), refused(401), refused(403)])
 def test_a_refused_token_is_said_by_the_name_of_its_variable(answer: Any) -> None:
     with pytest.raises(ServiceError, match="T15_MAPILLARY_TOKEN") as found:
-        provider(answer)[0].page(STUTTGART, CELL, None, is_new)
+        provider(answer)[0].page(STUTTGART, CELL, Query(), None, is_new)
     assert "SECRET" not in str(found.value)
     assert found.value.__cause__ is None
 
@@ -227,9 +227,9 @@ def test_a_photo_that_is_gone_is_no_refused_token(status: int, kind: type[Except
 
 def test_the_token_is_seen_nowhere() -> None:
     service, http = provider({"data": [row()]}, error(100))
-    page = service.page(STUTTGART, CELL, None, is_new)
+    page = service.page(STUTTGART, CELL, Query(), None, is_new)
     with pytest.raises(RefusedError) as found:
-        service.page(STUTTGART, CELL, None, is_new)
+        service.page(STUTTGART, CELL, Query(), None, is_new)
     assert (
         "SECRET"
         not in f"{MapillaryProvider(Http(Access(hosts={})), 'SECRET')!r} {page!r} {found.value!r} {found.value.detail}"
@@ -238,17 +238,16 @@ def test_the_token_is_seen_nowhere() -> None:
 
 
 def test_make(monkeypatch: pytest.MonkeyPatch) -> None:
-    region = Region("r", "R", (STUTTGART,))
     monkeypatch.delenv("T15_MAPILLARY_TOKEN", raising=False)
     with pytest.raises(ServiceError, match=r"T15_MAPILLARY_TOKEN.*mapillary\.com/dashboard/developers"):
-        make(region)
+        make()
     monkeypatch.setenv("T15_MAPILLARY_TOKEN", "SECRET")
-    service = make(region)
+    service = make()
     assert service.http.access.secrets == ("SECRET",)
     assert set(service.http.access.hosts) == {"graph.mapillary.com", ".fbcdn.net"}
     assert "SECRET" not in repr(service)
     monkeypatch.setenv("T15_MAPILLARY_URL", "http://127.0.0.1:8123/mapillary")
-    assert make(region).http.access.own == {"http://127.0.0.1:8123"}
+    assert make().http.access.own == {"http://127.0.0.1:8123"}
 
 
 # --- recordings

@@ -13,7 +13,7 @@ from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.base import Cell, Query, Survey
 from collector.providers.panoramax import PanoramaxProvider, make
 from collector.providers.panoramax_answers import describe, judge, parse_answer
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Photo, Unusable
 from tests.collector.providers.fake_http import FakeHttp
 
 LEON = City("leon", "León", 42.6, -5.57, 20.0)
@@ -173,7 +173,7 @@ def test_it_is_a_survey() -> None:
 
 def test_the_question() -> None:
     service, http = provider({"features": [item(), {}], "links": []})
-    page = service.page(LEON, CELL, None, is_new)
+    page = service.page(LEON, CELL, Query(), None, is_new)
     assert [type(found) for found in page.found] == [Photo, Unusable]
     assert (page.rows, page.next, page.cut, page.reported) == (2, None, False, None)
     (call,) = http.calls
@@ -184,7 +184,7 @@ def test_the_question() -> None:
 
 def test_a_full_answer_is_cut_though_it_links_to_no_more() -> None:
     service, _ = provider({"features": [item()] * 1000, "links": []})
-    page = service.page(LEON, CELL, None, is_new)
+    page = service.page(LEON, CELL, Query(), None, is_new)
     assert (page.cut, page.rows) == (True, 1000)
 
 
@@ -200,12 +200,11 @@ def test_image_requests() -> None:
 
 
 def test_make(monkeypatch: pytest.MonkeyPatch) -> None:
-    region = Region("r", "R", (LEON,))
     monkeypatch.delenv("T15_PANORAMAX_URL", raising=False)
-    assert make(region).http.access.own == frozenset()
-    assert all(host.startswith(".") for host in make(region).http.access.hosts)
+    assert make().http.access.own == frozenset()
+    assert all(host.startswith(".") for host in make().http.access.hosts)
     monkeypatch.setenv("T15_PANORAMAX_URL", "http://127.0.0.1:8123/api/")
-    service = make(region)
+    service = make()
     assert service.api_url == "http://127.0.0.1:8123/api"
     assert service.http.access.own == {"http://127.0.0.1:8123"}
 

@@ -9,7 +9,9 @@ import pytest
 from collector.errors import UsageError
 from collector.providers.base import Provider
 from collector.providers.folder import FolderProvider
-from collector.providers.registry import PROVIDERS, Settings, make_provider, providers
+from collector.providers.registry import PROVIDERS, Settings, make_provider, plugin_providers
+from collector.providers.traits import author_of, panorama_of, traits_of
+from collector.records import ProviderTraits
 from collector.regions import region
 
 SETTINGS = Settings(region("turkiye15"))
@@ -17,6 +19,9 @@ SETTINGS = Settings(region("turkiye15"))
 
 def theirs(settings: Settings) -> Provider:
     return FolderProvider(Path(settings.options["where"]), settings.region)
+
+
+theirs.traits = ProviderTraits(author_is_service=True, panorama=r"around:(\w+)-")  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def test_unknown_provider_with_a_suggestion() -> None:
 
 def test_other_packages_add_theirs(add_points: Callable[..., None], tmp_path: Path) -> None:
     add_points(theirs="tests.collector.providers.test_registry:theirs")
-    assert set(providers()) == {*PROVIDERS, "theirs"}
+    assert set(plugin_providers()) == {"theirs"}
     made = make_provider("theirs", Settings(region("turkiye15"), options={"where": str(tmp_path)}))
     assert isinstance(made, FolderProvider)
     with pytest.raises(UsageError, match=r"there are .*theirs"):
@@ -52,10 +57,41 @@ def test_other_packages_add_theirs(add_points: Callable[..., None], tmp_path: Pa
 
 def test_a_built_in_provider_cannot_be_replaced(add_points: Callable[..., None]) -> None:
     add_points(folder="tests.collector.providers.test_registry:theirs")
-    assert providers()["folder"] is PROVIDERS["folder"]
+    assert "folder" in PROVIDERS
+    assert plugin_providers() == {}
 
 
 def test_a_broken_package_is_named(add_points: Callable[..., None]) -> None:
     add_points(broken="no_such_module_anywhere:make")
     with pytest.raises(UsageError, match=r"'broken'.*cannot be loaded: ModuleNotFoundError.*no_such_module_anywhere"):
         make_provider("broken", SETTINGS)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_each_provider_says_what_its_photos_have_in_common(name: str) -> None:
+    traits = traits_of(name)
+    assert isinstance(traits, ProviderTraits)
+    assert traits.pixels_may_be_kept == (name != "streetview")
+    assert traits.rehydratable == (name != "folder")
+
+
+def test_a_plug_in_carries_its_traits(add_points: Callable[..., None]) -> None:
+    add_points(around="tests.collector.providers.test_registry:theirs")
+    assert traits_of("around").author_is_service
+    assert panorama_of("around:a1-north") == "around:a1"
+    assert author_of("around:a1-north", "around:us") == author_of("around:a1-south", None) == "around:a1"
+    assert author_of("around:odd", "around:us") == "around:odd"
+
+
+@pytest.mark.parametrize(
+    ("photo_id", "author_id", "hand"),
+    [
+        ("streetview:p@90", "streetview:google", "streetview:p"),
+        ("streetview:p@180", "streetview:google", "streetview:p"),
+        ("flickr:1", "flickr:2@N00", "flickr:2@N00"),
+        ("flickr:1", None, "flickr:1"),
+        ("nobody-has-this:1", "nobody-has-this:a", "nobody-has-this:a"),
+    ],
+)
+def test_whose_hand_a_photo_is_of(photo_id: str, author_id: str | None, hand: str) -> None:
+    assert author_of(photo_id, author_id) == hand

@@ -92,7 +92,7 @@ def provider(*answers: bytes | Exception, secret: str | None = None) -> tuple[St
 
 
 def page_of(*answers: bytes | Exception, city: City = IZMIR) -> Page:
-    return provider(*answers)[0].page(city, CELL, None, lambda _: False)
+    return provider(*answers)[0].page(city, CELL, Query(), None, lambda _: False)
 
 
 def answer(**changes: Any) -> bytes:
@@ -165,7 +165,7 @@ def test_the_photos_fit_a_manifest_and_hold_no_key() -> None:
 
 def test_one_call_asks_for_the_metadata_of_the_cells_middle() -> None:
     service, http = provider(answer())
-    service.page(IZMIR, CELL, None, lambda _: False)
+    service.page(IZMIR, CELL, Query(), None, lambda _: False)
     assert urlsplit(http.urls[0]).path == "/maps/api/streetview/metadata"
     assert query_of(http.urls[0]) == {
         "location": "38.4200000,27.1300000",
@@ -294,7 +294,7 @@ def test_a_refused_key_names_the_variable_and_where_to_get_one(refusal: bytes | 
 def test_a_refused_signed_request_names_the_secret_too() -> None:
     service, _ = provider(failing("REQUEST_DENIED", "bad signature"), secret=SECRET)
     with pytest.raises(ServiceError, match="T15_GOOGLE_SECRET"):
-        service.page(IZMIR, CELL, None, lambda _: False)
+        service.page(IZMIR, CELL, Query(), None, lambda _: False)
 
 
 def test_another_refusal_passes_through() -> None:
@@ -338,7 +338,7 @@ def test_the_signature_is_that_of_googles_documentation(query: str, signature: s
 
 def test_requests_are_signed_as_they_are_sent() -> None:
     service, http = provider(answer(), secret=SECRET)
-    found = service.page(IZMIR, CELL, None, lambda _: False).found[0]
+    found = service.page(IZMIR, CELL, Query(), None, lambda _: False).found[0]
     assert isinstance(found, Photo)
     for url in (http.urls[0], service.image_request(found).url):
         assert requests.Request("GET", url).prepare().url == url, "the client must not write it differently"
@@ -357,7 +357,7 @@ def test_what_is_no_secret_is_told(text: str, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("T15_GOOGLE_KEY", KEY)
         monkeypatch.setenv("T15_GOOGLE_SECRET", text)
         with pytest.raises(ServiceError, match="T15_GOOGLE_SECRET is no URL signing secret"):
-            streetview.make(REGION)
+            streetview.make()
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def test_what_is_no_secret_is_told(text: str, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_picture_is_asked_for_with_the_key_and_known_stand_ins() -> None:
     service, _ = provider(answer())
-    found = service.page(IZMIR, CELL, None, lambda _: False).found[2]
+    found = service.page(IZMIR, CELL, Query(), None, lambda _: False).found[2]
     assert isinstance(found, Photo)
     request = service.image_request(found)
     assert request.url == f"{found.image_url}&key={KEY}"
@@ -513,7 +513,7 @@ def test_the_roots_are_small_boxes_around_the_points() -> None:
         assert distance_km(cell.south, longitude, cell.north, longitude) == pytest.approx(0.1, rel=1e-6)
         assert distance_km(latitude, cell.west, latitude, cell.east) == pytest.approx(0.1, rel=1e-4)
         assert (cell.since, cell.until) == (None, None)
-        service.page(IZMIR, cell, None, lambda _: False)
+        service.page(IZMIR, cell, Query(), None, lambda _: False)
         assert query_of(http.urls[-1])["location"] == f"{latitude:.7f},{longitude:.7f}"
 
 
@@ -534,7 +534,7 @@ def test_points_are_not_counted() -> None:
 def test_making_one_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("T15_GOOGLE_KEY", raising=False)
     with pytest.raises(ServiceError, match="T15_GOOGLE_KEY"):
-        streetview.make(REGION)
+        streetview.make()
 
 
 def test_a_page_over_real_connections(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> None:
@@ -542,8 +542,8 @@ def test_a_page_over_real_connections(monkeypatch: pytest.MonkeyPatch, httpserve
     monkeypatch.setenv("T15_GOOGLE_SECRET", SECRET)
     monkeypatch.setenv("T15_STREETVIEW_URL", httpserver.url_for("/maps/api/streetview"))
     httpserver.expect_request("/maps/api/streetview/metadata").respond_with_json(PANO)
-    service = streetview.make(REGION)
-    page = service.page(IZMIR, CELL, None, lambda _: False)
+    service = streetview.make()
+    page = service.page(IZMIR, CELL, Query(), None, lambda _: False)
     service.http.close()
     assert page.rows == 4
     request, _ = httpserver.log[0]
