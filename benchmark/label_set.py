@@ -1,0 +1,69 @@
+"""The labels that a benchmark tells apart: all of one level, with the centre and the radius of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.geo import distances_km
+from collector.manifest.manifest import Manifest
+from collector.records import City
+
+_AT_ONCE = 1 << 22  # distances in memory
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """C labels of one level, in the order of a method's probabilities.
+
+    Attributes:
+        level: such as `city`.
+        ids: of the labels.
+        centres: (C, 2), latitude and longitude, degrees WGS84.
+        radii_km: (C,), a label holds the places at most so far from its centre.
+    """
+
+    level: str
+    ids: tuple[str, ...]
+    centres: NDArray[np.float64]
+    radii_km: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def holding(self, places: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the position of the label that holds each of the places (N, 2); -1 where a place is NaN.
+
+        Of several that hold it, that with the nearest centre; where none does, the nearest centre decides.
+        """
+        blocks = [
+            self._holding(places[at : at + max(1, _AT_ONCE // len(self))])
+            for at in range(0, len(places), max(1, _AT_ONCE // len(self)))
+        ]
+        return np.concatenate([np.empty(0, np.int64), *blocks])
+
+    def _holding(self, places: NDArray[np.float64]) -> NDArray[np.int64]:
+        known = ~np.isnan(places).any(axis=1)
+        centres = self.centres.T[:, None]
+        km = distances_km(places[known, :1], places[known, 1:], centres[0], centres[1])
+        held = km <= self.radii_km
+        candidates = np.where(held.any(axis=1, keepdims=True) & ~held, np.inf, km)
+        found = np.full(len(places), -1, np.int64)
+        found[known] = candidates.argmin(axis=1)
+        return found
+
+
+def label_set(manifest: Manifest, level: str = "city") -> LabelSet:
+    """Return the labels of a manifest at a level, in its order."""
+    return labels_of(manifest.header.cities, level)
+
+
+def labels_of(cities: Sequence[City], level: str = "city") -> LabelSet:
+    """Return cities as labels."""
+    return LabelSet(
+        level,
+        tuple(city.slug for city in cities),
+        np.array([(city.latitude, city.longitude) for city in cities], np.float64).reshape(-1, 2),
+        np.array([city.radius_km for city in cities], np.float64),
+    )
