@@ -1,15 +1,12 @@
 """The leaderboard as plain text and as Markdown. The same leaderboard gives the same text."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from benchmark.leaderboard.comparing import COMPARISON_NOTE, Compared, compared
 from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, FailedRow, Leaderboard, Row
 from benchmark.leaderboard.words import percent, time_taken
 from collector.text_table import table
-
-# What Markdown (GitHub's and CommonMark's) would take for markup inside a table cell.
-_MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
+from collector.web.markdown import escape, fenced, grid
 
 
 def as_text(boards: Sequence[Leaderboard]) -> str:
@@ -38,31 +35,29 @@ def as_markdown(boards: Sequence[Leaderboard]) -> str:
 
 
 def _board(board: Leaderboard) -> list[str]:
-    parts = [f"# Leaderboard of {_cell(board.name)} {board.version}", _facts(board)]
-    parts += [f"> **{_cell(warning)}**" for warning in board.warnings()]
+    parts = [f"# Leaderboard of {escape(board.name)} {board.version}", _facts(board)]
+    parts += [f"> **{escape(warning)}**" for warning in board.warnings()]
     parts += [RANK_NOTE] if board.rows else []
     for section, rows in board.sections().items():
         papers = section == "paper" and any(row.paper_accuracy is not None for row in rows)
         notes = [PAPER_NOTE, VERDICT_NOTE] if papers else []
-        parts += [f"## {SECTIONS[section]}", *notes, _grid(_header(section), (_cells(row, section) for row in rows))]
-        parts += [f"### Further scores: {section}", _grid(_FURTHER, map(_further, rows))]
+        parts += [f"## {SECTIONS[section]}", *notes, grid(_header(section), (_cells(row, section) for row in rows))]
+        parts += [f"### Further scores: {section}", grid(_FURTHER, map(_further, rows))]
     if board.best and board.best.slices:
-        parts += [f"## Parts of the test photos: {_cell(board.best.title)}", _grid(_SLICE, _slices(board.best))]
+        parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
     for kind, failed in _by_kind(board.failed).items():
         lines = ((of.title, of.method, of.seed, of.reason) for of in failed)
-        parts += [f"## {_cell(kind).capitalize()}", _grid(("method", "name", "seed", "reason"), lines)]
+        parts += [f"## {escape(kind).capitalize()}", grid(("method", "name", "seed", "reason"), lines)]
     if board.rows:
         commands = "\n".join(dict.fromkeys(row.command for row in board.rows if row.command))
-        # A fence longer than any run of backticks inside cannot be closed from inside.
-        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", commands)), default=0))
-        parts += ["## Commands", f"{fence}sh\n{commands}\n{fence}"]
+        parts += ["## Commands", fenced(commands, "sh")]
     return parts
 
 
 def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     return (
-        f"{len(board.cities)} cities of {_cell(board.region)}; {sides['train']} training, {sides['val']} validation and "
+        f"{len(board.cities)} cities of {escape(board.region)}; {sides['train']} training, {sides['val']} validation and "
         f"{sides['test']} test photos; digest `{board.digest}`. Chance is {percent(board.chance_uniform)} %; always "
         f"naming the city with the most test photos gives {percent(board.chance_largest)} %. The interval is Wilson's "
         f"at 95 % for {board.test_photos} photos."
@@ -146,7 +141,7 @@ def _comparison_text(boards: Sequence[Leaderboard]) -> str:
 
 
 def _comparison_table(boards: Sequence[Leaderboard]) -> str:
-    return _grid(list(map(_cell, _comparison_header(boards))), map(_comparison_cells, compared(boards)))
+    return grid(_comparison_header(boards), map(_comparison_cells, compared(boards)))
 
 
 def _by_kind(failed: Iterable[FailedRow]) -> dict[str, list[FailedRow]]:
@@ -160,16 +155,6 @@ def _name(row: Row) -> str:
     marks = [row.variant] if row.variant else []
     marks += ["submission"] if row.origin == "submission" else []
     return f"{row.title} ({'; '.join(marks)})" if marks else row.title
-
-
-def _grid(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *([_cell(str(value)) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", plain)
 
 
 def _maybe(fraction: float | None) -> str:

@@ -16,7 +16,7 @@ _APPLICATION_ID = (
 
 STATES = ("listed", "downloaded", "rejected", "failed", "withdrawn")
 """`listed`: a service has it, its bytes are not here. `downloaded`: stored and verified. `rejected`: no usable photo,
-with the reason. `failed`: could not be fetched yet, with the reason and when to try again. `withdrawn`: taken down, and
+with the reason. `failed`: could not be fetched yet, with the reason and when to try again. `withdrawn`: not wanted any more, and
 never collected again."""
 
 _ADDED_IN_2 = f"""

@@ -1,4 +1,4 @@
-"""Taking photos down: on the list for good, out of the store, out of every later version."""
+"""Withdrawing photos: on the list for good, out of the store, out of every later version."""
 
 import shutil
 from collections.abc import Iterable, Sequence, Set
@@ -16,19 +16,19 @@ Kind = Literal["photo", "author"]
 
 
 class Withdrawn:
-    """The photos and authors that were taken down, to ask about one photo after the other."""
+    """The photos and authors that were withdrawn, to ask about one photo after the other."""
 
     def __init__(self, entries: Iterable[tuple[str, str, str, str]]) -> None:
         """Take what Catalogue.withdrawals returns."""
         self._ids = {(kind, one) for kind, one, _, _ in entries}
 
     def holds(self, photo: Photo) -> bool:
-        """Return whether the photo, or everything of its author, was taken down."""
+        """Return whether the photo, or everything of its author, was withdrawn."""
         return ("photo", photo.photo_id) in self._ids or ("author", photo.author_id) in self._ids
 
 
 @dataclass(frozen=True, slots=True)
-class Takedown:
+class Withdrawal:
     """What a withdrawal did.
 
     Attributes:
@@ -42,8 +42,8 @@ class Takedown:
     cache_removed: bool
 
 
-def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None) -> Takedown:
-    """Take photos or authors down: collect, split, publish and rehydrate will pass them over.
+def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None) -> Withdrawal:
+    """Withdraw photos or authors: collect, split, publish and rehydrate will pass them over.
 
     Args:
         workspace: whose catalogue keeps the list.
@@ -59,7 +59,7 @@ def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         before = {(of, one) for of, one, _, _ in catalogue.withdrawals()}
         kinds = {one: kind or _kind(catalogue, one, before) for one in ids}
-        # Files before rows: whoever is killed in between finds the photo in the catalogue still, and takes it down again.
+        # Files before rows: whoever is killed in between finds the photo in the catalogue still, and withdraws it again.
         with catalogue.together():
             gone = [photo for one in ids for photo in catalogue.withdraw(kinds[one], [one], reason, at)]
             # The same bytes under another id are the same picture.
@@ -77,11 +77,11 @@ def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime
                     folder.rename(doomed)
                     shutil.rmtree(doomed)
         listed = {(of, one) for of, one, _, _ in catalogue.withdrawals()} - before
-    return Takedown(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
+    return Withdrawal(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
 
 
 def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
-    """Make sure that a manifest holds nothing that was taken down in this workspace.
+    """Make sure that a manifest holds nothing that was withdrawn in this workspace.
 
     Raises:
         DataError: it does; the message counts and names photos.
@@ -94,7 +94,7 @@ def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
     if held:
         header = manifest.header
         raise DataError(
-            f"{header.name} {header.version}: holds {len(held)} photos that were taken down, such as {held[0]}; "
+            f"{header.name} {header.version}: holds {len(held)} photos that were withdrawn, such as {held[0]}; "
             "`t15 split --extend` makes a version without them"
         )
 

@@ -44,7 +44,7 @@ class Summary:
         rejected: numbers by reason.
         failed: photos that could not be fetched and may be later, by reason.
         waiting: listed photos that were not fetched, by why: `not needed`, `licence`, `small`, `later`.
-        withdrawn: photos that were taken down, and were passed over.
+        withdrawn: photos that were withdrawn, and were passed over.
         by_city: photos in the catalogue now by city slug, whichever provider they are of; cities in the order asked for.
     """
 

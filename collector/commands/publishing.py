@@ -1,4 +1,4 @@
-"""Commands that check, compare, publish and fetch data sets, and take photos down."""
+"""Commands that check, compare, publish and fetch data sets, and withdraw photos."""
 
 import sys
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from collector.catalogue.withdrawals import Takedown
+    from collector.catalogue.withdrawals import Withdrawal
     from collector.collecting.rehydrate import Rehydration
     from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
@@ -108,9 +108,9 @@ def publish(
 
     from collector.catalogue.withdrawals import require_none_withdrawn
     from collector.publishing.bundle import publish as write
-    from collector.publishing.field_order import secret_values
+    from collector.publishing.bundle import secret_values
+    from collector.publishing.facts import Release
     from collector.publishing.push import push as send
-    from collector.publishing.release import Release
     from collector.workspace import Workspace, existing_workspace
 
     folder = _locate(path, workspace)
@@ -221,15 +221,15 @@ def withdraw(
     source: Annotated[
         Path | None, typer.Option("--from", help="A file with an id a line, in place of arguments.")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="Show what was taken down so far.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="Show what was withdrawn so far.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Take photos, or all photos of an author, down: out of the store and of every later version."""
+    """Withdraw photos, or all photos of an author: out of the store and of every later version."""
     from datetime import UTC, datetime
 
     from collector.catalogue.catalogue import open_catalogue
-    from collector.catalogue.withdrawals import withdraw as take_down
+    from collector.catalogue.withdrawals import withdraw as write_down
     from collector.workspace import create_workspace, existing_workspace
 
     if show_list:
@@ -240,10 +240,10 @@ def withdraw(
         return
     named = [*(ids or []), *(_ids_of(source) if source else [])]
     if not named:
-        raise UsageError("withdraw: give photo_ids or author_ids, or --from FILE; --list shows what was taken down")
+        raise UsageError("withdraw: give photo_ids or author_ids, or --from FILE; --list shows what was withdrawn")
     if kind not in (None, "photo", "author"):
         raise UsageError(f"--kind {kind!r}: choose photo or author")
-    done = take_down(create_workspace(workspace), named, reason, datetime.now(UTC), _kind(kind))
+    done = write_down(create_workspace(workspace), named, reason, datetime.now(UTC), _kind(kind))
     show(asdict(done), json, lambda: _withdrawn_text(done))
 
 
@@ -259,7 +259,7 @@ def _ids_of(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _withdrawn_text(done: "Takedown") -> str:
+def _withdrawn_text(done: "Withdrawal") -> str:
     lines = [f"on the list now: {', '.join(done.listed) or 'nothing new'}"]
     lines.append(f"taken out of the workspace: {len(done.photos)} photos")
     lines += (

@@ -1,15 +1,39 @@
-"""README.md: the dataset card, with the header that dataset hubs read."""
+"""README.md, the dataset card with the header that hubs read, and DATASHEET.md (Gebru et al. 2021): what they say and why."""
 
 import json
 from collections.abc import Collection, Mapping
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from collector.manifest.manifest import Manifest
-from collector.publishing import boilerplate_text
-from collector.publishing.croissant import cite
-from collector.publishing.facts import Facts, judged
-from collector.publishing.markdown import Markdown, fenced, fenced_json, grid, plain, render
-from collector.publishing.release import Release
+from collector.publishing.facts import Facts, Release, judged
 from collector.publishing.with_photos import REASONS, Included
+from collector.web.markdown import Markdown, code, fenced, fenced_json, finalize, grid, number, percent, plain
+
+USES = (
+    "Research on recognising the city in which a photograph was taken: training and comparing methods on one fixed split.",
+    "Studying leakage, near-duplicates and the concentration of authors in collections of geotagged photographs.",
+)
+
+MISUSES = (
+    "Finding, following or identifying people, or finding out where someone lives: the label is a city, and no method "
+    "trained on it is fit to tell more.",
+    "Decisions about people, such as checking where somebody has been.",
+    "Claims about cities that are not among the classes: every answer is one of them, also for a photo from elsewhere.",
+)
+
+PERSONAL = (
+    "Photographs of public places may show people, number plates and homes. t15 neither looks for faces nor blurs them.",
+    "Rows name the authors as they name themselves, because most licences require credit.",
+    "Coordinates and times of photographs can tell where their authors were.",
+)
+
+MAINTENANCE = (
+    "A published version never changes; its digest identifies it. Withdrawn photos and corrections make a new version, "
+    "numbered by what changed: major when a photo moved or is gone, minor when photos were only added, patch for metadata."
+)
+
+LABELLING = "Labels follow from coordinates or from the source; nobody labelled by eye."
 
 # The licences that the hub has an id for (https://huggingface.co/docs/hub/repositories-licenses).
 _HUB_LICENCES = {
@@ -51,12 +75,12 @@ def card(
         providers=_providers(facts),
         pictures=pictures,
         rules=fenced_json({"quotas": manifest.header.quotas, "rules": manifest.header.rules}),
-        limitations=boilerplate_text.limitations(manifest, facts),
-        biases=boilerplate_text.biases(facts),
-        uses=boilerplate_text.USES,
-        misuses=boilerplate_text.MISUSES,
-        personal=boilerplate_text.PERSONAL,
-        maintenance=boilerplate_text.MAINTENANCE,
+        limitations=limitations(manifest, facts),
+        biases=biases(facts),
+        uses=USES,
+        misuses=MISUSES,
+        personal=PERSONAL,
+        maintenance=MAINTENANCE,
         citation=fenced(cite(manifest, release), "bibtex"),
     )
     return _yaml(manifest, facts) + body
@@ -116,3 +140,140 @@ def _reasons(included: Included | None) -> Markdown | None:
     if not reasons:
         return None
     return grid(("left out because", "photos"), [(REASONS[reason], count) for reason, count in reasons.items()])
+
+
+def datasheet(manifest: Manifest, facts: Facts, release: Release, included: Included | None) -> str:
+    """Return the datasheet; the arguments are those of the card."""
+    return render(
+        "datasheet.md.jinja",
+        header=manifest.header,
+        title=plain(manifest.header.title) or manifest.header.name,
+        digest=manifest.digest,
+        facts=facts,
+        release=release,
+        included=included,
+        collection=collection(facts),
+        cleaning=[*cleaning(manifest), LABELLING],
+        limitations=limitations(manifest, facts),
+        biases=biases(facts),
+        uses=USES,
+        misuses=MISUSES,
+        personal=PERSONAL,
+        maintenance=MAINTENANCE,
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """Return a template of this package filled in; every value that is not Markdown is escaped."""
+    environment = Environment(
+        loader=PackageLoader("collector.publishing"),
+        autoescape=False,  # noqa: S701 - for HTML; `finalize` escapes for Markdown
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(number=number, percent=percent, code=code)
+    return environment.get_template(template).render(**values)
+
+
+def cite(manifest: Manifest, release: Release) -> str:
+    """Return a BibTeX entry of the data set itself, with the digest that identifies it."""
+    header = manifest.header
+    title = plain(header.title).translate({ord(c): None for c in "{}\\"}) or header.name
+    fields = [f"title = {{{title}}}"]
+    if release.publisher:
+        fields.append(f"author = {{{{{plain(release.publisher).translate({ord(c): None for c in '{}'})}}}}}")
+    if release.date:
+        fields.append(f"year = {{{release.date[:4]}}}")
+    fields.append(f"version = {{{header.version}}}")
+    fields.append(f"note = {{Data set {header.name}, digest {manifest.digest}}}")
+    return "\n".join(
+        [f"@misc{{{header.name}-{header.version},", *(f"  {field}," for field in fields[:-1]), f"  {fields[-1]}", "}"]
+    )
+
+
+def own_disk(facts: Facts) -> bool:
+    """Return whether all photos came from folders on the publisher's own disk."""
+    return {row.name for row in facts.providers} <= {"folder"}
+
+
+def collection(facts: Facts) -> str:
+    """Return where the photos came from."""
+    if own_disk(facts):
+        return (
+            "Files on the publisher's own disk, labelled by the name of their folder or by the coordinates in their EXIF "
+            "data. How they came to be there is for the publisher to say."
+        )
+    return (
+        f"Photos that {' and '.join(row.name for row in facts.providers)} list with coordinates, found by place and not by "
+        "content; each is labelled with the city whose radius around its centre holds it."
+    )
+
+
+def cleaning(manifest: Manifest) -> list[str]:
+    """Return how the photos were cleaned and assigned, as far as the manifest's rules state it."""
+    said = ["Each file was decoded whole; broken, moving and too small ones were left out."]
+    rules = manifest.header.rules
+    left_out = rules.get("left_out") if isinstance(rules, Mapping) else None
+    if isinstance(left_out, Mapping) and "near-duplicates" in left_out:
+        said.append(
+            "Exact copies and near-duplicates (by perceptual hashes) were left out before the split; one picture under "
+            "several cities was set aside."
+        )
+    return [*said, "Photos were assigned to training, validation and test by the rules in manifest.json."]
+
+
+def biases(facts: Facts) -> list[str]:
+    """Return where the selection leans, by the facts."""
+    said = ["What was on the publisher's disk: the selection is the publisher's."]
+    if not own_disk(facts):
+        said = [
+            "Photos that people chose to publish: sights, good weather and daylight are over-represented; homes, "
+            "outskirts and places without visitors are rare."
+        ]
+    counts = facts.authors.counts
+    if len(counts) > 1:
+        said.append(
+            f"The most active tenth of the authors ({facts.authors.top_tenth} of {len(counts)}) took "
+            f"{100 * facts.authors.top_tenth_share:.0f} % of the photos whose author is known."
+        )
+    if facts.earliest and facts.latest:
+        span = _years(facts.earliest.year, facts.latest.year)
+        said.append(f"Taken {span}, as far as times are known: cities change, and cameras too.")
+    largest, smallest = (f(row.photos for row in facts.cities) if facts.cities else 0 for f in (max, min))
+    if largest != smallest:
+        said.append(f"Cities differ in size: {smallest} to {largest} photos.")
+    return said
+
+
+def limitations(manifest: Manifest, facts: Facts) -> list[str]:
+    """Return what the data set cannot do, by the facts."""
+    said = [f"Note: {plain(manifest.header.note)}"] if manifest.header.note else []
+    said.append("A label says where a camera stood, not what is seen: a photo of a plate of food is labelled too.")
+    said.append("Places are as their authors or cameras told them; some are wrong.")
+    total = facts.total.photos
+    if facts.located < total:
+        said.append(
+            f"{total - facts.located} of {total} photos have no coordinates; their city comes from their source."
+        )
+    if facts.authors.on_both:
+        said.append(
+            f"{facts.authors.test_of_both} of {facts.total.test} test photos are by authors who also have training "
+            "photos: a method may know the author's habits rather than the city."
+        )
+    if facts.authors.unknown:
+        said.append(f"The author of {facts.authors.unknown} photos is not known.")
+    if facts.split_groups:
+        said.append(f"{facts.split_groups} groups of related photos lie on more than one side of the split.")
+    if facts.street_view:
+        said.append(
+            f"{facts.street_view} rows are of Google Street View: ids and parameters only, which everybody fetches with "
+            "a key of their own. Panoramas move and disappear."
+        )
+    return said
+
+
+def _years(first: int, last: int) -> str:
+    return f"in {first}" if first == last else f"from {first} to {last}"

@@ -21,8 +21,8 @@ from matplotlib.patches import Circle, Patch
 from collector.geo import KM_PER_DEGREE
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row
-from collector.publishing.markdown import plain
 from collector.records import SPLITS, City
+from collector.web.markdown import plain
 
 COLOURS = {"train": "#8fb8de", "val": "#e69f00", "test": "#a4243b"}
 """Of the sides: apart in lightness too, so that they stay apart for colour-blind eyes and in grey."""

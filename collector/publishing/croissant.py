@@ -10,11 +10,22 @@ from typing import Any
 
 from collector.manifest import schema
 from collector.manifest.manifest import Manifest
-from collector.publishing import boilerplate_text
-from collector.publishing.facts import Facts
-from collector.publishing.markdown import plain
-from collector.publishing.release import Release
+from collector.publishing.card import (
+    LABELLING,
+    MAINTENANCE,
+    MISUSES,
+    PERSONAL,
+    USES,
+    biases,
+    cite,
+    cleaning,
+    collection,
+    limitations,
+    own_disk,
+)
+from collector.publishing.facts import Facts, Release
 from collector.records import Licence
+from collector.web.markdown import plain
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 
@@ -133,22 +144,6 @@ def describe(manifest: Manifest, facts: Facts) -> str:
     )
 
 
-def cite(manifest: Manifest, release: Release) -> str:
-    """Return a BibTeX entry of the data set itself, with the digest that identifies it."""
-    header = manifest.header
-    title = plain(header.title).translate({ord(c): None for c in "{}\\"}) or header.name
-    fields = [f"title = {{{title}}}"]
-    if release.publisher:
-        fields.append(f"author = {{{{{plain(release.publisher).translate({ord(c): None for c in '{}'})}}}}}")
-    if release.date:
-        fields.append(f"year = {{{release.date[:4]}}}")
-    fields.append(f"version = {{{header.version}}}")
-    fields.append(f"note = {{Data set {header.name}, digest {manifest.digest}}}")
-    return "\n".join(
-        [f"@misc{{{header.name}-{header.version},", *(f"  {field}," for field in fields[:-1]), f"  {fields[-1]}", "}"]
-    )
-
-
 _FORMATS = {
     "photos.parquet": ("application/x-parquet", "One row a photo, sorted by photo_id."),
     "manifest.json": ("application/json", "What defines the data: cities, seed, rules, digest."),
@@ -263,22 +258,20 @@ def _table(
 
 def _responsible(manifest: Manifest, facts: Facts) -> dict[str, Any]:
     return {
-        "rai:dataCollection": boilerplate_text.collection(facts),
-        "rai:dataCollectionType": ["Others"]
-        if boilerplate_text.own_disk(facts)
-        else ["Web API", "User-generated content data"],
+        "rai:dataCollection": collection(facts),
+        "rai:dataCollectionType": ["Others"] if own_disk(facts) else ["Web API", "User-generated content data"],
         "rai:dataCollectionMissingData": (
             f"Of {facts.total.photos} photos, {facts.total.photos - facts.located} have no coordinates, "
             f"{facts.total.photos - facts.dated} no time and {facts.authors.unknown} no known author."
         ),
-        "rai:dataPreprocessingProtocol": boilerplate_text.cleaning(manifest),
-        "rai:dataAnnotationProtocol": [boilerplate_text.LABELLING],
-        "rai:dataBiases": boilerplate_text.biases(facts),
-        "rai:dataLimitations": boilerplate_text.limitations(manifest, facts),
-        "rai:dataUseCases": list(boilerplate_text.USES),
-        "rai:dataSocialImpact": f"Not for: {' '.join(boilerplate_text.MISUSES)}",
-        "rai:personalSensitiveInformation": list(boilerplate_text.PERSONAL),
-        "rai:dataReleaseMaintenancePlan": boilerplate_text.MAINTENANCE,
+        "rai:dataPreprocessingProtocol": cleaning(manifest),
+        "rai:dataAnnotationProtocol": [LABELLING],
+        "rai:dataBiases": biases(facts),
+        "rai:dataLimitations": limitations(manifest, facts),
+        "rai:dataUseCases": list(USES),
+        "rai:dataSocialImpact": f"Not for: {' '.join(MISUSES)}",
+        "rai:personalSensitiveInformation": list(PERSONAL),
+        "rai:dataReleaseMaintenancePlan": MAINTENANCE,
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import t15
 from collector.catalogue.catalogue import open_catalogue
-from collector.catalogue.withdrawals import Takedown, require_none_withdrawn, withdraw
+from collector.catalogue.withdrawals import Withdrawal, require_none_withdrawn, withdraw
 from collector.collecting.collect import collect
 from collector.collecting.select import Wish
 from collector.errors import DataError, IncompleteError, UsageError
@@ -36,7 +36,7 @@ def filled(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def take_down(workspace: Workspace, *ids: str, **options: object) -> Takedown:
+def take_out(workspace: Workspace, *ids: str, **options: object) -> Withdrawal:
     return withdraw(workspace, ids, "asked for by mail", NOW, **options)  # type: ignore[arg-type]
 
 
@@ -61,8 +61,8 @@ def test_a_photo(filled: Workspace) -> None:
     photo, other = downloaded(filled)[:2]
     filled.cache.mkdir()
     (filled.cache / "pixels").write_bytes(b"x")
-    done = take_down(filled, photo.photo_id)
-    assert done == Takedown((photo.photo_id,), (photo.photo_id,), True)
+    done = take_out(filled, photo.photo_id)
+    assert done == Withdrawal((photo.photo_id,), (photo.photo_id,), True)
     assert not filled.photo(str(photo.sha256)).exists()
     assert not filled.cache.exists()
     assert filled.photo(str(other.sha256)).exists()
@@ -77,7 +77,7 @@ def test_an_author(filled: Workspace) -> None:
     author = str(downloaded(filled)[0].author_id)
     mine = {photo.photo_id for photo in downloaded(filled) if photo.author_id == author}
     assert len(mine) > 1
-    done = take_down(filled, author)
+    done = take_out(filled, author)
     assert (set(done.photos), done.listed) == (mine, (author,))
     assert mine.isdisjoint(photo.photo_id for photo in downloaded(filled))
     check_store(filled)
@@ -86,20 +86,20 @@ def test_an_author(filled: Workspace) -> None:
 def test_an_unknown_id_changes_nothing(filled: Workspace) -> None:
     photo = downloaded(filled)[0]
     with pytest.raises(UsageError, match=r"'flickr:1' is no photo and no author .* --kind photo or --kind author"):
-        take_down(filled, photo.photo_id, "flickr:1")
+        take_out(filled, photo.photo_id, "flickr:1")
     assert listed(filled) == []
     assert filled.photo(str(photo.sha256)).exists()
-    done = take_down(filled, "flickr:1", "commons:user:Somebody", kind="photo")
-    assert done == Takedown((), ("commons:user:Somebody", "flickr:1"), False)
-    assert take_down(filled, "flickr:1").listed == ()  # by now it is known
+    done = take_out(filled, "flickr:1", "commons:user:Somebody", kind="photo")
+    assert done == Withdrawal((), ("commons:user:Somebody", "flickr:1"), False)
+    assert take_out(filled, "flickr:1").listed == ()  # by now it is known
 
 
 def test_twice(filled: Workspace) -> None:
     photo = downloaded(filled)[0]
-    first = take_down(filled, photo.photo_id, str(photo.author_id))
+    first = take_out(filled, photo.photo_id, str(photo.author_id))
     before = listed(filled)
     again = withdraw(filled, [photo.photo_id, str(photo.author_id)], "another reason", datetime(2027, 1, 1, tzinfo=UTC))
-    assert again == Takedown((), (), False)
+    assert again == Withdrawal((), (), False)
     assert listed(filled) == before
     assert len(first.listed) == 2
 
@@ -107,7 +107,7 @@ def test_twice(filled: Workspace) -> None:
 def test_an_author_and_a_photo_of_theirs_at_once(filled: Workspace) -> None:
     photo = downloaded(filled)[0]
     mine = [one for one in downloaded(filled) if one.author_id == photo.author_id]
-    done = take_down(filled, str(photo.author_id), photo.photo_id)
+    done = take_out(filled, str(photo.author_id), photo.photo_id)
     assert sorted(done.photos) == sorted(one.photo_id for one in mine)
 
 
@@ -115,7 +115,7 @@ def test_copies_with_the_same_bytes_go_too(filled: Workspace) -> None:
     photo = downloaded(filled)[0]
     with open_catalogue(filled) as catalogue:
         catalogue.add(replace(photo, photo_id="made:copy", author_id="made:somebody-else"), "stamp")
-    done = take_down(filled, photo.photo_id)
+    done = take_out(filled, photo.photo_id)
     assert done.photos == ("made:copy", photo.photo_id)
     assert done.listed == ("made:copy", photo.photo_id)
     assert [reason for _, one, reason, _ in listed(filled) if one == "made:copy"] == [
@@ -127,13 +127,13 @@ def test_copies_with_the_same_bytes_go_too(filled: Workspace) -> None:
 def test_a_photo_whose_bytes_were_lost(filled: Workspace) -> None:
     photo = downloaded(filled)[0]
     filled.photo(str(photo.sha256)).unlink()
-    assert take_down(filled, photo.photo_id).photos == (photo.photo_id,)
+    assert take_out(filled, photo.photo_id).photos == (photo.photo_id,)
 
 
 def test_decisions_about_it_go(filled: Workspace, tmp_path: Path) -> None:
     split_it(filled, tmp_path / "m")
     photo = downloaded(filled)[0]
-    take_down(filled, photo.photo_id)
+    take_out(filled, photo.photo_id)
     with open_catalogue(filled) as catalogue:
         assert photo.photo_id not in {decision.photo_id for decision in catalogue.decisions("dedup")}
 
@@ -149,16 +149,16 @@ def test_files_go_before_rows(filled: Workspace, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", stop)
         with pytest.raises(KeyboardInterrupt):
-            take_down(filled, photo.photo_id)
+            take_out(filled, photo.photo_id)
     assert listed(filled) == []
-    assert take_down(filled, photo.photo_id).photos == (photo.photo_id,)
+    assert take_out(filled, photo.photo_id).photos == (photo.photo_id,)
     assert not filled.photo(str(photo.sha256)).exists()
     check_store(filled)
 
 
 def test_one_process_at_a_time(filled: Workspace) -> None:
     with exclusive(filled), pytest.raises(IncompleteError, match="in use by process"):
-        take_down(filled, downloaded(filled)[0].photo_id)
+        take_out(filled, downloaded(filled)[0].photo_id)
     assert listed(filled) == []
 
 
@@ -171,10 +171,10 @@ def test_another_process_holds_the_catalogue(filled: Workspace) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(IncompleteError, match=f"in use by process {other.pid}"):
-            take_down(filled, downloaded(filled)[0].photo_id)
+            take_out(filled, downloaded(filled)[0].photo_id)
         assert t15.run(["withdraw", downloaded(filled)[0].photo_id, "--workspace", str(filled.root)]) == 5
         other.communicate()
-    assert len(take_down(filled, downloaded(filled)[0].photo_id).photos) == 1
+    assert len(take_out(filled, downloaded(filled)[0].photo_id).photos) == 1
 
 
 # --- every command keeps to the list
@@ -184,7 +184,7 @@ def test_collect_from_a_folder_like_provider(filled: Workspace) -> None:
     photos = downloaded(filled)
     author = str(photos[5].author_id)
     out = {p.photo_id for p in photos if p.author_id == author} | {photos[0].photo_id}
-    take_down(filled, photos[0].photo_id, author)
+    take_out(filled, photos[0].photo_id, author)
     summary = collect(filled, REGION, REGION.cities, SandboxProvider(), Query(limit=12))
     assert (summary.added, summary.withdrawn, summary.known) == (0, len(out), 24 - len(out))
     fresh = create_workspace(filled.root / "fresh")
@@ -207,7 +207,7 @@ def test_collect_from_services(workspace: Workspace, monkeypatch: pytest.MonkeyP
                 if w.state == "listed" and w.photo.author_id
             )
         here = downloaded(workspace)[0]
-        take_down(workspace, here.photo_id, str(waiting.author_id))
+        take_out(workspace, here.photo_id, str(waiting.author_id))
         run(workspace, "flickr", cities=cities)
         assert not [p for p in downloaded(workspace) if p.author_id == waiting.author_id or p == here]
         fresh = create_workspace(workspace.root / "fresh")
@@ -227,7 +227,7 @@ def test_split_and_its_next_version(filled: Workspace, tmp_path: Path) -> None:
     manifests = tmp_path / "manifests"
     first = read_manifest(split_it(filled, manifests))
     photo = first.photos("test")[0]
-    take_down(filled, photo.photo_id)
+    take_out(filled, photo.photo_id)
     second = read_manifest(split_it(filled, manifests))
     assert second.header.version == "2.0.0"
     assert photo.photo_id not in second.table["photo_id"].to_pylist()
@@ -242,8 +242,8 @@ def test_publish_refuses_in_one_line(filled: Workspace, tmp_path: Path, capsys: 
     require_none_withdrawn(manifest, Workspace(tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists()
     out = manifest.photos("train")[:2]
-    take_down(filled, *(photo.photo_id for photo in out))
-    with pytest.raises(DataError, match=r"sandbox 1\.0\.0: holds 2 photos that were taken down, such as sandbox:"):
+    take_out(filled, *(photo.photo_id for photo in out))
+    with pytest.raises(DataError, match=r"sandbox 1\.0\.0: holds 2 photos that were withdrawn, such as sandbox:"):
         require_none_withdrawn(manifest, filled)
     arguments = ["publish", str(folder), "--out", str(tmp_path / "out"), "--workspace", str(filled.root)]
     assert t15.run(arguments) == 3
@@ -255,9 +255,9 @@ def test_publish_refuses_in_one_line(filled: Workspace, tmp_path: Path, capsys: 
 
 def test_partial_manifests_that_describe_it_go(filled: Workspace) -> None:
     (filled.rehydrated / "x").mkdir(parents=True)
-    take_down(filled, "flickr:1", kind="photo")
+    take_out(filled, "flickr:1", kind="photo")
     assert filled.rehydrated.exists()
-    take_down(filled, downloaded(filled)[0].photo_id)
+    take_out(filled, downloaded(filled)[0].photo_id)
     assert not filled.rehydrated.exists()
 
 
@@ -266,7 +266,7 @@ def test_extending_leaves_them_out(filled: Workspace, tmp_path: Path) -> None:
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
     first = split(filled, tmp_path / "m", shares, 0, "t15", recipe=recipe)
     photo = first.manifest.photos("train")[0]
-    take_down(filled, photo.photo_id)
+    take_out(filled, photo.photo_id)
     second = split(filled, tmp_path / "m", shares, 0, "t15", extend=first.folder)
     assert second.growth is not None
     assert second.growth.gone == (photo.photo_id,)

@@ -25,7 +25,7 @@ from collector.providers import flickr
 from collector.providers.base import ImageRequest, Provider, Query, Survey
 from collector.providers.registry import Settings, make_provider
 from collector.publishing.bundle import publish
-from collector.publishing.release import Release
+from collector.publishing.facts import Release
 from collector.records import SPLITS, Photo, Unusable
 from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.link_rot import Ageing

@@ -6,8 +6,7 @@ import io
 import pytest
 
 from collector.manifest.manifest import Manifest, build_manifest
-from collector.publishing.attribution import COLUMNS, attribution
-from collector.publishing.with_photos import File, Included
+from collector.publishing.with_photos import COLUMNS, File, Included, attribution
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 

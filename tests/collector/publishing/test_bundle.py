@@ -17,7 +17,7 @@ from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from collector.providers.registry import Settings, make_provider
 from collector.publishing.bundle import SUMS, Published, publish
-from collector.publishing.release import Release
+from collector.publishing.facts import Release
 from collector.records import SPLITS
 from collector.regions import region as find_region
 from collector.sandbox.world import draw_world

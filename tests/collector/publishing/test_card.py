@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from collector.manifest.manifest import Manifest, build_manifest
-from collector.publishing.card import card
-from collector.publishing.datasheet import datasheet
-from collector.publishing.facts import gather
-from collector.publishing.markdown import Markdown, escape, fenced, grid, plain
-from collector.publishing.release import Release
+from collector.publishing.card import card, datasheet
+from collector.publishing.facts import Release, gather
+from collector.web.markdown import Markdown, escape, fenced, grid, plain
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 

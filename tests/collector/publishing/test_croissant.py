@@ -11,7 +11,7 @@ import pytest
 
 from collector.manifest.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.bundle import publish
-from collector.publishing.release import Release
+from collector.publishing.facts import Release
 from collector.records import SPLITS
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto

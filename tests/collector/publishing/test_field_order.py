@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.errors import DataError
-from collector.publishing.field_order import check_no_keys, secret_values
+from collector.publishing.bundle import check_no_keys, secret_values
 
 KEY = "AIzaSy/0123+4567=89"
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.manifest.manifest import Manifest, build_manifest, write_manifest
 from collector.publishing.bundle import publish
-from collector.publishing.release import Release
+from collector.publishing.facts import Release
 from collector.publishing.with_photos import REASONS, include_photos
 from collector.workspace import Workspace
 from tests.collector.conftest import HEADER

@@ -6,8 +6,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 
 class Markdown(str):
     """Text that is Markdown already, and is not escaped again."""
@@ -57,21 +55,6 @@ def fenced_json(value: Mapping[str, Any]) -> Markdown:
     return fenced(json.dumps(value, indent=2, sort_keys=True), "json")
 
 
-def render(template: str, **values: object) -> str:
-    """Return a template of this package filled in; every value that is not Markdown is escaped."""
-    environment = Environment(
-        loader=PackageLoader("collector.publishing"),
-        autoescape=False,  # noqa: S701 - for HTML; `finalize` escapes for Markdown
-        finalize=_finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(number=number, percent=percent, code=_code)
-    return environment.get_template(template).render(**values)
-
-
 def number(value: float) -> Markdown:
     """Return a number with its thousands marked."""
     return Markdown(f"{value:,.0f}")
@@ -83,14 +66,15 @@ def percent(part: float, whole: float = 1.0) -> Markdown:
     return Markdown(f"{share:.0f} %" if share == round(share) else f"{share:.1f} %")
 
 
-def _code(value: object) -> Markdown:
+def code(value: object) -> Markdown:
     """Return one line of text as code; what would end it or its cell of a table is replaced."""
     return Markdown(f"`{plain(str(value)).translate({ord('`'): chr(39), ord('|'): '¦'})}`")
 
 
 def _cell(value: object) -> str:
-    return number(value) if isinstance(value, int) else str(_finalize(value))
+    return number(value) if isinstance(value, int) else str(finalize(value))
 
 
-def _finalize(value: object) -> object:
+def finalize(value: object) -> object:
+    """Return a value of a template as Markdown."""
     return value if isinstance(value, Markdown) else escape(str(value))
