@@ -4,7 +4,7 @@ import io
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,6 @@ from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
-
-if TYPE_CHECKING:
-    from collector.manifest.manifest import Manifest
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -40,34 +37,8 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-class FrontDoor:
-    """What a command of one half may ask of the other: all that the benchmark needs of the collector beside manifests."""
-
-    def draw(self, manifest: "Manifest", folder: Path, workspace: Path) -> None:
-        """Draw the photos of a manifest that are not in the workspace, when all of those are drawn ones.
-
-        Args:
-            manifest: the data set.
-            folder: where it lies.
-            workspace: where photos go; made when it is missing.
-        """
-        from collector.commands.publishing import rehydrated
-        from collector.records import SPLITS
-        from collector.workspace import Workspace
-
-        place = Workspace(workspace)
-        photos = [photo for side in SPLITS for photo in manifest.photos(side)]
-        missing = [photo for photo in photos if not place.photo(str(photo.sha256)).is_file()]
-        if missing and all(photo.photo_id.startswith("sandbox:") for photo in missing):
-            note(
-                f"{len(missing)} of {len(photos)} photos are not in {workspace}: they are drawn ones, and are drawn now"
-            )
-            rehydrated(folder, workspace)
-
-
 @app.callback()
 def options(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
@@ -75,7 +46,6 @@ def options(
 ) -> None:
     """Take the options of every command."""
     del version, verbose  # they have had their effect: `_show_version`, `run`
-    context.obj = FrontDoor()
 
 
 @app.command()

@@ -256,8 +256,8 @@ def missing_photos(manifest: Manifest, workspace: Workspace) -> dict[str, int]:
     }
 
 
-def require_photos(manifest: Manifest, workspace: Workspace) -> None:
-    """Make sure that the bytes of every photo of the manifest are in the workspace.
+def require_photos(manifest: Manifest, workspace: Workspace, source: str = "PATH-OF-THE-MANIFEST") -> None:
+    """Make sure that the bytes of every photo of the manifest are in the workspace; `source` is what a person calls it.
 
     Raises:
         DataError: some are not; the message counts them by side.
@@ -268,7 +268,7 @@ def require_photos(manifest: Manifest, workspace: Workspace) -> None:
         header = manifest.header
         raise DataError(
             f"{header.name} {header.version}: photos are not in the workspace {workspace.root}: {counts}; "
-            "`t15 rehydrate PATH-OF-THE-MANIFEST` fetches them, --workspace names the workspace that holds them"
+            f"`t15 rehydrate {source} --workspace {workspace.root}` brings them"
         )
 
 

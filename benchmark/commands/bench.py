@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here, with_photos
+from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note, track
@@ -45,7 +45,6 @@ def methods(json: JsonOption = False) -> None:
 
 @app.command()
 def bench(
-    context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
     method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; again for more.")] = None,
     manifest: ManifestOption = None,
@@ -84,7 +83,9 @@ def bench(
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
     from benchmark.networks.recipe import ENGINES
+    from benchmark.photos import require_photos
     from collector.manifest.manifest import read_manifest
+    from collector.workspace import Workspace
 
     if everything == bool(method):
         raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
@@ -101,8 +102,9 @@ def bench(
     on = device if cluster else resolve_device(device)
     folder = manifest_folder(manifest, manifests, workspace)
     data = read_manifest(folder)
-    place = with_photos(context, data, folder, workspace)
+    place = Workspace(workspace)
     data = what_is_here(data, place)
+    require_photos(data, place, manifest or str(folder))
     tasks = planning.plan(data, chosen, numbers, tier, changes, models)
     if cluster:
         note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")

@@ -27,16 +27,6 @@ def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> P
     return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
 
 
-def with_photos(context: typer.Context, data: "Manifest", folder: Path, workspace: Path) -> "Workspace":
-    """Return the workspace; drawn photos that are missing there are drawn first, which the front door can."""
-    from benchmark.photos import missing_photos
-    from collector.workspace import Workspace, existing_workspace
-
-    if context.obj and any(missing_photos(data, Workspace(workspace)).values()):
-        context.obj.draw(data, folder, workspace)
-    return existing_workspace(workspace)
-
-
 def what_is_here(data: "Manifest", place: "Workspace") -> "Manifest":
     """Return the manifest, or, saying so, that of its partial rehydration when photos are missing."""
     from benchmark.photos import available

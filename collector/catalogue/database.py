@@ -16,8 +16,8 @@ _APPLICATION_ID = (
 
 STATES = ("listed", "downloaded", "rejected", "failed", "withdrawn")
 """`listed`: a service has it, its bytes are not here. `downloaded`: stored and verified. `rejected`: no usable photo,
-with the reason. `failed`: could not be fetched yet, with the reason and when to try again. `withdrawn`: not wanted any more, and
-never collected again."""
+with the reason. `failed`: could not be fetched yet, with the reason and when to try again. `withdrawn`: taken out on
+request, and never collected again."""
 
 _ADDED_IN_2 = f"""
 CREATE TABLE withdrawals (

@@ -42,7 +42,9 @@ class Withdrawal:
     cache_removed: bool
 
 
-def withdraw(workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None) -> Withdrawal:
+def withdraw(
+    workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None
+) -> Withdrawal:
     """Withdraw photos or authors: collect, split, publish and rehydrate will pass them over.
 
     Args:

@@ -7,30 +7,41 @@ results on other data, and say so.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Failed, Outcome, is_stored
-from collector.collecting.refetch import revived
+from collector.collecting.download import Failed, Outcome, bring_home, is_stored
 from collector.curating.duplicates import same_picture
+from collector.errors import IncompleteError, T15Error, UsageError
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
-from collector.images.validate import Limits
-from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.images.validate import Limits, NotUsableError
+from collector.manifest.manifest import Header, Manifest, build_manifest, write_manifest
 from collector.manifest.versions import partial_folder
+from collector.net.client import RefusedError, TemporaryError
 from collector.progress import Track, silent
-from collector.providers.base import Provider, Survey
-from collector.records import SPLITS, Photo, Region
+from collector.providers.base import Provider, Renews, Survey
+from collector.providers.registry import Settings, make_provider
+from collector.records import SPLITS, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, storage_errors
+
+_WORKERS = 8
+_AT_ONCE = 32
+_DOWN = 20  # so many photos of a provider failing one after the other are a service that is down
+_LAST_WORDS = ("noai", "robots")  # the service was reached, and does not want its photo taken
 
 _MEASURED = ("sha256", "bytes", "width", "height", "phash", "dhash")
 SURVIVED = ("same", "re-encoded")
 """Fates of photos that are there: the very bytes, or another file of the same picture."""
+
+MakeProvider = Callable[[str], Provider | Survey]
+"""Returns the provider with a name, or raises a T15Error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +87,43 @@ class Rehydration:
 
 
 def rehydrate(
-    folder: Path,
+    manifest: Manifest,
     workspace: Workspace,
-    make: Callable[[str], Provider | Survey],
     tool: str,
+    make: MakeProvider | None = None,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     track: Track = silent,
     *,
     retry: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Rehydration:
-    """Fetch every photo of the manifest in `folder` that is not in the workspace, and report what became of each.
+    """Fetch every photo of a manifest that is not in the workspace, and report what became of each.
 
     Stopped at any time, the same call goes on: what came, and what is gone for good, is in the catalogue. With `retry`
     what was gone or changed is asked for again.
 
     Args:
-        folder: of a published manifest.
+        manifest: a published one.
         workspace: where photos go.
-        make: returns the provider with a name; what it raises makes its photos `unreachable`.
         tool: name and version of t15.
+        make: returns the provider with a name; what it raises makes its photos `unreachable`. By default those that are
+            registered, for the manifest's cities.
         limits: what is accepted as a photo.
         track: shows how far it is.
         retry: whether earlier losses are asked for again.
         now: the clock.
 
     Raises:
-        DataError: the manifest is damaged.
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
-    manifest = read_manifest(folder)
+    header = manifest.header
+    region = Region(header.region, header.title, header.cities, header.note)
+    make = make or _registered(region)
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
     fates: list[Fate] = []
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
-        header = manifest.header
-        if header.region not in {region.name for region in catalogue.regions()}:
-            catalogue.remember_region(Region(header.region, header.title, header.cities, header.note))
+        if region.name not in {known.name for known in catalogue.regions()}:
+            catalogue.remember_region(region)
         withdrawn = Withdrawn(catalogue.withdrawals())
         waiting = []
         for photo in photos:
@@ -121,7 +133,7 @@ def rehydrate(
             else:
                 fates.append(fate)
         if waiting:
-            for photo, outcome in track(revived(waiting, make, workspace, limits), "fetching", len(waiting)):
+            for photo, outcome in track(refetched(waiting, make, workspace, limits), "fetching", len(waiting)):
                 fates.append(_record(catalogue, workspace, photo, outcome, now))
         fates.sort(key=lambda fate: fate.photo.photo_id)
         partial = _write_partial(catalogue, manifest, fates, workspace, tool)
@@ -207,3 +219,143 @@ def _partial_header(manifest: Manifest, here: list[Photo]) -> Header:
         hashes=(HASH_STAMP,),
         parent={"version": header.version, "digest": manifest.digest},
     )
+
+
+# --- fetched again, by the published address or by the one that the provider knows now
+
+
+def _registered(region: Region) -> MakeProvider:
+    def make(name: str) -> Provider | Survey:
+        if name == "folder":
+            raise UsageError(
+                "lies on somebody's disk: where that is at hand, `t15 collect --provider folder --root DIR` brings it"
+            )
+        return make_provider(name, Settings(region))
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Why a provider is not asked (any more); `later` when the same command may ask it again."""
+
+    why: str
+    later: bool = False
+
+    def outcome(self, photo: Photo) -> Outcome:
+        if self.later:
+            return Failed(photo, "not-asked", self.why, None)
+        return Unusable(photo.photo_id, "unreachable", self.why, photo.city)
+
+
+@dataclass(slots=True)
+class _Providers:
+    """The providers of a manifest's photos, made when the first photo of each is asked for, and closed when they fail."""
+
+    make: MakeProvider
+    known: dict[str, Provider | Survey | _Closed] = field(default_factory=dict)
+    in_vain: Counter[str] = field(default_factory=Counter)
+
+    def of(self, photo: Photo) -> Provider | Survey | _Closed:
+        """Return the provider of a photo, or why there is none."""
+        name = _provider_of(photo)
+        if name not in self.known:
+            try:
+                self.known[name] = self.make(name)
+            except T15Error as error:
+                self.known[name] = _Closed(str(error))
+        return self.known[name]
+
+    def settle(self, photo: Photo, outcome: Outcome | _Closed) -> Outcome:
+        """Return what became of a photo, and ask a provider no more that refuses its key or stopped answering."""
+        name = _provider_of(photo)
+        if isinstance(outcome, _Closed):
+            self.known[name] = outcome
+            return outcome.outcome(photo)
+        self.in_vain[name] = self.in_vain[name] + 1 if isinstance(outcome, Failed) else 0
+        if self.in_vain[name] >= _DOWN and isinstance(outcome, Failed):
+            self.known[name] = _Closed(f"{name} stopped answering ({outcome.reason})", later=True)
+        return outcome
+
+    def close(self) -> None:
+        """Wake those who wait for a service, which may take minutes."""
+        for provider in self.known.values():
+            if (http := getattr(provider, "http", None)) is not None:
+                http.close()
+
+
+def _provider_of(photo: Photo) -> str:
+    return photo.photo_id.partition(":")[0]
+
+
+def refetched(
+    photos: Sequence[Photo], make: MakeProvider, workspace: Workspace, limits: Limits
+) -> Iterator[tuple[Photo, Outcome]]:
+    """Yield each photo of a manifest, in the same order, with what came of it; its bytes are in the store then.
+
+    What is no usable photo has one of the reasons of `collect`, or `changed` (another picture than was published),
+    `unreachable` (its provider cannot be asked here), `gone`. A provider that stops answering is asked no more; the others
+    are.
+
+    Raises:
+        OSError: the store cannot be written to.
+    """
+    providers = _Providers(make)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        try:
+            for at in range(0, len(photos), _AT_ONCE):
+                batch = photos[at : at + _AT_ONCE]
+                begun: list[_Closed | Future[Outcome | _Closed]] = []
+                for photo in batch:
+                    provider = providers.of(photo)
+                    if isinstance(provider, _Closed):
+                        begun.append(provider)
+                    else:
+                        begun.append(pool.submit(_refetch, photo, provider, workspace, limits))
+                for photo, one in zip(batch, begun, strict=True):
+                    yield photo, providers.settle(photo, one if isinstance(one, _Closed) else one.result())
+        except BaseException:
+            providers.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _refetch(photo: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits) -> Outcome | _Closed:
+    try:
+        outcome = _bring(photo, photo, provider, workspace, limits)
+        if isinstance(outcome, Unusable) and outcome.reason not in _LAST_WORDS and isinstance(provider, Renews):
+            renewed = _renewed(photo, outcome, provider)
+            if not isinstance(renewed, Photo):
+                return renewed
+            return _bring(renewed, photo, provider, workspace, limits)
+    except LookupError:
+        return Unusable(photo.photo_id, "unreachable", f"provider {provider.name} does not have it here", photo.city)
+    except T15Error as error:  # a refused key; or a used-up quota, which begins anew
+        return _Closed(str(error), later=isinstance(error, IncompleteError))
+    return outcome
+
+
+def _renewed(photo: Photo, outcome: Unusable, provider: Renews) -> Outcome:
+    """Return a photo whose address brought `outcome` with its present address; without one, what became of it."""
+    try:
+        renewed = provider.renewed(photo)
+    except RefusedError:
+        return outcome
+    except TemporaryError as error:
+        return Failed(photo, error.reason, error.detail, error.retry_after)
+    if renewed is None:
+        stale = outcome.reason in ("forbidden-host", "no-address")
+        return replace(outcome, reason="gone", detail="the service does not have it any more") if stale else outcome
+    return outcome if renewed.image_url == photo.image_url else renewed
+
+
+def _bring(
+    photo: Photo, published: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits
+) -> Outcome:
+    def judge(found: Photo) -> None:
+        if not same_picture(published, found):
+            raise NotUsableError("changed", "another picture came than was published")
+
+    http = getattr(provider, "http", None)
+    return bring_home(photo, provider, http, workspace, limits, check=False, judge=judge)

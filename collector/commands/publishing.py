@@ -107,6 +107,7 @@ def publish(
     import os
 
     from collector.catalogue.withdrawals import require_none_withdrawn
+    from collector.manifest.manifest import read_manifest
     from collector.publishing.bundle import publish as write
     from collector.publishing.bundle import secret_values
     from collector.publishing.facts import Release
@@ -114,10 +115,12 @@ def publish(
     from collector.workspace import Workspace, existing_workspace
 
     folder = _locate(path, workspace)
-    require_none_withdrawn(_read(str(folder), workspace), Workspace(workspace))
+    manifest = read_manifest(folder)
+    require_none_withdrawn(manifest, Workspace(workspace))
     done = write(
         folder,
         out,
+        manifest=manifest,
         release=Release(_tool(), date, publisher, url),
         photos=existing_workspace(workspace) if with_photos else None,
         secrets=secret_values(os.environ),
@@ -147,7 +150,11 @@ def rehydrate(
     json: JsonOption = False,
 ) -> None:
     """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
-    done = rehydrated(_locate(path, workspace), workspace, retry=retry)
+    from collector.collecting.rehydrate import rehydrate as bring
+    from collector.workspace import create_workspace
+
+    manifest = _read(path, workspace)
+    done = bring(manifest, create_workspace(workspace), _tool(), track=track, retry=retry)
     result = {
         "photos": len(done.fates),
         "fates": done.counts(),
@@ -164,28 +171,6 @@ def rehydrate(
         raise IncompleteError(
             f"rehydrate: {failed} photos could not be fetched now; the same command asks for them again"
         )
-
-
-def rehydrated(folder: Path, workspace: Path, *, retry: bool = False) -> "Rehydration":
-    """Bring the photos of the manifest in `folder` into the workspace."""
-    from collector.collecting.rehydrate import rehydrate as bring
-    from collector.manifest.manifest import read_manifest
-    from collector.providers.base import Provider, Survey
-    from collector.providers.registry import Settings, make_provider
-    from collector.records import Region
-    from collector.workspace import create_workspace
-
-    header = read_manifest(folder).header
-    settings = Settings(Region(header.region, header.title, header.cities, header.note))
-
-    def make(name: str) -> Provider | Survey:
-        if name == "folder":
-            raise UsageError(
-                "lies on somebody's disk: where that is at hand, `t15 collect --provider folder --root DIR` brings it"
-            )
-        return make_provider(name, settings)
-
-    return bring(folder, create_workspace(workspace), make, _tool(), track=track, retry=retry)
 
 
 def _rehydrated_text(done: "Rehydration") -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, TextIO
 
 import pyarrow as pa
@@ -45,7 +46,7 @@ def export(
 ) -> Exported:
     """Write the rows of a manifest, in its order, to a file (whole or not at all) or to a stream such as stdout.
 
-    CSV is that of RFC 4180: a header, lines that end in CR LF, quotes where they are needed; UTF-8. A missing value is an
+    CSV is that of RFC 4180 with line feeds: a header, quotes where they are needed; UTF-8. A missing value is an
     empty cell. JSON Lines has an object a line, a missing value being null. Times are in ISO 8601, UTC.
 
     Values are written as they are. A title such as `=HYPERLINK(…)` is then a formula to a spreadsheet program: with
@@ -138,7 +139,8 @@ def _formulas(table: pa.Table) -> int:
 
 
 def _write_csv(stream: TextIO, names: Sequence[str], rows: Iterator[list[Any]]) -> None:
-    writer = csv.writer(stream)  # its defaults are RFC 4180
+    # The module quotes what its line end holds: with LF alone a CR in a title would stand bare (before Python 3.13).
+    writer = csv.writer(SimpleNamespace(write=lambda line: stream.write(line.removesuffix("\r\n") + "\n")))
     writer.writerow(names)
     writer.writerows(rows)
 

@@ -50,6 +50,7 @@ def publish(
     out: Path,
     *,
     release: Release,
+    manifest: Manifest | None = None,
     photos: Workspace | None = None,
     secrets: Sequence[str] = (),
     track: Track = silent,
@@ -63,8 +64,9 @@ def publish(
         manifest_folder: a manifest; it is verified first.
         out: folder of publications.
         release: what the publisher says.
+        manifest: the one in `manifest_folder`, by who has read it already.
         photos: where the photos are that are to be published too; None publishes none.
-        secrets: values that must not be in any file (`keys.secret_values`).
+        secrets: values that must not be in any file (`secret_values`).
         track: shows how far the photos are.
 
     Raises:
@@ -73,7 +75,7 @@ def publish(
         IncompleteError: the disk is full.
     """
     check_release(release)
-    manifest = read_manifest(manifest_folder)
+    manifest = manifest or read_manifest(manifest_folder)
     _check_publishable(manifest)
     source = manifest_folder.parent if manifest_folder.is_file() else manifest_folder
     folder = out / manifest.header.name / manifest.header.version

@@ -108,7 +108,7 @@ def make(name: str) -> Provider | Survey:
 
 def bring(published: Published | Path, workspace: Workspace, **options: Any) -> Rehydration:
     folder = published.folder if isinstance(published, Published) else published
-    return rehydrate(folder, workspace, options.pop("make", make), "t15 test", **options)
+    return rehydrate(read_manifest(folder), workspace, "t15 test", options.pop("make", make), **options)
 
 
 def fates(done: Rehydration) -> dict[str, str]:
@@ -242,7 +242,7 @@ def _killed(folder: Path, root: Path) -> None:
     def kill() -> None:
         signal.raise_signal(signal.SIGKILL)
 
-    rehydrate(folder, Workspace(root), make, "t15 test", track=interfering("fetching", 20, kill))
+    rehydrate(read_manifest(folder), Workspace(root), "t15 test", make, track=interfering("fetching", 20, kill))
 
 
 def test_killed_in_the_middle_it_goes_on(published: Published, fresh: Workspace) -> None:
@@ -410,7 +410,7 @@ def test_hostile_addresses_are_never_asked_and_no_file_is_read(
 
     monkeypatch.setattr("socket.getaddrinfo", unreachable)
     read: list[str] = []
-    monkeypatch.setattr("collector.collecting.download._read", lambda path, limits: read.append(str(path)))
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read.append(str(path)))
     provider = make(service)
     photo = make_photo(0, photo_id=f"{service}:1", image_url=url.format(port=9))
     outcome = bring_home(photo, provider, getattr(provider, "http", None), fresh, Limits(), check=False)

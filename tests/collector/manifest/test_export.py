@@ -38,8 +38,8 @@ def test_csv_holds_every_value(small: Manifest, tmp_path: Path) -> None:
     assert export(small, path) == Exported(rows=30, formulas=0)
     assert list(path.parent.iterdir()) == [path]
     data = path.read_bytes()
-    assert data.startswith(",".join(PHOTO_FIELDS).encode() + b"\r\n")
-    assert data.endswith(b"\r\n")
+    assert data.startswith(",".join(PHOTO_FIELDS).encode() + b"\n")
+    assert data.endswith(b"\n")
     found = read(data)
     for row, published in zip(found, small.table.to_pylist(), strict=True):
         for name, value in published.items():
@@ -103,7 +103,7 @@ def test_a_spreadsheet_sees_no_formula(evil: Manifest) -> None:
 def test_an_empty_manifest() -> None:
     stream = io.BytesIO()
     assert export(build_manifest(HEADER, [], ""), stream) == Exported(0, 0)
-    assert stream.getvalue().count(b"\r\n") == 1
+    assert stream.getvalue().count(b"\n") == 1
 
 
 def test_many_batches(small: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
