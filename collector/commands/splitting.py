@@ -1,5 +1,6 @@
 """Commands that make a data set of what was collected, and prove what it promises."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,8 @@ from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 if TYPE_CHECKING:
     from collector.splitting.allocate import Mode
     from collector.splitting.groups import Grouping
-    from collector.splitting.split import SplitResult
+    from collector.splitting.side_checks import MissedShare
+    from collector.splitting.split import FoldResult, FoldsResult, SplitResult
 
 app = typer.Typer()
 
@@ -63,6 +65,12 @@ def split(
     drop_photos: Annotated[
         bool, typer.Option("--drop-photos", help="Leave photos out where groups are in the way of the numbers.")
     ] = False,
+    allow_empty_sides: Annotated[
+        bool,
+        typer.Option(
+            "--allow-empty-sides", help="Go on where a city has no photo on a side of the split or of a fold."
+        ),
+    ] = False,
     extend: Annotated[
         Path | None,
         typer.Option(help="Folder of an earlier manifest, whose photos keep their sides, and its rules unless given."),
@@ -102,14 +110,20 @@ def split(
     place = existing_workspace(workspace)
     region = find_region(region).name if region and region.endswith(".toml") else region
     if kfold is not None:
-        of = GroupRules(**rules)
-        made = split_folds(place, manifests, kfold, seed or 0, _tool(), region, city or (), name, of)
-        rows = [(str(folder), "written" if new else "unchanged, is there already") for folder, new in made]
-        show(
-            [{"folder": folder, "state": state} for folder, state in rows],
-            json,
-            lambda: table(("folder", "state"), rows),
+        made = split_folds(
+            place,
+            manifests,
+            kfold,
+            seed or 0,
+            _tool(),
+            region,
+            city or (),
+            name,
+            GroupRules(**rules),
+            allow_empty_sides=allow_empty_sides,
         )
+        _note_before(made)
+        show([_fold_described(fold) for fold in made.folds], json, lambda: _folds_text(made))
         return
     parent = read_manifest(extend) if extend else None
     base = recipe_of(parent) if parent else Recipe()
@@ -127,6 +141,7 @@ def split(
         version=version,
         recipe=Recipe(mode, replace(base.groups, **rules), drop_photos or (base.drop_photos and mode == "exact")),
         extend=extend,
+        allow_empty_sides=allow_empty_sides,
     )
     _note_before(result)
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
@@ -176,12 +191,14 @@ def parse_fractions(text: str) -> dict[str, float]:
     return {side: round(part / total, 12) for side, part in zip(SPLITS, parts, strict=True)}
 
 
-def _note_before(result: "SplitResult") -> None:
+def _note_before(result: "SplitResult | FoldsResult") -> None:
     if result.cleaned:
         out = result.cleaned.photos - result.cleaned.clean
         note(f"new photos: looked for copies first, {out} of {result.cleaned.photos} left out (`t15 dedup` tells more)")
     if result.empty_cities:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
+    for of in result.empty_sides:
+        note(f"empty sides, as allowed: {of}")
 
 
 def _tool() -> str:
@@ -203,6 +220,8 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         "counts": result.manifest.counts(),
         "empty_cities": result.empty_cities,
         "deviations": result.deviations,
+        "empty_sides": [asdict(of) for of in result.empty_sides],
+        "missed_shares": [asdict(of) for of in result.missed_shares],
         "links_left_out": result.links,
         "groups": grouping
         and {
@@ -218,16 +237,17 @@ def _described(result: "SplitResult") -> dict[str, Any]:
 def _split_text(result: "SplitResult") -> str:
     counts = result.manifest.counts()
     rows = [(city, *sides.values(), result.left_out.get(city, 0)) for city, sides in counts.items()]
-    state = "written" if result.written else "unchanged, is there already"
     parts = [
-        f"{result.folder}: {state}\ndigest {result.manifest.digest}",
-        table(("city", "train", "val", "test", "left out"), rows),
+        f"{result.folder}: {_state(result)}\ndigest {result.manifest.digest}",
+        table(("city", *SPLITS, "left out"), rows),
     ]
     if result.grouping:
         parts.append(_groups_text(result.grouping))
-        parts.append(f"`t15 audit {result.folder}` proves that nothing leaks from one side to another")
+        parts.append(f"`t15 audit {result.folder}` measures anew what the sides share")
     else:
         parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
+    if result.missed_shares:
+        parts.insert(2, _missed_text(result.missed_shares))
     if result.links:
         parts.insert(2, _listed("left out because they join two sides", result.links))
     if result.growth:
@@ -244,6 +264,35 @@ def _split_text(result: "SplitResult") -> str:
             ),
         )
     return "\n\n".join(parts)
+
+
+def _state(result: "SplitResult | FoldResult") -> str:
+    return "written" if result.written else "unchanged, is there already"
+
+
+def _missed_text(missed: Sequence["MissedShare"]) -> str:
+    from collector.splitting.side_checks import FEW_POINTS
+
+    head = f"shares that groups kept from being met, by more than {100 * FEW_POINTS:g} points"
+    rows = [(of.city, of.side, f"{of.asked:.1%}", f"{of.got:.1%}") for of in missed[:_NAMED]]
+    more = f"\nand {len(missed) - _NAMED} more (--json has all)" if len(missed) > _NAMED else ""
+    return f"{head}\n{table(('city', 'side', 'asked', 'got'), rows)}{more}"
+
+
+def _fold_described(fold: "FoldResult") -> dict[str, Any]:
+    return {
+        "folder": str(fold.folder),
+        "state": _state(fold),
+        "digest": fold.manifest.digest,
+        "counts": fold.manifest.counts(),
+    }
+
+
+def _folds_text(made: "FoldsResult") -> str:
+    numbered = list(enumerate(made.folds, start=1))
+    folders = table(("fold", "folder", "state"), [(n, fold.folder, _state(fold)) for n, fold in numbered])
+    counts = [(n, city, *sides.values()) for n, fold in numbered for city, sides in fold.manifest.counts().items()]
+    return f"{folders}\n\n{table(('fold', 'city', *SPLITS), counts)}"
 
 
 def _groups_text(grouping: "Grouping") -> str:
@@ -282,7 +331,7 @@ def audit(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Certify a split: what its sides share, found anew; exit code 3 when something leaks."""
+    """Certify a split: what its sides share, found anew; exit code 3 when something leaks or nothing can be judged."""
     from collector.manifest.foreign import read_foreign
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate

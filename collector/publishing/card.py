@@ -258,6 +258,11 @@ def limitations(manifest: Manifest, facts: Facts) -> list[str]:
         said.append(
             f"{total - facts.located} of {total} photos have no coordinates; their city comes from their source."
         )
+    if untrained := [plain(row.name) for row in facts.cities if row.test and not row.train]:
+        said.append(
+            f"{', '.join(untrained)}: tested but without training photos, so that no method can learn to name "
+            f"{'it' if len(untrained) == 1 else 'them'}; accuracies of this data set are not those of one that trains them."
+        )
     if facts.authors.on_both:
         said.append(
             f"{facts.authors.test_of_both} of {facts.total.test} test photos are by authors who also have training "

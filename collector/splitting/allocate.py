@@ -186,7 +186,7 @@ def _fractions(
     free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(wanted, found.held, strict=True)]
     sides = {
         photo_id: ORDER[side]
-        for photo_ids, side in zip(found.members, balance(found.groups, free), strict=True)
+        for photo_ids, side in zip(found.members, balance(found.groups, free, found.held), strict=True)
         for photo_id in photo_ids
     }
     sides.update(fixed)
@@ -194,11 +194,17 @@ def _fractions(
 
 
 def _shares(total: int, fractions: Sequence[float]) -> list[int]:
-    """Return whole numbers near the fractions of `total` that add up to it, by the largest remainders."""
+    """Return whole numbers near the fractions of `total` that add up to it, by the largest remainders.
+
+    None of them is 0 where there are photos enough: the largest gives one to a side that would have none.
+    """
     exact = [total * fraction / sum(fractions) for fraction in fractions]
     counts = [int(share) for share in exact]
     for side in sorted(range(len(exact)), key=lambda side: counts[side] - exact[side])[: total - sum(counts)]:
         counts[side] += 1
+    while total >= len(counts) and 0 in counts:
+        counts[counts.index(max(counts))] -= 1
+        counts[counts.index(0)] += 1
     return counts
 
 

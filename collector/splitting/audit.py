@@ -53,6 +53,14 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Untrained:
+    """A city with test photos and no training photo: no method can learn to name it."""
+
+    city: str
+    test_photos: int
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """All that an audit found; plain values throughout, so that `dataclasses.asdict` is fit for JSON.
 
@@ -67,6 +75,7 @@ class Audit:
         comparisons: of each two sides that have photos, training against test first.
         leaks: what was found there.
         quotas: that are not kept.
+        untrained: cities that are tested but never trained.
         counts: photos by city, licence and provider, and by side.
         concentration: of authors, by city and side.
         missing: values that are missing, by column and side.
@@ -87,6 +96,7 @@ class Audit:
     comparisons: tuple[Comparison, ...]
     leaks: tuple[Leak, ...]
     quotas: tuple[Quota, ...]
+    untrained: tuple[Untrained, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
     concentration: tuple[Concentration, ...]
     missing: Mapping[str, Mapping[str, int]]
@@ -97,16 +107,30 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """What it comes to: `breach` (own rules broken), `leak` (not claimed), `partly-judged` or `clean`."""
+        """What it comes to: `breach` (own rules broken), `leak` (not claimed), `not-judged`, `partly-judged` or `clean`."""
         if self.quotas or any(leak.claimed for leak in self.leaks):
             return "breach"
         if self.leaks:
             return "leak"
-        return "partly-judged" if self.unjudged or not self.comparisons else "clean"
+        if not any(_judges_something(comparison) for comparison in self.comparisons):
+            return "not-judged"
+        return "partly-judged" if self.unjudged else "clean"
 
     def exit_code(self, *, claims_only: bool = False) -> int:
-        """Return 3 where something leaks, else 0; with `claims_only` only where the manifest breaks its own rules."""
-        return 3 if self.verdict == "breach" or (self.verdict == "leak" and not claims_only) else 0
+        """Return 3 where something leaks or nothing could be judged, else 0.
+
+        With `claims_only`, 3 only where the manifest breaks its own rules or nothing could be judged.
+        """
+        failing = ("breach", "not-judged") if claims_only else ("breach", "leak", "not-judged")
+        return 3 if self.verdict in failing else 0
+
+
+def _judges_something(found: Comparison) -> bool:
+    measures: tuple[Shared | Near | Alike, ...] = (
+        *(found.authors, found.groups, found.panoramas, found.bytes),
+        *(found.near, found.alike),
+    )
+    return any(measure.known for measure in measures)
 
 
 def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
@@ -185,6 +209,7 @@ def _audit(
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
     comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
     cities = split_statistics.codes(table["city"]) if "city" in table.column_names else None
+    counts = split_statistics.counts(table, rows.sides)
     return Audit(
         name=name,
         digest=digest,
@@ -197,7 +222,12 @@ def _audit(
         comparisons=comparisons,
         leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims)),
         quotas=quotas,
-        counts=split_statistics.counts(table, rows.sides),
+        untrained=tuple(
+            Untrained(city, sides["test"])
+            for city, sides in counts.get("city", {}).items()
+            if sides["test"] and not sides["train"]
+        ),
+        counts=counts,
         concentration=tuple(split_statistics.concentrations(rows.authors, cities, rows.sides)),
         missing=split_statistics.missing(table, rows.sides),
         absent=tuple(name for name in PHOTO_FIELDS if name not in table.column_names),

@@ -28,7 +28,7 @@ def certificate(audit: Audit) -> str:
     """
     parts = [
         "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),
-        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas else []),
+        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas or audit.untrained else []),
         *([_measures(audit)] if audit.comparisons else []),
         *(_counts(name, counts) for name, counts in audit.counts.items()),
         *([_spread(audit)] if audit.concentration else []),
@@ -44,11 +44,20 @@ def _verdict(audit: Audit) -> str:
         kinds = ", ".join(dict.fromkeys(leak.kind for leak in audit.leaks))
         kept = "keeps the rules that it states" if audit.digest else "states no rules"
         return f"LEAK: {audit.name} {kept}, but its sides share what gives answers away: {kinds}"
+    if audit.verdict == "not-judged":
+        why = (
+            f"no two sides know the authors, places, hashes, bytes or groups of their photos: {', '.join(audit.unjudged)}"
+            if audit.comparisons
+            else "it has photos on fewer than two sides"
+        )
+        return f"NOT JUDGED: whether anything leaks in {audit.name} cannot be told; {why}"
+    untrained = f"; but {len(audit.untrained)} of its cities are tested and never trained" if audit.untrained else ""
     if audit.verdict == "partly-judged":
-        lacking = ", ".join(audit.unjudged) or "it has photos on fewer than two sides"
-        return f"PARTLY JUDGED: nothing leaks in what can be judged of {audit.name}; cannot be judged: {lacking}"
+        lacking = ", ".join(audit.unjudged)
+        known = f"PARTLY JUDGED: nothing leaks in what can be judged of {audit.name}; cannot be judged: {lacking}"
+        return known + untrained
     but = " as far as they can be judged" if audit.unknown else ""
-    return f"CLEAN: nothing that was looked for leaks between the sides of {audit.name}{but}"
+    return f"CLEAN: nothing that was looked for leaks between the sides of {audit.name}{but}{untrained}"
 
 
 def _about(audit: Audit) -> Iterator[str]:
@@ -105,6 +114,10 @@ def _findings(audit: Audit) -> Iterator[str]:
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
         yield from (f"    {q.city}, {q.side}: {q.photos} photos, not {q.quota}" for q in audit.quotas[:5])
+    for city in audit.untrained[:_MOST_SPREAD]:
+        yield f"FINDING: {_short(city.city)} is tested ({city.test_photos} photos) but never trained: no method can name it"
+    if len(audit.untrained) > _MOST_SPREAD:
+        yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
 
 
 def _examples(leak: Leak, found: Comparison, min_distance_m: float) -> list[str]:

@@ -1,7 +1,7 @@
 """Groups to sides by integer programming (HiGHS): decides what the fast ways do not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,12 @@ class Undecided:
 
 
 def solve(
-    groups: Sequence[Group], cities: Sequence[int], needs: Needs, *, nearest: bool = False, seconds: float = SECONDS
+    groups: Sequence[Group],
+    cities: Sequence[int],
+    needs: Needs,
+    *,
+    nearest_filling: Collection[tuple[int, int]] | None = None,
+    seconds: float = SECONDS,
 ) -> list[int | None] | Undecided | None:
     """Return the side of each group such that `cities` get exactly what they need; None where that is impossible.
 
@@ -52,7 +57,8 @@ def solve(
         groups: all of them have photos in `cities` only.
         cities: indices into `needs`.
         needs: by city and side.
-        nearest: give every group a side, such that the sum of all differences from the needs is smallest.
+        nearest_filling: give every group a side, such that as few as possible of these cities and sides stay without a photo,
+            and the sum of all differences from the needs is smallest.
         seconds: after which it is given up; the search for the nearest is limited otherwise, the same on every machine.
     """
     kinds: dict[_Kind, list[int]] = defaultdict(list)
@@ -60,7 +66,7 @@ def solve(
         kinds[groups[index].parts, groups[index].only].append(index)
     rows = {(city, side): row for row, (city, side) in enumerate((c, s) for c in cities for s in range(len(needs[c])))}
     columns = [(kind, side) for kind in kinds for side in range(len(needs[cities[0]])) if kind[1] in (None, side)]
-    taken = _numbers(kinds, rows, columns, needs, nearest, seconds)
+    taken = _numbers(kinds, rows, columns, needs, nearest_filling, seconds)
     if taken is None or isinstance(taken, Undecided):
         return taken
     found: list[int | None] = [None] * len(groups)
@@ -76,10 +82,11 @@ def _numbers(
     rows: Mapping[tuple[int, int], int],
     columns: Sequence[tuple[_Kind, int]],
     needs: Needs,
-    nearest: bool,
+    filling: Collection[tuple[int, int]] | None,
     seconds: float,
 ) -> list[int] | Undecided | None:
     """Return how many groups of each column's kind go to its side."""
+    nearest, fill = filling is not None, sorted(filling or ())
     targets = [needs[city][side] for city, side in rows]
     counts = [len(members) for members in kinds.values()]
     if not columns:
@@ -87,15 +94,31 @@ def _numbers(
     entries = list(_entries(kinds, rows, columns))
     # Two more columns a target: how far it is exceeded, and missed.
     apart = [(row, len(columns) + 2 * row + missed, 2 * missed - 1) for row in range(len(rows)) for missed in (0, 1)]
-    at, of, value = np.array(entries + apart, dtype=np.int64).T
-    shape = (len(rows) + len(kinds), len(columns) + 2 * len(rows))
+    # A row and a column more for each side to be filled: it has a photo, or the column is 1.
+    first, last = len(columns) + 2 * len(rows), len(rows) + len(kinds)
+    row_of = {rows[key]: last + extra for extra, key in enumerate(fill)}
+    filled = [(row_of[row], column, value) for row, column, value in entries if row in row_of]
+    filled += [(last + extra, first + extra, 1) for extra in range(len(fill))]
+    at, of, value = np.array(entries + apart + filled, dtype=np.int64).T
+    shape = (last + len(fill), first + len(fill))
+    most = 2.0 * sum(count for (parts, _), members in kinds.items() for _, count in parts for _ in members)
+    sizes = [len(columns), 2 * len(rows), len(fill)]
     matrix = coo_array((value.astype(np.float64), (at, of)), shape=shape).tocsr()
     result = milp(
-        np.repeat([0.0, 1.0], [len(columns), 2 * len(rows)]) if nearest else np.zeros(shape[1]),
-        integrality=np.repeat([1, 0], [len(columns), 2 * len(rows)]),
-        bounds=Bounds(0, [*(len(kinds[kind]) for kind, _ in columns), *([np.inf if nearest else 0] * 2 * len(rows))]),
+        np.repeat([0.0, 1.0, 1 + most], sizes) if nearest else np.zeros(shape[1]),
+        integrality=np.repeat([1, 0, 1], sizes),
+        bounds=Bounds(
+            0,
+            [
+                *(len(kinds[kind]) for kind, _ in columns),
+                *([np.inf if nearest else 0] * 2 * len(rows)),
+                *([1] * len(fill)),
+            ],
+        ),
         constraints=LinearConstraint(
-            matrix, [*targets, *(counts if nearest else [0] * len(kinds))], [*targets, *counts]
+            matrix,
+            [*targets, *(counts if nearest else [0] * len(kinds)), *([1] * len(fill))],
+            [*targets, *counts, *([np.inf] * len(fill))],
         ),
         options={"node_limit": _NODES} if nearest else {"time_limit": seconds},
     )
@@ -105,7 +128,7 @@ def _numbers(
         return Undecided()
     taken = np.rint(result.x).astype(np.int64)[: len(columns)]
     sums = matrix[:, : len(columns)] @ taken
-    if (not nearest and sums[: len(rows)].tolist() != targets) or (sums[len(rows) :] > counts).any():
+    if (not nearest and sums[: len(rows)].tolist() != targets) or (sums[len(rows) : last] > counts).any():
         return Undecided()  # right within the solver's tolerance only
     return [int(count) for count in taken]
 

@@ -12,12 +12,13 @@ from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
 from collector.manifest.versions import next_version, versions
-from collector.records import Photo, Region
+from collector.records import SPLITS, Photo, Region
 from collector.regions import find_city
 from collector.splitting.allocate import Allocation, allocate, kfold
 from collector.splitting.extend import Growth, grow
 from collector.splitting.groups import Grouping, GroupRules, group_photos
 from collector.splitting.recipe import Recipe, recipe_of
+from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
 from collector.workspace import Workspace, storage_errors
 
 
@@ -36,6 +37,8 @@ class SplitResult:
         empty_cities: slugs of the region's cities that have no clean photo, and are not part of the data set.
         grouping: the groups, None where none were made.
         growth: what became of the photos of an earlier manifest, None where none was extended.
+        empty_sides: cities that have no photo on a side, where that was allowed.
+        missed_shares: what differs from the fractions that were asked for.
     """
 
     manifest: Manifest
@@ -48,6 +51,27 @@ class SplitResult:
     empty_cities: list[str]
     grouping: Grouping | None
     growth: Growth | None
+    empty_sides: list[EmptySides]
+    missed_shares: list[MissedShare]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """One fold of a cross-validation: its data set, where it lies, and whether it is new."""
+
+    manifest: Manifest
+    folder: Path
+    written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoldsResult:
+    """What `split_folds` made; the attributes are those of SplitResult."""
+
+    folds: list[FoldResult]
+    cleaned: DedupSummary | None
+    empty_cities: list[str]
+    empty_sides: list[EmptySides]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +100,8 @@ def split(
     version: str | None = None,
     recipe: Recipe | None = None,
     extend: Path | None = None,
+    *,
+    allow_empty_sides: bool = False,
 ) -> SplitResult:
     """Split the clean photos of a region by city and write them as a manifest `manifests/name/version/`.
 
@@ -87,7 +113,8 @@ def split(
 
     Raises:
         UsageError: no such region or city, the version exists with other data, or the earlier manifest cannot be extended.
-        DataError: the quotas cannot be met, or the earlier manifest's photos are not in the workspace.
+        DataError: the quotas cannot be met, the earlier manifest's photos are not in the workspace, or a city would have no
+            photo on a side, unless `allow_empty_sides`.
         IncompleteError: the disk is full.
     """
     parent = read_manifest(extend) if extend else None
@@ -109,6 +136,8 @@ def split(
         clusters=list(grouping.clusters.values()) if grouping else (),
         fixed=growth.fixed if growth else None,
     )
+    asked = [side for side in SPLITS if quotas[side]]
+    empty = _checked(empty_sides(photos, groups, [found.sides], asked), allow_empty_sides)
     header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, found, grouping)
@@ -126,7 +155,15 @@ def split(
         empty_cities=held.empty_cities,
         grouping=grouping,
         growth=growth,
+        empty_sides=empty,
+        missed_shares=missed_shares(manifest.counts(), quotas) if recipe.mode == "fractions" else [],
     )
+
+
+def _checked(empty: list[EmptySides], allowed: bool) -> list[EmptySides]:
+    if empty and not allowed:
+        raise DataError(refusal(empty))
+    return empty
 
 
 def split_folds(
@@ -139,8 +176,10 @@ def split_folds(
     cities: Sequence[str] = (),
     name: str | None = None,
     groups: GroupRules | None = None,
-) -> list[tuple[Path, bool]]:
-    """Write a manifest for each fold of a cross-validation, and return their folders and whether each is new.
+    *,
+    allow_empty_sides: bool = False,
+) -> FoldsResult:
+    """Write a manifest for each fold of a cross-validation.
 
     Each tests on one fold, validates on the next and trains on the others; the groups stay whole. They are called
     `name-fold-1-of-N` and so on, and take their versions as `split` does.
@@ -153,24 +192,30 @@ def split_folds(
     rules = groups or GroupRules()
     held = _held(workspace, region, cities)
     grouping = group_photos(held.photos, rules)
-    fold_of = kfold(held.photos, grouping.group_of, folds, seed).fold_of
+    sides = _sides_of_folds(kfold(held.photos, grouping.group_of, folds, seed).fold_of, folds)
+    empty = _checked(empty_sides(held.photos, grouping.group_of, sides), allow_empty_sides)
     base = name or held.region.name
     made = []
-    for fold in range(folds):
-        sides = {fold: "test", (fold + 1) % folds: "val"}
+    for fold, side_of in enumerate(sides, start=1):
         taken = [
-            replace(
-                photo, split=sides.get(fold_of[photo.photo_id], "train"), group_id=grouping.group_of[photo.photo_id]
-            )
+            replace(photo, split=side_of[photo.photo_id], group_id=grouping.group_of[photo.photo_id])
             for photo in held.photos
         ]
-        said = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold + 1}
-        header = _header(held, f"{base}-fold-{fold + 1}-of-{folds}", None, seed, {}, said, taken, None)
+        rules_ = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold}
+        header = _header(held, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, rules_, taken, None)
         with storage_errors(manifests):
             manifest = _versioned(manifests, header, taken, tool, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
-            made.append((folder, write_manifest(manifest, folder)))
-    return made
+            made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
+    return FoldsResult(made, held.cleaned, held.empty_cities, empty)
+
+
+def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, str]]:
+    """Return photo_id -> side for each fold as the tested one; the next validates."""
+    return [
+        {photo_id: {test: "test", (test + 1) % folds: "val"}.get(fold, "train") for photo_id, fold in fold_of.items()}
+        for test in range(folds)
+    ]
 
 
 def _held(workspace: Workspace, region: str | None, cities: Sequence[str]) -> _Held:

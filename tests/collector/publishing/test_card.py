@@ -179,3 +179,12 @@ def test_pages_use_no_clock_and_no_place(small: Manifest, tmp_path: Path) -> Non
     first = pages(small)
     assert first == pages(small)
     assert str(tmp_path) not in "".join(first)
+
+
+def test_a_city_that_is_tested_and_never_trained_is_a_limitation(make_photo: MakePhoto) -> None:
+    sides = {0: "train", 1: "test", 2: "train", 3: "test"}  # Ankara, Bursa, Van, Ankara
+    photos = [make_photo(n, split=side) for n, side in sides.items()]
+    said = "tested but without training photos"
+    assert all(said in page for page in pages(build_manifest(HEADER, photos, "t15 test")))
+    trained = build_manifest(HEADER, [*photos, make_photo(4, split="train")], "t15 test")
+    assert not any(said in page for page in pages(trained))

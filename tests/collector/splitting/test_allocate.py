@@ -420,6 +420,7 @@ def test_sides_that_cannot_be_kept(drop: bool) -> None:
 @given(st.lists(PARTS, min_size=1, max_size=6), SEEDS)
 @settings(deadline=None)
 def test_fractions_are_as_near_as_they_come(parts: Parts, seed: int) -> None:
+    """No side of a city is empty where whole groups can fill it; of what is left, the nearest to the fractions."""
     photos, groups = grouped(parts)
     found = allocate(photos, groups, {"train": 0.6, "val": 0.2, "test": 0.2}, seed, mode="fractions")
     assert_whole(found, groups)
@@ -430,10 +431,15 @@ def test_fractions_are_as_near_as_they_come(parts: Parts, seed: int) -> None:
         total = sum(of[city] for of in parts)
         assert counts(photos, found.sides).get(CITIES[city], Counter()).total() == total
         wanted.append(shares(total))
-    assert missed == min(
-        sum(apart(of, want) for of, want in zip(one, wanted, strict=True)) for one in sums(parts, left_out=False)
-    )
     real = counts(photos, found.sides)
+    empty = sum(not of[side] for of in real.values() for side in SIDES)
+    assert (empty, missed) == min(
+        (
+            sum(not one[city][side] for city in present(parts) for side in SIDES),
+            sum(apart(of, want) for of, want in zip(one, wanted, strict=True)),
+        )
+        for one in sums(parts, left_out=False)
+    )
     for name, want in zip(CITIES, wanted, strict=True):
         if name in real:
             more = {side: real[name][side] - want[side] for side in SIDES}
@@ -441,11 +447,17 @@ def test_fractions_are_as_near_as_they_come(parts: Parts, seed: int) -> None:
 
 
 def shares(total: int) -> Quotas:
-    """Return the largest remainders of 60, 20 and 20 percent; of equal ones, test comes before val and val before train."""
+    """Return the largest remainders of 60, 20 and 20 percent; of equal ones, test comes before val and val before train.
+
+    Of three photos or more each side has one.
+    """
     found = {"test": total // 5, "val": total // 5, "train": 3 * total // 5}
     remainder = {"test": total % 5, "val": total % 5, "train": 3 * total % 5}
     for side in sorted(found, key=lambda side: -remainder[side])[: total - sum(found.values())]:
         found[side] += 1
+    while total >= 3 and 0 in found.values():
+        found[max(found, key=lambda side: found[side])] -= 1
+        found[next(side for side in found if not found[side])] += 1
     return found
 
 
@@ -477,6 +489,19 @@ def test_folds(parts: Parts, folds: int, seed: int, order: random.Random) -> Non
     again = kfold(photos, groups, folds, seed)
     assert again == found
     assert list(again.fold_of) == list(found.fold_of)
+
+
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=60), st.integers(0, 4), st.integers(3, 6), SEEDS)
+@settings(deadline=None)
+def test_no_side_is_empty_where_a_city_has_groups_enough(
+    sizes: list[int], singles_: int, folds: int, seed: int
+) -> None:
+    """However large one of them is: a group moves to an empty side wherever its own side can spare it."""
+    photos, groups = grouped([(size, 0) for size in [*sizes, *[1] * singles_]])
+    by_fold = counts(photos, kfold(photos, groups, folds, seed).fold_of)["ankara"]
+    assert len(by_fold) == min(folds, len(sizes) + singles_)
+    by_side = allocate(photos, groups, {"train": 0.9, "val": 0.05, "test": 0.05}, seed, mode="fractions").sides
+    assert len(counts(photos, by_side)["ankara"]) == 3
 
 
 @given(st.integers(2, 7), st.integers(0, 40), st.integers(0, 40), SEEDS)

@@ -13,6 +13,7 @@ from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import City, Photo
 from collector.splitting.audit import Audit, audit_foreign, audit_manifest
+from collector.splitting.certificate import certificate
 from collector.splitting.declared_constraints import LEAKS, Claims, claims_of
 from collector.splitting.groups import GroupRules
 from collector.splitting.leakage import Comparison
@@ -126,11 +127,44 @@ def test_broken_quotas_are_a_breach(apart: Apart) -> None:
 
 def test_one_side_alone_is_not_called_clean(apart: Apart) -> None:
     found = audit_manifest(manifest([apart(1, "train"), apart(2, "train")]))
-    assert (found.verdict, found.comparisons) == ("partly-judged", ())
+    assert (found.verdict, found.comparisons, found.exit_code()) == ("not-judged", (), 3)
 
 
 def test_an_empty_manifest() -> None:
-    assert audit_manifest(manifest([])).verdict == "partly-judged"
+    assert audit_manifest(manifest([])).verdict == "not-judged"
+
+
+def test_sides_of_which_nothing_is_known_are_not_judged(apart: Apart) -> None:
+    """What all photos lack, or those of every side but one, says nothing; one known column is something."""
+    bare = {"author_id": None, "latitude": None, "longitude": None, "phash": None, "dhash": None, "group_id": None}
+    rows = [apart(n, side, **bare) for n, side in enumerate(("train", "val", "test"))]
+    names = ["photo_id", "split", "author_id", "latitude", "longitude"]
+
+    def audited(*authors: str | None) -> Audit:
+        photos = [replace(photo, author_id=author) for photo, author in zip(rows, authors, strict=True)]
+        return audit_foreign(Foreign(Path("others.csv"), manifest(photos).table.select(names), {}))
+
+    nothing = audited(None, None, None)
+    assert (nothing.verdict, nothing.exit_code(), nothing.exit_code(claims_only=True)) == ("not-judged", 3, 3)
+    assert "NOT JUDGED" in certificate(nothing)
+    assert audited("a", None, None).verdict == "not-judged"  # one side alone is known
+    some = audited("a", None, "b")
+    assert (some.verdict, some.exit_code()) == ("partly-judged", 0)
+    # A service's photos have no author who could be shared.
+    assert audited(*["streetview:google"] * 3).verdict == "not-judged"
+
+
+@pytest.mark.parametrize("city", ["van", "izmir"])
+def test_a_city_that_is_tested_and_never_trained_is_a_finding(apart: Apart, city: str) -> None:
+    cities = tuple(City(slug, slug, 39.0, 33.0, 10.0) for slug in ("ankara", "bursa", "van", "izmir"))
+    photos = [*clean(apart), apart(30, "test", city="izmir"), apart(31, "test", city="izmir")]
+    photos += [apart(32, "train", city=city)]
+    found = audit_manifest(manifest(photos, cities=cities))
+    assert [(of.city, of.test_photos) for of in found.untrained] == ([] if city == "izmir" else [("izmir", 2)])
+    assert ("but never trained" in certificate(found)) == (city != "izmir")
+    assert (found.verdict, found.exit_code()) == ("clean", 0)  # nothing leaks
+    table = {"photo_id": ["1", "2"], "split": ["train", "test"], "city": ["here", "there"], "author_id": ["a", "b"]}
+    assert [of.city for of in audit_foreign(foreign(**table)).untrained] == ["there"]
 
 
 # --- what is counted
@@ -284,7 +318,7 @@ def test_a_foreign_split_claims_nothing_and_is_judged_by_what_it_has() -> None:
 
 def test_a_foreign_split_alone() -> None:
     found = audit_foreign(foreign(split=["train", "test"]))
-    assert (found.verdict, found.exit_code()) == ("partly-judged", 0)
+    assert (found.verdict, found.exit_code()) == ("not-judged", 3)
     assert {kind.split()[0] for kind in found.unjudged} == {"author", "distance", "near-duplicate", "bytes"}
 
 

@@ -170,7 +170,10 @@ def test_stricter_rules_are_resolved_towards_test(workspace: Workspace, manifest
     assert second.growth.retired == (train.photo_id,)
     assert sides_of(second.manifest) == {k: v for k, v in sides_of(first.manifest).items() if k != train.photo_id}
     assert second.folder.name == "2.0.0"
-    wider = run(workspace, manifests, extend=first.folder, recipe=Recipe("fractions", GroupRules(min_distance_m=500)))
+    apart = Recipe("fractions", GroupRules(min_distance_m=500))
+    with pytest.raises(DataError, match="ankara has no train photo and no val photo"):
+        run(workspace, manifests, extend=first.folder, recipe=apart)
+    wider = run(workspace, manifests, extend=first.folder, recipe=apart, allow_empty_sides=True)
     assert wider.manifest.header.rules["groups"]["min_distance_m"] == 500
     # The photos lie 140 m apart, in one line: by this rule they are one group.
     assert sides_of(wider.manifest) == {k: v for k, v in sides_of(first.manifest).items() if v == "test"}

@@ -385,13 +385,13 @@ def test_photos_that_link_two_sides_can_be_dropped(
 
 def test_folds(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
     fill(workspace, [make_photo(n, author_id=f"made:pair-{n // 6}-{n % 3}") for n in range(36)])
-    made = split_folds(workspace, manifests, 3, 0, "t15 test")
-    assert [(folder.parent.name, folder.name, new) for folder, new in made] == [
+    made = split_folds(workspace, manifests, 3, 0, "t15 test").folds
+    assert [(fold.folder.parent.name, fold.folder.name, fold.written) for fold in made] == [
         (f"turkiye15-fold-{n}-of-3", "1.0.0", True) for n in (1, 2, 3)
     ]
     tested: list[str] = []
-    for number, (folder, _) in enumerate(made, start=1):
-        manifest = read_manifest(folder)
+    for number, fold in enumerate(made, start=1):
+        manifest = read_manifest(fold.folder)
         assert (manifest.header.rules["mode"], manifest.header.rules["fold"], manifest.header.rules["folds"]) == (
             "kfold",
             number,
@@ -402,7 +402,7 @@ def test_folds(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> 
         assert audit_manifest(manifest).verdict == "clean"
         tested += [photo.photo_id for photo in manifest.photos("test")]
     assert sorted(tested) == [f"made:{n:04d}" for n in range(36)]  # every photo is tested once
-    assert [new for _, new in split_folds(workspace, manifests, 3, 0, "t15 test")] == [False] * 3
+    assert [fold.written for fold in split_folds(workspace, manifests, 3, 0, "t15 test").folds] == [False] * 3
     with pytest.raises(UsageError, match="at least 3"):
         split_folds(workspace, manifests, 2, 0, "t15 test")
 

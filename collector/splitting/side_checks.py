@@ -1,0 +1,128 @@
+"""What each city got against what was asked for: sides without photos and what is in the way, shares that were missed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.records import SPLITS, Photo
+
+FEW_POINTS = 0.03
+"""A share of a city's photos that differs from what was asked for by more than this, 3 percentage points, is told."""
+
+_NAMED = 5  # cities in a message
+
+
+@dataclass(frozen=True, slots=True)
+class EmptySides:
+    """A city without photos on some side, and the largest of its groups.
+
+    Attributes:
+        city: slug.
+        sides: each side that is empty -> in which folds, counted from 1; () where there are no folds.
+        photos: the city's photos that have a side.
+        groups: how many groups they are in.
+        group: id of the largest.
+        group_photos: how many of the city's photos it has.
+        author: who took most photos of the group, as it is credited; hostile text; None where nobody is known.
+        author_photos: how many of the group's photos in the city that author took.
+    """
+
+    city: str
+    sides: Mapping[str, tuple[int, ...]]
+    photos: int
+    groups: int
+    group: str
+    group_photos: int
+    author: str | None
+    author_photos: int
+
+    def __str__(self) -> str:
+        where = " and ".join(f"no {side} photo{_folds(folds)}" for side, folds in self.sides.items())
+        if self.groups == self.photos:
+            return f"{self.city} has {where}: it has {self.photos} photo{'' if self.photos == 1 else 's'} in all"
+        share = f"{self.group_photos} of its {self.photos} photos ({self.group_photos / self.photos:.0%})"
+        by = "" if self.author is None else f", {_by(self)} by {self.author[:60]!r}"
+        groups = "one group" if self.groups == 1 else f"{self.groups} groups, the largest"
+        return f"{self.city} has {where}: its photos are {groups}: {self.group} with {share}{by}"
+
+
+def _folds(folds: Sequence[int]) -> str:
+    return f" in fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}" if folds else ""
+
+
+def _by(of: EmptySides) -> str:
+    return "all" if of.author_photos == of.group_photos else f"{of.author_photos} of them"
+
+
+def empty_sides(
+    photos: Sequence[Photo],
+    group_of: Mapping[str, str],
+    splits: Sequence[Mapping[str, str]],
+    asked: Sequence[str] = SPLITS,
+) -> list[EmptySides]:
+    """Return the cities that lack photos on a side of one of the splits, by slug.
+
+    Args:
+        photos: those that were to be split.
+        group_of: photo_id -> group id.
+        splits: one, or that of each fold: photo_id -> side.
+        asked: sides that were to have photos.
+    """
+    by_city: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_city[photo.city].append(photo)
+    found = []
+    for city, own in sorted(by_city.items()):
+        filled = [{sides.get(photo.photo_id) for photo in own} for sides in splits]
+        where = {side: tuple(n for n, of in enumerate(filled, start=1) if side not in of) for side in asked}
+        if any(where.values()):
+            empty = {side: numbers if len(splits) > 1 else () for side, numbers in where.items() if numbers}
+            found.append(_described(city, own, group_of, empty))
+    return found
+
+
+def _described(
+    city: str, own: Sequence[Photo], group_of: Mapping[str, str], empty: Mapping[str, tuple[int, ...]]
+) -> EmptySides:
+    sizes = Counter(group_of[photo.photo_id] for photo in own)
+    group, largest = min(sizes.items(), key=lambda item: (-item[1], item[0]))
+    authors = Counter(photo.author_name or photo.author_id for photo in own if group_of[photo.photo_id] == group)
+    author, by_author = max(authors.items(), key=lambda item: (item[0] is not None, item[1], str(item[0])))
+    return EmptySides(city, empty, len(own), len(sizes), group, largest, author, by_author if author else 0)
+
+
+def refusal(found: Sequence[EmptySides]) -> str:
+    """Return one line: which cities would lack photos where, why, and what can be done."""
+    more = [f"{len(found) - _NAMED} more cities lack photos too"] if len(found) > _NAMED else []
+    said = "; ".join([*map(str, found[:_NAMED]), *more])
+    return (
+        f"{said}; nothing was written: collect more photos, by other people and elsewhere, loosen the rules of the groups, "
+        "ask for fewer folds or leave cities out with --city; or accept empty sides with --allow-empty-sides"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MissedShare:
+    """A side that has another share of a city's photos than was asked for, both from 0 to 1."""
+
+    city: str
+    side: str
+    asked: float
+    got: float
+
+
+def missed_shares(counts: Mapping[str, Mapping[str, int]], fractions: Mapping[str, float]) -> list[MissedShare]:
+    """Return where a city's shares differ by more than FEW_POINTS, the farthest first.
+
+    Args:
+        counts: photos by city and side.
+        fractions: that were asked for, by side.
+    """
+    found = [
+        MissedShare(city, side, fractions[side], photos / sum(sides.values()))
+        for city, sides in counts.items()
+        if any(sides.values())
+        for side, photos in sides.items()
+        if abs(photos / sum(sides.values()) - fractions[side]) > FEW_POINTS
+    ]
+    return sorted(found, key=lambda of: (-abs(of.got - of.asked), of.city, of.side))
