@@ -1,6 +1,8 @@
 """The records that flow through t15: what a photo, a city and a licence are."""
 
-from dataclasses import dataclass, fields
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 
@@ -18,6 +20,8 @@ class City:
         plate: the Turkish province number (1 to 81), None elsewhere.
         centre: the town at the centre where its name is not the province's (Antakya in Hatay); else empty.
         aliases: other names by which the city is found.
+        country: ISO 3166-1 alpha-2 code, such as `TR`; empty when it is not known.
+        names: the name in other languages, by BCP 47 language tag, such as `en`.
     """
 
     slug: str
@@ -29,6 +33,34 @@ class City:
     plate: int | None = None
     centre: str = ""
     aliases: tuple[str, ...] = ()
+    country: str = ""
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place that a method can answer with: a country, a region, a city or a district. `collector.labels` has the tree.
+
+    Attributes:
+        id: unique in its tree: of a city its slug, of a district `city/district`.
+        name: as its inhabitants write it.
+        names: the name in other languages, by BCP 47 language tag.
+        level: one of `collector.labels.LEVELS`.
+        parent: id of the label that it lies in, None at the top.
+        latitude, longitude: of the centre, degrees WGS84.
+        radius_km: a photo belongs to it when it was taken at most this far from the centre.
+        polygon: its outline, (latitude, longitude) by corner; None where there is none.
+    """
+
+    id: str
+    name: str
+    names: Mapping[str, str] = field(hash=False)
+    level: str
+    parent: str | None
+    latitude: float
+    longitude: float
+    radius_km: float
+    polygon: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +68,14 @@ class Region:
     """A named set of cities: the classes of a data set, in a fixed order.
 
     `note` is what every reader of the data set has to know, such as that its pictures are drawn; manifests and
-    leaderboards show it.
+    leaderboards show it. `labels` are the labels beside the cities: their districts, where the region's file gives some.
     """
 
     name: str
     title: str
     cities: tuple[City, ...]
     note: str = ""
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +118,10 @@ class Photo:
         phash, dhash: perceptual hashes, 16 hex digits; None for pictures with too little content.
         group_id: photos that must stay on one side of a split share it.
         split: `train`, `val` or `test` in a manifest; None before.
+        heading: where the camera looked, degrees clockwise from true north, 0 to 360; None when unknown.
+        sequence_id: what the photos of one drive, walk or upload batch of a service share; None where there is none.
+        position_accuracy_m: how far from the truth the place may be, metres; None when unknown.
+        label: id of the finest label that the photo belongs to; None: its city.
     """
 
     photo_id: str
@@ -106,6 +143,10 @@ class Photo:
     dhash: str | None = None
     group_id: str | None = None
     split: str | None = None
+    heading: float | None = None
+    sequence_id: str | None = None
+    position_accuracy_m: float | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +191,14 @@ PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
 
 SPLITS = ("train", "val", "test")
 """The sides of a split, in the order in which they are reported."""
+
+PROTOCOLS = ("city", "place")
+"""What a split asks for: `city`, in which city an unseen place lies; `place`, which photo of a gallery shows the place."""
+
+
+def normal_id(text: str) -> str:
+    """Return an id, or a part of one, in the one spelling that t15 compares: Unicode's NFC, case kept.
+
+    The same name comes decomposed from one system (macOS) and composed from another; they are one author.
+    """
+    return unicodedata.normalize("NFC", text)

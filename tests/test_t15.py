@@ -38,7 +38,7 @@ WITHOUT_RESULT = {
     "serve",  # likewise
 }
 
-HEAVY = {"PIL", "faiss", "matplotlib", "numpy", "pandas", "pandera", "pyarrow", "requests", "scipy", "sklearn", "torch"}
+HEAVY = {"PIL", "faiss", "matplotlib", "numpy", "pandas", "pyarrow", "requests", "scipy", "sklearn", "torch"}
 """What must not be imported for a help text: these are what makes the difference between 0.3 and 6 seconds."""
 
 

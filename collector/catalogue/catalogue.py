@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from collector.catalogue.database import SCHEMA_VERSION, STATES, open_database
 from collector.catalogue.ledger import Ledger
-from collector.records import PHOTO_FIELDS, City, Photo, Region, Unusable
+from collector.records import PHOTO_FIELDS, City, Label, Photo, Region, Unusable
 from collector.workspace import Workspace
 
 __all__ = ["PLACE_REASONS", "SCHEMA_VERSION", "STATES", "Catalogue", "Decision", "Known", "Waiting", "open_catalogue"]
@@ -25,8 +25,8 @@ PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
 
 _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
 
-# What a row holds of a photo: all but the two fields that dedup and split give it.
-_STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split"))
+# What a row holds of a photo: all but the fields that dedup and split give it.
+_STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split", "label"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +87,22 @@ class Catalogue:
 
     def remember_region(self, region: Region) -> None:
         """Store a region and its cities, so that later stages need no region file."""
-        cities = json.dumps([asdict(city) for city in region.cities], ensure_ascii=False)
+        cities, labels = (
+            json.dumps([asdict(one) for one in several], ensure_ascii=False)
+            for several in (region.cities, region.labels)
+        )
         with self.together():
-            row = (region.name, region.title, region.note, cities)
-            self._db.execute("INSERT OR REPLACE INTO regions VALUES (?, ?, ?, ?)", row)
+            row = (region.name, region.title, region.note, cities, labels)
+            self._db.execute(
+                "INSERT OR REPLACE INTO regions (name, title, note, cities, labels) VALUES (?, ?, ?, ?, ?)", row
+            )
 
     def regions(self) -> list[Region]:
         """Return the regions that photos were collected for, by name."""
-        found = self._db.execute("SELECT name, title, note, cities FROM regions ORDER BY name").fetchall()
+        rows = self._db.execute("SELECT name, title, note, cities, labels FROM regions ORDER BY name").fetchall()
         return [
-            Region(name, title, tuple(City(**{**c, "aliases": tuple(c["aliases"])}) for c in json.loads(cities)), note)
-            for name, title, note, cities in found
+            Region(name, title, tuple(map(_city, json.loads(cities))), note, tuple(map(_label, json.loads(labels))))
+            for name, title, note, cities, labels in rows
         ]
 
     def add(self, photo: Photo, hash_stamp: str) -> None:
@@ -316,6 +321,15 @@ class Catalogue:
         """
         names = ", ".join((*_STORED, "hash_stamp", "state", "reason", "detail", "attempts"))
         return self._db.execute(f"SELECT {names} FROM photos ORDER BY photo_id").fetchall()  # noqa: S608 (own names)
+
+
+def _city(data: Mapping[str, Any]) -> City:
+    return City(**{**data, "aliases": tuple(data["aliases"])})
+
+
+def _label(data: Mapping[str, Any]) -> Label:
+    outline = data["polygon"]
+    return Label(**{**data, "polygon": outline and tuple((corner[0], corner[1]) for corner in outline)})
 
 
 def _rows(stage: str, decisions: Iterable[Decision]) -> list[tuple[str, str, str, str | None, str]]:

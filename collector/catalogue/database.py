@@ -9,7 +9,7 @@ from collector.catalogue import ledger
 from collector.errors import DataError
 from collector.workspace import storage_errors
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _APPLICATION_ID = (
     0x74313500  # "t15\0": marks the file as a catalogue, https://www.sqlite.org/fileformat.html#application_id
 )
@@ -28,11 +28,13 @@ CREATE TABLE withdrawals (
 """
 
 _TABLES = f"""
-CREATE TABLE regions (name TEXT PRIMARY KEY, title TEXT NOT NULL, note TEXT NOT NULL, cities TEXT NOT NULL) STRICT;
+CREATE TABLE regions (
+  name TEXT PRIMARY KEY, title TEXT NOT NULL, note TEXT NOT NULL, cities TEXT NOT NULL, labels TEXT NOT NULL DEFAULT '[]'
+) STRICT;
 CREATE TABLE photos (
   photo_id TEXT PRIMARY KEY, city TEXT, latitude REAL, longitude REAL, taken_at TEXT, author_id TEXT, author_name TEXT,
   license TEXT, page_url TEXT, image_url TEXT, title TEXT, width INTEGER, height INTEGER, bytes INTEGER, sha256 TEXT,
-  phash TEXT, dhash TEXT, hash_stamp TEXT,
+  phash TEXT, dhash TEXT, hash_stamp TEXT, heading REAL, sequence_id TEXT, position_accuracy_m REAL,
   state TEXT NOT NULL CHECK (state IN {STATES!r}), reason TEXT, detail TEXT,
   attempts INTEGER NOT NULL DEFAULT 0, next_try TEXT
 ) STRICT;
@@ -52,7 +54,14 @@ _MIGRATIONS = {
     ALTER TABLE photos ADD COLUMN next_try TEXT;
     {_ADDED_IN_2}
     PRAGMA user_version = 2;
-    """
+    """,
+    2: """
+    ALTER TABLE photos ADD COLUMN heading REAL;
+    ALTER TABLE photos ADD COLUMN sequence_id TEXT;
+    ALTER TABLE photos ADD COLUMN position_accuracy_m REAL;
+    ALTER TABLE regions ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
+    PRAGMA user_version = 3;
+    """,
 }
 """What turns a catalogue of a version into one of the next."""
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from collector.errors import UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
-from collector.records import PHOTO_FIELDS
 from collector.workspace import draft_of, storage_errors
 
 Format = Literal["csv", "jsonl"]
@@ -64,10 +63,10 @@ def export(
         UsageError: an unknown column, or one twice; `spreadsheet` for JSON; the file cannot be written.
         IncompleteError: the disk is full.
     """
-    names = _columns(columns)
+    names = _columns(manifest, columns)
     if spreadsheet and format != "csv":
         raise UsageError("--spreadsheet is for CSV: JSON Lines are not opened by spreadsheet programs")
-    table = manifest.table.select(names)
+    table = manifest.rows.select(names)
     formulas = _formulas(table) if format == "csv" else 0
 
     def write(stream: BinaryIO) -> None:
@@ -84,15 +83,14 @@ def export(
     return Exported(table.num_rows, formulas)
 
 
-def _columns(columns: Sequence[str]) -> list[str]:
+def _columns(manifest: Manifest, columns: Sequence[str]) -> list[str]:
     for name in columns:
-        if name not in PHOTO_FIELDS:
-            raise UsageError(
-                f"no column {name!r}{did_you_mean(name, PHOTO_FIELDS)}; there are {', '.join(PHOTO_FIELDS)}"
-            )
+        if name not in manifest.columns:
+            known = manifest.columns
+            raise UsageError(f"no column {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
         if list(columns).count(name) > 1:
             raise UsageError(f"column {name!r} is asked for twice")
-    return list(columns or PHOTO_FIELDS)
+    return list(columns or manifest.columns)
 
 
 @contextmanager

@@ -2,33 +2,48 @@
 
 A manifest is a folder with `photos.parquet` (rows sorted by photo_id) and `manifest.json` (what defines the data, and
 its digest). docs/manifest-format.md describes both. The same rows and header give the same bytes.
+
+`schema.FORMATS` says what each format number means. A manifest keeps its format, and with it its digest, for ever.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collector.errors import DataError, UsageError
+from collector.labels import LabelTree
 from collector.manifest import digest as digests
 from collector.manifest import schema
-from collector.records import PHOTO_FIELDS, SPLITS, City, Photo
+from collector.manifest.read_table import damaged_part, one_line
+from collector.manifest.schema import FORMAT, FORMATS
+from collector.records import PHOTO_FIELDS, PROTOCOLS, SPLITS, City, Label, Photo, ProviderTraits
 from collector.workspace import draft_of, remove_drafts
 
-FORMAT = 1
-"""Version of the layout; a reader refuses a newer one."""
+__all__ = [
+    "FORMAT",
+    "Header",
+    "Manifest",
+    "Stored",
+    "build_manifest",
+    "read_header",
+    "read_manifest",
+    "version_key",
+    "write_manifest",
+]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _ROW_GROUP = 4096  # a damaged page is located to within as many rows
+_FETCH = "fetch the manifest again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,9 @@ class Header:
         cities: the classes, in order, with their centres.
         hashes: algorithms and library versions of the perceptual hashes in the rows.
         parent: version and digest of the manifest that this one extends, None for a first one.
+        labels: the labels beside the cities, such as districts; `LabelTree.of(header)` is the tree of both.
+        protocol: `city`, or `place`, where `train` is a gallery and the photos of `test` ask for their place in it.
+        provider_traits: what its services are like, by the first part of a photo_id.
     """
 
     name: str
@@ -60,50 +78,130 @@ class Header:
     cities: tuple[City, ...]
     hashes: tuple[str, ...] = ()
     parent: Mapping[str, str] | None = None
+    labels: tuple[Label, ...] = ()
+    protocol: str = "city"
+    provider_traits: Mapping[str, ProviderTraits] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a manifest.json says, before its rows were read: the digest is what it claims to be.
+
+    Attributes:
+        header: what defines the data.
+        format: number of the layout.
+        digest: of the data, 64 hex digits.
+        photos: number of rows.
+        counts: photos by city and side.
+        tool: the version of t15 that wrote it.
+        checks: checksums of columns and rows.
+        extra: digest of the columns that this t15 does not know, None where the writer had none.
+    """
+
+    header: Header
+    format: int
+    digest: str
+    photos: Any
+    counts: Any
+    tool: str
+    checks: Mapping[str, Any]
+    extra: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A data set: its header, its rows (Arrow, sorted by photo_id, schema of `schema.ARROW`) and their digest."""
+    """A data set.
+
+    Attributes:
+        header: what defines it, beside the rows.
+        table: the rows, sorted by photo_id, with the schema `schema.ARROW`; what an older format lacks is null.
+        digest: of header and rows, 64 hex digits.
+        tool: the version of t15 that made it.
+        format: number of its layout.
+        extra: columns of its file that this t15 does not know, row by row as `table`; None where there are none.
+        extra_digest: of those columns, empty where there are none.
+        checks: checksums of columns and rows.
+    """
 
     header: Header
     table: pa.Table
     digest: str
     tool: str = ""
+    format: int = FORMAT
+    extra: pa.Table | None = None
+    extra_digest: str = ""
+    checks: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that its format has, then those that this t15 does not know."""
+        return (*FORMATS[self.format].columns, *(self.extra.column_names if self.extra is not None else ()))
+
+    @property
+    def rows(self) -> pa.Table:
+        """The rows with exactly `columns`."""
+        table = self.table.select(list(FORMATS[self.format].columns))
+        if self.extra is not None:
+            for name in self.extra.column_names:
+                table = table.append_column(name, self.extra[name])
+        return table
+
+    @property
+    def labels(self) -> LabelTree:
+        """The tree of its cities and its other labels."""
+        return LabelTree.of(self.header)
 
     def photos(self, split: str) -> list[Photo]:
         """Return the photos of one side, `train`, `val` or `test`, sorted by photo_id."""
         if split not in self._cache:
-            rows = (Photo(**row) for row in self.table.to_pylist())
             by_side: dict[str, list[Photo]] = {side: [] for side in SPLITS}
-            for photo in rows:
+            for photo in self._all_photos():
                 by_side[str(photo.split)].append(photo)
             self._cache.update(by_side)
         return list(self._cache[split])
 
+    def _all_photos(self) -> Iterator[Photo]:
+        for batch in self.table.to_batches(max_chunksize=_ROW_GROUP):
+            yield from map(Photo, *(column.to_pylist() for column in batch.columns))
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of photos by city and side, cities in the header's order."""
-        empty = {city.slug: dict.fromkeys(SPLITS, 0) for city in self.header.cities}
-        for city, side in zip(self.table["city"].to_pylist(), self.table["split"].to_pylist(), strict=True):
-            empty[city][side] += 1
-        return empty
+        counts = {city.slug: dict.fromkeys(SPLITS, 0) for city in self.header.cities}
+        groups = self.table.group_by(["city", "split"]).aggregate([([], "count_all")])
+        for row in groups.to_pylist():
+            counts[row["city"]][row["split"]] = row["count_all"]
+        return counts
 
 
 def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manifest:
-    """Return a manifest of `photos` in any order.
+    """Return a manifest of `photos` in any order, in the newest format.
+
+    Where the header has labels beside the cities, a photo without a label gets the finest one that holds its place.
 
     Raises:
         UsageError: the name or the version is not one.
         DataError: a photo is not fit for a manifest; the message says which, and why.
     """
     _check_header(header)
-    ordered = sorted((_in_utc(photo) for photo in photos), key=lambda photo: photo.photo_id)
-    columns = zip(*(astuple(photo) for photo in ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
+    labels = LabelTree.of(header) if header.labels else None
+    ordered = sorted((_ready(photo, labels) for photo in photos), key=attrgetter("photo_id"))
+    columns = zip(*map(attrgetter(*PHOTO_FIELDS), ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
     arrays = [_column(header.name, of, list(values), ordered) for of, values in zip(schema.ARROW, columns, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema.ARROW)
-    _check_rows(f"photos of {header.name}", header, table)
-    return Manifest(header, table, digests.digest(_defining(header), digests.canonical_rows(table)), tool)
+    fault = schema.first_fault(table, *_allowed(header))
+    if fault:
+        raise DataError(f"photos of {header.name}: {fault}")
+    summary = _summary(_defining(header, FORMAT), table, FORMATS[FORMAT].columns)
+    return Manifest(header, table, summary.digest, tool, checks=summary.checks())
+
+
+def _summary(header: Mapping[str, Any], table: pa.Table, columns: Sequence[str]) -> digests.Summary:
+    return digests.summarise(header, table.select(list(columns)).to_batches(), columns, table.num_rows)
+
+
+def _allowed(header: Header) -> tuple[list[str], list[str]]:
+    return [city.slug for city in header.cities], [label.id for label in header.labels]
 
 
 def _check_header(header: Header) -> None:
@@ -126,13 +224,19 @@ def _check_header(header: Header) -> None:
         raise UsageError("rules and quotas are objects, a quota is a number")
     if header.parent is not None and not isinstance(header.parent, Mapping):
         raise UsageError("parent is an object with a version and a digest, or null")
+    if header.protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {str(header.protocol)[:40]!r}: is none of {', '.join(PROTOCOLS)}")
     if not isinstance(header.title, str) or not isinstance(header.note, str) or type(header.seed) is not int:
         raise UsageError("title and note are text, the seed is a whole number")
 
 
-def _in_utc(photo: Photo) -> Photo:
+def _ready(photo: Photo, labels: LabelTree | None) -> Photo:
     # Arrow drops the offset of other zones once pandas' conversions are registered (seen with pyarrow 26.0.1).
-    return replace(photo, taken_at=photo.taken_at.astimezone(UTC)) if photo.taken_at else photo
+    taken_at = photo.taken_at.astimezone(UTC) if photo.taken_at else None
+    label = photo.label
+    if labels and label is None and photo.city in labels.by_id:
+        label = labels.finest(photo.city, photo.latitude, photo.longitude).id
+    return replace(photo, taken_at=taken_at, label=label)
 
 
 def _column(name: str, of: pa.Field, values: list[Any], photos: list[Photo]) -> pa.Array:
@@ -143,7 +247,7 @@ def _column(name: str, of: pa.Field, values: list[Any], photos: list[Photo]) -> 
             try:
                 pa.array([value], of.type)
             except (pa.ArrowException, OverflowError, TypeError, ValueError) as reason:
-                said = f"photo {photo.photo_id!r}, column {of.name}: the value does not fit ({_line(reason)})"
+                said = f"photo {photo.photo_id!r}, column {of.name}: the value does not fit ({one_line(reason)})"
                 raise DataError(f"photos of {name}: {said}") from error
         raise
 
@@ -164,7 +268,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> bool:
     try:
         draft.mkdir()
         pq.write_table(
-            manifest.table,
+            manifest.rows,
             draft / "photos.parquet",
             compression="zstd",
             row_group_size=_ROW_GROUP,
@@ -178,35 +282,94 @@ def write_manifest(manifest: Manifest, folder: Path) -> bool:
     return True
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in `folder`, after checking its schema and its digest.
-
-    Columns and header fields that this version does not know are ignored, so that a newer minor version can be read.
+def read_header(folder: Path | str) -> Stored:
+    """Return what the manifest.json in `folder` says. The rows are not read, so that its digest is a claim.
 
     Raises:
         UsageError: there is no manifest.
-        DataError: it is damaged or was changed; the message names the file, the row and the column where it can.
+        DataError: it is damaged, or a newer t15 made it.
     """
+    path = _json_of(Path(folder))
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); {_FETCH}") from error
+    if not isinstance(data, dict) or type(data.get("format")) is not int:
+        raise DataError(f"{path}: is no manifest of t15 (no format number)")
+    if data["format"] not in FORMATS:
+        _refuse_format(path, data["format"])
+    try:
+        header = _header_of(data)
+        complete = isinstance(data["digest"], str) and {"columns", "rows", "rows_per_check"} <= set(data["checks"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: a field is missing or of the wrong kind ({one_line(error)}); {_FETCH}") from error
+    try:
+        _check_header(header)
+    except UsageError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not complete:
+        raise DataError(f"{path}: its digest or checks are missing; {_FETCH}")
+    extra = data.get("extra")
+    return Stored(
+        header=header,
+        format=data["format"],
+        digest=data["digest"],
+        photos=data.get("photos"),
+        counts=data.get("counts"),
+        tool=str(data.get("tool", "")),
+        checks=data["checks"],
+        extra=extra.get("digest") if isinstance(extra, dict) else None,
+    )
+
+
+def _json_of(folder: Path) -> Path:
     folder = folder.parent if folder.name == "manifest.json" and folder.is_file() else folder
     path = folder / "manifest.json"
     if not path.is_file():
         raise UsageError(
             f"{folder}: holds no manifest.json; give the folder of a manifest, such as manifests/NAME/1.0.0"
         )
-    header, stored = _read_header(path)
-    rows_path = folder / "photos.parquet"
-    table = _read_table(rows_path)
-    _check_rows(str(rows_path), header, table)
-    rows = digests.canonical_rows(table)
+    return path
+
+
+def _refuse_format(path: Path, number: int) -> None:
+    if number > FORMAT:
+        shown = number if number.bit_length() < 64 else "of a far larger number"
+        raise DataError(
+            f"{path}: was made by a newer t15 (format {shown}, this one reads up to {FORMAT}); install a newer t15"
+        )
+    raise DataError(f"{path}: is no manifest of t15 (format {str(number)[:20]})")
+
+
+def read_manifest(folder: Path | str) -> Manifest:
+    """Return the manifest in `folder`, after checking its schema and its digest.
+
+    Columns that this t15 does not know are kept as `Manifest.extra`; a column without any value may be missing.
+
+    Raises:
+        UsageError: there is no manifest.
+        DataError: it is damaged or was changed, or a newer t15 made it; the message names the file, the row and the
+            column where it can.
+    """
+    path = _json_of(Path(folder))
+    stored = read_header(path)
+    rows_path = path.with_name("photos.parquet")
+    table, extra, missing = _read_rows(rows_path, stored)
     try:
-        digest = digests.digest(_defining(header), rows)
+        summary = _summary(_defining(stored.header, stored.format), table, FORMATS[stored.format].columns)
     except (ValueError, UnicodeError) as error:
-        raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); fetch it again") from error
-    if digest != stored["digest"]:
-        raise DataError(_describe_change(folder, table, stored["checks"], rows))
-    manifest = Manifest(header, table, digest, str(stored.get("tool", "")))
-    if (stored.get("counts"), stored.get("photos")) != (manifest.counts(), table.num_rows):
-        raise DataError(f"{path}: its counts are not those of the rows; fetch the manifest again")
+        raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); {_FETCH}") from error
+    if summary.digest != stored.digest:
+        raise DataError(_describe_change(path, table, stored, summary, missing))
+    extra_digest = _extra_digest(extra)
+    if stored.extra is not None and stored.extra != extra_digest:
+        names = ", ".join(extra.column_names[:5]) if extra is not None else "that are missing"
+        raise DataError(f"{rows_path}: columns unknown to this t15 ({names}): not as published; {_FETCH}")
+    manifest = Manifest(
+        *(stored.header, table, summary.digest, stored.tool, stored.format, extra, extra_digest), summary.checks()
+    )
+    if (stored.counts, stored.photos) != (manifest.counts(), table.num_rows):
+        raise DataError(f"{path}: its counts are not those of the rows; {_FETCH}")
     return manifest
 
 
@@ -218,89 +381,120 @@ def version_key(version: str) -> tuple[int, int, int]:
     """
     match = _VERSION.fullmatch(version)
     if not match:
-        raise UsageError(f"version {version!r}: write it as major.minor.patch, such as 1.0.0")
+        raise UsageError(f"version {version[:40]!r}: write it as major.minor.patch, such as 1.0.0")
     major, minor, patch = match.groups()
     return int(major), int(minor), int(patch)
 
 
-def _defining(header: Header) -> dict[str, Any]:
-    return {"format": FORMAT, **asdict(header)}
+def _defining(header: Header, number: int) -> dict[str, Any]:
+    """Return what the digest covers beside the rows: the fields that the format has, as plain values."""
+    layout = FORMATS[number]
+    plain = {"format": number, **_picked(asdict(header), layout.header)}
+    plain["cities"] = [_picked(city, layout.city) for city in plain["cities"]]
+    if "labels" in plain:
+        plain["labels"] = [_picked(label, layout.label) for label in plain["labels"]]
+        traits = plain["provider_traits"]
+        plain["provider_traits"] = {name: _picked(of, layout.traits) for name, of in traits.items()}
+    return plain
+
+
+def _picked(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names}
 
 
 def _header_json(manifest: Manifest) -> bytes:
-    rows = digests.canonical_rows(manifest.table)
     content = {
-        **_defining(manifest.header),
+        **_defining(manifest.header, manifest.format),
         "counts": manifest.counts(),
         "photos": manifest.table.num_rows,
         "tool": manifest.tool,
         "digest": manifest.digest,
-        "checks": digests.checks(rows),
+        "checks": manifest.checks,
     }
+    if manifest.extra is not None:
+        content["extra"] = {"columns": manifest.extra.column_names, "digest": manifest.extra_digest}
     return (json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
 
 
-def _read_header(path: Path) -> tuple[Header, dict[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); fetch the manifest again") from error
-    if not isinstance(data, dict) or type(data.get("format")) is not int:
-        raise DataError(f"{path}: is no manifest of t15 (no format number)")
-    if data["format"] > FORMAT:
-        raise DataError(f"{path}: has format {data['format']}, this t15 reads up to {FORMAT}; install a newer t15")
-    try:
-        cities = tuple(City(**{**city, "aliases": tuple(city["aliases"])}) for city in data["cities"])
-        known = {name: data[name] for name in Header.__dataclass_fields__}
-        header = Header(**{**known, "cities": cities, "hashes": tuple(data["hashes"])})
-        complete = isinstance(data["digest"], str) and {"columns", "rows", "rows_per_check"} <= set(data["checks"])
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: a field is missing or of the wrong kind ({error}); fetch the manifest again"
-        ) from error
-    try:
-        _check_header(header)
-    except UsageError as error:
-        raise DataError(f"{path}: {error}") from error
-    if not complete:
-        raise DataError(f"{path}: its digest or checks are missing; fetch the manifest again")
-    return header, data
+def _header_of(data: Mapping[str, Any]) -> Header:
+    """Return the header that a manifest.json holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing, unknown or of another kind.
+    """
+    layout = FORMATS[data["format"]]
+    known = _picked(data, layout.header)
+    known["cities"] = tuple(
+        City(**{**_only(layout.city, city), "aliases": tuple(city["aliases"])}) for city in known["cities"]
+    )
+    known["hashes"] = tuple(known["hashes"])
+    if "labels" in known:
+        known["labels"] = tuple(_label(_only(layout.label, label)) for label in known["labels"])
+        traits = known["provider_traits"].items()
+        known["provider_traits"] = {name: ProviderTraits(**_only(layout.traits, of)) for name, of in traits}
+    return Header(**known)
 
 
-def _read_table(path: Path) -> pa.Table:
+def _label(data: Mapping[str, Any]) -> Label:
+    polygon = data["polygon"]
+    corners = None if polygon is None else tuple((float(corner[0]), float(corner[1])) for corner in polygon)
+    return Label(**{**data, "polygon": corners})
+
+
+def _only(names: Sequence[str], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if unknown := sorted(set(values) - set(names)):
+        raise ValueError(f"unknown field {unknown[0]!r}")
+    return values
+
+
+def _read_rows(path: Path, stored: Stored) -> tuple[pa.Table, pa.Table | None, list[str]]:
+    """Return the rows under ARROW, the columns that t15 does not know, and the names of those that are missing.
+
+    Raises:
+        DataError: the file or a value is wrong.
+    """
+    columns = [column for column in schema.COLUMNS if column.name in FORMATS[stored.format].columns]
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: is missing; fetch the manifest again") from error
+        raise DataError(f"{path}: is missing; {_FETCH}") from error
     except (OSError, ValueError, pa.ArrowException) as error:  # a damaged name in the footer: UnicodeDecodeError
-        raise DataError(
-            f"{path}: is truncated or no Parquet file ({_line(error)}); fetch the manifest again"
-        ) from error
+        raise DataError(f"{path}: is truncated or no Parquet file ({one_line(error)}); {_FETCH}") from error
     with file:
-        for name in PHOTO_FIELDS:
-            if (count := file.schema_arrow.names.count(name)) != 1:
-                raise DataError(f"{path}: column {name} is there {count} times, not once; fetch the manifest again")
+        names = file.schema_arrow.names
+        for column in columns:
+            if names.count(column.name) > 1 or (not column.nullable and column.name not in names):
+                _refuse_column(path, column.name, names)
+        missing = [column.name for column in columns if column.name not in names]
         try:
-            table = file.read(columns=list(PHOTO_FIELDS))
+            table = file.read()
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: {_damaged_part(file)}: {_line(error)}; fetch the manifest again") from error
+            raise DataError(f"{path}: {damaged_part(file, names)}: {one_line(error)}; {_FETCH}") from error
+    # What an older format did not have is no column of it, whatever it is called.
+    unknown = [name for name in names if name not in FORMATS[stored.format].columns]
+    extra = table.select(unknown) if unknown else None
+    for column in schema.COLUMNS:
+        if column.name in missing or column not in columns:
+            nulls = pa.nulls(table.num_rows, column.type)
+            table = table.drop_columns(column.name) if column.name in table.column_names else table
+            table = table.append_column(column.name, nulls)
     try:
-        return table.select(list(PHOTO_FIELDS)).cast(schema.ARROW)
+        table = table.select(schema.ARROW.names).cast(schema.ARROW)
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{path}: {_wrong_column(table)}: {_line(error)}") from error
+        raise DataError(f"{path}: {_wrong_column(table)}: {one_line(error)}") from error
+    if fault := schema.first_fault(table, *_allowed(stored.header)):
+        raise DataError(f"{path}: {fault}")
+    return table, extra, missing
 
 
-def _damaged_part(file: pq.ParquetFile) -> str:
-    start = 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        for name in PHOTO_FIELDS:
-            try:
-                file.read_row_group(group, columns=[name])
-            except (OSError, pa.ArrowException):
-                return f"rows {start} to {end - 1}, column {name}: damaged"
-        start = end
-    return "damaged"
+def _refuse_column(path: Path, name: str, names: Sequence[str]) -> None:
+    raise DataError(f"{path}: column {name} is there {names.count(name)} times, not once; {_FETCH}")
+
+
+def _extra_digest(extra: pa.Table | None) -> str:
+    if extra is None:
+        return ""
+    return digests.summarise({}, extra.to_batches(), sorted(extra.column_names), extra.num_rows).digest
 
 
 def _wrong_column(table: pa.Table) -> str:
@@ -312,33 +506,23 @@ def _wrong_column(table: pa.Table) -> str:
     return "columns"
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]
-
-
-def _check_rows(where: str, header: Header, table: pa.Table) -> None:
-    for name in ("latitude", "longitude"):
-        row = pc.index(pc.is_nan(table[name]), True).as_py()
-        if row >= 0:
-            raise DataError(f"{where}: {schema.place(table.to_pandas(), row)}, column {name}: is no number")
-    fault = schema.first_fault(table.to_pandas(), [city.slug for city in header.cities])
-    if fault:
-        raise DataError(f"{where}: {fault}")
-
-
-def _describe_change(folder: Path, table: pa.Table, expected: Mapping[str, Any], rows: list[list[bytes]]) -> str:
+def _describe_change(
+    path: Path, table: pa.Table, stored: Stored, found: digests.Summary, missing: Sequence[str]
+) -> str:
     try:
-        row, column = digests.find_change(expected, rows)
-        block = int(expected["rows_per_check"])
+        row, column = digests.find_change(stored.checks, found)
+        block = int(stored.checks["rows_per_check"])
     except (AttributeError, KeyError, TypeError, ValueError):
-        return f"{folder / 'manifest.json'}: its checks are damaged, and rows or header are not as published; fetch it again"
+        return f"{path}: its checks are damaged, and rows or header are not as published; fetch it again"
     if row is None and column is None:
-        return f"{folder / 'manifest.json'}: was changed (the rows are as published); fetch the manifest again"
+        return f"{path}: was changed (the rows are as published); {_FETCH}"
+    if row is not None and column in missing:
+        return f"{path.with_name('photos.parquet')}: column {column} is there 0 times, not once; {_FETCH}"
     if row is None:
         where = "rows were added or removed"
     elif block == 1:
-        where = schema.place(table.to_pandas(), row)
+        where = schema.row_name(table, row)
     else:
         where = f"rows {row} to {min(row + block, table.num_rows) - 1}"
     changed = f", column {column}: the value is not the published one" if column else ": out of order"
-    return f"{folder / 'photos.parquet'}: {where}{changed}; fetch the manifest again"
+    return f"{path.with_name('photos.parquet')}: {where}{changed}; {_FETCH}"

@@ -80,7 +80,7 @@ def _open_delimited(path: Path) -> Source:
             found = pc_csv.read_csv(path, pc_csv.ReadOptions(block_size=_BLOCK), parse, convert)
         except pa.ArrowInvalid as error:
             _explain(path, delimiter, names, columns)
-            raise DataError(f"{path}: cannot be read as CSV ({_line(error)})") from error
+            raise DataError(f"{path}: cannot be read as CSV ({one_line(error)})") from error
         if _has_odd_quotes(path):  # one that is left open swallows the lines after it, and Arrow says nothing
             _explain(path, delimiter, names, columns)
         return found
@@ -153,19 +153,20 @@ def _open_parquet(path: Path) -> Source:
         with pq.ParquetFile(path) as file:
             names = tuple(file.schema_arrow.names)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet, it may be cut short ({_line(error)})") from error
+        raise DataError(f"{path}: cannot be read as Parquet, it may be cut short ({one_line(error)})") from error
 
     def read(columns: Sequence[str]) -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             try:
                 return file.read(columns=list(columns))
             except (OSError, pa.ArrowException) as error:
-                raise DataError(f"{path}: {_damaged_part(file, columns)} ({_line(error)})") from error
+                raise DataError(f"{path}: {damaged_part(file, columns)} ({one_line(error)})") from error
 
     return Source(path, names, read, lambda record: f"row {record}")
 
 
-def _damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
+def damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
+    """Return the first rows and the column of a Parquet file that cannot be read."""
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
@@ -178,5 +179,6 @@ def _damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
     return "damaged"
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error of a library says, in one line that is not long."""
     return " ".join(str(error).split())[:160]

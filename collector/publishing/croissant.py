@@ -77,25 +77,21 @@ _CONTEXT: dict[str, Any] = {
 _TYPES = {"string": "sc:Text", "double": "sc:Float", "int32": "sc:Integer", "int64": "sc:Integer"}
 _SPLITS = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
 
-# Column: description; more data types; the property of schema.org that means the same; what it refers to.
-_FIELDS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
-    "photo_id": ("provider:native-id, unique.", (), "sc:identifier", ""),
-    "city": ("The label: the city in which the photo was taken.", ("cr:Label",), "", "cities/slug"),
-    "taken_at": ("When it was taken, UTC; may be missing.", (), "sc:dateCreated", ""),
-    "author_id": ("What photos of one author share; may be missing.", (), "", ""),
-    "author_name": ("Whom to credit; may be missing.", (), "sc:creditText", ""),
-    "license": ("The photo's own licence: SPDX id or LicenseRef-….", (), "sc:license", "licences/id"),
-    "page_url": ("Where to see it; may be missing.", ("sc:URL",), "sc:url", ""),
-    "image_url": ("Where to fetch the picture; may be missing.", ("sc:URL",), "sc:contentUrl", ""),
-    "title": ("The author's title; may be missing.", (), "sc:name", ""),
-    "width": ("Pixels as displayed.", (), "sc:width", ""),
-    "height": ("Pixels as displayed.", (), "sc:height", ""),
-    "bytes": ("Length of the original file.", (), "", ""),
-    "sha256": ("Of the original file, 64 hex digits.", (), "sc:sha256", ""),
-    "phash": ("Perceptual hash, 16 hex digits; may be missing.", (), "", ""),
-    "dhash": ("Difference hash, 16 hex digits; may be missing.", (), "", ""),
-    "group_id": ("Photos that must stay on one side share it; may be missing.", (), "", ""),
-    "split": ("The side: train, val or test.", (), "", "splits/name"),
+# What the columns (schema.COLUMNS) mean beside their description: more data types; the property of schema.org that means
+# the same; what it refers to.
+_MEANINGS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "photo_id": ((), "sc:identifier", ""),
+    "city": (("cr:Label",), "", "cities/slug"),
+    "taken_at": ((), "sc:dateCreated", ""),
+    "author_name": ((), "sc:creditText", ""),
+    "license": ((), "sc:license", "licences/id"),
+    "page_url": (("sc:URL",), "sc:url", ""),
+    "image_url": (("sc:URL",), "sc:contentUrl", ""),
+    "title": ((), "sc:name", ""),
+    "width": ((), "sc:width", ""),
+    "height": ((), "sc:height", ""),
+    "sha256": ((), "sc:sha256", ""),
+    "split": ((), "", "splits/name"),
 }
 
 
@@ -127,7 +123,7 @@ def croissant(manifest: Manifest, facts: Facts, release: Release, files: Mapping
         "isLiveDataset": False,
         **{name: value for name, value in known.items() if value is not None},
         "distribution": [_file(name, *files[name]) for name in _FORMATS],
-        "recordSet": [_splits(), _cities(manifest), _licences(facts), _photos()],
+        "recordSet": [_splits(), _cities(manifest), _licences(facts), _photos(manifest.format)],
         **_responsible(manifest, facts),
     }
     return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
@@ -206,8 +202,9 @@ def _licences(facts: Facts) -> dict[str, Any]:
 _LICENCE = ("SPDX id or LicenseRef-….", "What people call it.", "Its text; empty when there is none.")
 
 
-def _photos() -> dict[str, Any]:
-    fields = [_column(name) for name in schema.ARROW.names if name not in ("latitude", "longitude")]
+def _photos(number: int) -> dict[str, Any]:
+    columns = [column for column in schema.COLUMNS if column.name in schema.FORMATS[number].columns]
+    fields = [_column(column) for column in columns if column.name not in ("latitude", "longitude")]
     place = {
         "@type": "cr:Field",
         "@id": "photos/place",
@@ -226,13 +223,12 @@ def _photos() -> dict[str, Any]:
     }
 
 
-def _column(name: str) -> dict[str, Any]:
-    description, semantic, same_as, refers_to = _FIELDS[name]
-    of = schema.ARROW.field(name).type
-    type_ = "sc:DateTime" if str(of).startswith("timestamp") else _TYPES[str(of)]
+def _column(column: schema.Column) -> dict[str, Any]:
+    semantic, same_as, refers_to = _MEANINGS.get(column.name, ((), "", ""))
+    type_ = "sc:DateTime" if str(column.type).startswith("timestamp") else _TYPES[str(column.type)]
     types = [*([] if "sc:URL" in semantic else [type_]), *semantic]
-    field = _from_column(f"photos/{name}", name, types[0] if len(types) == 1 else types)
-    field["description"] = description
+    field = _from_column(f"photos/{column.name}", column.name, types[0] if len(types) == 1 else types)
+    field["description"] = column.description
     if same_as:
         field["equivalentProperty"] = same_as
     if refers_to:

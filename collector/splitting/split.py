@@ -10,6 +10,7 @@ from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
 from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.errors import DataError, UsageError, did_you_mean
+from collector.labels import LabelTree
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
 from collector.manifest.versions import next_version, versions
 from collector.records import SPLITS, Photo, Region
@@ -324,6 +325,7 @@ def _header(
         cities=tuple(city for city in held.region.cities if city.slug in present),
         hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
+        labels=LabelTree.of(held.region).beside(present),
     )
 
 

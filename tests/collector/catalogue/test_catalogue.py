@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collector.catalogue.catalogue import SCHEMA_VERSION, STATES, Catalogue, Decision, open_catalogue
 from collector.errors import DataError, IncompleteError
-from collector.records import City, Photo, Region, Unusable
+from collector.records import City, Label, Photo, Region, Unusable
 from collector.regions import region
 from collector.workspace import Workspace
 from tests.conftest import MakePhoto
@@ -270,6 +270,33 @@ def untouched(workspace: Workspace, error: type[Exception], says: str) -> None:
         pytest.fail("it was opened")
     assert workspace.catalogue.read_bytes() == before
     assert [path.name for path in workspace.root.iterdir()] == ["catalogue.sqlite"]
+
+
+def test_a_catalogue_of_version_2_is_brought_up_to_date(workspace: Workspace, make_photo: MakePhoto) -> None:
+    """One that t15 made before photos had a heading; the dump is read for ever."""
+    old = sqlite3.connect(workspace.catalogue)
+    old.executescript((Path(__file__).parents[2] / "data" / "catalogue-2.sql").read_text(encoding="utf-8"))
+    old.close()
+    with open_catalogue(workspace) as catalogue:
+        assert catalogue.photo("made:0001") == replace(make_photo(1), group_id=None, split=None)
+        assert catalogue.counts() == {"downloaded": 1, "listed": 1, "rejected": 1}
+        (region,) = catalogue.regions()
+        assert (region.cities[0].aliases, region.cities[0].country, region.labels) == (("Tuşpa",), "", ())
+        catalogue.add(make_photo(5, heading=90.0, sequence_id="made:walk", position_accuracy_m=3.5), "stamp 1")
+        photo = catalogue.photo("made:0005")
+        assert photo
+        assert (photo.heading, photo.sequence_id, photo.position_accuracy_m) == (90.0, "made:walk", 3.5)
+
+
+def test_a_region_keeps_its_labels(workspace: Workspace) -> None:
+    label = Label(
+        "van/merkez", "Merkez", {"en": "Centre"}, "district", "van", 38.5, 43.4, 3.0, ((1.0, 2.0), (3.0, 4.0))
+    )
+    city = City("van", "Van", 38.5, 43.4, 15.0, country="TR", names={"en": "Van"})
+    region = Region("three", "Three", (city,), labels=(label,))
+    with open_catalogue(workspace) as catalogue:
+        catalogue.remember_region(region)
+        assert catalogue.regions() == [region]
 
 
 def test_a_catalogue_of_a_newer_version(workspace: Workspace, make_photo: MakePhoto) -> None:

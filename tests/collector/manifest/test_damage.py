@@ -322,7 +322,9 @@ def test_what_is_no_header(folder: Path, content: bytes) -> None:
 
 def test_a_newer_format(folder: Path) -> None:
     edit_json(folder, lambda data: data.update(format=FORMAT + 1))
-    assert says(folder) == f"manifest.json: has format {FORMAT + 1}, this t15 reads up to {FORMAT}; install a newer t15"
+    assert says(folder) == (
+        f"manifest.json: was made by a newer t15 (format {FORMAT + 1}, this one reads up to {FORMAT}); install a newer t15"
+    )
 
 
 def test_fields_that_are_not_known_are_ignored(small: Manifest, folder: Path) -> None:

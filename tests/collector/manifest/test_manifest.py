@@ -21,7 +21,15 @@ from hypothesis import strategies as st
 
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest import digest, schema
-from collector.manifest.manifest import FORMAT, Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.manifest.manifest import (
+    FORMAT,
+    Header,
+    Manifest,
+    build_manifest,
+    read_header,
+    read_manifest,
+    write_manifest,
+)
 from collector.records import PHOTO_FIELDS, SPLITS, Photo
 from collector.workspace import storage_errors
 from tests.collector.conftest import HEADER
@@ -38,12 +46,53 @@ def message(header: Header, photos: list[Photo]) -> str:
     return str(raised.value)
 
 
+FROZEN = Path(__file__).parents[2] / "data" / "manifests"
+
 # --- the digest
 
 
-def test_frozen_digest(small: Manifest) -> None:
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (1, "be804d3c5181ec0e1e2a06b1c64774707124f8de22276de31515feb8f0060b67"),
+        (2, "684567679abd872ff744b5671eebda94a7cedd35b462e755245bf1b2effc3e7b"),
+    ],
+)
+def test_frozen_manifests_are_read_for_ever(number: int, expected: str) -> None:
     """A published digest is checked for ever: no version of t15 or of a library may compute another one."""
-    assert small.digest == "c9a0a07d7aa54c3e27da9c4894466ff3ad23fd7d04ff2aefdafcff19d9edebdd"
+    manifest = read_manifest(FROZEN / f"format-{number}")
+    assert (manifest.format, manifest.digest, manifest.table.num_rows) == (number, expected, 13)
+    assert read_header(FROZEN / f"format-{number}").digest == expected
+    assert len(photos_of(manifest)) == 13
+
+
+def test_a_frozen_manifest_of_format_1_has_none_of_the_later_fields() -> None:
+    manifest = read_manifest(FROZEN / "format-1")
+    assert {photo.heading for photo in photos_of(manifest)} == {None}
+    assert (manifest.header.labels, manifest.header.protocol, manifest.header.provider_traits) == ((), "city", {})
+    assert {(city.country, len(city.names)) for city in manifest.header.cities} == {("", 0)}
+
+
+def test_a_frozen_manifest_of_format_2_has_them() -> None:
+    manifest = read_manifest(FROZEN / "format-2")
+    photo = next(photo for photo in photos_of(manifest) if photo.photo_id == "made:0004")
+    assert (photo.heading, photo.sequence_id, photo.position_accuracy_m) == (122.0, "made:walk-0", 6.0)
+    assert manifest.header.protocol == "place"
+    assert manifest.header.provider_traits["made"].panorama == r"^(made:\d+)@"
+    assert manifest.labels.levels == ("city", "district")
+    assert {photo.label for photo in photos_of(manifest)} == {"ankara", "ankara/kizilay", "bursa", "van", "van/merkez"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_manifest_written_again_keeps_its_format_and_digest(number: int, tmp_path: Path) -> None:
+    manifest = read_manifest(str(FROZEN / f"format-{number}"))
+    write_manifest(manifest, tmp_path / "again")
+    again = read_manifest(tmp_path / "again")
+    assert (again.digest, again.format) == (manifest.digest, number)
+    written, frozen = (
+        json.loads((at / "manifest.json").read_bytes()) for at in (tmp_path / "again", FROZEN / f"format-{number}")
+    )
+    assert written == frozen
 
 
 def test_the_digest_is_that_of_the_canonical_text(small: Manifest) -> None:
@@ -100,6 +149,9 @@ def test_every_field_of_a_photo_counts(small: Manifest, name: str) -> None:
         "sha256": "0" * 64,
         "phash": "0" * 16,
         "dhash": None,
+        "heading": 90.0,
+        "position_accuracy_m": 5.0,
+        "label": "van",
     }
     first, *rest = sorted(photos_of(small), key=lambda photo: photo.photo_id)
     value = getattr(first, name)

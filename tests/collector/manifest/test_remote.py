@@ -134,7 +134,7 @@ def page(folder: Path) -> None:
     [
         (truncate, "/photos.parquet: "),
         (change, "/manifest.json: was changed"),
-        (newer_format, "/manifest.json: has format 99"),
+        (newer_format, "/manifest.json: was made by a newer t15 (format 99"),
         (page, "/manifest.json: cannot be read as JSON"),
     ],
 )
