@@ -10,7 +10,8 @@ import pyarrow as pa
 from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
-from collector.records import PHOTO_FIELDS, SPLITS
+from collector.manifest.schema import FORMATS
+from collector.records import SPLITS
 from collector.splitting import split_statistics
 from collector.splitting.declared_constraints import Claims, claims_of
 from collector.splitting.leakage import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
@@ -79,7 +80,7 @@ class Audit:
         counts: photos by city, licence and provider, and by side.
         concentration: of authors, by city and side.
         missing: values that are missing, by column and side.
-        absent: columns that are not there at all.
+        absent: columns that are not there at all, of those that every manifest has.
         unknown: photos that cannot be judged, by what is not known of them.
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
@@ -230,7 +231,7 @@ def _audit(
         counts=counts,
         concentration=tuple(split_statistics.concentrations(rows.authors, cities, rows.sides)),
         missing=split_statistics.missing(table, rows.sides),
-        absent=tuple(name for name in PHOTO_FIELDS if name not in table.column_names),
+        absent=tuple(name for name in FORMATS[1].columns if name not in table.column_names),
         unknown={name: count for name, count in unknown(rows).items() if count},
         unjudged=tuple(_unjudged(comparisons)),
         remarks=tuple(remarks),

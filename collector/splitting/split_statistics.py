@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from collector.manifest.schema import FORMATS
 from collector.records import SPLITS
 
 
@@ -57,13 +58,17 @@ def _counted(of: Codes, sides: NDArray[np.int64]) -> dict[str, dict[str, int]]:
 
 
 def missing(table: pa.Table, sides: NDArray[np.int64]) -> dict[str, dict[str, int]]:
-    """Return how many values each column lacks, by side; columns that lack none are left out."""
-    found = {}
+    """Return how many values each column lacks, by side; columns that lack none are left out.
+
+    So are those that came after format 1 and have no value at all: such a column is not there, and nothing needs it.
+    """
+    counts = {}
     for name in table.column_names:
-        if table[name].null_count:
+        nulls = table[name].null_count
+        if nulls and (name in FORMATS[1].columns or nulls < table.num_rows):
             lacking = np.bincount(sides[np.asarray(pc.is_null(table[name]))], minlength=len(SPLITS))
-            found[name] = dict(zip(SPLITS, lacking.tolist(), strict=True))
-    return found
+            counts[name] = dict(zip(SPLITS, lacking.tolist(), strict=True))
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

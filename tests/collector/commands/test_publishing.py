@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import t15
-from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
+from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import PHOTO_FIELDS, SPLITS
 from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.link_rot import Ageing
@@ -88,7 +88,7 @@ def one_byte(folder: Path) -> None:
 
 def newer(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(path.read_text("utf-8").replace('"format": 1', '"format": 2'), "utf-8")
+    path.write_text(path.read_text("utf-8").replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'), "utf-8")
 
 
 def odd_rules(folder: Path) -> None:
@@ -132,7 +132,7 @@ def with_a_key(rows: list[dict[str, Any]]) -> None:
         (rewritten(with_a_key), r"row 8 .*column image_url: must not carry a key or a signature$"),
         (rewritten(lambda rows: rows.reverse()), r"row 0 .*column photo_id: the value is not the published one"),
         (rewritten(one_less), r"photos\.parquet: rows were added or removed"),
-        (newer, r"manifest\.json: has format 2, this t15 reads up to 1; install a newer t15"),
+        (newer, r"manifest\.json: was made by a newer t15 \(format \d, this one reads up to \d\); install a newer t15"),
         (odd_rules, r"manifest\.json: rules and quotas are objects"),
         (lambda folder: (folder / "photos.parquet").unlink(), r"photos\.parquet: is missing"),
         (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest\.json: cannot be read as JSON"),
