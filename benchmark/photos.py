@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import PIL
@@ -17,7 +16,8 @@ from PIL import Image
 
 from benchmark.store import ArrayStore
 from collector.errors import DataError
-from collector.images.decode import FORMATS, MAX_PIXELS, VERSION, displayed, quiet_decoders
+from collector.images.decode import VERSION, quiet_decoders
+from collector.images.decode import decode as decode_image
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.manifest.versions import partial_folder
 from collector.progress import Track, silent
@@ -160,33 +160,15 @@ class GivenPhotos(Photos):
 
 
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
-    """Return the photo as it is displayed, in sRGB; smaller with `size` (see `opened`).
+    """Return the photo as it is displayed, in sRGB; smaller with `size` (see `collector.images.decode.decode`).
 
     Raises:
         DataError: it is missing or does not decode; the message names it.
     """
     try:
-        return opened(path, size)
-    except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
+        return decode_image(path, size)
+    except Exception as error:  # decoders of broken files raise nearly anything, see images.validate
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
-
-
-def opened(file: Path | BinaryIO, size: int | None = None) -> Image.Image:
-    """Return a photo as it is displayed, in sRGB.
-
-    With `size` a JPEG may come out smaller, by 2, 4 or 8, but with at least `size` pixels on each side: its decoder then
-    leaves out what resizing would take away (`Image.draft`). Resized to 64, 128 or 256 pixels, 20 camera photos differed by
-    0.04 to 0.08 grey levels in the mean from fully decoded ones, and 300 thumbnails of 275×183 by 2.8, 0.01 and 0.
-
-    Raises:
-        Exception: whatever Pillow raises on a file that is missing, broken or none of a picture.
-    """
-    with Image.open(file, formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels; {MAX_PIXELS} are the most")
-        if size is not None:
-            image.draft(None, (size, size))
-        return displayed(image, colour_managed=True)
 
 
 def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> LabelledPhotos:

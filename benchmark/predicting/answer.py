@@ -80,7 +80,7 @@ class Answerer:
     Attributes:
         about: what the model says of itself.
         digest: of the model.
-        side: the fewest pixels on each side of a picture that the predictor makes use of; `benchmark.photos.opened` with this
+        side: the fewest pixels on each side of a picture that the predictor makes use of; `images.decode` with this
             size gives pixels as it was trained with. None where it does not ask for any.
     """
 
@@ -99,7 +99,7 @@ class Answerer:
         self.side = self._probed(name)
 
     def answer(self, images: Sequence[Image.Image]) -> list[Answer]:
-        """Return an answer for each picture. Pictures are upright and RGB, as `benchmark.photos.opened` gives them; pixels
+        """Return an answer for each picture. Pictures are upright and RGB, as `images.decode` gives them; pixels
         are all that the predictor sees of them.
         """
         probabilities = [

@@ -14,7 +14,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.photos import opened
 from benchmark.predicting.answer import Answerer, Explanation
 from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.formats import SHOWN, place_said, record
@@ -23,6 +22,7 @@ from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
 from collector.errors import UsageError
+from collector.images.decode import decode
 from collector.web.markdown import plain
 from collector.workspace import Workspace, storage_errors, write_atomically
 
@@ -129,7 +129,7 @@ def _thumbnail(credit: Credit, workspace: Workspace) -> str:
     if not re.fullmatch("[0-9a-f]{64}", credit.sha256):
         return ""
     try:
-        return data_uri(_smaller(opened(workspace.photo(credit.sha256), _THUMBNAIL), _THUMBNAIL), "JPEG", quality=80)
+        return data_uri(_smaller(decode(workspace.photo(credit.sha256), _THUMBNAIL), _THUMBNAIL), "JPEG", quality=80)
     except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything; the credit is shown without it)
         return ""
 

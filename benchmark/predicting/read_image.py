@@ -1,6 +1,5 @@
 """Photos that a person names: files, folders, standard input. One that cannot be read is told of, and the others go on."""
 
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -10,9 +9,8 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.photos import opened
 from collector.errors import DataError
-from collector.images.decode import FORMATS
+from collector.images.decode import FORMATS, decode
 from collector.text_table import printable
 
 SUFFIXES = frozenset(
@@ -34,9 +32,9 @@ class Source:
     data: bytes = field(default=b"", repr=False)
 
     @property
-    def file(self) -> Path | BinaryIO:
-        """What Pillow opens."""
-        return self.path if self.path is not None else io.BytesIO(self.data)
+    def file(self) -> Path | bytes:
+        """What is decoded."""
+        return self.path if self.path is not None else self.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +74,13 @@ def read_photo(source: Source, side: int | None) -> Image.Image:
     if source.path is not None and not os.path.isfile(source.path):  # Path.is_file raises on a null byte or a long name
         raise DataError("there is no such file")
     try:
-        return opened(source.file, side)
+        return decode(source.file, side)
     except UnidentifiedImageError as error:
         formats = ", ".join(FORMATS)
         raise DataError(f"is no picture, or damaged from its first bytes; {formats} can be read") from error
     except OSError as error:
         raise DataError(_reason(error.strerror or str(error))) from error
-    except Exception as error:  # decoders of broken files raise nearly anything, see collecting.examine
+    except Exception as error:  # decoders of broken files raise nearly anything, see images.validate
         raise DataError(_reason(str(error) or type(error).__name__)) from error
 
 

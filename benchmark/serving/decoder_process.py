@@ -7,7 +7,6 @@ A photo is HEAD and its bytes. The answer is PIXELS with width, height and RGB o
 length of a JSON list of a code (see `refusals.py`) and a reason, and that list.
 """
 
-import io
 import json
 import os
 import resource
@@ -24,10 +23,11 @@ from PIL import Image, UnidentifiedImageError
 from benchmark.predicting.read_image import Source, read_photo
 from benchmark.serving.refusals import RefusedError
 from collector.errors import DataError
-from collector.images.decode import FORMATS, quiet_decoders
+from collector.images import repair
+from collector.images.decode import FORMATS, open_image, quiet_decoders
 
 HEAD = struct.Struct(">QII")
-"""Of a photo: its bytes, the `side` that `benchmark.photos.opened` takes (0 for none), the seconds that it may take."""
+"""Of a photo: its bytes, the `side` that `images.decode` takes (0 for none), the seconds that it may take."""
 
 ANSWER = struct.Struct(">BII")
 """Of an answer: PIXELS, width, height; or REFUSED, length, 0."""
@@ -43,6 +43,7 @@ def decoded(data: bytes, side: int | None, most: int) -> Image.Image:
     Raises:
         RefusedError: it has more than `most` pixels, which its header tells; or it cannot be decoded.
     """
+    data = repair.whole(data, most)
     width, height = _size(data, most)
     if width * height > most:
         said = f"has {width} × {height} pixels; {most / 1e6:g} megapixels are the most: send a smaller copy"
@@ -57,7 +58,7 @@ def decoded(data: bytes, side: int | None, most: int) -> Image.Image:
 
 def _size(data: bytes, most: int) -> tuple[int, int]:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with open_image(data) as image:
             return image.size
     except UnidentifiedImageError as error:
         said = f"is no picture, or damaged from its first bytes; {', '.join(FORMATS)} can be read"

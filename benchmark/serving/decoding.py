@@ -31,7 +31,7 @@ class Decoder:
         self._ready = False
 
     def decode(self, data: bytes | bytearray, side: int | None) -> Image.Image:
-        """Return a photo as `benchmark.photos.opened` gives it to `t15 predict`: its pixels, and nothing else of the file.
+        """Return a photo as `images.decode` gives it to `t15 predict`: its pixels, and nothing else of the file.
 
         Raises:
             RefusedError: it is no picture, damaged, or takes too many pixels, too much time or memory.

@@ -5,13 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from PIL import Image
-
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.duplicates import DEFAULT_RADIUS, Group, Member, find_groups
 from collector.curating.pair_verification import closer_look
 from collector.errors import DataError
-from collector.images.decode import FORMATS, quiet_decoders
+from collector.images.decode import open_image, quiet_decoders
 from collector.images.hashing import HASH_STAMP, hash_picture
 from collector.records import Photo
 from collector.workspace import Workspace, exclusive, storage_errors
@@ -67,7 +65,7 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
         for photo_id in old:
             path = workspace.photo(digests[photo_id])
             try:
-                with Image.open(path, formats=FORMATS) as image:
+                with open_image(path) as image:
                     hashes = hash_picture(image)[1]
             except FileNotFoundError as error:
                 raise DataError(f"photo {photo_id}: {path} is missing; `t15 collect` fetches it again") from error

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from collector.images.decode import FORMATS, displayed
+from collector.images.decode import displayed, open_image
 from collector.workspace import Workspace
 
 Floats = NDArray[np.float32]
@@ -75,7 +75,7 @@ def closer_look(workspace: Workspace) -> Look:
     @lru_cache(maxsize=_KEPT)
     def small(sha256: str) -> NDArray[np.uint8] | None:
         # Decoders of broken files raise nearly anything; what was stored was whole once.
-        with suppress(Exception), Image.open(workspace.photo(sha256), formats=FORMATS) as image:
+        with suppress(Exception), open_image(workspace.photo(sha256)) as image:
             return small_grey(image)
         return None
 

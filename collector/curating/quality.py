@@ -7,10 +7,9 @@ from threading import Lock
 
 import numpy as np
 import PIL
-from PIL import Image
 
 from collector.curating.measures import SIDE, Measures, measure, reduced
-from collector.images.decode import FORMATS, MAX_PIXELS, VERSION, displayed, shown_size
+from collector.images.decode import MAX_PIXELS, VERSION, displayed, open_image, shown_size
 
 QUALITY_STAMP = f"quality 1, pillow {PIL.__version__}, pictures {VERSION}, side {SIDE}"
 """Measures and versions, stored with the scores of each photo: those of another stamp are measured again."""
@@ -88,7 +87,7 @@ def measure_file(path: Path) -> tuple[Measures, int, int]:
 
 
 def _measured(path: Path) -> tuple[Measures, int, int]:
-    with Image.open(path, formats=FORMATS) as image:
+    with open_image(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise NotMeasurableError(f"{image.width} × {image.height} pixels, measured are up to {MAX_PIXELS}")
         width, height = shown_size(image)

@@ -1,12 +1,19 @@
-"""Pictures as they are displayed: the one place that turns whatever a file holds into upright RGB."""
+"""The one place where a file becomes pixels, for collect, dedup, quality, review, bench, predict and serve.
+
+A decoder's exception is not yet a bad photo: what is odd about the metadata costs the metadata (see `repair`), and the
+orientation is read whatever else the EXIF holds. Nothing is written again to turn a picture.
+"""
 
 import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from collector.images import repair
 
 VERSION = 1
 """Changes whenever the same file may give other pixels; part of the key of everything computed from pixels."""
@@ -21,20 +28,81 @@ decoded take 600 MB."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation (EXIF 3.0, 4.6.5.1.6)."""
+
+
+def open_image(source: Path | bytes) -> Image.Image:
+    """Open a picture in one of FORMATS without decoding it; to be closed, or used in a `with`.
+
+    Raises:
+        Exception: whatever Pillow raises on a file that is missing, broken or none of a picture.
+    """
+    try:
+        return Image.open(repair.readable(source, MAX_PIXELS), formats=FORMATS)
+    except UnidentifiedImageError:
+        bare = repair.without_metadata(source)
+        if bare is None:
+            raise
+        return Image.open(bare, formats=FORMATS)
+
+
+def decode(source: Path | bytes, side: int | None = None, *, mode: str | None = None) -> Image.Image:
+    """Return a photo as it is displayed, in sRGB.
+
+    With `side` a JPEG may come out smaller, by 2, 4 or 8, but with at least `side` pixels on each side: its decoder then
+    leaves out what resizing would take away (`Image.draft`). Resized to 64, 128 or 256 pixels, 20 camera photos differed by
+    0.04 to 0.08 grey levels in the mean from fully decoded ones, and 300 thumbnails of 275×183 by 2.8, 0.01 and 0.
+
+    Raises:
+        Image.DecompressionBombError: it has more than MAX_PIXELS pixels.
+        Exception: whatever Pillow raises on a file that is missing, broken or none of a picture.
+    """
+    with open_image(source) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels; {MAX_PIXELS} are the most")
+        if side is not None:
+            image.draft(mode, (side, side))
+        return displayed(image, colour_managed=True)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how an opened picture is to be turned, 1 to 8 as EXIF has it; 1 where it says nothing that can be read.
+
+    Numbers count, whatever type they are stored in; texts and bytes do not, as in browsers.
+    """
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return next((number for number in _TURNS if value == number), 1)
+    except Exception:  # noqa: BLE001 (parsers of broken EXIF raise nearly anything: see exif.read_exif)
+        return 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its EXIF says, the same one where it is upright; only pixels are moved."""
+    turn = _TURNS.get(orientation(image))
+    return image.transpose(turn) if turn is not None else image
+
 
 def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Image:
     """Return an opened picture as a viewer shows it: upright, RGB of 8 bits, on white where it is transparent.
 
-    With `colour_managed` an embedded ICC profile is converted to sRGB; a profile that cannot be read is ignored.
+    It has nothing of the file but its pixels. With `colour_managed` an embedded ICC profile is converted to sRGB; a profile
+    that cannot be read is ignored.
 
     Raises:
         Exception: whatever Pillow raises on a broken file.
     """
-    # Most pictures need nothing: neither a turn nor a conversion then copies the pixels.
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
-    profile = upright.info.get("icc_profile") if colour_managed else None
-    picture = _eight_bits(upright)
+    profile = image.info.get("icc_profile") if colour_managed else None
+    picture = _eight_bits(upright(image))  # most pictures need nothing: neither then copies the pixels
     if picture.has_transparency_data:
         layered = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
@@ -44,13 +112,14 @@ def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Imag
             converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
             picture = converted or picture
     picture.load()
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    picture.info.clear()  # a turned picture would be turned again, and a JPEG's comment written again
+    return picture
 
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
-    """Return width and height of an opened picture as `displayed` would turn it, in pixels; nothing is decoded."""
-    sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if sideways else image.size
+    """Return width and height of an opened picture as `displayed` would turn it, in pixels; no JPEG is decoded."""
+    return (image.height, image.width) if orientation(image) >= 5 else image.size
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

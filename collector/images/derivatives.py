@@ -9,7 +9,6 @@ from threading import BoundedSemaphore
 from PIL import Image
 
 from collector.images import decode
-from collector.images.decode import FORMATS, MAX_PIXELS, displayed
 from collector.workspace import Workspace, write_atomically
 
 THUMBNAIL, LARGE = 256, 1280
@@ -55,25 +54,17 @@ def _path(workspace: Workspace, sha256: str, side: int) -> Path:
 
 def _small(path: Path, side: int) -> bytes:
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            picture = _shrunk(image, side) if image.width * image.height <= MAX_PIXELS else None
+        picture = decode.decode(path, 2 * side)
+    except Image.DecompressionBombError as error:
+        raise CannotShowError("the picture is too large") from error
     except FileNotFoundError as error:
         raise CannotShowError("the file is missing") from error
     except Exception as error:  # a broken file makes Pillow raise anything
         raise CannotShowError("the file is damaged") from error
-    if picture is None:
-        raise CannotShowError("the picture is too large")
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=82, optimize=True)
     return buffer.getvalue()
-
-
-def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    image.draft(None, (2 * side, 2 * side))  # JPEG decodes at a fraction of its size
-    picture = displayed(image, colour_managed=True)
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    picture.info.clear()  # Pillow would write a JPEG's comment again
-    return picture
 
 
 def placeholder(reason: str) -> bytes:

@@ -6,9 +6,9 @@ import imagehash
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-from collector.images.decode import VERSION, displayed
+from collector.images.decode import VERSION, displayed, upright
 
 _DRAFT_SIDE = 32
 """A JPEG's luma is decoded at the smallest of 1/2, 1/4 and 1/8 of its size that leaves both sides this many pixels: one for
@@ -62,9 +62,8 @@ def decoded(image: Image.Image) -> Image.Image:
     """Return an opened picture upright and no larger than hashes need it: in grey, or RGB where it is no colour JPEG."""
     image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
     if image.mode == "L" and image.format in _JPEG:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
         image.load()
-        return ImageOps.exif_transpose(image) if turned else image
+        return upright(image)
     return displayed(image)
 
 

@@ -1,12 +1,11 @@
-"""Is this a photograph, whole and of a useful size? The one place where bytes from outside are decoded."""
+"""Is this a photograph, whole and of a useful size?"""
 
 import hashlib
-import io
 from dataclasses import dataclass
 
 from PIL import Image
 
-from collector.images.decode import FORMATS, MAX_PIXELS, shown_size
+from collector.images.decode import FORMATS, MAX_PIXELS, open_image, shown_size
 from collector.images.hashing import Hashes, hash_picture
 
 REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
@@ -79,7 +78,7 @@ def examine(data: bytes, limits: Limits) -> Examined:
 
 
 def _decode(data: bytes, limits: Limits) -> Examined:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with open_image(data) as image:
         width, height = image.size
         if width * height > limits.max_pixels:
             raise NotUsableError("bomb", f"{width} × {height} pixels, accepted are {limits.max_pixels}")

@@ -2,17 +2,14 @@
 
 import errno
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
 from collector.errors import UsageError
 from collector.geo import distance_km
-from collector.images.decode import FORMATS, MAX_PIXELS
+from collector.images.decode import MAX_PIXELS, open_image
 from collector.images.exif import ExifFacts, clean_text, read_exif
 from collector.providers.base import ImageRequest, Query
 from collector.records import City, Photo, ProviderTraits, Region, Unusable
@@ -165,7 +162,7 @@ def _walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
 
 def _exif(data: bytes) -> ExifFacts:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with open_image(data) as image:
             # A PNG is decoded to find its EXIF behind the pixels.
             return read_exif(image) if image.width * image.height <= MAX_PIXELS else ExifFacts()
     except Exception:  # noqa: BLE001 (a file that does not open has no EXIF; why it does not is told by `examine`)
