@@ -10,6 +10,7 @@ from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating import labels
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
 from collector.images.decode import quiet_decoders
+from collector.images.repair import lacks_end
 from collector.progress import Track, silent
 from collector.records import City, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
@@ -146,10 +147,12 @@ def _stamp(photo: Photo) -> str:
 def _assessed(workspace: Workspace, photo: Photo) -> Decision | str:
     """Return the flags of a photo as a decision, or why there is none."""
     try:
-        measures, width, height = measure_file(workspace.photo(str(photo.sha256)))
-    except NotMeasurableError as error:
+        path = workspace.photo(str(photo.sha256))
+        measures, width, height = measure_file(path)
+        scores = flags(measures, width, height, no_end=lacks_end(path))
+    except (NotMeasurableError, OSError) as error:
         return str(error)
-    raised = {flag: score for flag, score in flags(measures, width, height).items() if score >= FLAGGED}
+    raised = {flag: score for flag, score in scores.items() if score >= FLAGGED}
     # Below a key of their own: the review takes every number beside the flags for a score.
     found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
     return Decision(photo.photo_id, "keep", None, {**raised, "stamp": _stamp(photo), "measures": found})

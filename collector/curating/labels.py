@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date
 from typing import Any
 
 from collector.catalogue.catalogue import Decision
@@ -16,6 +17,7 @@ FLAGS: Mapping[str, str] = {
     "city-centre": "placed at the very centre of the city",
     "zero-coordinate": "placed at 0°, 0°",
     "one-author": "one author took most photos of the city",
+    "reset-clock": "dated to the day on which a clock starts that was never set",
 }
 """What each flag says, in the order in which they are shown."""
 
@@ -27,6 +29,14 @@ LARGEST_SHARE = 0.5
 
 FEWEST = 20
 """Photos of a city below which it is not asked whose they are: of few photos a half is soon one author's."""
+
+RESET_DAYS: Mapping[date, str] = {
+    date(1970, 1, 1): "Unix time 0",
+    date(1980, 1, 1): "DOS time 0",
+    date(1980, 1, 6): "GPS time 0",
+    date(2000, 1, 1): "the first day of many cameras",
+}
+"""Days (UTC) at which clocks start that were not set."""
 
 _NULL_ISLAND = 0.01  # degrees, about 1 km: open ocean
 _AT_IT = 0.00005  # degrees: at most 5.6 m
@@ -47,6 +57,8 @@ def judge(photos: Sequence[Photo], cities: Mapping[str, Sequence[City]]) -> list
             found[photo.photo_id]["zero-coordinate"] = finding
         elif finding := _at_centre(photo, cities.get(photo.city, ())):
             found[photo.photo_id]["city-centre"] = finding
+        if finding := _at_reset(photo):
+            found[photo.photo_id]["reset-clock"] = finding
     for flag, findings in (("same-coordinate", _same_coordinate(photos)), ("one-author", _one_author(photos))):
         for photo_id, finding in findings.items():
             found[photo_id][flag] = finding
@@ -64,6 +76,19 @@ def _at_zero(photo: Photo) -> Finding | None:
         return None
     near = abs(photo.latitude) < _NULL_ISLAND and abs(photo.longitude) < _NULL_ISLAND
     return (1.0, {"latitude": photo.latitude, "longitude": photo.longitude}) if near else None
+
+
+def _at_reset(photo: Photo) -> Finding | None:
+    """A camera whose battery was taken out starts at a day of its maker's choice.
+
+    1 for the years before digital cameras; 0.5 for 2000-01-01, when many people were out with one.
+    """
+    if photo.taken_at is None:
+        return None
+    day = photo.taken_at.astimezone(UTC).date()
+    if day not in RESET_DAYS:
+        return None
+    return (0.5 if day.year == 2000 else 1.0), {"taken_at": photo.taken_at.isoformat(), "clock": RESET_DAYS[day]}
 
 
 def _at_centre(photo: Photo, cities: Sequence[City]) -> Finding | None:

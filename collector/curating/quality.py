@@ -11,7 +11,7 @@ import PIL
 from collector.curating.measures import SIDE, Measures, measure, reduced
 from collector.images.decode import MAX_PIXELS, VERSION, displayed, open_image, shown_size
 
-QUALITY_STAMP = f"quality 1, pillow {PIL.__version__}, pictures {VERSION}, side {SIDE}"
+QUALITY_STAMP = f"quality 2, pillow {PIL.__version__}, pictures {VERSION}, side {SIDE}"
 """Measures and versions, stored with the scores of each photo: those of another stamp are measured again."""
 
 FLAGGED = 0.5
@@ -27,6 +27,7 @@ FLAGS: Mapping[str, str] = {
     "text-graphics": "a map, a logo, a poster, a drawing",
     "greyscale": "black and white, sepia or another single tone",
     "tiny": "few pixels",
+    "no-end": "the file ends too early, with all of its pixels",
 }
 """What each flag says, in the order in which they are shown."""
 
@@ -34,12 +35,13 @@ _LARGE = 16_000_000  # pixels: what has more once decoded (4 bytes each and a co
 _large_ones = Lock()
 
 
-def flags(measures: Measures, width: int, height: int) -> dict[str, float]:
+def flags(measures: Measures, width: int, height: int, *, no_end: bool = False) -> dict[str, float]:
     """Return the score of every flag, 0 to 1, of a picture with these measures and this size in pixels as displayed.
 
     Between the three values given for it a measure is scored in a straight line: 0 up to the first, 0.5 at the second, 1
     from the third on. docs/quality.md says how they were found. That paper is white is no fault of it: what is drawn or
-    framed is less blown out; and hard edges in flat colour, with nothing between them to tell, are not blurred.
+    framed is less blown out; and hard edges in flat colour, with nothing between them to tell, are not blurred. `no_end`: see
+    `images.repair.lacks_end`.
     """
     drawn = float(1 / (1 + np.exp(-np.clip(measures.drawn, -50, 50))))
     framed = _score(measures.frame, 0.5, 0.8, 1.0)
@@ -56,6 +58,7 @@ def flags(measures: Measures, width: int, height: int) -> dict[str, float]:
         "text-graphics": drawn,
         "greyscale": _score(measures.toning, 8, 2.8, 0),
         "tiny": _score(shorter, 256, 128, 32),
+        "no-end": float(no_end),
     }
     return {flag: round(scores[flag], 3) for flag in FLAGS}
 

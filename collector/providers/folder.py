@@ -115,6 +115,8 @@ class FolderProvider:
             license=self.licence,
             title=facts.title or clean_text(path.name),
             bytes=size,
+            heading=facts.heading,
+            position_accuracy_m=facts.position_accuracy_m,
         )
 
     def _look(self, path: Path) -> tuple[str, ExifFacts, int]:

@@ -9,14 +9,14 @@ from PIL import Image
 
 from benchmark.features.extract import Feature, extract
 from benchmark.methods.features import feature
-from benchmark.photos import given_photos, opened, unlabelled_photos
-from collector.images.decode import MAX_PIXELS, quiet_decoders
+from benchmark.photos import given_photos, unlabelled_photos
+from collector.images.decode import MAX_PIXELS, decode, quiet_decoders
 from tests.benchmark.conftest import World, paint, png
 
 
 def test_pixels_are_those_of_the_workspaces_photos(world: World) -> None:
     stored = unlabelled_photos(world.manifest, "test", world.workspace)
-    given = given_photos([opened(world.workspace.photo(digest), 16) for digest in stored.digests])
+    given = given_photos([decode(world.workspace.photo(digest), 16) for digest in stored.digests])
     assert len(given) == len(stored) == 6
     for rule in ("squash", "cover"):
         np.testing.assert_array_equal(given.pixels(16, rule), stored.pixels(16, rule))
@@ -30,7 +30,7 @@ def test_pixels_are_those_of_the_workspaces_photos(world: World) -> None:
 @pytest.mark.parametrize("kind", ["tiny", "hog-l2hys"])
 def test_features_of_given_photos_are_kept_nowhere(world: World, tmp_path: Path, kind: str) -> None:
     stored = unlabelled_photos(world.manifest, "test", world.workspace)
-    given = given_photos([opened(world.workspace.photo(digest), 32) for digest in stored.digests])
+    given = given_photos([decode(world.workspace.photo(digest), 32) for digest in stored.digests])
     of = feature(kind, 32)
     before = sorted(tmp_path.rglob("*"))
     found = extract(of, given, "cpu")
@@ -51,4 +51,4 @@ def test_a_picture_that_is_too_large_is_not_decoded(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(Image.new("1", (side, side))))
     said = f"{side} × {side} pixels; {MAX_PIXELS} are the most"
     with quiet_decoders(), pytest.raises(Image.DecompressionBombError, match=said):
-        opened(tmp_path / "bomb.png")
+        decode(tmp_path / "bomb.png")

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from benchmark import photos as photos_module
 from benchmark.photos import LabelledPhotos, Photos, decode, labelled_photos, require_photos, unlabelled_photos
 from collector.errors import DataError
+from collector.images import decode as decode_module
 from collector.images.decode import quiet_decoders
 from collector.workspace import Workspace
 from tests.benchmark.conftest import CITIES, World, make_world, paint, png, store
@@ -116,9 +117,9 @@ def test_a_photo_that_pillow_takes_for_a_bomb_is_a_data_error(tmp_path: Path, mo
 
 def test_more_pixels_than_collect_accepts_are_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, paint(3, 1, 80, 60), ".jpg")
-    monkeypatch.setattr(photos_module, "MAX_PIXELS", 80 * 60)
+    monkeypatch.setattr(decode_module, "MAX_PIXELS", 80 * 60)
     assert decode(path, "folder:1").size == (80, 60)
-    monkeypatch.setattr(photos_module, "MAX_PIXELS", 80 * 60 - 1)
+    monkeypatch.setattr(decode_module, "MAX_PIXELS", 80 * 60 - 1)
     for size in (None, 8):  # also where the decoder would make it smaller
         with pytest.raises(DataError, match=r"^photo folder:1: .*80 × 60 pixels"):
             decode(path, "folder:1", size)

@@ -15,11 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark.photos import opened
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.batch_predict import answers
 from benchmark.predicting.read_image import find_photos
-from collector.images.decode import quiet_decoders
+from collector.images.decode import decode, quiet_decoders
 
 
 def folder_of(photos: int, source: Path, root: Path) -> None:
@@ -27,7 +26,7 @@ def folder_of(photos: int, source: Path, root: Path) -> None:
     readable = []
     for path in sorted(source.rglob("*.jpg")):
         try:
-            opened(path, 64)
+            decode(path, 64)
         except Exception:  # noqa: BLE001, S112 (broken files are not what is measured)
             continue
         readable.append(path)
@@ -41,10 +40,10 @@ def predict(answerer: Answerer, folder: Path) -> int:
     return sum(result.answer is not None for result in answers(answerer, found.photos))
 
 
-def decode(answerer: Answerer, folder: Path) -> int:
+def decode_all(answerer: Answerer, folder: Path) -> int:
     """Decode all photos of a folder as they are decoded for answering, one after the other, and do nothing with them."""
     with quiet_decoders():
-        return sum(opened(path, answerer.side).width > 0 for path in sorted(folder.iterdir()))
+        return sum(decode(path, answerer.side).width > 0 for path in sorted(folder.iterdir()))
 
 
 def measure(way: str, model: Path, folder: Path) -> None:
@@ -52,7 +51,7 @@ def measure(way: str, model: Path, folder: Path) -> None:
     answerer = Answerer(model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
-    count = {"predict": predict, "decode": decode}[way](answerer, folder)
+    count = {"predict": predict, "decode": decode_all}[way](answerer, folder)
     seconds = time.perf_counter() - started
     print(seconds, count, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -1,6 +1,5 @@
 """Answers: those of the benchmark, calibrated, from pixels and nothing else."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ import pytest
 from PIL import ExifTags, Image
 
 from benchmark.models import read_model
-from benchmark.photos import given_photos, opened
+from benchmark.photos import given_photos
 from benchmark.predicting.answer import Answerer
 from benchmark.results import read_predictions, read_validation
 from benchmark.scoring.calibration import fit_temperature, reject_threshold, with_temperature
 from collector.errors import DataError
+from collector.images.decode import decode
 from tests.benchmark.conftest import CITIES, paint
 from tests.benchmark.predicting.conftest import Trained, jpeg
 
@@ -29,7 +29,7 @@ def test_the_benchmarks_test_photos_get_the_benchmarks_answers(trained: Trained,
     temperature = fit_temperature(validation.probabilities, labels)
     expected = with_temperature(said.probabilities, temperature)
     paths = {photo.photo_id: world.workspace.photo(str(photo.sha256)) for photo in world.photos("test")}
-    answers = answerer.answer([opened(paths[photo_id], answerer.side) for photo_id in said.photo_ids])
+    answers = answerer.answer([decode(paths[photo_id], answerer.side) for photo_id in said.photo_ids])
     for answer, row in zip(answers, expected, strict=True):
         found = {one.slug: one.probability for one in answer.candidates}
         np.testing.assert_allclose([found[slug] for slug in run.classes], row, atol=1e-6)
@@ -104,7 +104,7 @@ def test_exif_never_reaches_the_model(answerer: Answerer, monkeypatch: pytest.Mo
     """The same pixels with the EXIF of each city: the same answer to the last bit, and nothing but pixels is handed over."""
     picture = paint(5000, 0, 160, 120)
     files = [jpeg(picture), *(jpeg(picture, exif=gps(place, place), comment=b"alpha") for place in (0, 1, 2))]
-    images = [opened(io.BytesIO(file), answerer.side) for file in files]
+    images = [decode(file, answerer.side) for file in files]
     assert [bool(image.getexif()) for image in images] == [False, True, True, True]
     assert images[1].getexif().get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] is not None
     handed: list[Any] = []
@@ -127,9 +127,9 @@ def test_orientation_is_of_the_pixels_and_counts(answerer: Answerer) -> None:
     picture = paint(5000, 0, 160, 120)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6  # "rotate 90 clockwise to display"
-    turned = opened(io.BytesIO(jpeg(picture, exif=exif)))
+    turned = decode(jpeg(picture, exif=exif))
     assert turned.size == (120, 160)
-    expected = opened(io.BytesIO(jpeg(picture))).transpose(Image.Transpose.ROTATE_270)
+    expected = decode(jpeg(picture)).transpose(Image.Transpose.ROTATE_270)
     assert answerer.answer([turned]) == answerer.answer([expected])
 
 
@@ -156,7 +156,7 @@ def test_handing_pictures_over_leaves_them_as_they_were() -> None:
 
 def test_an_explanation_has_heat_and_neighbours(trained: Trained, answerer: Answerer) -> None:
     photo = trained.world.photos("train")[3]
-    picture = opened(trained.world.workspace.photo(str(photo.sha256)), answerer.side)
+    picture = decode(trained.world.workspace.photo(str(photo.sha256)), answerer.side)
     found = answerer.explain(picture)
     assert found.answer == answerer.answer([picture])[0]
     assert found.heat_method == "occlusion"

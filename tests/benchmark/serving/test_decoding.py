@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.photos import opened
 from benchmark.serving import decoder_process
 from benchmark.serving.decoder_process import ANSWER
 from benchmark.serving.decoding import Decoder
 from benchmark.serving.limits import Limits
 from benchmark.serving.refusals import RefusedError
+from collector.images.decode import decode
 from tests.benchmark.serving.conftest import LIMITS, gps, photo
 
 
@@ -33,7 +33,7 @@ def test_the_pixels_that_predict_sees(decoder: Decoder) -> None:
     for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         data = photo(form=form, size=(700, 500))
         for side in (None, 64):
-            assert np.array_equal(np.asarray(decoder.decode(data, side)), np.asarray(opened(io.BytesIO(data), side)))
+            assert np.array_equal(np.asarray(decoder.decode(data, side)), np.asarray(decode(data, side)))
 
 
 def test_nothing_but_pixels(decoder: Decoder) -> None:

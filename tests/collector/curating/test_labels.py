@@ -1,5 +1,6 @@
 """Labels that a person should look at: what is flagged, why, and what is left alone."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,23 @@ def test_one_coordinate_for_many(make_photo: MakePhoto, count: int, score: float
     if found:
         why = {"photos": count, "authors": 3, "latitude": 38.5012345, "longitude": 43.3912345}
         assert found[0].evidence["why"]["same-coordinate"] == why
+
+
+@pytest.mark.parametrize(
+    ("moment", "score"),
+    [
+        (datetime(1970, 1, 1, tzinfo=UTC), 1.0),
+        (datetime(1980, 1, 1, 0, 3, tzinfo=UTC), 1.0),
+        (datetime(1980, 1, 6, 23, 59, tzinfo=UTC), 1.0),
+        (datetime(2000, 1, 1, 2, tzinfo=UTC), 0.5),
+        (datetime(1980, 1, 2, tzinfo=UTC), None),
+        (datetime(2020, 1, 1, tzinfo=UTC), None),
+        (None, None),
+    ],
+)
+def test_clocks_that_were_reset(make_photo: MakePhoto, moment: datetime | None, score: float | None) -> None:
+    found = scores([at(make_photo, 1, 38.5012345, 43.3912345, taken_at=moment)])
+    assert [one["reset-clock"] for one in found.values()] == ([score] if score else [])
 
 
 def test_photos_without_coordinates_share_none(make_photo: MakePhoto) -> None:

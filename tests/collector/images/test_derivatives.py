@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image
 
-from collector.images import derivatives
+from collector.images import decode, derivatives
 from collector.images.decode import displayed
 from collector.images.derivatives import LARGE, THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.records import Photo
@@ -58,14 +58,12 @@ def test_it_looks_like_the_photo_turned_upright_and_tells_nothing_else(
     assert sum(apart) / len(apart) < 4
 
 
-def test_it_is_made_once(
-    workspace: Workspace, make_photo: MakePhoto, photo_bytes: PhotoBytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_made_once(workspace: Workspace, make_photo: MakePhoto, photo_bytes: PhotoBytes) -> None:
     sha256 = stored(workspace, make_photo(), photo_bytes())
     first = rendition(workspace, sha256, THUMBNAIL)
     (kept,) = workspace.cache.rglob("*.jpg")
     assert kept.read_bytes() == first
-    monkeypatch.setattr(derivatives, "_small", lambda *_: pytest.fail("it was decoded again"))
+    workspace.photo(sha256).write_bytes(b"")  # nothing could be decoded again
     assert rendition(workspace, sha256, THUMBNAIL) == first
 
 
@@ -90,7 +88,7 @@ def test_a_truncated_photo(workspace: Workspace, make_photo: MakePhoto, photo_by
 def test_a_picture_that_is_too_large_is_not_decoded(
     workspace: Workspace, make_photo: MakePhoto, photo_bytes: PhotoBytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(derivatives, "MAX_PIXELS", 96 * 80 - 1)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 96 * 80 - 1)
     with pytest.raises(CannotShowError, match="too large"):
         rendition(workspace, stored(workspace, make_photo(), photo_bytes()), THUMBNAIL)
 

@@ -82,6 +82,10 @@ def time(camera: str | None = None, offset: Any = None, base: str | None = None)
         (degrees((39.92,), "N", (32.85,), "E"), (39.92, 32.85)),
         (degrees(39.92, "N", 32.85, "E"), (39.92, 32.85)),
         (degrees((39, 55.2), "N", (32, 51), "E"), (39.92, 32.85)),
+        (degrees((39, 55.2, IFDRational(0, 0)), "N", (32, 51, 0), "E"), (39.92, 32.85)),
+        (degrees((IFDRational(39), IFDRational(5520, 100), IFDRational(0, 0))), (39.92, 32.85)),
+        (degrees("39/1 55/1 1200/100", "N", b"32,51,0\0", "E"), (39.92, 32.85)),
+        (degrees("39, 55.2", "N", "32.85", "E"), (39.92, 32.85)),
         (degrees((90, 0, 0), "N", (180, 0, 0), "W"), (90.0, -180.0)),
         (degrees((0, 0, 0), "N", (32, 51, 0), "E"), (0.0, 32.85)),
     ],
@@ -118,6 +122,11 @@ def test_places(gps: dict[int, Any], expected: tuple[float, float]) -> None:
         degrees((39, "x", 12)),
         degrees(((39, 1), (55, 1), (12, 1))),
         degrees((float("nan"), 0, 0)),
+        degrees((39, 55, IFDRational(0, 0))),
+        degrees("39/0 55/1 12/1"),
+        degrees("1e999999999"),
+        degrees("9" * 10_000),
+        degrees("39/" + "9" * 10_000),
     ],
 )
 def test_what_is_no_place(gps: dict[int, Any]) -> None:
@@ -195,9 +204,104 @@ def test_the_clock_of_the_camera(stamp: str, offset: Any, expected: datetime | N
     assert time(stamp, offset) == expected
 
 
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2019-06-01 12:00:00",
+        "2019-06-01T12:00:00",
+        "2019/06/01 12:00:00",
+        "2019:06:01 12:00:00.25",
+        "2019:06:01 12:00:00,250",
+        "2019:06:01  12:00:00\0",
+        "2019:06:01 12:00",
+        "2019:6:1 12:0:0",
+        "2019-06-01T15:00:00+03:00",
+        "2019-06-01T15:00:00+0300",
+        "2019:06:01 12:00:00Z",
+    ],
+)
+def test_spellings_of_the_camera_s_time(stamp: str) -> None:
+    assert time(stamp) == datetime(2019, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "zeros", ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "\0" * 20, "2019:00:00 12:00:00", 7, b"\0", (1, 2)]
+)
+def test_a_time_of_zeros_does_not_hide_a_good_one(zeros: Any) -> None:
+    good = datetime(2004, 1, 2, 3, 4, 5, tzinfo=UTC)
+    digitized: dict[int, Any] = {
+        ExifTags.Base.DateTimeOriginal: zeros,
+        ExifTags.Base.DateTimeDigitized: "2004:01:02 03:04:05",
+    }
+    assert time(zeros, base="2004:01:02 03:04:05") == good
+    assert told({ExifTags.Base.DateTime: zeros}, digitized).taken_at == good
+    assert time(zeros) is None
+
+
+@pytest.mark.parametrize("day", ["1970:01:01", "1980:01:06", "1980:01:01", "1989:12:31", "2003:03:08", "2003:03:09"])
+def test_a_gps_clock_that_was_never_set_or_fell_back_does_not_outweigh_the_camera(day: str) -> None:
+    """2003-03-08 is 1,024 weeks before the camera's 2022-10-22."""
+    gps: dict[int, Any] = {GPS.GPSDateStamp: day, GPS.GPSTimeStamp: (10, 0, 0)}
+    camera: dict[int, Any] = {ExifTags.Base.DateTimeOriginal: "2022:10:22 16:28:39"}
+    assert told({}, camera, gps).taken_at == datetime(2022, 10, 22, 16, 28, 39, tzinfo=UTC)
+    assert told({}, {}, gps).taken_at == (
+        datetime(2003, 3, int(day[-2:]), 10, tzinfo=UTC) if day.startswith("2003") else None
+    )
+
+
+def test_the_zone_of_each_time_is_its_own() -> None:
+    tags_: dict[int, Any] = {ExifTags.Base.OffsetTimeOriginal: "+05:00", ExifTags.Base.OffsetTime: "+03:00"}
+    facts = told({ExifTags.Base.DateTime: "2004:01:02 12:00:00"}, tags_)
+    assert facts.taken_at == datetime(2004, 1, 2, 9, tzinfo=UTC)
+
+
 def test_the_time_of_the_file_stands_in() -> None:
     assert time(base="2004:01:02 03:04:05") == datetime(2004, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert time("2003:01:02 03:04:05", base="2004:01:02 03:04:05") == datetime(2003, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+# --- heading and accuracy
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (IFDRational(9150, 100), 91.5),
+        (0, 0.0),
+        (360, 0.0),
+        (359.99, 359.99),
+        ("91.5", 91.5),
+        ((IFDRational(9150, 100),), 91.5),
+        (IFDRational(0, 0), None),
+        (361, None),
+        (-1, None),
+        (float("inf"), None),
+        ((1, 2), None),
+        ("north", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("reference", ["T", "T\0", b"t", None, 7])
+def test_headings(value: Any, expected: float | None, reference: Any) -> None:
+    assert told(gps={GPS.GPSImgDirection: value, GPS.GPSImgDirectionRef: reference}).heading == expected
+    assert told(gps={GPS.GPSImgDirection: value, GPS.GPSImgDirectionRef: "M"}).heading is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (IFDRational(48, 10), 4.8),
+        (65, 65.0),
+        ("4.8", 4.8),
+        (0, None),
+        (-3, None),
+        (IFDRational(1, 0), None),
+        (b"", None),
+    ],
+)
+def test_accuracy_of_a_place(value: Any, expected: float | None) -> None:
+    assert told(gps={**degrees(), GPS.GPSHPositioningError: value}).position_accuracy_m == expected
+    assert told(gps={GPS.GPSHPositioningError: value}).position_accuracy_m is None
 
 
 # --- text
@@ -269,7 +373,7 @@ def tags(*names: int) -> st.SearchStrategy[dict[int, Any]]:
 @given(
     tags(ExifTags.Base.Artist, ExifTags.Base.ImageDescription, ExifTags.Base.DateTime),
     tags(ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
-    tags(*list(GPS)[:8], GPS.GPSDateStamp),
+    tags(*list(GPS)[:8], GPS.GPSDateStamp, GPS.GPSImgDirection, GPS.GPSHPositioningError),
 )
 def test_no_values_raise(base: dict[int, Any], camera: dict[int, Any], gps: dict[int, Any]) -> None:
     facts = told(base, camera, gps)
@@ -277,6 +381,8 @@ def test_no_values_raise(base: dict[int, Any], camera: dict[int, Any], gps: dict
     if facts.latitude is not None and facts.longitude is not None:
         assert -90 <= facts.latitude <= 90
         assert -180 <= facts.longitude <= 180
+    assert facts.heading is None or 0 <= facts.heading < 360
+    assert facts.position_accuracy_m is None or 0 < facts.position_accuracy_m < float("inf")
     assert facts.taken_at is None or (facts.taken_at.tzinfo is UTC and 1826 <= facts.taken_at.year <= 2100)
 
 

@@ -153,6 +153,13 @@ def test_contradicting_coordinates(root: Path, put: Put) -> None:
 
 def test_what_a_photo_record_holds(root: Path, put: Put, photo_bytes: PhotoBytes) -> None:
     exif = gps(*IN_VAN)
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
+        {
+            ExifTags.GPS.GPSImgDirection: 91.5,
+            ExifTags.GPS.GPSImgDirectionRef: "T",
+            ExifTags.GPS.GPSHPositioningError: 4.75,
+        }
+    )
     exif[ExifTags.Base.Artist] = "Ömer".encode()  # as phones write it; the standard says ASCII
     exif[ExifTags.Base.ImageDescription] = "The castle"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2020:02:29 10:00:00"
@@ -169,6 +176,8 @@ def test_what_a_photo_record_holds(root: Path, put: Put, photo_bytes: PhotoBytes
         "CC-BY-4.0",
         len(data),
     )
+    assert (first.heading, first.position_accuracy_m) == (91.5, 4.75)
+    assert (second.heading, second.position_accuracy_m) == (None, None)
     assert first.author_id is not None
     assert first.author_id.startswith("folder:")
     assert "Ömer" not in first.author_id
