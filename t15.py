@@ -1,6 +1,6 @@
 """The front door: mounts the commands of the collector and the benchmark, and is the one place where errors end."""
 
-import io
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -10,10 +10,10 @@ import typer
 
 import benchmark.cli
 import collector.cli
-from collector.errors import IncompleteError, T15Error
+from collector import standard_streams
+from collector.errors import IncompleteError, T15Error, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
-from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 INTERRUPTED = 130
@@ -146,10 +146,10 @@ def _doctor_text(facts: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run t15 on the command line's arguments and leave with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ş gets an escape, not a traceback
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    standard_streams.prepare()
+    code = run(sys.argv[1:])
+    standard_streams.settle()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -160,7 +160,9 @@ def run(arguments: list[str]) -> int:
     """
     verbose = "--verbose" in arguments
     try:
+        _require_a_folder()
         code = app([a for a in arguments if a != "--verbose"], prog_name="t15", standalone_mode=False)
+        print(end="", flush=True)
     except T15Error as error:
         return _complain(str(error), error.exit_code, verbose)
     except typer.TyperException as error:
@@ -177,8 +179,16 @@ def run(arguments: list[str]) -> int:
 def _complain(message: str, code: int, verbose: bool) -> int:
     if verbose:
         traceback.print_exc()
-    print(f"t15: {printable(' '.join(message.split()))}", file=sys.stderr)
+    if message:
+        note(f"t15: {' '.join(message.split())}")
     return code
+
+
+def _require_a_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:  # (torch, for one, ends its process here, with a word about libraries)
+        raise UsageError("the current folder was deleted; go to another one, and run this again") from error
 
 
 if __name__ == "__main__":

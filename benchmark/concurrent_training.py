@@ -19,7 +19,7 @@ from benchmark.planning import Task
 from benchmark.results import is_finished
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.workspace import Workspace, is_disk_full
+from collector.workspace import Workspace, is_storage_fault
 
 if TYPE_CHECKING:
     from benchmark.networks.trained import TrainedNetwork
@@ -104,7 +104,7 @@ def train_together(
         try:
             jobs[task.inputs.identity] = job(task)
         except Exception as error:  # that run's failure, and not the end of the rest, as in `runner.attempt`
-            if is_disk_full(error):
+            if is_storage_fault(error):
                 raise
             found[task.inputs.identity] = Trained(error, 0.0, 0.0, 0)
     if not jobs:

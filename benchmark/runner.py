@@ -1,7 +1,6 @@
 """Manifest × method × seed -> run. Finished runs are skipped, unfinished ones are done again, a failure is one row."""
 
 import logging
-import resource
 import shutil
 import sys
 import time
@@ -41,7 +40,7 @@ from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS
 from collector.text_table import printable
-from collector.workspace import Workspace, is_disk_full, remove_drafts, storage_errors
+from collector.workspace import Workspace, is_storage_fault, remove_drafts, storage_errors
 
 log = logging.getLogger("t15")
 
@@ -179,7 +178,7 @@ def attempt(task: Task, around: Surroundings, folder: Path) -> Finished | Failur
         folder.mkdir(parents=True, exist_ok=True)
         finished = compute(task, around, folder)
     except Exception as error:  # whatever a method raises is that method's failure, and not the end of the rest
-        if is_disk_full(error):
+        if is_storage_fault(error):
             raise
         failed = failure(task, error)
         log.info("failed: %s", failed.reason, exc_info=error)
@@ -343,6 +342,10 @@ def _peak_memory_mib(device: str) -> float:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10, 1)
+    if sys.platform == "win32":
+        return 0.0  # it has no getrusage
+    import resource
+
     # Without /proc: the highest of the whole process, which Linux counts in KiB and macOS in bytes (getrusage(2)).
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

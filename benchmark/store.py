@@ -4,7 +4,6 @@ A store is a folder with `arrays.bin`, one array behind the other; `index.bin`, 
 `key.json`, which says what the arrays are. The index is written after the arrays: what it names is whole.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.workspace import write_atomically
+from collector.workspace import take_lock, write_atomically
 
 # sha256 of the photo, where its array begins (bytes), and its shape; unused dimensions are 0.
 _RECORD = np.dtype([("digest", "V32"), ("start", "<u8"), ("shape", "<u4", (3,))])
@@ -61,6 +60,7 @@ class ArrayStore:
 
         Raises:
             OSError: the disk is full; what was entered before stays.
+        NoLocksError: the file system has no locks.
             ValueError: an array has not one to three dimensions, or holds nothing.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -188,5 +188,5 @@ class ArrayStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            take_lock(lock)
             yield

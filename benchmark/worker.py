@@ -3,7 +3,6 @@
 Nothing here decides what is run or writes results: the driver does (`benchmark.cluster`).
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -31,7 +30,7 @@ from benchmark.runner import Finished, Surroundings, attempt, logged, unfinished
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
-from collector.workspace import Workspace, write_atomically
+from collector.workspace import Workspace, take_lock, write_atomically
 
 _AT_ONCE = 64 << 20  # bytes of photos in one message
 _TYPICAL = 1 << 20  # of a photo whose size the manifest does not tell
@@ -228,7 +227,7 @@ def bring_photos(manifest: Manifest, here: Workspace, ask: Callable[[list[str]],
     """
     here.root.mkdir(parents=True, exist_ok=True)
     with (here.root / "photos.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        take_lock(lock)
         photos = [photo for side in SPLITS for photo in manifest.photos(side)]
         for batch in _batches([photo for photo in photos if not here.photo(str(photo.sha256)).is_file()]):
             digests = [str(photo.sha256) for photo in batch]

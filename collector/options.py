@@ -1,12 +1,12 @@
 """What the commands of both packages share: their options, and how a result is shown. Imported by commands only."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from collector.standard_streams import print_json
 from collector.text_table import printable
 
 WorkspaceOption = Annotated[
@@ -20,4 +20,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:
     """Print a command's result on stdout: as JSON for programs, or the text for people."""
-    print(json.dumps(result, ensure_ascii=False, indent=2) if as_json else printable(text()), flush=True)
+    if as_json:
+        print_json(result)
+    else:
+        print(printable(text()), flush=True)

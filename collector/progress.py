@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from collector.text_table import printable
@@ -62,4 +63,5 @@ def _lines(items: Iterable[T], description: str, total: int | None, clock: Calla
 
 def note(text: str) -> None:
     """Say something to the person at the terminal (stderr); never part of a result."""
-    print(printable(text), file=sys.stderr, flush=True)
+    with suppress(OSError):  # no work ends because nobody listens
+        print(printable(text), file=sys.stderr, flush=True)

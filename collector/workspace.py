@@ -1,24 +1,46 @@
 """Where t15 keeps things: the one place that knows the layout of a workspace, and writes its files whole or not at all."""
 
 import errno
-import fcntl
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import IO, Any, TextIO
 
-from collector.errors import IncompleteError, T15Error, UsageError
+from collector.errors import DataError, IncompleteError, T15Error, UsageError
 
 DEFAULT_WORKSPACE = Path("workspace")
 DEFAULT_MANIFESTS = Path("manifests")
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_BROKEN = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    getattr(errno, "EUCLEAN", errno.EIO),
+}  # disk, NFS, FUSE, file system
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF}
+# Result codes of https://www.sqlite.org/rescode.html; the lower byte is the kind.
+_SQLITE_LOCKS = {
+    *(sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK),
+    *(sqlite3.SQLITE_IOERR_UNLOCK, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_IOERR_SHMLOCK),
+}
+_READ_ONLY = "the catalogue cannot be opened for writing ({}); permit it, or work on a copy with --workspace"
+_IN_USE = "the catalogue is in use by another process ({}); try again later"
+_DAMAGED = "is damaged or no catalogue ({}); move it away and collect again"
+_SQLITE: dict[int, tuple[type[T15Error], str]] = {
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), (UsageError, _READ_ONLY)),
+    **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), (IncompleteError, _IN_USE)),
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), (DataError, _DAMAGED)),
+}
+_LONGEST_NAME = 180  # bytes of a file's name that a draft's keeps: with what is added it stays below 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +118,13 @@ def existing_workspace(root: Path) -> Workspace:
     return Workspace(root)
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error says that there is no room left to write to."""
-    return isinstance(error, OSError) and error.errno in _FULL
+class NoLocksError(UsageError):
+    """The file system of a folder has no locks."""
+
+
+def is_storage_fault(error: BaseException) -> bool:
+    """Return whether an error is the disk's or its file system's: it would meet all work, not only what met it."""
+    return isinstance(error, NoLocksError) or (isinstance(error, OSError) and error.errno in _FULL | _BROKEN)
 
 
 def _disk_full(path: Path) -> IncompleteError:
@@ -108,36 +134,99 @@ def _disk_full(path: Path) -> IncompleteError:
     )
 
 
+def _disk_broken(path: Path, reason: object) -> IncompleteError:
+    return IncompleteError(
+        f"{path}: its disk or file system failed ({reason}); what was finished is kept: see to the disk or its mount, then "
+        "run the same command again"
+    )
+
+
+def _no_locks(folder: Path, reason: object) -> NoLocksError:
+    return NoLocksError(
+        f"{folder}: its file system has no locks ({reason}), and without them two processes could damage what is there; "
+        "choose a folder on a local disk (--workspace or T15_WORKSPACE; for weights T15_WEIGHTS), or mount this one with "
+        "locks (NFS: without nolock; Lustre: with flock)"
+    )
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a refused write and a busy database, met anywhere inside, into T15Errors that name `path`.
+    """Turn what disks, file systems and SQLite refuse, met anywhere inside, into T15Errors that name `path`.
 
     Raises:
-        IncompleteError: the disk is full, or another process holds the catalogue.
-        UsageError: writing or reading is not permitted.
+        IncompleteError: the disk is full or failed, or another process holds the catalogue.
+        UsageError: writing or reading is not permitted, a name is too long, or the file system has no locks.
+        DataError: the catalogue is damaged.
     """
     try:
         yield
     except T15Error:
         raise
     except OSError as error:
-        if is_disk_full(error):
-            raise _disk_full(path) from error
-        if error.errno in _FORBIDDEN:
-            raise UsageError(
-                f"{error.filename or path}: {error.strerror}; choose a place that can be written"
-            ) from error
+        if translated := _of_system(error, path):
+            raise translated from error
         raise
-    except sqlite3.OperationalError as error:
-        # Result codes of https://www.sqlite.org/rescode.html. A full disk also surfaces as IOERR when the
-        # write-ahead log cannot grow (seen on a 4 MiB tmpfs).
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # absent where Python itself raised
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            raise _disk_full(path) from error
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            raise UsageError(f"{path}: the catalogue cannot be opened for writing ({error})") from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise IncompleteError(f"{path}: the catalogue is in use by another process; try again later") from error
+    except sqlite3.DatabaseError as error:
+        if translated := _of_sqlite(error, path):
+            raise translated from error
+        raise
+
+
+def _of_system(error: OSError, path: Path) -> T15Error | None:
+    if error.errno in _FULL:
+        return _disk_full(path)
+    if error.errno in _BROKEN:
+        return _disk_broken(path, error.strerror)
+    if error.errno in _FORBIDDEN:
+        return UsageError(f"{error.filename or path}: {error.strerror}; choose a place that can be written")
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(
+            f"{path}: a name is too long for its file system ({len(str(error.filename))} characters in all)"
+        )
+    return None
+
+
+def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> T15Error | None:
+    result = getattr(error, "sqlite_errorcode", None) or 0  # absent where Python itself raised
+    if result in _SQLITE_LOCKS:
+        return _no_locks(path, error)
+    if result & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        # A full disk also surfaces as IOERR: when the write-ahead log cannot grow (seen on a 4 MiB tmpfs), or by a quota.
+        full = result == sqlite3.SQLITE_FULL or not _has_room(path)
+        return _disk_full(path) if full else _disk_broken(path, error)
+    kind, text = _SQLITE.get(result & 0xFF, (None, ""))
+    return kind(f"{path}: {text.format(error)}") if kind else None
+
+
+def _has_room(path: Path) -> bool:
+    """Return False when a little file cannot be written beside `path` because there is no room (or no quota) for it."""
+    try:
+        with TemporaryFile(dir=path if path.is_dir() else path.parent) as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno not in _FULL
+    return True
+
+
+def take_lock(file: IO[Any], *, wait: bool = True) -> bool:
+    """Take the kernel's lock on an open file, and return whether it is taken; it goes when the file is closed.
+
+    Args:
+        file: opened for writing.
+        wait: until another process gives it back; else return False at once when one holds it.
+
+    Raises:
+        NoLocksError: its file system has none.
+    """
+    from filelock import lock_descriptor
+
+    try:
+        return lock_descriptor(file.fileno(), blocking=wait)
+    except OSError as error:
+        if error.errno in _WITHOUT_LOCKS:
+            raise _no_locks(Path(file.name).parent, error.strerror) from error
         raise
 
 
@@ -145,30 +234,34 @@ def storage_errors(path: Path) -> Iterator[None]:
 def exclusive(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace's lock, so that only one process at a time changes the catalogue.
 
-    The lock is the kernel's (flock): it goes with its process, also after `kill -9`, and leaves no stale state.
+    It goes with its process, also after `kill -9`, and leaves no stale state.
 
     Raises:
         IncompleteError: another process holds it; the message names its process id.
+        NoLocksError: the file system has no locks.
     """
-    path = workspace.root / "catalogue.lock"
-    with path.open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read(20).strip() or "unknown"
+    with (workspace.root / "catalogue.lock").open("a+", encoding="ascii") as lock:
+        if not take_lock(lock, wait=False):
             raise IncompleteError(
-                f"workspace {workspace.root}: in use by process {holder}; wait for it to end, then run this again"
-            ) from error
+                f"workspace {workspace.root}: in use by process {_holder(lock)}; wait for it to end, then run this again"
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
+def _holder(lock: TextIO) -> str:
+    with suppress(OSError, ValueError):  # Windows lets nobody read what is locked; a foreign file may hold anything
+        lock.seek(0)
+        return lock.read(20).strip() or "unknown"
+    return "unknown"
+
+
 def draft_of(path: Path) -> Path:
     """Return where to write what will be moved to `path` when it is whole: beside it, hidden, one for each thread."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    name = path.name.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
+    return path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.part")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -205,6 +298,8 @@ def remove_drafts(folder: Path, pattern: str = ".*.part", *, alone: bool = False
 
 
 def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # it cannot be asked there: os.kill would interrupt the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,6 +1,5 @@
 """Fetch a file that somebody publishes: resumable, from mirrors, checked before anybody uses it."""
 
-import fcntl
 import hashlib
 import json
 import math
@@ -16,7 +15,7 @@ import requests
 
 from collector.errors import IncompleteError, T15Error, UsageError
 from collector.progress import Track
-from collector.workspace import storage_errors, write_atomically
+from collector.workspace import storage_errors, take_lock, write_atomically
 
 MIRROR = "T15_WEIGHTS_MIRROR"
 """Environment variable: base address of a mirror that is asked first."""
@@ -76,16 +75,14 @@ def download(url: str, folder: Path, track: Track, listed: Sequence[str] = ()) -
     Raises:
         DownloadError: the server cannot be reached, has no such file, or broke off again and again.
         IncompleteError: the disk is full, or another process fetches the same.
-        UsageError: the folder cannot be written to.
+        UsageError: the folder cannot be written to, or its file system has no locks.
     """
     draft = draft_at(folder, url)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with draft.open("ab") as file, requests.Session() as session:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise IncompleteError(f"{draft}: another process fetches this file; wait for it to end") from error
+            if not take_lock(file, wait=False):
+                raise IncompleteError(f"{draft}: another process fetches this file; wait for it to end")
             try:
                 _fetch(session, url, draft, file, track, listed)
             except BaseException:

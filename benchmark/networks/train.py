@@ -22,7 +22,7 @@ from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError
 from collector.progress import silent
-from collector.workspace import is_disk_full
+from collector.workspace import is_storage_fault
 
 __all__ = [
     "DivergedError",
@@ -154,7 +154,7 @@ class _Running:
                 self.stream.synchronize()
             return network
         except Exception as error:  # whatever a network raises, plugged in or not, is the end of its own run only
-            if is_disk_full(error):
+            if is_storage_fault(error):
                 raise
             self._steps.close()
             for one in _chain(error):

@@ -75,12 +75,19 @@ class Entry:
 
 
 def folder() -> Path:
-    """Return where weights are kept: T15_WEIGHTS, else `t15/weights` in the user's data folder (XDG_DATA_HOME)."""
+    """Return where weights are kept: T15_WEIGHTS, else `t15/weights` in the user's data folder (XDG_DATA_HOME).
+
+    Raises:
+        UsageError: this account has no home directory, and nothing else is said.
+    """
     if chosen := os.environ.get("T15_WEIGHTS"):
         return Path(chosen)
     home = os.environ.get("XDG_DATA_HOME", "")
     # The XDG base directory specification says that relative paths in it are to be ignored.
-    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / "weights"
+    try:
+        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / "weights"
+    except RuntimeError as error:
+        raise UsageError("this account has no home directory; say where weights are kept with T15_WEIGHTS") from error
 
 
 def stored(backbone: Backbone) -> Stored | None:

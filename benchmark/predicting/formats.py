@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmark.predicting.answer import Answer
 from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.model_card import About
+from collector.standard_streams import print_json
 from collector.text_table import table
 
 SHOWN = 5
@@ -137,7 +137,7 @@ def tell(records: Iterable[dict[str, Any]], form: str, model: dict[str, Any], co
             kept.append(one)
     if form in ("json", "geojson"):
         whole = as_geojson(kept, model) if form == "geojson" else {"model": model, "photos": kept}
-        print(json.dumps(whole, ensure_ascii=False, indent=2), flush=True)
+        print_json(whole)
     return failed
 
 

@@ -9,7 +9,6 @@ length of a JSON list of a code (see `refusals.py`) and a reason, and that list.
 
 import json
 import os
-import resource
 import signal
 import struct
 import sys
@@ -92,6 +91,8 @@ def main(most_pixels: int, memory: int) -> None:
 
 
 def _confine(memory: int) -> None:
+    import resource  # Windows has none, and none of this: there the process ends here, and `serve` with it
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # pipes are no files
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of memory would hold the photo
     now = Path("/proc/self/statm")

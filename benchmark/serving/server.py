@@ -1,7 +1,7 @@
 """`t15 serve`: a model's page and API on 127.0.0.1, until it is stopped."""
 
-import resource
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -97,6 +97,10 @@ def serving(
 
 
 def _allow_files() -> None:
+    if sys.platform == "win32":
+        return  # it sets no such limit
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft not in (hard, resource.RLIM_INFINITY) and soft < _FILES:
         resource.setrlimit(

@@ -1,8 +1,9 @@
 """The catalogue as a file: its tables, its versions, and what is refused."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from collector.catalogue import ledger
@@ -70,30 +71,26 @@ _MIGRATIONS = {
 def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the catalogue file, making it when it is missing and bringing one of an older t15 up to date.
 
+    One that this user may not write to is opened for reading: of an older t15, a copy that goes with the connection.
+
     Raises:
         DataError: the file is no catalogue, or a newer t15 wrote it; it is left as it is.
         IncompleteError: the disk is full, or another process is writing.
-        UsageError: the file cannot be opened for writing.
+        UsageError: the file cannot be opened, or is written to and must not be.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a catalogue; move it away, or choose another --workspace")
     with storage_errors(path):
         try:
             version = 0 if not path.exists() or path.stat().st_size == 0 else _version(path)
-            connection = sqlite3.connect(path, timeout=10)
-            try:
-                # WAL with synchronous=NORMAL loses nothing to `kill -9`, and at most the last photos to a power cut.
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                # What is withdrawn is overwritten, not only forgotten.
-                connection.execute("PRAGMA secure_delete = ON")
+            with closing(
+                _for_reading(path) if version and not _is_writable(path) else _for_writing(path)
+            ) as connection:
                 if version == 0:
                     connection.executescript(f"BEGIN;{_TABLES}COMMIT;")
                 for step in range(max(version, 1), SCHEMA_VERSION) if version else ():
                     connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[step]}COMMIT;")
                 yield connection
-            finally:
-                connection.close()
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise  # a defect of the caller says nothing of the file
         except sqlite3.DatabaseError as error:
@@ -105,16 +102,45 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             raise DataError(f"{path}: is damaged or no catalogue ({error}); move it away and collect again") from error
 
 
-def _version(path: Path) -> int:
-    # Read-only, so that a catalogue of a newer t15 stays untouched; immutable too where no write-ahead log has to be read,
-    # since SQLite else puts one beside it.
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=10)
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)  # SQLite's write-ahead log lies beside the file
+
+
+def _for_writing(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10)
     try:
+        # WAL with synchronous=NORMAL loses nothing to `kill -9`, and at most the last photos to a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        # What is withdrawn is overwritten, not only forgotten.
+        connection.execute("PRAGMA secure_delete = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _for_reading(path: Path) -> sqlite3.Connection:
+    """Open the file as it is; one of an older t15 as a copy, which SQLite keeps in a temporary file of its own."""
+    source = _untouched(path)
+    if source.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        return source
+    with closing(source):
+        copy = sqlite3.connect("")
+        source.backup(copy)
+        return copy
+
+
+def _untouched(path: Path) -> sqlite3.Connection:
+    # Immutable where no write-ahead log has to be read, since SQLite else puts one beside the file.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=10)
+
+
+def _version(path: Path) -> int:
+    with closing(_untouched(path)) as connection:  # so that a catalogue of a newer t15 stays as it is
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
     if application != _APPLICATION_ID:
         raise DataError(f"{path}: is an SQLite file, but no catalogue of t15; choose another --workspace")
     if version > SCHEMA_VERSION:

@@ -12,13 +12,13 @@ import getpass
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.catalogue.database import open_database
-from collector.errors import DataError, UsageError
+from collector.errors import UsageError
 from collector.workspace import Workspace, storage_errors
 
 STAGE = "review"
@@ -91,8 +91,10 @@ def reviewer_name(name: str | None = None) -> str:
 
 
 @contextmanager
-def opened(workspace: Workspace) -> Iterator[sqlite3.Connection]:
+def opened(workspace: Workspace, *, look_only: bool = False) -> Iterator[sqlite3.Connection]:
     """Open a workspace's catalogue for the first time: bring it up to date, and make the history where there is none.
+
+    With `look_only` nothing is written, so that the workspace may be a read-only one.
 
     Raises:
         UsageError: there is no catalogue.
@@ -102,7 +104,10 @@ def opened(workspace: Workspace) -> Iterator[sqlite3.Connection]:
     if not workspace.catalogue.is_file():
         raise UsageError(f"workspace {workspace.root}: holds no photos yet; `t15 collect` brings some")
     with open_database(workspace.catalogue) as db:
-        db.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+        if not look_only:
+            db.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+        elif not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'reviews'").fetchone():
+            db.execute(f"CREATE TEMP TABLE reviews ({_COLUMNS})")
         yield db
 
 
@@ -115,18 +120,9 @@ def connected(catalogue: Path) -> Iterator[sqlite3.Connection]:
         UsageError: it cannot be opened any more.
         DataError: it is damaged.
     """
-    with storage_errors(catalogue):
-        db = sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)
-        try:
-            yield db
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                raise  # a defect of the caller says nothing of the file
-            raise DataError(f"{catalogue}: is damaged ({error})") from error
-        finally:
-            db.close()
+    uri = f"{catalogue.resolve().as_uri()}?mode=rw"
+    with storage_errors(catalogue), closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S)) as db:
+        yield db
 
 
 def decide(

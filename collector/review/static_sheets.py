@@ -49,7 +49,7 @@ def write_sheets(workspace: Workspace, folder: Path, track: Track = silent) -> S
         DataError: the catalogue is damaged.
         IncompleteError: the disk is full.
     """
-    with storage_errors(folder), quiet_decoders(), decisions.opened(workspace) as db:
+    with storage_errors(folder), quiet_decoders(), decisions.opened(workspace, look_only=True) as db:
         _make_room(folder)
         names = {slug: city.name for slug, city in listing.known_cities(db).items()}
         sheets: list[_Sheet] = []
