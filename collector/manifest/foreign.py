@@ -1,4 +1,4 @@
-"""Read the split of a data set that t15 did not make: a CSV, TSV or Parquet file with a column that tells the side."""
+"""Read the split of a data set that t15 did not make: a CSV, TSV, JSON Lines or Parquet file whose column tells the side."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,16 +59,17 @@ class Foreign:
 
 
 def read_foreign(path: Path, columns: Mapping[str, str] | None = None) -> Foreign:
-    """Return the rows of a CSV, TSV or Parquet file with a split column; `columns` maps names in NAMES to the file's.
+    """Return the rows of a file of any kind with a split column; `columns` maps names in NAMES to the file's.
 
-    Columns that are not given are guessed from their names.
+    Columns that are not given are guessed from their names. The place 0, 0, which is what programs write that know none, is
+    not known; ids are compared by `records.normal_id`.
 
     Raises:
         UsageError: there is no such file, or a column is named that does not exist.
         DataError: the file or a value is wrong; the message names the column and the line (as in a text editor), or the
             row of a Parquet file, counted from 0.
     """
-    given = dict(columns or {})
+    given = {name: of.strip() for name, of in (columns or {}).items()}
     for name in given:
         if name not in NAMES:
             raise UsageError(f"column {name!r} is not one of {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
@@ -79,7 +80,9 @@ def read_foreign(path: Path, columns: Mapping[str, str] | None = None) -> Foreig
         raise DataError(f"{path}: has no rows")
     values = _Values(source, chosen, raw)
     table = {name: values.numbers(name) if name in _RANGE else values.text(name) for name in chosen}
-    values.check_places(table)
+    if "latitude" in table:
+        values.check_places(table)
+        table.update(_known_places(table["latitude"], table["longitude"]))
     table["split"] = values.sides(table["split"])
     if "photo_id" in chosen:
         values.check_ids(table["photo_id"])
@@ -122,6 +125,15 @@ def _held(source: Source) -> str:
     return f"it has {shown}{', …' if len(source.names) > 20 else ''}"
 
 
+def _known_places(latitude: pa.ChunkedArray, longitude: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+    nowhere = pc.and_(pc.equal(latitude, 0.0), pc.equal(longitude, 0.0))
+    none = pa.scalar(None, pa.float64())
+    return {
+        "latitude": pc.if_else(nowhere, none, latitude),
+        "longitude": pc.if_else(nowhere, none, longitude),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Values:
     """The values of a file, checked column by column."""
@@ -144,8 +156,6 @@ class _Values:
     def text(self, name: str) -> pa.ChunkedArray:
         """Return a column as text, blanks around cut off; null where nothing is left."""
         column = self.raw[self.chosen[name]]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
         try:
             column = pc.utf8_trim_whitespace(column.cast(pa.string()))
         except (pa.ArrowException, UnicodeError) as error:
@@ -153,6 +163,8 @@ class _Values:
                 f"{self.source.path}: column {self.chosen[name]}: cannot be read as text (it is of type {column.type})"
             ) from error
         column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        if name.endswith("_id"):
+            column = pc.utf8_normalize(column, form="NFC")  # as records.normal_id
         if name in _HEX_DIGITS:
             column = pc.utf8_lower(column)
             digits = _HEX_DIGITS[name]
@@ -177,8 +189,6 @@ class _Values:
         return column
 
     def check_places(self, table: Mapping[str, pa.ChunkedArray]) -> None:
-        if "latitude" not in table:
-            return
         known = {name: pc.is_valid(table[name]) for name in _RANGE}
         for one, other in (("latitude", "longitude"), ("longitude", "latitude")):
             both = pc.or_(known[one], pc.invert(known[other]))

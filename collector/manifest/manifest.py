@@ -23,7 +23,7 @@ from collector.errors import DataError, UsageError
 from collector.labels import LabelTree
 from collector.manifest import digest as digests
 from collector.manifest import schema
-from collector.manifest.read_table import damaged_part, one_line
+from collector.manifest.read_table import damaged_part, decoded, decoded_schema, one_line, open_parquet
 from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PHOTO_FIELDS, PROTOCOLS, SPLITS, City, Label, Photo, ProviderTraits
 from collector.workspace import draft_of, remove_drafts
@@ -450,60 +450,62 @@ def _only(names: Sequence[str], values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _read_rows(path: Path, stored: Stored) -> tuple[pa.Table, pa.Table | None, list[str]]:
     """Return the rows under ARROW, the columns that t15 does not know, and the names of those that are missing.
 
+    Each batch is checked before the next one is decoded, so that nonsense ends early.
+
     Raises:
         DataError: the file or a value is wrong.
     """
-    columns = [column for column in schema.COLUMNS if column.name in FORMATS[stored.format].columns]
+    known = FORMATS[stored.format].columns
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path, rows_per_byte=1)  # a photo_id is on one row only
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing; {_FETCH}") from error
     except (OSError, ValueError, pa.ArrowException) as error:  # a damaged name in the footer: UnicodeDecodeError
         raise DataError(f"{path}: is truncated or no Parquet file ({one_line(error)}); {_FETCH}") from error
     with file:
         names = file.schema_arrow.names
-        for column in columns:
-            if names.count(column.name) > 1 or (not column.nullable and column.name not in names):
-                _refuse_column(path, column.name, names)
-        missing = [column.name for column in columns if column.name not in names]
+        missing = [name for name in known if name not in names]
+        for name in (*names, *(name for name in missing if not schema.ARROW.field(name).nullable)):
+            if names.count(name) != 1:
+                raise DataError(f"{path}: column {name[:60]} is there {names.count(name)} times, not once; {_FETCH}")
+        unknown = [name for name in names if name not in known]
+        tables, extras, rows = [schema.ARROW.empty_table()], [decoded_schema(file, unknown).empty_table()], 0
         try:
-            table = file.read()
+            for batch in decoded(path, file, names):
+                table = _known_columns(path, batch, known)
+                if fault := schema.first_fault(table, *_allowed(stored.header), rows):
+                    raise DataError(f"{path}: {fault}")
+                tables.append(table)
+                extras.append(pa.Table.from_batches([batch.select(unknown)]))
+                rows += batch.num_rows
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: {damaged_part(file, names)}: {one_line(error)}; {_FETCH}") from error
-    # What an older format did not have is no column of it, whatever it is called.
-    unknown = [name for name in names if name not in FORMATS[stored.format].columns]
-    extra = table.select(unknown) if unknown else None
-    for column in schema.COLUMNS:
-        if column.name in missing or column not in columns:
-            nulls = pa.nulls(table.num_rows, column.type)
-            table = table.drop_columns(column.name) if column.name in table.column_names else table
-            table = table.append_column(column.name, nulls)
-    try:
-        table = table.select(schema.ARROW.names).cast(schema.ARROW)
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{path}: {_wrong_column(table)}: {one_line(error)}") from error
-    if fault := schema.first_fault(table, *_allowed(stored.header)):
-        raise DataError(f"{path}: {fault}")
-    return table, extra, missing
+    whole = pa.concat_tables(tables)
+    if (row := schema.repeated(whole["photo_id"])) is not None:
+        raise DataError(f"{path}: {schema.row_name(whole, row)}, column photo_id: must be unique")
+    return whole, pa.concat_tables(extras) if unknown else None, missing
 
 
-def _refuse_column(path: Path, name: str, names: Sequence[str]) -> None:
-    raise DataError(f"{path}: column {name} is there {names.count(name)} times, not once; {_FETCH}")
+def _known_columns(path: Path, batch: pa.RecordBatch, known: Sequence[str]) -> pa.Table:
+    """Return a batch under ARROW; columns that it lacks, or that its format does not have, are null.
+
+    Raises:
+        DataError: a column is of another type.
+    """
+    columns = []
+    for of in schema.ARROW:
+        there = of.name in known and of.name in batch.schema.names
+        try:
+            columns.append(batch.column(of.name).cast(of.type) if there else pa.nulls(batch.num_rows, of.type))
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{path}: column {of.name}: {one_line(error)}") from error
+    return pa.Table.from_arrays(columns, schema=schema.ARROW)
 
 
 def _extra_digest(extra: pa.Table | None) -> str:
     if extra is None:
         return ""
     return digests.summarise({}, extra.to_batches(), sorted(extra.column_names), extra.num_rows).digest
-
-
-def _wrong_column(table: pa.Table) -> str:
-    for of in schema.ARROW:
-        try:
-            table.select([of.name]).cast(pa.schema([of]))
-        except (pa.ArrowException, ValueError):
-            return f"column {of.name}"
-    return "columns"
 
 
 def _describe_change(

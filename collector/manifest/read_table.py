@@ -1,18 +1,34 @@
-"""Files of rows from anywhere, CSV, TSV or Parquet, column by column; what is wrong is named by line, or row, and column."""
+"""Files of rows from anywhere, as tolerant as it can be: CSV, TSV, JSON Lines or Parquet, column by column.
+
+What is wrong is named by line, or row, and column. Audits, scores and manifests read their tables through this.
+"""
 
 import csv
+import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from collector.errors import DataError, UsageError
 
+BLOCK = 1 << 24
+"""Bytes of a CSV file that are read at a time; Arrow cannot read a record that is longer."""
+
 _DELIMITERS = ",;\t|"
-_BLOCK = 1 << 24  # bytes; Arrow cannot read a record that is longer
+_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=(.)"?\r?\n?')  # how Excel is told the delimiter, in a line of its own
+_BATCH = 1 << 14  # rows of a Parquet file that are decoded at a time
+_MOST_COLUMNS = 20_000
+_MOST_FOOTER = 64 << 20  # bytes; that of a manifest of ten million photos has about 8 MB
+# Parquet repeats a value for next to nothing, so that a small file can hold a table that no machine can. What decoding may
+# take beside this much, in bytes a byte of the file: one-hot probabilities of 100 classes have about 130.
+_DECODED_ANYWAY, _DECODED_PER_BYTE = 1 << 28, 1000
 _NOT_TEXT = {
     b"\x1f\x8b": "is compressed (gzip); unpack it first",
     b"PK": "is an archive or a spreadsheet; save the table as CSV",
@@ -27,8 +43,10 @@ class Source:
 
     Attributes:
         path: of the file.
-        names: of its columns, in order.
-        read: returns some columns by name: a CSV's as text with an empty cell as null, a Parquet file's as they are.
+        names: of its columns, in order; blanks around them are cut off.
+        read: returns some columns by name. Text of any type is `string`: a CSV's cells without the blanks around them,
+            null where nothing is left. Columns of another type are as they are in Parquet; in JSON Lines numbers are
+            int64 or float64.
         place: how an error names a record (counted from 0): `line 17` as in a text editor, or `row 15` of a Parquet file.
     """
 
@@ -39,7 +57,7 @@ class Source:
 
 
 def open_table(path: Path) -> Source:
-    """Open a file of rows: Parquet by its content, TSV by its name, else CSV, whose delimiter is looked up in its header.
+    """Open a file of rows: Parquet and JSON Lines by content, TSV by name, else CSV, whose delimiter is found in its header.
 
     Raises:
         UsageError: there is no such file.
@@ -48,60 +66,100 @@ def open_table(path: Path) -> Source:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(64)
     if not start:
         raise DataError(f"{path}: is empty")
-    if start == b"PAR1":
+    if start.startswith(b"PAR1"):
         return _open_parquet(path)
     for magic, what in _NOT_TEXT.items():
         if start.startswith(magic):
             raise DataError(f"{path}: {what}")
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return _open_json_lines(path)
     return _open_delimited(path)
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error of a library says, in one line that is not long."""
+    return " ".join(str(error).split())[:160]
+
+
+# --- CSV and TSV
+
+
+@dataclass(frozen=True, slots=True)
+class _Csv:
+    """A delimited file: its delimiter, and the lines before its header (one that only names the delimiter)."""
+
+    path: Path
+    delimiter: str
+    skip: int = 0
+
+
 def _open_delimited(path: Path) -> Source:
-    delimiter = "\t" if path.suffix.casefold() == ".tsv" else _delimiter(path)
-    header = next((record for _, record in _records(path, delimiter)), None)
+    file = _dialect(path)
+    header = next((record for _, record in _records(file)), None)
     if header is None:
         raise DataError(f"{path}: has blank lines only")
     if byte := _stray_byte("".join(header)):
-        raise DataError(f"{path}: line 1: is not UTF-8 (byte {byte}); save the file as UTF-8")
-    names = tuple(header)
+        raise DataError(f"{path}: line {file.skip + 1}: is not UTF-8 (byte {byte}); save the file as UTF-8")
+    if len(header) > _MOST_COLUMNS:
+        raise DataError(f"{path}: has {len(header)} columns; {_MOST_COLUMNS} are the most")
+    names = tuple(name.strip() for name in header)
+    raw = dict(zip(names, header, strict=True))
 
     def read(columns: Sequence[str]) -> pa.Table:
+        wanted = [raw[name] for name in columns]
         convert = pc_csv.ConvertOptions(
-            include_columns=list(columns),
-            column_types=dict.fromkeys(columns, pa.string()),
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.string()),
             null_values=[""],
             strings_can_be_null=True,
         )
-        parse = pc_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+        parse = pc_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True)
         try:
-            found = pc_csv.read_csv(path, pc_csv.ReadOptions(block_size=_BLOCK), parse, convert)
+            table = pc_csv.read_csv(path, pc_csv.ReadOptions(block_size=BLOCK, skip_rows=file.skip), parse, convert)
         except pa.ArrowInvalid as error:
-            _explain(path, delimiter, names, columns)
+            _explain(file, names, columns)
             raise DataError(f"{path}: cannot be read as CSV ({one_line(error)})") from error
         if _has_odd_quotes(path):  # one that is left open swallows the lines after it, and Arrow says nothing
-            _explain(path, delimiter, names, columns)
-        return found
+            _explain(file, names, columns)
+        return pa.table([_trimmed(column) for column in table.columns], names=list(columns))
 
-    return Source(path, names, read, lambda record: _line_of(path, delimiter, record))
+    return Source(path, names, read, lambda record: _line_of(file, record))
 
 
-def _explain(path: Path, delimiter: str, names: Sequence[str], columns: Sequence[str]) -> None:
+def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    column = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _dialect(path: Path) -> _Csv:
+    """Return how the file is delimited: as its first line says, as its name says, or so that the header has most columns."""
+    with path.open("rb") as file:
+        said = _SEPARATOR.fullmatch(file.readline(16))
+    if said and said[1].isascii():
+        return _Csv(path, said[1].decode(), skip=1)
+    if path.suffix.casefold() == ".tsv":
+        return _Csv(path, "\t")
+    dialects = [_Csv(path, mark) for mark in _DELIMITERS]
+    return max(dialects, key=lambda dialect: len(next((record for _, record in _records(dialect)), [])))
+
+
+def _explain(file: _Csv, names: Sequence[str], columns: Sequence[str]) -> None:
     """Look for the first record that is wrong, slowly and by line.
 
     Raises:
         DataError: there is one.
     """
     used = [(names.index(name), name) for name in columns]
-    for line, record in _records(path, delimiter, strict=True):
+    for line, record in _records(file, strict=True):
         if len(record) != len(names):
-            raise DataError(f"{path}: line {line}: has {len(record)} cells, the header has {len(names)}")
+            raise DataError(f"{file.path}: line {line}: has {len(record)} cells, the header has {len(names)}")
         for position, name in used:
             if byte := _stray_byte(record[position]):
                 raise DataError(
-                    f"{path}: line {line}, column {name}: is not UTF-8 (byte {byte}); save the file as UTF-8"
+                    f"{file.path}: line {line}, column {name}: is not UTF-8 (byte {byte}); save the file as UTF-8"
                 )
 
 
@@ -112,57 +170,217 @@ def _stray_byte(text: str) -> str:
 
 def _has_odd_quotes(path: Path) -> bool:
     with path.open("rb") as file:
-        return sum(block.count(b'"') for block in iter(lambda: file.read(_BLOCK), b"")) % 2 == 1
+        return sum(block.count(b'"') for block in iter(lambda: file.read(BLOCK), b"")) % 2 == 1
 
 
-def _delimiter(path: Path) -> str:
-    """Return the delimiter that cuts the header into the most columns; the comma where none does."""
-    return max(_DELIMITERS, key=lambda mark: len(next((record for _, record in _records(path, mark)), [])))
-
-
-def _records(path: Path, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def _records(file: _Csv, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the line that it begins at; blank lines are passed over, as Arrow does.
 
     Raises:
         DataError: a line is no record: with `strict` also where a quote is left open or ends within its cell.
     """
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=strict)
-        line = 1
+    with file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        for _ in range(file.skip):
+            lines.readline()
+        reader = csv.reader(lines, delimiter=file.delimiter, strict=strict)
+        line = file.skip + 1
         while True:
             try:
                 record = next(reader, None)
             except csv.Error as error:
-                raise DataError(f"{path}: line {line}: is no CSV record ({error})") from error
+                raise DataError(f"{file.path}: line {line}: is no CSV record ({error})") from error
             if record is None:
                 return
             if record:
                 yield line, record
-            line = reader.line_num + 1
+            line = file.skip + reader.line_num + 1
 
 
-def _line_of(path: Path, delimiter: str, record: int) -> str:
-    for number, (line, _) in enumerate(_records(path, delimiter), start=-1):
+def _line_of(file: _Csv, record: int) -> str:
+    for number, (line, _) in enumerate(_records(file), start=-1):
         if number == record:
             return f"line {line}"
     return f"record {record + 1}"
 
 
+# --- JSON Lines
+
+
+def _open_json_lines(path: Path) -> Source:
+    names: dict[str, None] = {}
+    for line, record in _objects(path):
+        names.update(dict.fromkeys(record))
+        if len(names) > _MOST_COLUMNS:
+            raise DataError(f"{path}: line {line}: this is column {len(names)}; {_MOST_COLUMNS} are the most")
+
+    def read(columns: Sequence[str]) -> pa.Table:
+        values: dict[str, list[Any]] = {name: [] for name in columns}
+        for _, record in _objects(path):
+            for name in columns:
+                values[name].append(record.get(name))
+        arrays = [_json_column(path, name, values[name]) for name in columns]
+        return pa.table(arrays, names=list(columns))
+
+    def place(record: int) -> str:
+        line = next((line for number, (line, _) in enumerate(_objects(path)) if number == record), record + 1)
+        return f"line {line}"
+
+    return Source(path, tuple(names), read, place)
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each object with its line; blank lines are passed over, and a name's blanks cut off.
+
+    Raises:
+        DataError: a line holds anything else.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(iter(lambda: lines.readline(BLOCK), b""), start=1):
+            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not text.strip():
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}: line {number}: is not JSON ({one_line(error)})") from error
+            if not isinstance(record, dict):
+                raise DataError(f"{path}: line {number}: is no JSON object")
+            yield number, {name.strip(): value for name, value in record.items()}
+
+
+def _json_column(path: Path, name: str, values: list[Any]) -> pa.Array:
+    """Return values as text where any is text, else as numbers.
+
+    Raises:
+        DataError: one is neither.
+    """
+    kinds = {type(value) for value in values} - {type(None)}
+    try:
+        if kinds <= {int, float} and kinds:
+            return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
+        if kinds <= {str, int, float}:
+            return pa.array(
+                [None if value is None or value == "" else str(value).strip() for value in values], pa.string()
+            )
+    except (pa.ArrowException, OverflowError, UnicodeError, ValueError) as error:
+        raise DataError(f"{path}: column {name}: holds a value that does not fit ({one_line(error)})") from error
+    odd = ", ".join(sorted(kind.__name__ for kind in kinds - {str, int, float}))
+    raise DataError(f"{path}: column {name}: must hold texts or numbers, not {odd}")
+
+
+# --- Parquet
+
+
 def _open_parquet(path: Path) -> Source:
     try:
-        with pq.ParquetFile(path) as file:
-            names = tuple(file.schema_arrow.names)
-    except (OSError, pa.ArrowException) as error:
+        with open_parquet(path) as file:
+            by_name = {name.strip(): name for name in file.schema_arrow.names}
+            names = tuple(name.strip() for name in file.schema_arrow.names)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet, it may be cut short ({one_line(error)})") from error
 
     def read(columns: Sequence[str]) -> pa.Table:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        wanted = [by_name[name] for name in columns]
+        with open_parquet(path) as file:
             try:
-                return file.read(columns=list(columns))
+                table = pa.Table.from_batches(list(decoded(path, file, wanted)), decoded_schema(file, wanted))
             except (OSError, pa.ArrowException) as error:
-                raise DataError(f"{path}: {damaged_part(file, columns)} ({one_line(error)})") from error
+                raise DataError(f"{path}: {damaged_part(file, wanted)} ({one_line(error)})") from error
+        return pa.table([_as_text(column) for column in table.columns], names=list(columns))
 
     return Source(path, names, read, lambda record: f"row {record}")
+
+
+def open_parquet(path: Path, rows_per_byte: int = 1000) -> pq.ParquetFile:
+    """Open a Parquet file whose claims its length can hold, its text as dictionaries: see `decoded`.
+
+    Raises:
+        DataError: it claims more.
+        OSError, ValueError, ArrowException: it is damaged, or not there.
+    """
+    with pq.ParquetFile(path) as file:
+        _check_claims(path, file, rows_per_byte)
+        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+    return pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True)
+
+
+def _check_claims(path: Path, file: pq.ParquetFile, rows_per_byte: int) -> None:
+    """Refuse a Parquet file that claims more than one of its length can hold, before memory is taken for it.
+
+    Raises:
+        DataError: it does.
+    """
+    size, claims = path.stat().st_size, file.metadata
+    if claims.serialized_size > _MOST_FOOTER:
+        raise DataError(f"{path}: its footer has {claims.serialized_size} bytes; {_MOST_FOOTER} are the most")
+    if claims.num_columns > _MOST_COLUMNS:
+        raise DataError(f"{path}: has {claims.num_columns} columns; {_MOST_COLUMNS} are the most")
+    if not 0 <= claims.num_rows <= rows_per_byte * size:
+        raise DataError(f"{path}: claims {claims.num_rows} rows, which {size} bytes cannot hold")
+    groups = [claims.row_group(number) for number in range(claims.num_row_groups)]
+    claimed = sum(abs(group.total_byte_size) for group in groups)
+    if claimed > _most_decoded(size):
+        raise DataError(f"{path}: claims {claimed} bytes when unpacked, which {size} bytes cannot hold")
+    if (rows := sum(group.num_rows for group in groups)) != claims.num_rows:
+        raise DataError(f"{path}: claims {claims.num_rows} rows, and {rows} in its parts")
+
+
+def _most_decoded(size: int) -> int:
+    return _DECODED_ANYWAY + _DECODED_PER_BYTE * size
+
+
+def decoded_schema(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
+    """Return the types of what `decoded` yields."""
+    fields = (file.schema_arrow.field(name) for name in columns)
+    return pa.schema([pa.field(of.name, of.type.value_type if _is_dictionary(of.type) else of.type) for of in fields])
+
+
+def decoded(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file of `open_parquet`, some thousand at a time, text as it is rather than as dictionaries.
+
+    A text that is repeated takes next to nothing in a Parquet file. So it is read as a dictionary, and measured before it
+    is unpacked.
+
+    Raises:
+        DataError: it holds more than one of its length honestly can.
+    """
+    most = _most_decoded(path.stat().st_size)
+    schema = decoded_schema(file, columns)
+    total = 0
+    for batch in file.iter_batches(_BATCH, columns=list(columns)):
+        total += sum(map(_decoded_size, batch.columns))
+        if total > most:
+            raise DataError(f"{path}: unpacks to more than {most >> 20} MiB, which no honest file of its length does")
+        arrays = [batch.column(name) for name in columns]
+        plain = [array.cast(array.type.value_type) if _is_dictionary(array.type) else array for array in arrays]
+        yield pa.RecordBatch.from_arrays(plain, schema=schema)
+
+
+def _decoded_size(array: pa.Array) -> int:
+    if not _is_dictionary(array.type) or not _is_text(array.type.value_type):
+        return int(array.nbytes)
+    lengths = pc.binary_length(array.dictionary).take(array.indices)
+    return 4 * len(array) + int(pc.sum(lengths).as_py() or 0)
+
+
+def _is_dictionary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    )
+    return any(test(kind) for test in tests)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of text of any type (large, view, bytes) as `string`; any other as it is."""
+    try:
+        return column.cast(pa.string()) if _is_text(column.type) else column
+    except pa.ArrowException:  # bytes that are no text
+        return column
 
 
 def damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
@@ -172,13 +390,9 @@ def damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
         end = start + file.metadata.row_group(group).num_rows
         for name in columns:
             try:
-                file.read_row_group(group, columns=[name])
+                for _ in file.iter_batches(_BATCH, row_groups=[group], columns=[name]):
+                    pass
             except (OSError, pa.ArrowException):
                 return f"rows {start} to {end - 1}, column {name}: damaged"
         start = end
     return "damaged"
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error of a library says, in one line that is not long."""
-    return " ".join(str(error).split())[:160]

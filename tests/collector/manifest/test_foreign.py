@@ -51,7 +51,7 @@ def test_columns_are_guessed(write: Write) -> None:
     found = read_foreign(path)
     assert found.columns == {
         "photo_id": "Image",
-        "split": " Subset ",
+        "split": "Subset",
         "city": "LABEL",
         "latitude": "Lat",
         "longitude": "lng",
@@ -273,5 +273,5 @@ def test_truncated_and_damaged_parquet(tmp_path: Path) -> None:
 
 
 def test_a_line_longer_than_a_block(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_table, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(read_table, "BLOCK", 1 << 10)
     assert says(write(f"id,split\n{'x' * 5000},train\n")).startswith("cannot be read as CSV (")
