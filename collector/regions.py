@@ -1,17 +1,23 @@
 """Where the cities are: the provinces of Türkiye, regions of one's own, and how a city is found by name or by place."""
 
 import os.path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from collector.errors import DataError, UsageError, did_you_mean
-from collector.geo import distance_km
+from collector.geo import distance_km, distances_km
 from collector.records import City, Region
 from collector.region_file import city_names, fold, parse_cities, read_region, read_toml, slugify
 
-__all__ = ["find_city", "fold", "nearest_city", "region", "regions", "slugify"]
+__all__ = ["Misplaced", "find_city", "fold", "misplaced", "nearest_city", "region", "regions", "slugify"]
 
 _ALL = "turkiye81"
+_ROUNDING_KM = 1e-6  # a millimetre: what is on a border is within
 _HOW_TO_WRITE_ONE = (
     'a region of your own is a TOML file, given by its path: name = "my-region", then for each city a [[city]] table '
     "with name, latitude, longitude and radius_km (optional: slug, code, plate, centre, aliases)"
@@ -103,3 +109,58 @@ def nearest_city(region: Region, latitude: float, longitude: float) -> City | No
     distances = ((distance_km(latitude, longitude, city.latitude, city.longitude), city) for city in region.cities)
     within = [(distance, city) for distance, city in distances if distance <= city.radius_km]
     return min(within, key=lambda pair: pair[0])[1] if within else None
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """A place that is not one of the city it is labelled with.
+
+    Attributes:
+        row: its position among the places.
+        city: the label.
+        km: from the centre of that city.
+        nearer: another city whose radius holds it and whose centre is nearer; None when it is outside of its own city.
+    """
+
+    row: int
+    city: City
+    km: float
+    nearer: City | None
+
+
+def misplaced(
+    cities: Sequence[City], labels: Sequence[str], latitude: ArrayLike, longitude: ArrayLike, *, nearest: bool = True
+) -> list[Misplaced]:
+    """Return the places outside of their city's radius and, with `nearest`, those nearer to another city, in their order.
+
+    Args:
+        cities: with different slugs.
+        labels: (N,) the slug of each place; one that is no city's is passed over.
+        latitude, longitude: (N,) degrees WGS84; NaN where a place is not known: then it is in no wrong place.
+        nearest: of cities whose circles overlap, a place belongs to the one whose centre is nearest.
+    """
+    places = np.column_stack([np.asarray(degrees, np.float64) for degrees in (latitude, longitude)])
+    number = {city.slug: index for index, city in enumerate(cities)}
+    label = np.array([number.get(slug, -1) for slug in labels], dtype=np.int64)
+    known = np.flatnonzero((label >= 0) & np.isfinite(places).all(axis=1))
+    if not len(known):
+        return []
+    facts = np.array([(city.latitude, city.longitude, city.radius_km) for city in cities])
+    own = facts[label[known]]
+    km = distances_km(places[known, 0], places[known, 1], own[:, 0], own[:, 1])
+    outside = km > own[:, 2] + _ROUNDING_KM
+    best, nearer = km - _ROUNDING_KM, np.full(len(known), -1)
+    for index, (lat, lon, radius) in enumerate(facts if nearest else ()):
+        distance = distances_km(places[known, 0], places[known, 1], lat, lon)
+        better = (distance <= radius) & (distance < best)
+        best[better], nearer[better] = distance[better], index
+    wrong = np.flatnonzero(outside | (nearer >= 0))
+    return [
+        Misplaced(
+            int(known[at]),
+            cities[label[known[at]]],
+            float(km[at]),
+            None if outside[at] else cities[int(nearer[at])],
+        )
+        for at in wrong
+    ]

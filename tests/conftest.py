@@ -33,6 +33,10 @@ class PhotoBytes(Protocol):
     ) -> bytes: ...
 
 
+CENTRES = ((39.9208, 32.8541), (40.184, 29.0617), (38.4989, 43.3781))
+"""Of Ankara, Bursa and Van."""
+
+
 class MakePhoto(Protocol):
     """The type of the fixture `make_photo`."""
 
@@ -94,7 +98,7 @@ def make_photo() -> MakePhoto:
     """Return a factory of Photo records that are fit for a manifest: `make_photo(number, **overrides)`.
 
     Everything follows from `number`: cities rotate through ankara, bursa and van, sides through train, val and test;
-    sha256 and the hashes differ from number to number.
+    sha256 and the hashes differ from number to number. Photos lie north of their city's centre, 333 m from the next one.
     """
 
     def make(number: int = 0, **overrides: Any) -> Photo:
@@ -102,8 +106,8 @@ def make_photo() -> MakePhoto:
         values: dict[str, Any] = {
             "photo_id": f"made:{number:04d}",
             "city": ("ankara", "bursa", "van")[number % 3],
-            "latitude": 39.5 + number / 1000,
-            "longitude": 32.5 + number / 1000,
+            "latitude": CENTRES[number % 3][0] + number % 100 / 1000,
+            "longitude": CENTRES[number % 3][1] + number // 100 / 1000,
             "taken_at": datetime(2019, 5, 1, 12, 30, tzinfo=UTC) + timedelta(days=number, microseconds=number),
             "author_id": f"made:author-{number % 5}",
             "author_name": f"Ömer Çığ {number % 5}",

@@ -1,6 +1,6 @@
 """Commands that make a data set of what was collected, and prove what it promises."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collector.regions import Misplaced
     from collector.splitting.allocate import Mode
     from collector.splitting.groups import Grouping
     from collector.splitting.side_checks import MissedShare
@@ -108,7 +109,7 @@ def split(
     rules: dict[str, Any] = {rule: value for rule, value in links.items() if value is not None}
     _check_options(counts, fractions, kfold, paper, extend, drop_photos, bool(rules), version)
     place = existing_workspace(workspace)
-    region = find_region(region).name if region and region.endswith(".toml") else region
+    chosen = find_region(region) if region and region.endswith(".toml") else region
     if kfold is not None:
         made = split_folds(
             place,
@@ -116,7 +117,7 @@ def split(
             kfold,
             seed or 0,
             _tool(),
-            region,
+            chosen,
             city or (),
             name,
             GroupRules(**rules),
@@ -135,7 +136,7 @@ def split(
         quotas=parse_fractions(fractions) if fractions is not None else quotas,
         seed=seed if extend else seed or 0,
         tool=_tool(),
-        region=region,
+        region=chosen,
         cities=city or (),
         name=name,
         version=version,
@@ -195,6 +196,8 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
     if result.cleaned:
         out = result.cleaned.photos - result.cleaned.clean
         note(f"new photos: looked for copies first, {out} of {result.cleaned.photos} left out (`t15 dedup` tells more)")
+    if result.misplaced:
+        note(_misplaced_text(result.misplaced.values()))
     if result.empty_cities:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
     for of in result.empty_sides:
@@ -218,6 +221,10 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         "digest": result.manifest.digest,
         "written": result.written,
         "counts": result.manifest.counts(),
+        "misplaced": {
+            photo_id: {"city": of.city.slug, "km": round(of.km, 3), "nearer": of.nearer and of.nearer.slug}
+            for photo_id, of in result.misplaced.items()
+        },
         "empty_cities": result.empty_cities,
         "deviations": result.deviations,
         "empty_sides": [asdict(of) for of in result.empty_sides],
@@ -273,10 +280,34 @@ def _state(result: "SplitResult | FoldResult") -> str:
 def _missed_text(missed: Sequence["MissedShare"]) -> str:
     from collector.splitting.side_checks import FEW_POINTS
 
-    head = f"shares that groups kept from being met, by more than {100 * FEW_POINTS:g} points"
+    head = f"shares missed by more than {100 * FEW_POINTS:g} points (photos of a group stay together)"
     rows = [(of.city, of.side, f"{of.asked:.1%}", f"{of.got:.1%}") for of in missed[:_NAMED]]
     more = f"\nand {len(missed) - _NAMED} more (--json has all)" if len(missed) > _NAMED else ""
     return f"{head}\n{table(('city', 'side', 'asked', 'got'), rows)}{more}"
+
+
+def _misplaced_text(misplaced: Iterable["Misplaced"]) -> str:
+    """Return how many photos lie outside of their city, and which cities they are of."""
+    outside: dict[str, list[Misplaced]] = {}
+    nearer: dict[tuple[str, str], int] = {}
+    for of in misplaced:
+        if of.nearer is None:
+            outside.setdefault(of.city.slug, []).append(of)
+        else:
+            key = (of.city.slug, of.nearer.slug)
+            nearer[key] = nearer.get(key, 0) + 1
+    parts = [
+        f"{len(found)} of {slug} up to {max(of.km for of in found):.1f} km from its centre, "
+        f"with a radius of {found[0].city.radius_km:g} km"
+        for slug, found in outside.items()
+    ]
+    parts += [f"{count} of {slug} nearer to {other}" for (slug, other), count in nearer.items()]
+    count = sum(map(len, outside.values())) + sum(nearer.values())
+    more = f"; and of {len(parts) - _NAMED} more cities" if len(parts) > _NAMED else ""
+    return (
+        f"photos outside of their city as the region has it now: {count}, not part of the split ({'; '.join(parts[:_NAMED])}"
+        f"{more}); they stay in the workspace and come back when the region holds them again"
+    )
 
 
 def _fold_described(fold: "FoldResult") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
 from collector.records import SPLITS
+from collector.regions import misplaced
 from collector.splitting import split_statistics
 from collector.splitting.declared_constraints import Claims, claims_of
 from collector.splitting.leakage import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
@@ -62,6 +63,17 @@ class Untrained:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A photo that lies outside of the radius that the manifest claims for its city; rows are counted from 0."""
+
+    row: int
+    photo_id: str
+    city: str
+    km: float
+    radius_km: float
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """All that an audit found; plain values throughout, so that `dataclasses.asdict` is fit for JSON.
 
@@ -76,6 +88,7 @@ class Audit:
         comparisons: of each two sides that have photos, training against test first.
         leaks: what was found there.
         quotas: that are not kept.
+        outside: photos that lie outside of their city's radius, which a manifest claims.
         untrained: cities that are tested but never trained.
         counts: photos by city, licence and provider, and by side.
         concentration: of authors, by city and side.
@@ -97,6 +110,7 @@ class Audit:
     comparisons: tuple[Comparison, ...]
     leaks: tuple[Leak, ...]
     quotas: tuple[Quota, ...]
+    outside: tuple[Outside, ...]
     untrained: tuple[Untrained, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
     concentration: tuple[Concentration, ...]
@@ -109,7 +123,7 @@ class Audit:
     @property
     def verdict(self) -> str:
         """What it comes to: `breach` (own rules broken), `leak` (not claimed), `not-judged`, `partly-judged` or `clean`."""
-        if self.quotas or any(leak.claimed for leak in self.leaks):
+        if self.quotas or self.outside or any(leak.claimed for leak in self.leaks):
             return "breach"
         if self.leaks:
             return "leak"
@@ -147,6 +161,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         # A group is by its definition what must stay on one side (docs/manifest-format.md).
         claims=claims_of(header.rules, always=("group",)),
         quotas=_broken_quotas(manifest),
+        outside=_outside(manifest),
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
@@ -171,6 +186,7 @@ def audit_foreign(foreign: Foreign, min_distance_m: float | None = None, phash_r
         rules={},
         claims=Claims(),
         quotas=(),
+        outside=(),
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
@@ -190,6 +206,16 @@ def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
     return tuple(found)
 
 
+def _outside(manifest: Manifest) -> tuple[Outside, ...]:
+    photo_ids, labels, latitude, longitude = (
+        manifest.table[name] for name in ("photo_id", "city", "latitude", "longitude")
+    )
+    wrong = misplaced(
+        manifest.header.cities, labels.to_pylist(), latitude.to_numpy(), longitude.to_numpy(), nearest=False
+    )
+    return tuple(Outside(of.row, photo_ids[of.row].as_py(), of.city.slug, of.km, of.city.radius_km) for of in wrong)
+
+
 def _audit(
     table: pa.Table,
     *,
@@ -199,6 +225,7 @@ def _audit(
     rules: Mapping[str, Any],
     claims: Claims,
     quotas: tuple[Quota, ...],
+    outside: tuple[Outside, ...],
     min_distance_m: float | None,
     phash_radius: int | None,
     remarks: list[str],
@@ -223,6 +250,7 @@ def _audit(
         comparisons=comparisons,
         leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims)),
         quotas=quotas,
+        outside=outside,
         untrained=tuple(
             Untrained(city, sides["test"])
             for city, sides in counts.get("city", {}).items()

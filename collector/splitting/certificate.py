@@ -28,7 +28,7 @@ def certificate(audit: Audit) -> str:
     """
     parts = [
         "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),
-        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas or audit.untrained else []),
+        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas or audit.outside or audit.untrained else []),
         *([_measures(audit)] if audit.comparisons else []),
         *(_counts(name, counts) for name, counts in audit.counts.items()),
         *([_spread(audit)] if audit.concentration else []),
@@ -114,6 +114,13 @@ def _findings(audit: Audit) -> Iterator[str]:
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
         yield from (f"    {q.city}, {q.side}: {q.photos} photos, not {q.quota}" for q in audit.quotas[:5])
+    if audit.outside:
+        yield f"BREACH: radius: {len(audit.outside)} photos lie outside of their city's"
+        yield from (
+            f"    row {of.row} ({_short(of.photo_id)}): {of.km:.1f} km from the centre of {_short(of.city)}, whose radius is "
+            f"{of.radius_km:g} km"
+            for of in sorted(audit.outside, key=lambda of: of.radius_km - of.km)[:_MOST_SPREAD]
+        )
     for city in audit.untrained[:_MOST_SPREAD]:
         yield f"FINDING: {_short(city.city)} is tested ({city.test_photos} photos) but never trained: no method can name it"
     if len(audit.untrained) > _MOST_SPREAD:

@@ -21,7 +21,7 @@ class Growth:
         fixed: the side of each earlier photo among them.
         bridges: new photos left out because they, or others linked to them, join photos of two sides.
         retired: earlier photos left out because they turned out to be in one group with photos of a stronger side.
-        gone: ids of earlier photos that are not there any more (withdrawn, or their bytes lost).
+        gone: ids of earlier photos that are not there any more (withdrawn, lost, or outside of their city by now).
     """
 
     photos: tuple[Photo, ...]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.curate import DedupSummary, dedup
 from collector.curating.duplicates import DEFAULT_RADIUS
@@ -14,7 +16,7 @@ from collector.labels import LabelTree
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
 from collector.manifest.versions import next_version, versions
 from collector.records import SPLITS, Photo, Region
-from collector.regions import find_city
+from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, allocate, kfold
 from collector.splitting.extend import Growth, grow
 from collector.splitting.groups import Grouping, GroupRules, group_photos
@@ -35,6 +37,8 @@ class SplitResult:
         left_out: clean photos without a side, by city slug.
         links: ids of those that were left out because they join two sides.
         deviations: as in Allocation.
+        misplaced: clean photos that are not in their city as the region has it now, by photo_id: they are not part of the
+            data set, and stay in the workspace.
         empty_cities: slugs of the region's cities that have no clean photo, and are not part of the data set.
         grouping: the groups, None where none were made.
         growth: what became of the photos of an earlier manifest, None where none was extended.
@@ -49,6 +53,7 @@ class SplitResult:
     left_out: dict[str, int]
     links: tuple[str, ...]
     deviations: dict[str, dict[str, int]]
+    misplaced: dict[str, Misplaced]
     empty_cities: list[str]
     grouping: Grouping | None
     growth: Growth | None
@@ -71,6 +76,7 @@ class FoldsResult:
 
     folds: list[FoldResult]
     cleaned: DedupSummary | None
+    misplaced: dict[str, Misplaced]
     empty_cities: list[str]
     empty_sides: list[EmptySides]
 
@@ -86,6 +92,7 @@ class _Held:
     stamps: dict[str, str]
     cleaned: DedupSummary | None
     radius: int
+    misplaced: dict[str, Misplaced]
     empty_cities: list[str]
 
 
@@ -95,7 +102,7 @@ def split(
     quotas: Mapping[str, float] | None,
     seed: int | None,
     tool: str,
-    region: str | None = None,
+    region: str | Region | None = None,
     cities: Sequence[str] = (),
     name: str | None = None,
     version: str | None = None,
@@ -153,6 +160,7 @@ def split(
         left_out=dict(sorted(Counter(photo.city for photo in photos if photo.photo_id not in found.sides).items())),
         links=tuple(sorted(photo_id for photo_id, why in found.left_out.items() if why == "link")),
         deviations=found.deviations,
+        misplaced=held.misplaced,
         empty_cities=held.empty_cities,
         grouping=grouping,
         growth=growth,
@@ -173,7 +181,7 @@ def split_folds(
     folds: int,
     seed: int,
     tool: str,
-    region: str | None = None,
+    region: str | Region | None = None,
     cities: Sequence[str] = (),
     name: str | None = None,
     groups: GroupRules | None = None,
@@ -208,7 +216,7 @@ def split_folds(
             manifest = _versioned(manifests, header, taken, tool, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
             made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
-    return FoldsResult(made, held.cleaned, held.empty_cities, empty)
+    return FoldsResult(made, held.cleaned, held.misplaced, held.empty_cities, empty)
 
 
 def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, str]]:
@@ -219,7 +227,7 @@ def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, st
     ]
 
 
-def _held(workspace: Workspace, region: str | None, cities: Sequence[str]) -> _Held:
+def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[str]) -> _Held:
     """Return the clean photos of the region, after bringing new ones before `dedup`."""
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = _region(catalogue, region)
@@ -229,17 +237,27 @@ def _held(workspace: Workspace, region: str | None, cities: Sequence[str]) -> _H
     # Copies on two sides of a split would be a leak: what was collected since is looked at first.
     cleaned = dedup(workspace, _radius(decided.values())) if undecided else None
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
-        photos = [photo for photo in catalogue.clean() if photo.city in wanted]
+        clean = [photo for photo in catalogue.clean() if photo.city in wanted]
         decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         rejected = catalogue.decided_against(but="dedup")
         stamps = catalogue.hash_stamps()
+    wrong = _misplaced(chosen, clean)
+    photos = [photo for photo in clean if photo.photo_id not in wrong]
+    but = f" (but {len(wrong)} that lie outside of their city as the region has it now)" if wrong else ""
     if not photos:
-        raise DataError(f"workspace {workspace.root}: no clean photo of {chosen.name}; `t15 collect` brings some")
+        raise DataError(f"workspace {workspace.root}: no clean photo of {chosen.name}{but}; `t15 collect` brings some")
     present = {photo.city for photo in photos}
     if cities and wanted != present:
-        raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo; `t15 collect` brings some")
+        raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo{but}; `t15 collect` brings some")
     radius = _radius(decisions.values())
-    return _Held(chosen, photos, decisions, rejected, stamps, cleaned, radius, sorted(wanted - present))
+    return _Held(chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, sorted(wanted - present))
+
+
+def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
+    """Return the photos that do not lie in their city as the region has it now: its radius is claimed in the header."""
+    degrees = np.array([(photo.latitude, photo.longitude) for photo in photos], dtype=np.float64).reshape(-1, 2)
+    wrong = misplaced(region.cities, [photo.city for photo in photos], degrees[:, 0], degrees[:, 1])
+    return {photos[of.row].photo_id: of for of in wrong}
 
 
 def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) -> Growth:
@@ -265,6 +283,9 @@ def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) 
                 unknown.append(photo_id)
             else:
                 gone.append(photo_id)
+    wrong = _misplaced(held.region, earlier)
+    gone += wrong
+    earlier = [photo for photo in earlier if photo.photo_id not in wrong]
     if unknown:
         raise DataError(
             f"{len(unknown)} of {len(side_of)} photos of {parent.header.name} {parent.header.version} are not in the "
@@ -334,7 +355,9 @@ def _radius(decisions: Iterable[Decision]) -> int:
     return next((int(decision.evidence["radius"]) for decision in decisions), DEFAULT_RADIUS)
 
 
-def _region(catalogue: Catalogue, name: str | None) -> Region:
+def _region(catalogue: Catalogue, asked: str | Region | None) -> Region:
+    """Return the region asked for as it is now: as the caller has it, or else as it was last collected for."""
+    name = asked.name if isinstance(asked, Region) else asked
     known = {region.name: region for region in catalogue.regions()}
     if name is None:
         if len(known) == 1:
@@ -345,7 +368,7 @@ def _region(catalogue: Catalogue, name: str | None) -> Region:
     if name not in known:
         held = f"it holds: {', '.join(known)}" if known else "it is empty; `t15 collect` brings photos"
         raise UsageError(f"no photos of region {name!r} in the workspace{did_you_mean(name, known)}; {held}")
-    return known[name]
+    return asked if isinstance(asked, Region) else known[name]
 
 
 def _versioned(

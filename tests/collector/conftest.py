@@ -32,7 +32,7 @@ Edit = Callable[[Callable[..., object]], Path]
 @pytest.fixture(scope="session")
 def small(make_photo: MakePhoto) -> Manifest:
     """Return a manifest of 30 photos, some with missing values."""
-    photos = [make_photo(n) for n in range(28)]
+    photos = [make_photo(n, latitude=39.5 + n / 1000, longitude=32.5 + n / 1000) for n in range(28)]
     bare = {"latitude": None, "longitude": None, "taken_at": None, "author_id": None, "author_name": None}
     photos.append(
         make_photo(28, **bare, page_url=None, image_url=None, title=None, phash=None, dhash=None, group_id=None)

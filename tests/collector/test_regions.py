@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from collector.errors import DataError, UsageError
 from collector.geo import distance_km
-from collector.records import City
-from collector.regions import find_city, fold, nearest_city, region, regions, slugify
+from collector.records import City, Region
+from collector.regions import find_city, fold, misplaced, nearest_city, region, regions, slugify
 
 ALL = region("turkiye81")
 LATITUDES = st.floats(-90, 90)
@@ -395,3 +395,33 @@ def test_every_centre_is_its_own_city(city: City) -> None:
 def test_no_city_holds_the_open_sea_or_an_unknown_place() -> None:
     assert nearest_city(ALL, 43.0, 34.0) is None
     assert nearest_city(ALL, math.nan, 34.0) is None
+
+
+# --- places that are not in their city
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(1, 120)), min_size=1, max_size=5, unique=True),
+    st.lists(st.tuples(st.floats(-2, 2) | st.just(math.nan), st.floats(-2, 2), st.integers(0, 5)), max_size=12),
+)
+def test_misplaced_against_the_rule_of_collecting(
+    centres: list[tuple[float, float, float]], places: list[tuple[float, float, int]]
+) -> None:
+    """A place is where `nearest_city` puts it, or it is misplaced; unknown places and unknown labels are not."""
+    cities = tuple(City(f"c{n}", f"C{n}", lat, lon, radius) for n, (lat, lon, radius) in enumerate(centres))
+    labels = [f"c{n}" for _, _, n in places]
+    wrong = {of.row: of for of in misplaced(cities, labels, [p[0] for p in places], [p[1] for p in places])}
+    for row, (lat, lon, n) in enumerate(places):
+        if n >= len(cities) or math.isnan(lat):
+            assert row not in wrong
+            continue
+        nearest = nearest_city(Region("r", "R", cities), lat, lon)
+        km = distance_km(lat, lon, cities[n].latitude, cities[n].longitude)
+        if nearest is None or km > cities[n].radius_km:
+            assert wrong[row].nearer is None
+        elif row in wrong:
+            assert wrong[row].nearer == nearest
+        else:  # the nearest, to a millimetre
+            assert km - distance_km(lat, lon, nearest.latitude, nearest.longitude) < 2e-6
+        if row in wrong:
+            assert wrong[row].km == pytest.approx(km)

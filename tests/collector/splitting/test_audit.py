@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from collector.geo import KM_PER_DEGREE
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import City, Photo
@@ -36,7 +37,9 @@ def apart(make_photo: MakePhoto) -> Apart:
 
 
 def manifest(photos: Iterable[Photo], rules: dict[str, Any] | None = None, **header: Any) -> Manifest:
-    fields = {"rules": GROUPED if rules is None else rules, "quotas": {}, **header}
+    """Return a manifest whose cities' radii hold whatever the photos are."""
+    wide = tuple(replace(city, radius_km=25_000.0) for city in HEADER.cities)
+    fields = {"cities": wide, "rules": GROUPED if rules is None else rules, "quotas": {}, **header}
     return build_manifest(replace(HEADER, **fields), photos, "t15 test")
 
 
@@ -111,7 +114,7 @@ def test_a_shared_group_is_a_breach_under_any_rules(apart: Apart) -> None:
 
 
 def test_broken_quotas_are_a_breach(apart: Apart) -> None:
-    cities = tuple(City(slug, slug, 39.0, 33.0, 10.0) for slug in ("ankara", "bursa", "van"))
+    cities = tuple(City(slug, slug, 39.0, 33.0, 25_000.0) for slug in ("ankara", "bursa", "van"))
     photos = [apart(n, ("train", "train", "val", "test")[n // 3]) for n in range(12)]
     kept = manifest(photos, quotas={"train": 2, "val": 1, "test": 1}, cities=cities)
     assert audit_manifest(kept).verdict == "clean"
@@ -156,7 +159,7 @@ def test_sides_of_which_nothing_is_known_are_not_judged(apart: Apart) -> None:
 
 @pytest.mark.parametrize("city", ["van", "izmir"])
 def test_a_city_that_is_tested_and_never_trained_is_a_finding(apart: Apart, city: str) -> None:
-    cities = tuple(City(slug, slug, 39.0, 33.0, 10.0) for slug in ("ankara", "bursa", "van", "izmir"))
+    cities = tuple(City(slug, slug, 39.0, 33.0, 25_000.0) for slug in ("ankara", "bursa", "van", "izmir"))
     photos = [*clean(apart), apart(30, "test", city="izmir"), apart(31, "test", city="izmir")]
     photos += [apart(32, "train", city=city)]
     found = audit_manifest(manifest(photos, cities=cities))
@@ -165,6 +168,28 @@ def test_a_city_that_is_tested_and_never_trained_is_a_finding(apart: Apart, city
     assert (found.verdict, found.exit_code()) == ("clean", 0)  # nothing leaks
     table = {"photo_id": ["1", "2"], "split": ["train", "test"], "city": ["here", "there"], "author_id": ["a", "b"]}
     assert [of.city for of in audit_foreign(foreign(**table)).untrained] == ["there"]
+
+
+# --- what a header claims of its cities
+
+
+def test_a_photo_outside_of_its_citys_radius_is_a_breach(apart: Apart) -> None:
+    """Row and distance are told; a photo of unknown place, or on the border, breaks nothing."""
+    cities = tuple(City(slug, slug, 36.0, 30.0, KM_PER_DEGREE * 0.35) for slug in ("ankara", "bursa", "van"))
+    photos = [apart(n, side) for n, side in ((0, "train"), (1, "val"), (2, "test"), (5, "train"), (7, "test"))]
+    photos.append(apart(8, "train", latitude=None, longitude=None))
+    photos.append(apart(9, "train", latitude=36.35 - 1e-9))
+    found = audit_manifest(manifest(photos, cities=cities))
+    assert [(of.row, of.photo_id, of.city) for of in found.outside] == [
+        (3, "made:0005", "van"),
+        (4, "made:0007", "bursa"),
+    ]
+    assert [of.km for of in found.outside] == [pytest.approx(111.195 * d, rel=1e-5) for d in (0.5, 0.7)]
+    assert (found.verdict, found.exit_code(claims_only=True)) == ("breach", 3)
+    text = certificate(found)
+    assert "BREACH: radius: 2 photos" in text
+    assert "row 4 (made:0007): 77.8 km from the centre of bursa, whose radius is 38.9" in text
+    assert not audit_manifest(manifest(photos, cities=tuple(replace(c, radius_km=90.0) for c in cities))).outside
 
 
 # --- what is counted

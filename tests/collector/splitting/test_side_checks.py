@@ -27,11 +27,10 @@ SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 @pytest.fixture
 def one_author(workspace: Workspace, make_photo: MakePhoto) -> Workspace:
-    """Ten photos each of Ankara, Bursa and Van, 11 km apart; all of Ankara's are by one person."""
+    """Ten photos each of Ankara, Bursa and Van; all of Ankara's are by one person."""
     photos = [
         make_photo(
             n,
-            latitude=36 + n / 10,
             author_id="made:one" if n % 3 == 0 else f"made:{n}",
             author_name="One\x1b[2JPerson" if n % 3 == 0 else "Somebody",
         )

@@ -155,7 +155,7 @@ def test_a_changed_label_is_a_major_change(filled: Workspace, manifests: Path) -
     with open_catalogue(filled) as catalogue:
         photos = catalogue.downloaded()
     exchanged = {"ankara": "van", "van": "ankara", "bursa": "bursa"}
-    fill(filled, [replace(photo, city=exchanged[photo.city]) for photo in photos])
+    fill(filled, [replace(p, city=exchanged[p.city], latitude=None, longitude=None) for p in photos])
     second = run(filled, manifests, cities=["ankara", "van"]).manifest
     for side in QUOTAS:  # the draw within a city knows only the photos: the sides are the same
         assert [p.photo_id for p in first.photos(side)] == [p.photo_id for p in second.photos(side)]
@@ -241,6 +241,88 @@ def test_too_few_photos(filled: Workspace, manifests: Path) -> None:
     with pytest.raises(DataError, match=r"ankara has 10 \(2 missing\), bursa has 10 \(2 missing\)"):
         run(filled, manifests, quotas={"train": 8, "val": 2, "test": 2})
     assert not manifests.exists()
+
+
+# --- a region that changed
+
+
+def resized(**radii: float) -> Region:
+    cities = tuple(replace(city, radius_km=radii.get(city.slug, city.radius_km)) for city in REGION.cities)
+    return replace(REGION, cities=cities)
+
+
+def ids_of(result: SplitResult) -> set[str]:
+    return set(result.manifest.table["photo_id"].to_pylist())
+
+
+def test_a_smaller_radius_is_honoured_and_a_larger_one_brings_back(filled: Workspace, manifests: Path) -> None:
+    """Of Ankara's photos at 0, 0.003 … 0.027 degrees north of its centre six lie within 1.7 km."""
+    quotas = {"train": 2, "val": 1, "test": 1}
+    fill(filled, [], resized(ankara=1.7))
+    narrow = run(filled, manifests, quotas=quotas)
+    assert {p: of.city.slug for p, of in narrow.misplaced.items()} == dict.fromkeys(
+        ("made:0018", "made:0021", "made:0024", "made:0027"), "ankara"
+    )
+    assert narrow.misplaced["made:0027"].km == pytest.approx(0.027 * 111.195, rel=1e-4)
+    assert ids_of(narrow).isdisjoint(narrow.misplaced)
+    assert audit_manifest(narrow.manifest).outside == ()
+    with pytest.raises(DataError, match=r"ankara has 6 \(4 missing\)"):
+        run(filled, manifests, quotas={"train": 6, "val": 2, "test": 2})
+    fill(filled, [], REGION)
+    wide = run(filled, manifests, quotas={"train": 6, "val": 2, "test": 2})
+    assert (wide.misplaced, len(ids_of(wide))) == ({}, 30)
+
+
+def test_a_centre_that_moved_and_a_city_that_is_nearer(filled: Workspace, manifests: Path) -> None:
+    north = City("north", "North", 39.9208 + 0.028, 32.8541, 10)
+    fill(filled, [], replace(REGION, cities=(*REGION.cities, north)))
+    found = run(filled, manifests, quotas={"train": 2, "val": 1, "test": 1})
+    assert {p: of.nearer and of.nearer.slug for p, of in found.misplaced.items()} == dict.fromkeys(
+        ("made:0015", "made:0018", "made:0021", "made:0024", "made:0027"), "north"
+    )
+    assert found.empty_cities.count("north") == 1
+    moved = (replace(city, latitude=city.latitude + (1 if city.slug == "van" else 0)) for city in REGION.cities)
+    fill(filled, [], replace(REGION, cities=tuple(moved)))
+    assert {of.city.slug for of in run(filled, manifests).misplaced.values()} == {"van"}
+
+
+def test_a_region_without_any_of_its_photos(filled: Workspace, manifests: Path) -> None:
+    for city in ("ankara", "bursa", "van"):
+        fill(filled, [], resized(**{city: 0.3}))
+        found = run(filled, manifests, cities=[city], quotas={"train": 1, "val": 0, "test": 0})
+        assert len(ids_of(found)) == 1  # the one nearest to its centre
+    away = (replace(city, latitude=-city.latitude) for city in REGION.cities)
+    fill(filled, [], replace(REGION, cities=tuple(away)))
+    with pytest.raises(DataError, match="but 30 that lie outside of their city as the region has it now"):
+        run(filled, manifests)
+
+
+def test_photos_of_unknown_place_stay(filled: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    fill(filled, [make_photo(n, latitude=None, longitude=None) for n in range(24)], resized(ankara=1e-3))
+    assert set(run(filled, manifests).misplaced) == {"made:0024", "made:0027"}
+
+
+def test_folds_and_extensions_honour_it_too(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
+    fill(workspace, [alone(make_photo, n) for n in range(30)])
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    first = run(workspace, manifests, quotas=shares, recipe=Recipe("fractions"))
+    fill(workspace, [], resized(bursa=1.0))
+    folds = split_folds(workspace, manifests, 3, 0, "t15 test")
+    assert len(folds.misplaced) == 7
+    assert all(fold.manifest.counts()["bursa"] == dict.fromkeys(QUOTAS, 1) for fold in folds.folds)
+    as_before = {"quotas": None, "seed": None, "recipe": None, "extend": first.folder}
+    second = run(workspace, manifests, **as_before, allow_empty_sides=True)
+    assert second.growth is not None
+    assert second.growth.gone == tuple(sorted(second.misplaced))
+    assert second.manifest.header.version == "2.0.0"  # photos are gone
+    assert audit_manifest(second.manifest).verdict == "clean"
+
+
+def test_the_region_as_the_caller_has_it(filled: Workspace, manifests: Path) -> None:
+    """A region file that was changed counts at once, without another collection."""
+    found = run(filled, manifests, region=resized(van=2.0), quotas={"train": 2, "val": 1, "test": 1})
+    assert {of.city.slug for of in found.misplaced.values()} == {"van"}
+    assert next(city.radius_km for city in found.manifest.header.cities if city.slug == "van") == 2.0
 
 
 # --- places
@@ -368,7 +450,7 @@ def test_photos_that_link_two_sides_can_be_dropped(
 ) -> None:
     """Ten photos of one author, two of which were taken where two others' were: a chain through all of Ankara."""
     chain = [
-        make_photo(3 * n, author_id=f"made:{n // 4}", latitude=39.5 + (n - n % 4 // 3) / 100, longitude=32.5)
+        make_photo(3 * n, author_id=f"made:{n // 4}", latitude=39.9 + (n - n % 4 // 3) / 100, longitude=32.85)
         for n in range(12)
     ]
     places = [replace(p, latitude=chain[n + 1].latitude) if n % 4 == 3 and n < 11 else p for n, p in enumerate(chain)]
