@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from collector.catalogue.database import SCHEMA_VERSION, STATES, open_database
+from collector.catalogue.files import Files
 from collector.catalogue.ledger import Ledger
 from collector.records import PHOTO_FIELDS, City, Label, Photo, Region, Unusable
 from collector.workspace import Workspace
@@ -27,6 +28,12 @@ _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'revi
 
 # What a row holds of a photo: all but the fields that dedup and split give it.
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split", "label"))
+
+# What providers tell of a photo, and its bytes do not.
+_TOLD = (
+    "latitude", "longitude", "taken_at", "author_id", "author_name", "license", "page_url", "title", "heading",
+    "position_accuracy_m",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Catalogue:
         self._db = connection
         self._depth = 0
         self.ledger = Ledger(connection)
+        self.files = Files(connection)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -108,6 +116,15 @@ class Catalogue:
     def add(self, photo: Photo, hash_stamp: str) -> None:
         """Record a photo as downloaded and verified; its bytes must be in the store already."""
         self._write({**_values(photo), "hash_stamp": hash_stamp, "state": "downloaded"})
+
+    def describe(self, photo: Photo) -> bool:
+        """Replace what a provider tells of a downloaded photo (`_TOLD`), and return whether that changed anything."""
+        values = {name: value for name, value in _values(photo).items() if name in _TOLD}
+        changes = ", ".join(f"{name} = ?" for name in values)
+        differs = " OR ".join(f"{name} IS NOT ?" for name in values)
+        query = f"UPDATE photos SET {changes} WHERE photo_id = ? AND state = 'downloaded' AND ({differs})"  # noqa: S608
+        with self.together():
+            return self._db.execute(query, (*values.values(), photo.photo_id, *values.values())).rowcount > 0
 
     def list_photo(self, photo: Photo) -> None:
         """Record that a service has a photo, whose bytes are not here; whatever was known of it is replaced."""
@@ -265,6 +282,7 @@ class Catalogue:
             for photo in found:
                 self._write({"photo_id": photo.photo_id, "author_id": photo.author_id, "state": "withdrawn"})
                 self._db.execute("DELETE FROM decisions WHERE photo_id = ?", (photo.photo_id,))
+                self.files.forget_photo(photo.photo_id)
                 if reviewed:
                     self._db.execute("DELETE FROM reviews WHERE photo_id = ?", (photo.photo_id,))
         return found

@@ -10,6 +10,7 @@ from typing import Protocol
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Outcome, bring_home, is_stored, is_whole
+from collector.collecting.follow_folder import follow
 from collector.collecting.listing import labelled_elsewhere, list_city
 from collector.collecting.select import Chooser, Wish, ranking, unwanted
 from collector.errors import IncompleteError
@@ -19,7 +20,7 @@ from collector.images.validate import Limits
 from collector.net.client import Http
 from collector.net.retries import LONGEST_WAIT_S
 from collector.progress import Track, silent
-from collector.providers.base import FindsUnplaced, Provider, Query, Survey
+from collector.providers.base import FindsUnplaced, Mirrors, Provider, Query, Survey
 from collector.providers.traits import author_of
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors
@@ -45,6 +46,9 @@ class Summary:
         failed: photos that could not be fetched and may be later, by reason.
         waiting: listed photos that were not fetched, by why: `not needed`, `licence`, `small`, `later`.
         withdrawn: photos that were withdrawn, and were passed over.
+        updated: known photos of which the provider tells another licence, title, time, author or place than before.
+        moved: files of a folder that are at another path now, and keep what was decided about them.
+        gone: files of a folder that are not there any more; they are rejected, and in no later split.
         by_city: photos in the catalogue now by city slug, whichever provider they are of; cities in the order asked for.
     """
 
@@ -55,6 +59,9 @@ class Summary:
     failed: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     withdrawn: int = 0
+    updated: int = 0
+    moved: int = 0
+    gone: int = 0
     by_city: dict[str, int] = field(default_factory=dict)
 
 
@@ -64,6 +71,7 @@ class _Tally:
         self.rejected: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.waiting: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
 
     def summary(self, by_city: dict[str, int]) -> Summary:
         return Summary(
@@ -74,6 +82,9 @@ class _Tally:
             failed=dict(self.failed.most_common()),
             waiting=dict((+self.waiting).most_common()),
             withdrawn=self.counts["withdrawn"],
+            updated=self.changes["updated"],
+            moved=self.changes["moved"],
+            gone=self.changes["gone"],
             by_city=by_city,
         )
 
@@ -152,6 +163,9 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
         job, provider, _Stream(_unless_labelled_elsewhere(job, item) for item in stream), _WORKERS
     ):
         _record(job, outcome)
+    if isinstance(provider, Mirrors):
+        changes = follow(job.catalogue, provider)
+        job.tally.changes.update(moved=changes.moved, gone=changes.gone)
 
 
 def _search(job: _Job, provider: Provider, cities: Sequence[City], *, all_cities: bool) -> Iterator[Photo | Unusable]:
@@ -317,6 +331,7 @@ def _record(job: _Job, outcome: Photo | Unusable | Failed) -> None:
             catalogue.reject(outcome, attempts=1)
     elif outcome.sha256 is None:
         tally.counts["known"] += 1
+        tally.changes["updated"] += catalogue.describe(outcome)
     else:
         catalogue.add(outcome, HASH_STAMP)
         tally.counts["added"] += 1

@@ -138,6 +138,13 @@ def _collect_text(summary: "Summary", region: str) -> str:
     lines[0] += f", {sum(summary.failed.values())} failed" if summary.failed else ""
     lines[0] += f", {sum(summary.waiting.values())} listed only" if any(summary.waiting.values()) else ""
     lines[0] += f", {summary.withdrawn} withdrawn" if summary.withdrawn else ""
+    if summary.moved or summary.gone:
+        lines += [
+            f"the folder changed: {summary.moved} moved, {summary.gone} gone from it (`t15 rejected` names these)"
+        ]
+    lines += [f"of the known ones {summary.updated} have another licence, title, time or place now"] * bool(
+        summary.updated
+    )
     lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
     lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
     if "labelled-elsewhere" in summary.rejected:

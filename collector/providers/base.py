@@ -72,6 +72,39 @@ class Renews(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file as a provider met it.
+
+    Attributes:
+        path: below its root, in the bytes of the file system.
+        photo_id: what it is called in the catalogue.
+        content: what two files of the same bytes share; empty where they were not read.
+    """
+
+    path: bytes
+    photo_id: str
+    content: str = ""
+
+
+@runtime_checkable
+class Mirrors(Protocol):
+    """A provider of files that is the truth about itself: what it does not have any more is gone."""
+
+    @property
+    def root_path(self) -> bytes:
+        """What tells the roots of one workspace apart: the absolute path."""
+        ...
+
+    def seen_files(self) -> Iterator[SeenFile]:
+        """Yield the files that `search` and `unplaced` have met so far."""
+        ...
+
+    def has_file(self, path: bytes) -> bool:
+        """Return whether there is something at a path below the root, or it cannot be told."""
+        ...
+
+
 @runtime_checkable
 class FindsUnplaced(Protocol):
     """A provider that also meets things that belong to no city, and accounts for them."""

@@ -3,15 +3,18 @@
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from collector.errors import UsageError
 from collector.geo import distance_km
 from collector.images.decode import MAX_PIXELS, open_image
 from collector.images.exif import ExifFacts, clean_text, read_exif
-from collector.providers.base import ImageRequest, Query
+from collector.providers.base import ImageRequest, Query, SeenFile
 from collector.records import City, Photo, ProviderTraits, Region, Unusable
 from collector.regions import fold, nearest_city
 
@@ -23,7 +26,7 @@ TRAITS = ProviderTraits(rehydratable=False)
 
 @dataclass
 class FolderProvider:
-    """Lists the files below `root`, hidden ones left out, in the order of their paths.
+    """Lists the files below `root`, hidden ones left out, in the order of their paths; what is no file is accounted for.
 
     A file belongs to the city that the innermost of its folders is named after; a file in no such folder to the nearest
     city whose radius holds its EXIF coordinates. Coordinates that contradict the folder make the file unusable: one of
@@ -42,8 +45,10 @@ class FolderProvider:
     _names: dict[str, str] = field(init=False, repr=False)
     _paths: dict[str, Path] = field(default_factory=dict, repr=False)
     _by_city: dict[str | None, list[Path]] | None = field(default=None, repr=False)
-    _looked: dict[Path, tuple[str, ExifFacts, int]] = field(default_factory=dict, repr=False)
-    _unreadable: list[OSError] = field(default_factory=list, repr=False)
+    _looked: dict[Path, "_Look"] = field(default_factory=dict, repr=False)
+    _problems: dict[Path, tuple[str, str]] = field(default_factory=dict, repr=False)
+    _seen: dict[bytes, SeenFile] = field(default_factory=dict, repr=False)
+    _there: set[bytes] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         if not self.root.is_dir():
@@ -66,14 +71,32 @@ class FolderProvider:
             yield found
 
     def unplaced(self) -> Iterator[Unusable]:
-        """Yield the files that belong to no city of the region, and the folders that cannot be read."""
+        """Yield the files and folders that belong to no city of the region, each with its reason."""
         for path in self._files().get(None, []):
-            photo_id, facts, _ = self._looked.pop(path) if path in self._looked else self._look(path)
-            yield Unusable(photo_id, "no-city", f"{self._label(path)}: {_why_unplaced(facts, self.region)}")
-        for error in self._unreadable:
-            path = Path(os.fsdecode(error.filename))
-            photo_id = f"{self.name}:{_digest(os.fsencode(path.relative_to(self.root)))}"
-            yield Unusable(photo_id, "unreadable", f"{self._label(path)}: {error.strerror}")
+            if path in self._problems:
+                yield self._problem(path, None)
+            else:
+                look = self._looked.pop(path) if path in self._looked else self._look(path)
+                yield Unusable(
+                    look.photo_id, "no-city", f"{self._label(path)}: {_why_unplaced(look.facts, self.region)}"
+                )
+
+    @property
+    def root_path(self) -> bytes:
+        """The folder's absolute path."""
+        return os.fsencode(self.root.resolve())
+
+    def seen_files(self) -> Iterator[SeenFile]:
+        """Yield what was met so far; what is no readable file has a path that no file can have."""
+        yield from self._seen.values()
+
+    def has_file(self, path: bytes) -> bool:
+        """Return whether the folder has something at a path below it, or holds an unreadable folder where it may lie."""
+        if not self._there:
+            for listed in chain.from_iterable(self._files().values()):
+                self._there |= {self._below(listed), self._key(listed)}
+        unreadable = [self._below(path) for path, (reason, _) in self._problems.items() if reason == "unreadable"]
+        return path in self._there or any(folder == b"." or path.startswith(folder + b"/") for folder in unreadable)
 
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return the file's URL."""
@@ -82,7 +105,9 @@ class FolderProvider:
     def _files(self) -> dict[str | None, list[Path]]:
         if self._by_city is None:
             self._by_city = {}
-            for path in _walk(self.root, self._unreadable.append):
+            for path, problem in _walk(self.root):
+                if problem:
+                    self._problems[path] = problem
                 self._by_city.setdefault(self._city_of(path), []).append(path)
         return self._by_city
 
@@ -90,13 +115,17 @@ class FolderProvider:
         for folder in reversed((self.root.resolve().name, *path.relative_to(self.root).parts[:-1])):
             if slug := self._names.get(fold(folder)):
                 return slug
-        facts = self._looked.setdefault(path, self._look(path))[1]
+        if path in self._problems:
+            return None
+        facts = self._looked.setdefault(path, self._look(path)).facts
         if facts.latitude is None or facts.longitude is None:
             return None
         nearest = nearest_city(self.region, facts.latitude, facts.longitude)
         return nearest.slug if nearest else None
 
     def _describe(self, path: Path, city: City) -> Photo | Unusable:
+        if path in self._problems:
+            return self._problem(path, city.slug)
         photo_id, facts, size = self._looked.pop(path) if path in self._looked else self._look(path)
         if facts.latitude is not None and facts.longitude is not None:
             km = distance_km(city.latitude, city.longitude, facts.latitude, facts.longitude)
@@ -119,7 +148,7 @@ class FolderProvider:
             position_accuracy_m=facts.position_accuracy_m,
         )
 
-    def _look(self, path: Path) -> tuple[str, ExifFacts, int]:
+    def _look(self, path: Path) -> "_Look":
         """Return the photo's id, its EXIF facts and its size.
 
         The id is made of the path below the root and the content: the same tree gives the same ids wherever it lies, and
@@ -130,9 +159,23 @@ class FolderProvider:
             data = path.read_bytes() if size <= _LARGEST_READ else b""
         except OSError:  # told when its bytes are asked for
             size, data = 0, b""
-        relative = path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")
-        content = hashlib.sha256(data).digest() if data else str(size).encode()
-        return f"{self.name}:{_digest(relative + b'/' + content)}", _exif(data), size
+        below, content = self._below(path), hashlib.sha256(data)
+        photo_id = f"{self.name}:{_digest(below + b'/' + (content.digest() if data else str(size).encode()))}"
+        self._seen[below] = SeenFile(below, photo_id, content.hexdigest() if data else "")
+        return _Look(photo_id, _exif(data), size)
+
+    def _problem(self, path: Path, city: str | None) -> Unusable:
+        reason, detail = self._problems[path]
+        key = self._key(path)
+        photo_id = f"{self.name}:{_digest(self._below(path))}"
+        self._seen[key] = SeenFile(key, photo_id)
+        return Unusable(photo_id, reason, f"{self._label(path)}: {detail}", city)
+
+    def _below(self, path: Path) -> bytes:
+        return os.fsencode(path.relative_to(self.root))
+
+    def _key(self, path: Path) -> bytes:
+        return self._below(path) + b"\0" * (path in self._problems)
 
     def _label(self, path: Path) -> str:
         return clean_text(path.relative_to(self.root).as_posix().encode("utf-8", "replace")) or "file"
@@ -142,24 +185,60 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root, onerror=unreadable):
-        for name in subfolders:
-            if Path(folder, name).is_symlink():
-                unreadable(
-                    OSError(errno.ELOOP, "is a link to a folder, which is not followed", str(Path(folder, name)))
-                )
+class _Look(NamedTuple):
+    photo_id: str
+    facts: ExifFacts
+    size: int
+
+
+_Problem = tuple[str, str]
+"""Why something is no file to read: a reason and words for it."""
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, _Problem | None]]:
+    """Yield everything below a folder but hidden things and other folders, in the order of the paths, with what is wrong."""
+    unreadable: list[OSError] = []
+    for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
+        links = sorted(name for name in subfolders if not name.startswith(".") and os.path.islink(Path(folder, name)))
         # A workspace below the root holds copies of what was collected from it.
         kept = (
             name
             for name in subfolders
-            if not name.startswith(".") and not Path(folder, name, "catalogue.sqlite").exists()
+            if not name.startswith(".") and not os.path.exists(os.path.join(folder, name, "catalogue.sqlite"))
         )
         subfolders[:] = sorted(kept)
         for name in sorted(names):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.is_file():
-                yield path
+            if not name.startswith("."):
+                yield Path(folder, name), _problem_of(Path(folder, name))
+        for name in links:
+            yield Path(folder, name), ("folder-link", "is a link to a folder, which is not followed")
+    for error in unreadable:
+        yield Path(os.fsdecode(error.filename)), ("unreadable", error.strerror or "cannot be read")
+
+
+def _problem_of(path: Path) -> _Problem | None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not os.path.islink(path):
+            return "unreadable", error.strerror or "cannot be read"
+        if error.errno == errno.ELOOP:
+            return "broken-link", "is a link that leads back to itself"
+        target = clean_text(os.fsencode(os.readlink(path))) or "somewhere"
+        return "broken-link", f"is a link to {target}, which {_NOT_THERE.get(error.errno or 0, 'cannot be read')}"
+    if stat.S_ISREG(mode):
+        return None
+    kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
+    return "no-file", f"is {kind}, not a file"
+
+
+_NOT_THERE = {errno.ENOENT: "is not there", errno.ENOTDIR: "is not there"}
+_KINDS = (  # what is there instead of a file
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def _exif(data: bytes) -> ExifFacts:

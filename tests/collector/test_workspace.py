@@ -142,6 +142,20 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_draft(
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("length", [1, 200, 220, 230, 254, 255])
+@pytest.mark.parametrize("letter", ["a", "ş", "東", "\udcff"])
+def test_a_draft_s_name_is_never_too_long(tmp_path: Path, letter: str, length: int) -> None:
+    path = tmp_path / (letter * (length // len(os.fsencode(letter))) or "a")
+    assert len(os.fsencode(draft_of(path).name)) <= 255
+    assert draft_of(path) != draft_of(path.with_name(f"b{path.name[1:]}"))
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    draft_of(path).write_bytes(b"")
+    remove_drafts(tmp_path, alone=True)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
 def test_drafts_are_hidden_and_beside_their_file() -> None:
     draft = draft_of(Path("folder/photo.jpg"))
     assert draft.parent == Path("folder")

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import socket
 import threading
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -200,21 +202,76 @@ def test_links(root: Path, put: Put) -> None:
     real = put("van/a.jpg")
     (root / "van" / "loop").symlink_to(root)
     (root / "van" / "self.jpg").symlink_to(root / "van" / "self.jpg")
-    (root / "van" / "dangling.jpg").symlink_to(root / "none.jpg")
+    (root / "van" / "ping").symlink_to("pong")
+    (root / "van" / "pong").symlink_to("ping")
+    (root / "van" / "dangling.jpg").symlink_to("../none.jpg")
+    (root / "van" / "through.jpg").symlink_to("a.jpg/none.jpg")
+    (root / "van" / "control.jpg").symlink_to("\x1b[2J\n")
+    (root / "van" / ".hidden.jpg").symlink_to("none.jpg")
     (root / "van" / "link.jpg").symlink_to(real)
-    loop = "van/loop: is a link to a folder, which is not followed"
-    assert found(root) == {"van": ["a.jpg", "link.jpg"], "unreadable": [loop]}
+    assert found(root) == {
+        "van": ["a.jpg", "link.jpg"],
+        "folder-link": ["van/loop: is a link to a folder, which is not followed"],
+        "broken-link": [
+            "van/control.jpg: is a link to [2J, which is not there",
+            "van/dangling.jpg: is a link to ../none.jpg, which is not there",
+            "van/ping: is a link that leads back to itself",
+            "van/pong: is a link that leads back to itself",
+            "van/self.jpg: is a link that leads back to itself",
+            "van/through.jpg: is a link to a.jpg/none.jpg, which is not there",
+        ],
+    }
 
 
-def test_pipes_and_sockets_do_not_hang(root: Path, put: Put) -> None:
+def test_pipes_sockets_and_devices_do_not_hang_and_are_told(root: Path, put: Put) -> None:
     put("van/a.jpg")
     os.mkfifo(root / "van" / "pipe.jpg")
+    os.mkfifo(root / "pipe")
+    (root / "van" / "null").symlink_to(os.devnull)
     (root / "van" / "folder.jpg").mkdir()
-    seen: list[dict[str, list[str]]] = []
-    worker = threading.Thread(target=lambda: seen.append(found(root)), daemon=True)
-    worker.start()
-    worker.join(20)
-    assert seen == [{"van": ["a.jpg"]}]
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = Path.cwd()
+        os.chdir(root / "van")  # a socket's path may have about a hundred letters
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(here)
+        seen: list[dict[str, list[str]]] = []
+        worker = threading.Thread(target=lambda: seen.append(found(root)), daemon=True)
+        worker.start()
+        worker.join(20)
+    told = [
+        "van/null: is a device, not a file",
+        "van/pipe.jpg: is a named pipe, not a file",
+        "van/socket: is a socket, not a file",
+        "pipe: is a named pipe, not a file",
+    ]
+    assert seen == [{"van": ["a.jpg"], "no-file": told}]
+
+
+def test_what_is_no_file_is_told_with_its_city(root: Path, put: Put) -> None:
+    put("van/a.jpg")
+    os.mkfifo(root / "van" / "pipe")
+    (root / "ankara").mkdir()
+    (root / "ankara" / "b.jpg").symlink_to("none")
+    items = list(FolderProvider(root, REGION).search(VAN, Query()))
+    assert [item.city for item in items] == ["van", "van"]
+    assert [item.reason for item in items if isinstance(item, Unusable)] == ["no-file"]
+
+
+def test_a_folder_whose_files_cannot_be_looked_at(root: Path, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may list a folder without the right to search it."""
+    put("van/a.jpg")
+    put("ankara/b.jpg")
+    real = os.stat
+
+    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, str | os.PathLike) and os.fspath(path).endswith("van/a.jpg"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert found(root) == {"ankara": ["b.jpg"], "unreadable": ["van/a.jpg: Permission denied"]}
 
 
 @pytest.mark.parametrize(
