@@ -17,10 +17,9 @@ import torch
 
 from benchmark.doctor import versions
 from benchmark.networks import weights
-from benchmark.planning import Task
 from benchmark.results import Failure
-from benchmark.runner import Outcome, conclude, failure, prepare, settled, unfinished
-from benchmark.worker import Home, Order, Parcel, differences, machine, work
+from benchmark.runner import Outcome, Task, conclude, failure, prepare, settled, unfinished
+from benchmark.worker import ClusterJob, DriverActor, TaskResult, differences, machine, work
 from collector.errors import IncompleteError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.workspace import Workspace, storage_errors
@@ -92,7 +91,7 @@ def bench(
             with connected(address) as ray:
                 _require_versions(ray)
                 share = share_of(_resources(ray), device, gpus_per_run, cpus_per_run)
-                yield from _done(ray, waiting, workspace, _order(ray, manifest, workspace, share, engine), share)
+                yield from _done(ray, waiting, workspace, _job(ray, manifest, workspace, share, engine), share)
 
 
 @contextmanager
@@ -252,24 +251,24 @@ def share_of(nodes: Sequence[Mapping[str, float]], device: str, gpus_per_run: fl
     return Share(on, cpus, gpus_per_run if on == "cuda" else 0.0)
 
 
-def _order(ray: Any, manifest: Manifest, workspace: Workspace, share: Share, engine: str) -> Order:
+def _job(ray: Any, manifest: Manifest, workspace: Workspace, share: Share, engine: str) -> ClusterJob:
     here = Workspace(workspace.root.resolve())
-    actor = ray.remote(num_cpus=0, max_concurrency=4)(Home)
-    home = actor.options(scheduling_strategy=_on(ray.get_runtime_context().get_node_id())).remote(
+    actor = ray.remote(num_cpus=0, max_concurrency=4)(DriverActor)
+    driver = actor.options(scheduling_strategy=_on(ray.get_runtime_context().get_node_id())).remote(
         here, weights.folder().resolve()
     )
-    return Order(manifest, here.root, machine(), share.device, engine, share.cpus, versions(), home)
+    return ClusterJob(manifest, here.root, machine(), share.device, engine, share.cpus, versions(), driver)
 
 
-def _done(ray: Any, tasks: Sequence[Task], workspace: Workspace, order: Order, share: Share) -> Iterator[Outcome]:
+def _done(ray: Any, tasks: Sequence[Task], workspace: Workspace, job: ClusterJob, share: Share) -> Iterator[Outcome]:
     remote = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=RETRIES, retry_exceptions=False)(work)
-    ordered = ray.put(order)
+    shared_job = ray.put(job)
     under_way: dict[Any, Task] = {}
     watch = _Watch(ray, share)
     try:
         for task in tasks:
             try:
-                under_way[remote.options(name=task.inputs.method).remote(task, ordered)] = task
+                under_way[remote.options(name=task.inputs.method).remote(task, shared_job)] = task
             except Exception as error:  # noqa: BLE001 (pickle's, of whatever a method holds)
                 yield conclude(task, failure(task, error), workspace.runs, lambda: 0.0)
         watch.look()
@@ -285,24 +284,24 @@ def _done(ray: Any, tasks: Sequence[Task], workspace: Workspace, order: Order, s
 def _received(ray: Any, reference: Any, task: Task, workspace: Workspace) -> Outcome:
     """Save what came back of a run: each reference is asked once, whatever was retried to answer it."""
     try:
-        parcel: Parcel = ray.get(reference)
+        answer: TaskResult = ray.get(reference)
     except Exception as error:  # noqa: BLE001 (Ray's, and whatever unpickling raises)
         return conclude(task, _lost(ray, task, error), workspace.runs, lambda: 0.0)
     logs = workspace.runs / "logs" / f"{task.inputs.identity}.log"
     logs.parent.mkdir(parents=True, exist_ok=True)
     with logs.open("ab") as file:
-        file.write(parcel.log)
-    for warning in parcel.warnings:
+        file.write(answer.log)
+    for warning in answer.warnings:
         log.warning("%s", warning)
-    result = parcel.result
+    result = answer.result
     if not isinstance(result, Failure):
         folder = unfinished(workspace.runs, task)
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / name for name in parcel.files]
+        paths = [folder / name for name in answer.files]
         for path in paths:
-            path.write_bytes(parcel.files[path.name])
+            path.write_bytes(answer.files[path.name])
         result = replace(result, files=paths)
-    return conclude(task, result, workspace.runs, lambda: parcel.seconds)
+    return conclude(task, result, workspace.runs, lambda: answer.seconds)
 
 
 def _lost(ray: Any, task: Task, error: BaseException) -> Failure:

@@ -12,7 +12,7 @@ they come from a ranking. A ranking is never derived. A withheld answer (NaN, or
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmark.label_set import LabelSet
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Predictions, Ranking
-from collector.errors import UsageError
+from collector.errors import DataError, UsageError
 
 RANKED = 25
 """Rows of the gallery that a predictor is asked to rank for each photo, where there are so many."""
@@ -68,14 +68,16 @@ def predict(predictor: Any, photos: Photos, labels: LabelSet, gallery: Gallery |
 
     Raises:
         UsageError: it offers nothing, or a ranking alone where there is no gallery.
-        ValueError: an answer is not of the shape or in the range that `benchmark.predictions` says.
+        DataError: an answer is not of the shape or in the range that `benchmark.predictions` says.
     """
     offers = offered(predictor)
     if offers == ["ranking"] and gallery is None:
         raise UsageError(f"{type(predictor).__name__}: ranks a gallery, and there is none here")
-    ranking = predictor.rank(photos, RANKED) if "ranking" in offers else None
-    places = predictor.predict_places(photos) if "places" in offers else None
-    probabilities = predictor.predict_labels(photos) if "labels" in offers else None
+    ranking = _of_photos(predictor.rank(photos, RANKED), photos) if "ranking" in offers else None
+    if ranking is not None and gallery is not None and (ranking.rows >= len(gallery.labels)).any():
+        raise DataError(f"the method ranks photos beyond the {len(gallery.labels)} of the gallery")
+    places = _of_photos(predictor.predict_places(photos), photos) if "places" in offers else None
+    probabilities = _probabilities(predictor.predict_labels(photos), photos, labels) if "labels" in offers else None
     if places is None and ranking is not None and gallery is not None:
         places = places_from_ranking(ranking, gallery.places)
     if probabilities is None and places is not None and "places" in offers:
@@ -87,9 +89,40 @@ def predict(predictor: Any, photos: Photos, labels: LabelSet, gallery: Gallery |
     return Predictions(probabilities, places, ranking)
 
 
+def are_probabilities(values: NDArray[Any], *, withheld: bool = False) -> bool:
+    """Return whether every row of (N, C) holds numbers from 0 to 1 that sum to 1, within 0.001.
+
+    With `withheld` a row of NaN is allowed too.
+    """
+    given = values[~np.isnan(values).all(axis=1)] if withheld else values
+    finite = bool(np.isfinite(given).all())
+    return finite and not (given < 0).any() and bool(np.allclose(given.sum(axis=1), 1, atol=1e-3))
+
+
+def _probabilities(values: Any, photos: Photos, labels: LabelSet) -> NDArray[np.float32]:
+    shape = (len(photos), len(labels))
+    if not isinstance(values, np.ndarray) or values.shape != shape:
+        returned = f"predictions of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise DataError(f"the method returned {returned}, expected were {shape}")
+    if not are_probabilities(values, withheld=True):
+        raise DataError(
+            "the method returned values that are no probabilities: each from 0 to 1, a photo's summing to 1"
+        )
+    return values
+
+
+Answer = TypeVar("Answer", Places, Ranking)
+
+
+def _of_photos(answer: Answer, photos: Photos) -> Answer:
+    if len(answer) != len(photos):
+        raise DataError(f"the method answered for {len(answer)} photos, asked were {len(photos)}")
+    return answer
+
+
 def places_from_labels(probabilities: NDArray[np.float32], labels: LabelSet) -> Places:
     """Return the centre of each row's likeliest label, of equals the first; NaN where the row (N, C) is withheld."""
-    withheld = np.isnan(probabilities).any(axis=1)
+    withheld: NDArray[np.bool_] = np.asarray(np.isnan(probabilities).any(axis=1))
     likeliest = np.where(withheld, 0, np.nan_to_num(probabilities).argmax(axis=1))
     centres = np.where(withheld[:, None], np.nan, labels.centres[likeliest])
     return Places(centres[:, 0], centres[:, 1])
@@ -117,7 +150,7 @@ def places_from_ranking(ranking: Ranking, gallery: NDArray[np.float64]) -> Place
     if not ranking.rows.size:
         return Places(best[:, 0], best[:, 1])
     candidates: NDArray[np.float64] = np.where((ranking.rows < 0)[..., None], np.nan, gallery[ranking.rows])
-    known: NDArray[np.bool_] = ~np.isnan(candidates).any(axis=2)
+    known: NDArray[np.bool_] = np.asarray(~np.isnan(candidates).any(axis=2))
     answered = known.any(axis=1)
     best[answered] = candidates[answered, known[answered].argmax(axis=1)]
     if not answered.all():  # weights have to sum to 1: one photo without a candidate, and none has any

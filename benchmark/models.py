@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from benchmark.methods.types import Predictor
 from collector.errors import DataError, T15Error, UsageError
+from collector.plugins import load_plugins
 from collector.workspace import write_atomically
 
 FORMAT = 1
@@ -29,7 +30,8 @@ LOADERS: dict[str, str] = {
     "network": "benchmark.networks.trained:load_network",
     "network-features": "benchmark.methods.networks:load_features",
 }
-"""What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for."""
+"""What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for.
+Other packages add theirs in the entry-point group `t15.loaders`, by the name of the kind."""
 
 _OWN, _EXTRA = "predictor/", "extra/"
 _MOST_CLASSES = 100_000
@@ -38,12 +40,20 @@ _LONGEST_HEADER = 64 << 20  # bytes; of 15 cities it takes some thousand
 Arrays = Mapping[str, NDArray[Any]]
 
 
+Load = Callable[[Mapping[str, Any], Arrays, str], Predictor]
+
+
+def loaders() -> dict[str, str | Load]:
+    """Return what makes a predictor of each kind again: ours by LOADERS, and those of plug-ins, which cannot replace ours."""
+    return {**load_plugins("t15.loaders"), **LOADERS}
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a model file says beside the predictor.
 
     Attributes:
-        kind: of the predictor, one of LOADERS.
+        kind: of the predictor, one of `loaders`.
         classes: city slugs in the order of the probabilities.
         extra: whatever whoever saved it had to say, plain JSON.
         arrays: likewise, as arrays by name.
@@ -59,7 +69,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as data: a predictor's export (see `save_predictor`), with what a ModelInfo says of it."""
+    """A model as data: a predictor's `save` (see `save_predictor`), with what a ModelInfo says of it."""
 
     kind: str
     spec: dict[str, Any]
@@ -98,12 +108,12 @@ class Model:
 
 
 def model_of(predictor: Predictor, classes: Sequence[str], extra: Mapping[str, Any], arrays: Arrays) -> Model | None:
-    """Return a predictor as data; None where it has no `export`, or one of a kind that LOADERS does not know."""
-    export: Callable[[], tuple[str, dict[str, Any], Arrays]] | None = getattr(predictor, "export", None)
-    if export is None:
+    """Return a predictor as data; None where it has no `save`, or one of a kind that `loaders` does not know."""
+    saved: Callable[[], tuple[str, dict[str, Any], Arrays]] | None = getattr(predictor, "save", None)
+    if saved is None:
         return None
-    kind, spec, tensors = export()
-    return Model(kind, spec, tensors, tuple(classes), dict(extra), arrays) if kind in LOADERS else None
+    kind, spec, tensors = saved()
+    return Model(kind, spec, tensors, tuple(classes), dict(extra), arrays) if kind in loaders() else None
 
 
 def save_predictor(
@@ -111,7 +121,7 @@ def save_predictor(
 ) -> bool:
     """Write a fitted predictor to `path`, whole or not at all; return whether it is of a kind that can be kept.
 
-    Such a predictor has `export() -> (kind, spec, tensors)`: a kind in LOADERS, what is needed to build it again as plain
+    Such a predictor has `save() -> (kind, spec, tensors)`: a kind in `loaders`, what is needed to build it again as plain
     JSON, and its arrays by name.
 
     Raises:
@@ -161,9 +171,12 @@ def build(model: Model, device: str, name: str) -> Predictor:
         raise DataError(
             f"{name}: its predictor is not of the {len(model.classes)} cities that it names; export it again"
         )
-    module, _, function = LOADERS[model.kind].partition(":")
+    load = loaders()[model.kind]
     try:
-        predictor: Predictor = getattr(import_module(module), function)(model.spec, model.tensors, device)
+        if isinstance(load, str):
+            module, _, function = load.partition(":")
+            load = getattr(import_module(module), function)
+        predictor: Predictor = load(model.spec, model.tensors, device)
     except T15Error as error:
         raise DataError(f"{name}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
@@ -188,8 +201,11 @@ def _parsed(path: Path, header: Any, found: Arrays) -> Model:
     if header["format"] > FORMAT:
         raise DataError(f"{path}: has format {header['format']}, this t15 reads up to {FORMAT}; install a newer t15")
     kind, spec, classes, extra = (header[name] for name in ("kind", "spec", "classes", "extra"))
-    if kind not in LOADERS:
-        raise DataError(f"{path}: holds a predictor of kind {str(kind)[:40]!r}; known are {', '.join(LOADERS)}")
+    if kind not in (known := loaders()):
+        raise DataError(
+            f"{path}: holds a predictor of kind {str(kind)[:40]!r}; known are {', '.join(known)}; "
+            "one of a plug-in needs its package installed"
+        )
     if not isinstance(spec, dict) or not isinstance(extra, dict) or not isinstance(classes, list):
         raise DataError(f"{path}: its description is damaged; export it again")
     if (

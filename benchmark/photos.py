@@ -3,11 +3,11 @@
 Methods get the test photos as `Photos`, which carry no labels.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import PIL
@@ -31,7 +31,32 @@ _AT_ONCE = 64  # decoded photos in memory while storing
 _WORKERS = 4
 _NAMED = 5  # photos named in an error; the others are counted
 
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+"""How a picture is resized, by name; Pillow takes in all pixels that a smaller one stands for."""
+
 Resize = Callable[[Image.Image], Image.Image]
+
+
+class PhotoStore(Protocol):
+    """Where the pixels of photos come from."""
+
+    @property
+    def cache(self) -> Path | None:
+        """Folder for arrays computed from the photos; None where nothing of them is to be kept."""
+        ...
+
+    @property
+    def track(self) -> Track:
+        """Shows the progress of work on the photos."""
+        ...
+
+    def squares(self, photos: "Photos", size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:
+        """Return what `Photos.pixels` promises."""
+        ...
+
+    def pictures(self, photos: "Photos", side: int, interpolation: str) -> list[NDArray[np.uint8]]:
+        """Return what `Photos.pictures` promises."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,25 +66,17 @@ class Photos:
     Attributes:
         ids: photo_id of each.
         digests: sha256 of the original bytes of each.
-        workspace: where the bytes lie, and the cache.
-        track: shows the progress of decoding.
+        store: where their pixels come from.
         side: `train`, `val` or `test`, for messages.
     """
 
     ids: tuple[str, ...]
     digests: tuple[str, ...]
-    workspace: Workspace
-    track: Track = silent
+    store: PhotoStore
     side: str = ""
-    _stores: dict[str, ArrayStore] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @property
-    def kept(self) -> bool:
-        """Whether what is computed of them is worth keeping in the workspace's cache."""
-        return True
 
     def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Return photos as squares: (N, 3, size, size), sRGB, read-only where it is mapped from the cache.
@@ -72,44 +89,83 @@ class Photos:
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        digests = self.digests if rows is None else [self.digests[row] for row in rows]
-        store = self._stored(f"{rule}-{size}", _RULES[rule](size), size, digests)
-        return store.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
+        return self.store.squares(self, size, rule, rows)
 
-    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+    def pictures(self, side: int, interpolation: str = "bilinear") -> list[NDArray[np.uint8]]:
         """Return each photo, its shorter side resized to `side` pixels: (3, height, width), sRGB, read-only.
+
+        Args:
+            side: pixels.
+            interpolation: one of INTERPOLATIONS.
 
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        store = self._stored(f"shorter-{side}", lambda picture: _shorter_side(picture, side), side, self.digests)
-        return store.each(self.digests) if self.digests else []
+        return self.store.pictures(self, side, interpolation)
 
-    def _stored(self, rule: str, resize: Resize, size: int, wanted: Sequence[str]) -> ArrayStore:
-        """Return the store of this rule with all of these photos in it."""
-        if rule in self._stores and not self._stores[rule].missing(wanted):
-            return self._stores[rule]
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPhotos(Photos):
+    """Photos with labels: `labels` (N,) are positions in `classes`, the label ids in the manifest's order."""
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WorkspacePhotos:
+    """The store of photos whose bytes lie in a workspace: each is decoded once, and kept in the cache by its digest."""
+
+    workspace: Workspace
+    track: Track = silent
+    _arrays: dict[str, ArrayStore] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def cache(self) -> Path:
+        """The workspace's folder for arrays."""
+        return self.workspace.cache / "arrays"
+
+    def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:
+        """Return photos as squares, as `Photos.pixels`."""
+        digests = photos.digests if rows is None else [photos.digests[row] for row in rows]
+        arrays = self._filled(photos, f"{rule}-{size}", _RULES[rule](size), size, digests)
+        return arrays.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
+
+    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:
+        """Return each photo, its shorter side resized, as `Photos.pictures`."""
+        rule = f"shorter-{side}" + ("" if interpolation == "bilinear" else f"-{interpolation}")
+        arrays = self._filled(
+            photos, rule, lambda picture: _shorter_side(picture, side, interpolation), side, photos.digests
+        )
+        return arrays.each(photos.digests) if photos.digests else []
+
+    def _filled(self, photos: Photos, rule: str, resize: Resize, size: int, wanted: Sequence[str]) -> ArrayStore:
+        """Return the arrays of this rule with all of these photos among them."""
+        if rule in self._arrays and not self._arrays[rule].missing(wanted):
+            return self._arrays[rule]
         key = {"what": "pixels", "rule": rule, "decoder": DECODER}
-        store = ArrayStore(self.workspace.cache / "arrays", key, np.dtype(np.uint8))
-        while missing := store.missing(self.digests):  # again where somebody deletes the cache meanwhile
+        arrays = ArrayStore(self.cache, key, np.dtype(np.uint8))
+        while missing := arrays.missing(photos.digests):  # again where somebody deletes the cache meanwhile
             faults: list[str] = []
-            decoded = self.track(self._decoded(missing, resize, size, faults), f"decoding ({rule})", len(missing))
-            store.add(item for item in decoded if item is not None)
+            decoded = self.track(
+                self._decoded(photos, missing, resize, size, faults), f"decoding ({rule})", len(missing)
+            )
+            arrays.add(item for item in decoded if item is not None)
             if faults:
                 more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
                 raise DataError(
-                    f"{len(faults)} of {len(self)} photos of {self.side or 'the manifest'} cannot be decoded: "
+                    f"{len(faults)} of {len(photos)} photos of {photos.side or 'the manifest'} cannot be decoded: "
                     f"{'; '.join(faults[:_NAMED])}{more}; `t15 collect --check` fetches them again"
                 )
-        self._stores[rule] = store
-        return store
+        self._arrays[rule] = arrays
+        return arrays
 
     def _decoded(
-        self, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
+        self, photos: Photos, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
     ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
         def one(position: int) -> NDArray[np.uint8] | DataError:
             try:
-                picture = decode(self.workspace.photo(self.digests[position]), self.ids[position], size)
+                picture = decode(self.workspace.photo(photos.digests[position]), photos.ids[position], size)
             except DataError as error:
                 return error
             return _planes(resize(picture))
@@ -122,41 +178,30 @@ class Photos:
                         faults.append(str(result))
                         yield None
                     else:
-                        yield self.digests[position], result
+                        yield photos.digests[position], result
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelledPhotos(Photos):
-    """Photos with labels: `labels` (N,) are positions in `classes`, the city slugs in the manifest's order."""
-
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenPhotos(Photos):
-    """Pictures at hand, which lie in no workspace: their pixels and nothing else. Nothing of them is kept.
+@dataclass(frozen=True)
+class GivenPictures:
+    """The store of pictures at hand, which lie in no workspace; nothing of them is kept.
 
     `images` are as `collector.images.decode.displayed` gives them: upright, RGB of 8 bits.
     """
 
     images: tuple[Image.Image, ...]
+    cache: None = None
+    track: Track = silent
 
-    @property
-    def kept(self) -> bool:
-        """Whether what is computed of them is worth keeping: no."""
-        return False
-
-    def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:  # noqa: ARG002
         """Return photos as squares, as `Photos.pixels`."""
         resize = _RULES[rule](size)
         chosen = self.images if rows is None else [self.images[row] for row in rows]
         squares = [_planes(resize(image)) for image in chosen]
         return np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8)
 
-    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:  # noqa: ARG002
         """Return each photo, its shorter side resized, as `Photos.pictures`."""
-        return [_planes(_shorter_side(image, side)) for image in self.images]
+        return [_planes(_shorter_side(image, side, interpolation)) for image in self.images]
 
 
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
@@ -171,29 +216,13 @@ def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
 
 
-def labelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> LabelledPhotos:
-    """Return the photos of one side with their labels."""
-    photos = manifest.photos(split)
-    classes = tuple(city.slug for city in manifest.header.cities)
-    number = {slug: i for i, slug in enumerate(classes)}
-    return LabelledPhotos(
-        ids=tuple(photo.photo_id for photo in photos),
-        digests=_digests(photos),
-        workspace=workspace,
-        track=track,
-        side=split,
-        labels=np.array([number[photo.city] for photo in photos], dtype=np.int64),
-        classes=classes,
-    )
-
-
-def unlabelled_photos(manifest: Manifest, split: str, workspace: Workspace, track: Track = silent) -> Photos:
+def photos_of(manifest: Manifest, split: str, store: PhotoStore) -> Photos:
     """Return the photos of one side without their labels."""
     photos = manifest.photos(split)
-    return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), workspace, track, split)
+    return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), store, split)
 
 
-def given_photos(images: Sequence[Image.Image]) -> GivenPhotos:
+def given_photos(images: Sequence[Image.Image]) -> Photos:
     """Return pictures at hand as photos: copies of their pixels, without EXIF or anything else that Pillow knows of a file.
 
     They get numbers for names, and no digests.
@@ -209,8 +238,7 @@ def given_photos(images: Sequence[Image.Image]) -> GivenPhotos:
             )
         image.info.clear()  # a copy keeps the EXIF here, and nowhere else
     names = tuple(f"given:{number}" for number in range(len(images)))
-    nowhere = Workspace(Path(os.devnull))
-    return GivenPhotos(names, ("",) * len(names), nowhere, images=tuple(bare))
+    return Photos(names, ("",) * len(names), GivenPictures(tuple(bare)))
 
 
 def available(manifest: Manifest, workspace: Workspace) -> Manifest:
@@ -262,14 +290,14 @@ def _planes(picture: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
-def _shorter_side(picture: Image.Image, side: int) -> Image.Image:
+def _shorter_side(picture: Image.Image, side: int, interpolation: str = "bilinear") -> Image.Image:
     scale = side / min(picture.size)
     width, height = (max(side, round(length * scale)) for length in picture.size)
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    return picture.resize((width, height), INTERPOLATIONS[interpolation])
 
 
-def _cover(picture: Image.Image, size: int) -> Image.Image:
-    larger = _shorter_side(picture, size)
+def _cover(picture: Image.Image, size: int, interpolation: str = "bilinear") -> Image.Image:
+    larger = _shorter_side(picture, size, interpolation)
     left, top = (larger.width - size) // 2, (larger.height - size) // 2
     return larger.crop((left, top, left + size, top + size))
 
@@ -277,5 +305,6 @@ def _cover(picture: Image.Image, size: int) -> Image.Image:
 _RULES: dict[str, Callable[[int], Resize]] = {
     "squash": lambda size: lambda picture: picture.resize((size, size), Image.Resampling.BILINEAR),
     "cover": lambda size: lambda picture: _cover(picture, size),
+    "cover-bicubic": lambda size: lambda picture: _cover(picture, size, "bicubic"),
 }
 """How a photo becomes a square."""

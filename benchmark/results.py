@@ -2,8 +2,9 @@
 
 A run lies in `runs/<identity>/`, which is moved there whole: a folder that is there is finished. It holds
 
-- `run.json` and `predictions.parquet`, what is said of the test photos;
-- `validation.parquet`, the same of the validation photos;
+- `run.json` and `predictions.parquet`, the probability of each label for each test photo, in columns named by label ids;
+- `predictions-places.parquet` and `predictions-ranking.parquet`, where the method gives places or a ranking;
+- `validation.parquet` and its like, the same of the validation photos;
 - `curve.json`, the learning curve, where a network learnt;
 - `model.safetensors`, where the model was kept.
 
@@ -16,7 +17,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmark.derivations import are_probabilities
+from benchmark.predictions import Places, Ranking
 from collector.errors import DataError
 from collector.workspace import draft_of, write_atomically
 
@@ -40,12 +43,20 @@ LEDGER = "test-ledger.jsonl"
 class RunInputs:
     """Everything that a run's predictions depend on; its hash is the run's identity.
 
+    Runs of the first edition of t15 have no `version`: their identity is the hash of the first five fields.
+
     Attributes:
         manifest_digest: of the manifest that it learnt from and is judged on.
         method: the method's name.
         parameters: the method's parameters, all of them.
         weights_digest: sha256 of the pre-trained weights, None without.
         seed: of everything random.
+        version: of the method.
+        settings: of the parameters those that are not that version's defaults. They alone are hashed: a new parameter whose
+            default changes nothing leaves the identity of earlier runs.
+        preprocessing: hash of how photos become what the method sees; empty where it decides that itself.
+        precision: in which a network was trained, `float32` or `bf16`.
+        level: of the labels.
     """
 
     manifest_digest: str
@@ -53,12 +64,32 @@ class RunInputs:
     parameters: dict[str, Any]
     weights_digest: str | None
     seed: int
+    version: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    preprocessing: str = ""
+    precision: str = ""
+    level: str = "city"
 
     @property
     def identity(self) -> str:
-        """The first 16 hex digits of sha256 over the canonical JSON of the inputs."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        """The first 16 hex digits of sha256 over the canonical JSON of what is hashed."""
+        return _hash(self._hashed())
+
+    @property
+    def variant(self) -> str:
+        """The same for all seeds: runs that share it are one row of a leaderboard."""
+        return _hash({name: value for name, value in self._hashed().items() if name != "seed"})
+
+    def _hashed(self) -> dict[str, Any]:
+        if not self.version:
+            first = ("manifest_digest", "method", "parameters", "weights_digest", "seed")
+            return {name: getattr(self, name) for name in first}
+        return {name: value for name, value in asdict(self).items() if name != "parameters"}
+
+
+def _hash(data: Mapping[str, Any]) -> str:
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +100,10 @@ class Run:
         inputs: what it depends on.
         manifest: name and version of the manifest, for people; the digest in `inputs` decides.
         tier: `paper` or `smoke`.
-        title, pretraining, weights_licence, selection: as the method says (see `methods.base.Method`).
+        title, pretraining, weights_licence, selection: as the method says (see `methods.types.Method`).
         paper: table, row and accuracy (per cent) of the 2018 paper, None for methods that it does not have.
         stochastic: whether other seeds would give another result.
-        classes: city slugs in the order of the predictions' columns.
+        classes: ids of the labels in the order of the predictions' columns.
         device: what it ran on, in words.
         versions: of Python and the libraries that matter.
         seconds: wall clock of `fit` and `predict`.
@@ -81,6 +112,7 @@ class Run:
         weights: `none`, `pre-trained`, or `random` where the smoke tier did without the weights it should have had.
         changed: the parameters that were set otherwise than the tier has them.
         engine: the training loop that worked, empty for methods that train no network.
+        gives: what the method answers itself, of `labels`, `places` and `ranking`; the others are derived.
     """
 
     inputs: RunInputs
@@ -101,11 +133,15 @@ class Run:
     weights: str = "none"
     changed: dict[str, Any] = field(default_factory=dict)
     engine: str = ""
+    gives: list[str] = field(default_factory=lambda: ["labels"])
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that did not finish, and why; `kind` is `failed`, or `weights missing` for one that could not begin."""
+    """A run that did not finish, and why.
+
+    `kind` is `failed`, or for one that could not begin `weights missing`, or `data missing`: its manifest lacks something.
+    """
 
     inputs: RunInputs
     title: str
@@ -115,10 +151,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a run says of each test photo: `probabilities` (N, C) float32 in the order of `photo_ids` and the classes."""
+    """What a run says of each test photo, in the order of `photo_ids`.
+
+    Attributes:
+        photo_ids: N of them.
+        probabilities: (N, C) float32, in the order of the classes; a row of NaN is a withheld answer.
+        places: None where the method gives none: they follow from the probabilities (`benchmark.derivations`).
+        ranking: of the training photos, in the manifest's order; None where the method gives none.
+    """
 
     photo_ids: list[str]
     probabilities: NDArray[np.float32]
+    places: Places | None = None
+    ranking: Ranking | None = None
 
 
 def is_finished(runs: Path, identity: str) -> bool:
@@ -161,7 +206,34 @@ def save_run(
 
 
 def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
-    pq.write_table(_as_table(predictions, classes), path, compression="zstd", write_page_checksum=True)
+    _write(path, _as_table(predictions, classes))
+    ids = pa.array(predictions.photo_ids, pa.string())
+    if places := predictions.places:
+        columns = {"photo_id": ids, "latitude": places.latitude, "longitude": places.longitude}
+        if places.candidates is not None and places.weights is not None:
+            columns["candidates"] = _lists(places.candidates.reshape(len(places), -1))
+            columns["weights"] = _lists(places.weights)
+        _write(_beside(path, "places"), pa.table(columns))
+    if ranking := predictions.ranking:
+        columns = {"photo_id": ids, "rows": _lists(ranking.rows), "scores": _lists(ranking.scores)}
+        if ranking.inliers is not None:
+            columns["inliers"] = _lists(ranking.inliers)
+        _write(_beside(path, "ranking"), pa.table(columns))
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.stem}-{what}.parquet")
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+
+
+def _lists(values: NDArray[Any]) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return (
+        pa.FixedSizeListArray.from_arrays(flat, max(1, values.shape[1])) if values.shape[1] else pa.nulls(len(values))
+    )
 
 
 def save_failure(runs: Path, failure: Failure) -> None:
@@ -249,18 +321,50 @@ def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
         table = pq.read_table(path, columns=["photo_id", *classes], page_checksum_verification=True)
         probabilities = np.stack([table[name].to_numpy() for name in classes], axis=1).astype(np.float32)
         photo_ids = [str(photo_id) for photo_id in table["photo_id"].to_pylist()]
+        places = _read_places(_beside(path, "places"), photo_ids)
+        ranking = _read_ranking(_beside(path, "ranking"), photo_ids)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: cannot be read ({reason}); delete its folder and run `t15 bench` again") from error
-    if not are_probabilities(probabilities):
+    if not are_probabilities(probabilities, withheld=True):
         raise DataError(f"{path}: holds values that are no probabilities; delete its folder and run `t15 bench` again")
-    return Predictions(photo_ids, probabilities)
+    return Predictions(photo_ids, probabilities, places, ranking)
 
 
-def are_probabilities(values: NDArray[np.float32]) -> bool:
-    """Return whether every row of (N, C) holds numbers from 0 to 1 that sum to 1, within 0.001."""
-    finite = bool(np.isfinite(values).all())
-    return finite and not (values < 0).any() and bool(np.allclose(values.sum(axis=1), 1, atol=1e-3))
+def _read_places(path: Path, photo_ids: list[str]) -> Places | None:
+    table = _read_beside(path, photo_ids)
+    if table is None:
+        return None
+    latitude, longitude = table["latitude"].to_numpy(), table["longitude"].to_numpy()
+    if "candidates" not in table.column_names:
+        return Places(latitude, longitude)
+    weights = _matrix(table["weights"])
+    return Places(latitude, longitude, _matrix(table["candidates"]).reshape(*weights.shape, 2), weights)
+
+
+def _read_ranking(path: Path, photo_ids: list[str]) -> Ranking | None:
+    table = _read_beside(path, photo_ids)
+    if table is None:
+        return None
+    inliers = _matrix(table["inliers"]) if "inliers" in table.column_names else None
+    return Ranking(_matrix(table["rows"]), _matrix(table["scores"]), inliers)
+
+
+def _read_beside(path: Path, photo_ids: list[str]) -> pa.Table | None:
+    if not path.is_file():
+        return None
+    table = pq.read_table(path, page_checksum_verification=True)
+    if table["photo_id"].to_pylist() != photo_ids:
+        raise ValueError(f"{path.name} is of other photos")
+    return table
+
+
+def _matrix(column: pa.ChunkedArray) -> NDArray[Any]:
+    lists = column.combine_chunks()
+    if pa.types.is_null(lists.type):
+        return np.empty((len(lists), 0))
+    values: NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), lists.type.list_size)
+    return values
 
 
 def _as_table(predictions: Predictions, classes: Sequence[str]) -> pa.Table:

@@ -1,41 +1,45 @@
-"""Manifest × method × seed -> run. Finished runs are skipped, unfinished ones are done again, a failure is one row."""
+"""Manifest × method × seed -> run. Finished runs are skipped, unfinished ones are done again, a failure is one row.
 
+`plan` says which runs there are, `bench` does them one after the other; trainings of networks share a GPU.
+"""
+
+import hashlib
+import inspect
+import json
 import logging
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmark.concurrent_training import Trained, groups, train_together
+from benchmark.derivations import offered, predict
 from benchmark.doctor import versions
-from benchmark.methods.networks import fit_network, save_curve
-from benchmark.methods.types import Context, Predictor
+from benchmark.methods.settings import with_settings
+from benchmark.methods.training import training_photos
+from benchmark.methods.types import Context, Method, Predictor, Training
 from benchmark.models import save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.device import describe_device
-from benchmark.photos import LabelledPhotos, Photos, labelled_photos, require_photos, unlabelled_photos
-from benchmark.planning import Task
+from benchmark.photos import WorkspacePhotos, photos_of, require_photos
 from benchmark.results import (
     Failure,
     Predictions,
     Run,
     RunInputs,
-    are_probabilities,
     is_finished,
     record_test_read,
     save_failure,
     save_run,
 )
-from collector.errors import DataError
+from collector.errors import DataError, UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS
@@ -44,10 +48,184 @@ from collector.workspace import Workspace, is_storage_fault, remove_drafts, stor
 
 log = logging.getLogger("t15")
 
+MODELS = ("first", "all", "none")
+"""Whose models are kept for `t15 predict`: of each method's first seed, of all seeds, or of none."""
+
+PRECISIONS = ("float32", "bf16")
+"""In which networks are trained."""
+
+MOST = 24
+"""Trainings that are begun together: so many networks are in memory, and so many are begun again after a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run to do: a method with its parameters, and a seed.
+
+    Attributes:
+        method: which; its parameters are those of the run's inputs.
+        inputs: all that the predictions depend on.
+        tier: `paper` or `smoke`.
+        weights: `none`, `pre-trained`, `random` (the smoke tier does without those that are missing) or `missing`.
+        lacks: what the manifest lacks that the method needs, in words; empty where it lacks nothing.
+        changed: the parameters that were set otherwise than the tier has them.
+        keeps_model: whether the predictor is saved.
+    """
+
+    method: Method
+    inputs: RunInputs
+    tier: str
+    weights: str = "none"
+    lacks: str = ""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    keeps_model: bool = False
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether it has its weights and its data."""
+        return self.weights != "missing" and not self.lacks
+
+
+def plan(
+    manifest: Manifest,
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    tier: str,
+    settings: Mapping[str, str] | None = None,
+    models: str = "first",
+    precision: str = "float32",
+    level: str = "city",
+) -> list[Task]:
+    """Return the runs of methods × seeds. Where the seed does not matter, seed 0 stands for all.
+
+    Args:
+        manifest: what they learn from.
+        methods: which.
+        seeds: of everything random.
+        tier: `paper` or `smoke`.
+        settings: parameters to change, as text, in the methods that have them.
+        models: one of MODELS.
+        precision: one of PRECISIONS, for methods that train a network.
+        level: of the labels.
+
+    Raises:
+        UsageError: no method has a parameter of `settings`, or a value is none of its kind.
+    """
+    settings = settings or {}
+    for name in settings:
+        if not any(name in method.parameters for method in methods):
+            known = sorted({parameter for method in methods for parameter in method.parameters})
+            raise UsageError(f"--set {name}: none of these methods has it{did_you_mean(name, known)}")
+    return [
+        task
+        for method in methods
+        for task in _tasks(manifest, with_settings(method, settings), method, seeds, tier, models, precision, level)
+    ]
+
+
+def _tasks(
+    manifest: Manifest,
+    method: Method,
+    unchanged: Method,
+    seeds: Sequence[int],
+    tier: str,
+    models: str,
+    precision: str,
+    level: str,
+) -> Iterator[Task]:
+    # A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run.
+    tier = tier if unchanged.smoke else "paper"
+    parameters, usual, defaults = method.of_tier(tier), unchanged.of_tier(tier), unchanged.parameters
+    changed = {name: value for name, value in parameters.items() if value != usual[name]}
+    weights_digest, state = _weights(method, tier)
+    lacks = lacking(method.needs, manifest)
+    for number, seed in enumerate(seeds if method.stochastic or state == "random" else [0]):
+        inputs = RunInputs(
+            manifest_digest=manifest.digest,
+            method=method.name,
+            parameters=parameters,
+            weights_digest=weights_digest,
+            seed=seed,
+            version=method.version,
+            settings={name: value for name, value in parameters.items() if value != defaults[name]},
+            preprocessing=_preprocessing(method, parameters),
+            precision=precision if method.fit_many else "float32",
+            level=level,
+        )
+        keeps = models == "all" or (models == "first" and number == 0)
+        yield Task(method, inputs, tier, state, lacks, changed, keeps)
+
+
+def _weights(method: Method, tier: str) -> tuple[str | None, str]:
+    if not method.backbone or find_backbone(method.backbone).pretrained is None:
+        return None, "none"
+    stored = weights.stored(find_backbone(method.backbone))
+    if stored is None:
+        return None, "random" if tier == "smoke" else "missing"
+    return stored.digest, "pre-trained"
+
+
+def _preprocessing(method: Method, parameters: Mapping[str, Any]) -> str:
+    if method.preprocessing is None:
+        return ""
+    canonical = json.dumps(method.preprocessing(**parameters), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+_KNOWN: Mapping[str, Callable[[Any], Any]] = {
+    "places": lambda photo: photo.latitude,
+    "headings": lambda photo: getattr(photo, "heading", None),
+    "authors": lambda photo: photo.author_id,
+    "sequences": lambda photo: getattr(photo, "sequence_id", None),
+    "times": lambda photo: photo.taken_at,
+}
+
+
+def lacking(needs: frozenset[str], manifest: Manifest) -> str:
+    """Return in words what a manifest lacks of a method's needs; empty where it lacks nothing.
+
+    `places`, `headings`, `authors`, `sequences` and `times` must be known of one training photo at least, `gallery` asks for
+    the place of each, `protocol:place` for the protocol.
+
+    Raises:
+        UsageError: a need is none of these.
+    """
+    photos = manifest.photos("train") if needs else []
+    protocol = getattr(manifest.header, "protocol", None) or "city"
+    missing = []
+    for need in sorted(needs):
+        kind, _, wanted = need.partition(":")
+        if kind == "protocol" and wanted:
+            missing += [] if wanted == protocol else [f"protocol {wanted} (its protocol is {protocol})"]
+        elif need == "gallery":
+            missing += [] if all(photo.latitude is not None for photo in photos) else ["a place of each training photo"]
+        elif need in _KNOWN:
+            missing += [] if any(_KNOWN[need](photo) is not None for photo in photos) else [need]
+        else:
+            raise UsageError(f"a method needs {need!r}: known needs are {', '.join(_KNOWN)}, gallery, protocol:NAME")
+    return ", ".join(missing)
+
+
+def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
+    """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
+    photos, classes = len(manifest.photos("train")), len(manifest.header.cities)
+    known: dict[str, float] = {}
+    total = 0.0
+    for task in tasks:
+        if task.method.estimate is None or not task.can_begin or is_finished(runs, task.inputs.identity):
+            continue
+        if task.method.name not in known:
+            known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
+        total += known[task.method.name]
+    return total
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task: `done`, `skipped` (was finished before), `failed` or `missing` (its weights), with a reason."""
+    """What became of a task, with a reason.
+
+    `state` is `done`, `skipped` (was finished before), `failed` or `missing` (its weights, or what its manifest lacks).
+    """
 
     task: Task
     state: str
@@ -56,7 +234,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Fitted:
+    """What became of a fit that was done beside others.
+
+    Attributes:
+        predictor: the fitted method, or the reason why there is none.
+        seconds: its share of the time that all took.
+        peak_memory_mib: the GPU's highest memory while all were fitted; 0 on a CPU.
+        parallel: how many were fitted together.
+    """
+
+    predictor: Predictor | Exception
+    seconds: float
+    peak_memory_mib: float
+    parallel: int
+
+
+@dataclass(frozen=True)
+class RunContext:
     """What all tasks of a benchmark share.
 
     Attributes:
@@ -64,18 +259,54 @@ class Surroundings:
         workspace: where its photos lie, and the cache.
         device: `cpu` or `cuda`.
         engine: the training loop, one of `networks.recipe.ENGINES`.
-        reading: called with a run's inputs before its method is asked about the test photos, to enter it in the ledger.
+        record: called with a run's inputs before its method is asked about the test photos, to enter it in the ledger.
         track: shows progress.
-        trained: networks that were trained side by side, by the runs' identity.
+        fitted: what was fitted side by side, by the runs' identity.
     """
 
     manifest: Manifest
     workspace: Workspace
     device: str
     engine: str
-    reading: Callable[[RunInputs], None]
+    record: Callable[[RunInputs], None]
     track: Track = silent
-    trained: Mapping[str, Trained] = field(default_factory=dict)
+    fitted: Mapping[str, Fitted] = field(default_factory=dict)
+    _sides: dict[tuple[str, str], Training] = field(default_factory=dict, repr=False)
+
+    @property
+    def store(self) -> WorkspacePhotos:
+        """Where pixels come from."""
+        return WorkspacePhotos(self.workspace, self.track)
+
+    def training(self, side: str, level: str) -> Training:
+        """Return a side to learn from: the caller's own copy, whatever is done to it."""
+        if (side, level) not in self._sides:
+            self._sides[side, level] = training_photos(self.manifest, side, self.store, level)
+        kept = self._sides[side, level]
+        return replace(
+            kept,
+            labels=kept.labels.copy(),
+            places=kept.places.copy(),
+            headings=kept.headings.copy(),
+            authors=kept.authors.copy(),
+            sequences=kept.sequences.copy(),
+            times=kept.times.copy(),
+        )
+
+    def of(self, task: Task, folder: Path, weights_: "Mapping[str, torch.Tensor] | None") -> Context:
+        """Return what a task's method is given; its files lie in `folder`."""
+        inputs = task.inputs
+        return Context(
+            seed=inputs.seed,
+            device=self.device,
+            precision=inputs.precision,
+            engine=self.engine,
+            weights=weights_,
+            weights_digest=inputs.weights_digest,
+            checkpoint=folder / "checkpoint.safetensors",
+            curve=folder / "curve.json",
+            progress=self.track,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +339,14 @@ def bench(
         IncompleteError: the disk is full.
     """
     prepare(manifest, workspace)
-    around = Surroundings(manifest, workspace, device, engine, partial(record_test_read, workspace.runs), track)
+    shared = RunContext(manifest, workspace, device, engine, partial(record_test_read, workspace.runs), track)
     with storage_errors(workspace.root):
         if side_by_side is None:
             side_by_side = device == "cuda" and engine == "fast"
         for group in groups(tasks, workspace.runs, side_by_side):
-            folder = workspace.runs / "unfinished"
-            ahead = group if side_by_side else []
-            trained = train_together(ahead, manifest, workspace, device, folder, track, engine)
+            fitted = fit_side_by_side(group, shared) if len(group) > 1 else {}
             for task in group:
-                yield settled(task, workspace.runs) or _do(task, replace(around, trained=trained))
+                yield settled(task, workspace.runs) or _do(task, replace(shared, fitted=fitted))
 
 
 def prepare(manifest: Manifest, workspace: Workspace) -> None:
@@ -140,23 +369,25 @@ def prepare(manifest: Manifest, workspace: Workspace) -> None:
 
 
 def settled(task: Task, runs: Path) -> Outcome | None:
-    """Return what became of a task that there is nothing to do for: finished before, or without its weights; else None."""
+    """Return what became of a task that there is nothing to do for: finished before, or unable to begin; else None."""
     if is_finished(runs, task.inputs.identity):
         return Outcome(task, "skipped")
-    if task.weights != "missing":
+    if task.can_begin:
         return None
-    reason = (
-        f"the weights of {task.method.backbone} are not here: `t15 weights fetch {task.method.backbone}` brings them"
-    )
-    save_failure(runs, Failure(task.inputs, _title(task), reason, "weights missing"))
+    if task.lacks:
+        kind, reason = "data missing", f"needs what this manifest lacks: {task.lacks}"
+    else:
+        kind, name = "weights missing", task.method.backbone
+        reason = f"the weights of {name} are not here: `t15 weights fetch {name}` brings them"
+    save_failure(runs, Failure(task.inputs, _title(task), reason, kind))
     return Outcome(task, "missing", reason=reason)
 
 
-def _do(task: Task, around: Surroundings) -> Outcome:
+def _do(task: Task, shared: RunContext) -> Outcome:
     started = time.perf_counter()
-    runs = around.workspace.runs
+    runs = shared.workspace.runs
     with logged(runs / "logs" / f"{task.inputs.identity}.log"):
-        result = attempt(task, around, unfinished(runs, task))
+        result = attempt(task, shared, unfinished(runs, task))
         return conclude(task, result, runs, lambda: time.perf_counter() - started)
 
 
@@ -165,7 +396,7 @@ def unfinished(runs: Path, task: Task) -> Path:
     return runs / "unfinished" / task.inputs.identity
 
 
-def attempt(task: Task, around: Surroundings, folder: Path) -> Finished | Failure:
+def attempt(task: Task, shared: RunContext, folder: Path) -> Finished | Failure:
     """Do a task, with `folder` for its files and for what a stopped one goes on from.
 
     Whatever the method raises is its failure, and is logged; it is not raised.
@@ -173,10 +404,10 @@ def attempt(task: Task, around: Surroundings, folder: Path) -> Finished | Failur
     Raises:
         OSError: the disk is full.
     """
-    log.info("%s, seed %d, %s, on %s", task.inputs.method, task.inputs.seed, task.inputs.parameters, around.device)
+    log.info("%s, seed %d, %s, on %s", task.inputs.method, task.inputs.seed, task.inputs.parameters, shared.device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        finished = compute(task, around, folder)
+        finished = compute(task, shared, folder)
     except Exception as error:  # whatever a method raises is that method's failure, and not the end of the rest
         if is_storage_fault(error):
             raise
@@ -236,26 +467,82 @@ def logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
+def groups(tasks: Sequence[Task], runs: Path, side_by_side: bool, most: int = MOST) -> Iterator[list[Task]]:
+    """Return the tasks in their order, in groups: of at most `most` fits of one kind that are to be done; others alone."""
+    group: list[Task] = []
+    for task in tasks:
+        together = task.method.fit_many if side_by_side and _is_unstarted(task, runs) else None
+        if group and not (together and together == group[-1].method.fit_many and len(group) < most):
+            yield group
+            group = []
+        group.append(task)
+        if not together:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _is_unstarted(task: Task, runs: Path) -> bool:
+    return task.can_begin and not is_finished(runs, task.inputs.identity)
+
+
+def fit_side_by_side(tasks: Sequence[Task], shared: RunContext) -> dict[str, Fitted]:
+    """Fit the methods of a group of `groups` together and return what became of each by the runs' identity.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    loaded = cache(lambda name, digest: weights.load(find_backbone(name), digest))
+    contexts: dict[str, Context] = {}
+    fitted: dict[str, Fitted] = {}
+    for task in tasks:
+        folder = unfinished(shared.workspace.runs, task)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            contexts[task.inputs.identity] = shared.of(task, folder, _loaded(task, loaded))
+        except Exception as error:  # that run's failure, and not the end of the rest, as in `attempt`
+            if is_storage_fault(error):
+                raise
+            fitted[task.inputs.identity] = Fitted(error, 0.0, 0.0, 0)
+    fit_many = tasks[0].method.fit_many
+    if not contexts or fit_many is None:
+        return fitted
+    parameters = [task.inputs.parameters for task in tasks if task.inputs.identity in contexts]
+    sides = [shared.training(side, tasks[0].inputs.level) for side in ("train", "val")]
+    if shared.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    predictors = fit_many(sides[0], sides[1], list(contexts.values()), parameters)
+    share = (time.perf_counter() - started) / len(contexts)
+    peak = round(torch.cuda.max_memory_allocated() / 2**20, 1) if shared.device == "cuda" else 0.0
+    outcomes = zip(contexts, predictors, strict=True)
+    return fitted | {identity: Fitted(of, share, peak, len(contexts)) for identity, of in outcomes}
+
+
+def _loaded(
+    task: Task, load: "Callable[[str, str | None], Mapping[str, torch.Tensor]]"
+) -> "Mapping[str, torch.Tensor] | None":
+    return load(task.method.backbone, task.inputs.weights_digest) if task.weights == "pre-trained" else None
+
+
+def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     """Fit a task's method and ask it about the validation and the test photos; nothing is saved but files in `folder`.
 
     Raises:
-        DataError: photos do not decode, or the method's answers are no probabilities.
+        DataError: photos do not decode, or the method's answers are none (see `benchmark.derivations.predict`).
         Exception: whatever the method raises.
     """
-    method, inputs = task.method, task.inputs
-    manifest, workspace, device, track = around.manifest, around.workspace, around.device, around.track
-    training = labelled_photos(manifest, "train", workspace, track)
-    validation = labelled_photos(manifest, "val", workspace, track)
+    method, inputs, manifest, device = task.method, task.inputs, shared.manifest, shared.device
+    training, validation = (shared.training(side, inputs.level) for side in ("train", "val"))
     _reset_peak_memory(device)
     started = time.perf_counter()
-    ahead = around.trained.get(inputs.identity)
-    predictor = _fitted(task, training, validation, around, folder)
-    fitted = time.perf_counter() + (ahead.seconds if ahead else 0.0)
-    judged = unlabelled_photos(manifest, "val", workspace, track)
-    of_validation = _predicted(predictor, judged, len(training.classes))
+    beside = shared.fitted.get(inputs.identity)
+    predictor = _fit(task, training, validation, shared, folder)
+    fitted = time.perf_counter() + (beside.seconds if beside else 0.0)
+    of_validation = _predicted(predictor, "val", training, shared)
     asked = time.perf_counter()
-    of_test = _predict_test(predictor, inputs, around)
+    of_test = _predict_test(predictor, inputs, training, shared)
     finished = time.perf_counter()
     run = Run(
         inputs=inputs,
@@ -265,18 +552,17 @@ def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
         pretraining=method.pretraining,
         weights_licence=method.weights_licence,
         selection=method.selection,
-        paper=None
-        if method.paper is None
-        else {"table": method.paper.table, "row": method.paper.row, "accuracy": method.paper.accuracy},
+        paper=asdict(method.paper) if method.paper else None,
         stochastic=method.stochastic,
         classes=list(training.classes),
         device=describe_device(device),
         versions=versions(),
         seconds={"fit": round(fitted - started, 3), "predict": round(finished - asked, 3)},
-        peak_memory_mib=max(_peak_memory_mib(device), ahead.peak_memory_mib if ahead else 0.0),
+        peak_memory_mib=max(_peak_memory_mib(device), beside.peak_memory_mib if beside else 0.0),
         weights=task.weights,
         changed=dict(task.changed),
-        engine=_engine(task, around),
+        engine=_engine(task, shared),
+        gives=offered(predictor),
     )
     if task.keeps_model:
         save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity})
@@ -284,56 +570,51 @@ def compute(task: Task, around: Surroundings, folder: Path) -> Finished:
     return Finished(run, of_test, of_validation, files)
 
 
-def _fitted(
-    task: Task, training: LabelledPhotos, validation: LabelledPhotos, around: Surroundings, folder: Path
-) -> Predictor:
-    method, inputs = task.method, task.inputs
-    if not method.backbone:
-        return method.fit(training, validation, inputs.seed, around.device, **inputs.parameters)
-    if ahead := around.trained.get(inputs.identity):
-        if isinstance(ahead.network, Exception):
-            raise ahead.network
-        save_curve(folder / "curve.json", ahead.network.curve)
-        return ahead.network
-    context = Context(
-        weights.load(find_backbone(method.backbone), inputs.weights_digest) if task.weights == "pre-trained" else None,
-        inputs.weights_digest,
-        around.engine,
-        folder / "checkpoint.safetensors",
-        folder / "curve.json",
-    )
-    return method.fit(training, validation, inputs.seed, around.device, context=context, **inputs.parameters)
+def _fit(task: Task, training: Training, validation: Training, shared: RunContext, folder: Path) -> Predictor:
+    if beside := shared.fitted.get(task.inputs.identity):
+        if isinstance(beside.predictor, Exception):
+            raise beside.predictor
+        return beside.predictor
+    _require_contract(task.method)
+    context = shared.of(task, folder, _loaded(task, lambda name, digest: weights.load(find_backbone(name), digest)))
+    return task.method.fit(training, validation, context, **task.inputs.parameters)
 
 
-def _engine(task: Task, around: Surroundings) -> str:
-    ahead = around.trained.get(task.inputs.identity)
-    beside = f", {ahead.beside} side by side" if ahead else ""
-    return around.engine + beside if task.method.fit is fit_network else ""
+def _require_contract(method: Method) -> None:
+    """Tell a plug-in that was written for the first edition what to change."""
+    with suppress(ValueError):  # a callable that has no signature to look at
+        names = list(inspect.signature(method.fit).parameters)
+        if names[2:4] == ["seed", "device"]:
+            raise UsageError(
+                f"{method.name}: is written for an earlier t15; make its fit take (training, validation, context, …) instead "
+                f"of ({', '.join(names[:4])}, …), with context.seed and context.device (docs/methods.md)"
+            )
 
 
-def _predict_test(predictor: Predictor, inputs: RunInputs, around: Surroundings) -> Predictions:
+def _engine(task: Task, shared: RunContext) -> str:
+    if not task.method.fit_many:
+        return ""
+    beside = shared.fitted.get(task.inputs.identity)
+    return shared.engine + (f", {beside.parallel} side by side" if beside else "")
+
+
+def _predict_test(predictor: Predictor, inputs: RunInputs, gallery: Training, shared: RunContext) -> Predictions:
     """Ask a fitted method about the test photos, without their labels: the one place where the test side is read.
 
     Each time is entered in the ledger that leaderboards show.
     """
-    around.reading(inputs)
-    photos = unlabelled_photos(around.manifest, "test", around.workspace, around.track)
-    return _predicted(predictor, photos, len(around.manifest.header.cities))
+    shared.record(inputs)
+    return _predicted(predictor, "test", gallery, shared)
 
 
-def _predicted(predictor: Predictor, photos: Photos, classes: int) -> Predictions:
-    probabilities = predictor.predict_proba(photos)
-    _require_probabilities(probabilities, (len(photos), classes))
-    return Predictions(list(photos.ids), probabilities)
-
-
-def _require_probabilities(values: NDArray[np.float32], shape: tuple[int, int]) -> None:
-    if values.shape != shape:
-        raise DataError(f"the method returned predictions of shape {values.shape}, expected were {shape}")
-    if not are_probabilities(values):
-        raise DataError(
-            "the method returned values that are no probabilities: each from 0 to 1, a photo's summing to 1"
-        )
+def _predicted(predictor: Predictor, side: str, gallery: Training, shared: RunContext) -> Predictions:
+    photos = photos_of(shared.manifest, side, shared.store)
+    answers = predict(predictor, photos, gallery.label_set, gallery)
+    if answers.probabilities is None:
+        raise DataError("the method returned nothing that labels follow from")
+    # Places that follow from the labels are not kept: whoever reads the run derives them again.
+    places = answers.places if {"places", "ranking"} & set(offered(predictor)) else None
+    return Predictions(list(photos.ids), answers.probabilities, places, answers.ranking)
 
 
 def _peak_memory_mib(device: str) -> float:

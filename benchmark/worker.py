@@ -24,9 +24,8 @@ from benchmark.doctor import versions
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.photos import missing_photos
-from benchmark.planning import Task
 from benchmark.results import Failure, RunInputs, record_test_read
-from benchmark.runner import Finished, Surroundings, attempt, logged, unfinished
+from benchmark.runner import Finished, RunContext, Task, attempt, logged, unfinished
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
@@ -37,7 +36,7 @@ _TYPICAL = 1 << 20  # of a photo whose size the manifest does not tell
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ClusterJob:
     """What all runs of a benchmark on a cluster share.
 
     Attributes:
@@ -48,7 +47,7 @@ class Order:
         engine: the training loop.
         threads: that each run computes with.
         versions: of the driver's libraries; a worker with others refuses.
-        home: a handle of the `Home` beside the driver.
+        driver: a handle of the `DriverActor` beside the driver.
     """
 
     manifest: Manifest
@@ -58,11 +57,11 @@ class Order:
     engine: str
     threads: int
     versions: Mapping[str, str]
-    home: Any
+    driver: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class TaskResult:
     """What comes back of a run.
 
     Attributes:
@@ -80,7 +79,7 @@ class Parcel:
     seconds: float
 
 
-class Home:
+class DriverActor:
     """An actor beside the driver: keeps the ledger of test readings, and gives away what other machines lack.
 
     The ledger is written as each reading begins, so that readings by workers that are lost afterwards count as well.
@@ -108,7 +107,7 @@ class Home:
         return {str(path.relative_to(weights.folder())): path.read_bytes() for path in files}
 
 
-def work(task: Task, order: Order) -> Parcel:
+def work(task: Task, job: ClusterJob) -> TaskResult:
     """Do one run on this node, with the driver's numbers: the same libraries, as many threads.
 
     Raises:
@@ -119,38 +118,38 @@ def work(task: Task, order: Order) -> Parcel:
     import ray
 
     started = time.perf_counter()
-    if other := differences(order.versions, versions()):
+    if other := differences(job.versions, versions()):
         raise UsageError(f"node {platform.node()}: {other}")
-    here, is_drivers = _workspace(order)
+    here, is_drivers = _workspace(job)
     # Two nodes may share a machine: each has its own folder for what a stopped training goes on from.
     runs = here.runs if is_drivers else here.runs / ray.get_runtime_context().get_node_id()
     folder = unfinished(runs, task)
 
     def reading(inputs: RunInputs) -> None:
-        ray.get(order.home.note_reading.remote(inputs))
+        ray.get(job.driver.note_reading.remote(inputs))
 
-    around = Surroundings(order.manifest, here, order.device, order.engine, reading)
-    with _threads(order.threads), _weights(task, lambda name: ray.get(order.home.weights.remote(name))):
+    context = RunContext(job.manifest, here, job.device, job.engine, reading)
+    with _threads(job.threads), _weights(task, lambda name: ray.get(job.driver.weights.remote(name))):
         if not is_drivers:
-            bring_photos(order.manifest, here, lambda digests: ray.get(order.home.photos.remote(digests)))
+            bring_photos(job.manifest, here, lambda digests: ray.get(job.driver.photos.remote(digests)))
         path = folder / "log"
         with logged(path), _warnings() as warnings:
-            result = attempt(task, around, folder)
-    parcel = _packed(result, path, warnings, time.perf_counter() - started)
+            result = attempt(task, context, folder)
+    outcome = _packed(result, path, warnings, time.perf_counter() - started)
     path.unlink()
     if not is_drivers:
         if isinstance(result, Finished):
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             folder.rmdir()  # what a training goes on from stays
-    return parcel
+    return outcome
 
 
-def _packed(result: Finished | Failure, log: Path, warnings: list[str], seconds: float) -> Parcel:
+def _packed(result: Finished | Failure, log: Path, warnings: list[str], seconds: float) -> TaskResult:
     if isinstance(result, Failure):
-        return Parcel(result, {}, log.read_bytes(), warnings, seconds)
+        return TaskResult(result, {}, log.read_bytes(), warnings, seconds)
     files = {path.name: path.read_bytes() for path in result.files}
-    return Parcel(replace(result, files=[]), files, log.read_bytes(), warnings, seconds)
+    return TaskResult(replace(result, files=[]), files, log.read_bytes(), warnings, seconds)
 
 
 @contextmanager
@@ -192,12 +191,12 @@ def differences(wanted: Mapping[str, str], here: Mapping[str, str]) -> str:
     return f"has {', '.join(other)}; install the driver's versions on all nodes" if other else ""
 
 
-def _workspace(order: Order) -> tuple[Workspace, bool]:
+def _workspace(job: ClusterJob) -> tuple[Workspace, bool]:
     """Return the workspace to work in, and whether it is the driver's: it is where that lies on this very machine."""
-    drivers = Workspace(order.root)
-    if order.machine == machine() and not any(missing_photos(order.manifest, drivers).values()):
+    drivers = Workspace(job.root)
+    if job.machine == machine() and not any(missing_photos(job.manifest, drivers).values()):
         return drivers, True
-    return Workspace(node_folder() / order.manifest.digest[:16]), False
+    return Workspace(node_folder() / job.manifest.digest[:16]), False
 
 
 def node_folder() -> Path:

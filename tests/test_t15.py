@@ -299,7 +299,7 @@ def stall():
         time.sleep(100)
 
 
-def fit(train, validation, seed, device, context, **recipe):
+def fit(training, validation, context, **recipe):
     import torch
 
     from benchmark.methods.networks import fit_network
@@ -310,7 +310,7 @@ def fit(train, validation, seed, device, context, **recipe):
 
         def forward(self, photos):
             self.steps += 1
-            if self.steps == 5 and seed == 1:
+            if self.steps == 5 and context.seed == 1:
                 stall()
             return super().forward(photos)
 
@@ -323,7 +323,7 @@ def fit(train, validation, seed, device, context, **recipe):
         )
 
     BACKBONES["dot"] = Backbone("dot", "Dot", build, lambda network: list(network.children()), "3")
-    return fit_network(train, validation, seed, device, backbone="dot", **recipe)
+    return fit_network(training, validation, context, backbone="dot", **recipe)
 
 
 PARAMETERS = {"size": 28, "epochs": 3, "learning_rate": 0.05}

@@ -98,14 +98,14 @@ class NearestNeighbours:
         order = torch.sort(squared, dim=1, stable=True)
         return order.values[:, : self.k].cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_knn`)."""
         spec = {"classes": self.classes, "k": self.k, "weights": self.weights}
         return "knn", spec, {"vectors": self.vectors, "labels": self.labels}
 
 
 def load_knn(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> NearestNeighbours:
-    """Return the classifier that `NearestNeighbours.export` described.
+    """Return the classifier that `NearestNeighbours.save` described.
 
     Raises:
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.

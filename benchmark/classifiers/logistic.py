@@ -41,7 +41,7 @@ class Logistic:
             probabilities[:, self.model.classes_] = seen
         return probabilities
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_logistic`)."""
         model = as_linear(self.model)
         arrays = {"weights": model.weights, "biases": model.biases, "labels": model.classes_}
@@ -82,7 +82,7 @@ def as_linear(model: Any) -> LinearModel:
 
 
 def load_logistic(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Logistic:  # noqa: ARG001
-    """Return the classifier that `Logistic.export` described; it computes on the CPU, whatever the device.
+    """Return the classifier that `Logistic.save` described; it computes on the CPU, whatever the device.
 
     Raises:
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.

@@ -1,4 +1,4 @@
-"""Classifiers as plain data: what `export` of each returns becomes a classifier again."""
+"""Classifiers as plain data: what `save` of each returns becomes a classifier again."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ class Classifier(Protocol):
         """Return the probability of each class, (M, C), for vectors (M, D)."""
         ...
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name."""
         ...
 
@@ -29,7 +29,7 @@ _LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], str
 
 
 def load_classifier(kind: str, spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Classifier:
-    """Return the classifier that its `export` described.
+    """Return the classifier that its `save` described.
 
     Raises:
         ValueError, KeyError, TypeError: the kind is unknown, or the description is none or does not fit the arrays.

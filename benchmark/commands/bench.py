@@ -13,8 +13,8 @@ from collector.text_table import duration, table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from benchmark.planning import Task
-    from benchmark.runner import Outcome
+    from benchmark.methods.types import Method
+    from benchmark.runner import Outcome, Task
     from collector.manifest.manifest import Manifest
 
 app = typer.Typer()
@@ -34,13 +34,29 @@ def methods(json: JsonOption = False) -> None:
         (m.name, m.titled(m.parameters), m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known
     ]
     show(
-        [
-            {"name": m.name, "title": m.titled(m.parameters), "paper_accuracy": m.paper.accuracy if m.paper else None}
-            for m in known
-        ],
+        [_facts(one) for one in known],
         json,
         lambda: table(("method", "title", "pre-training", "paper %"), rows),
     )
+
+
+def _facts(method: "Method") -> dict[str, Any]:
+    """Return what a program may want to know of a method."""
+    return {
+        "name": method.name,
+        "title": method.titled(method.parameters),
+        "version": method.version,
+        "gives": sorted(method.gives),
+        "needs": sorted(method.needs),
+        "parameters": dict(method.parameters),
+        "smoke": dict(method.smoke),
+        "stochastic": method.stochastic,
+        "selection": method.selection,
+        "backbone": method.backbone,
+        "pretraining": method.pretraining,
+        "weights_licence": method.weights_licence,
+        "paper_accuracy": method.paper.accuracy if method.paper else None,
+    }
 
 
 @app.command()
@@ -60,6 +76,12 @@ def bench(
         ),
     ] = None,
     engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of training networks: float32, bf16, or auto: bf16 for the fast loop on a GPU that has it, else float32."
+        ),
+    ] = "auto",
     models: Annotated[
         str | None,
         typer.Option(
@@ -79,7 +101,7 @@ def bench(
 ) -> None:
     """Run methods on a manifest and save what they predict; finished runs are skipped."""
     from benchmark import cluster as clusters
-    from benchmark import planning, runner
+    from benchmark import runner
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
     from benchmark.networks.recipe import ENGINES
@@ -92,7 +114,11 @@ def bench(
     if tier not in ("paper", "smoke"):
         raise UsageError(f"--tier {tier!r}: choose paper or smoke")
     models = models or ("first" if tier == "paper" else "none")
-    for option, value, known in (("engine", engine, ENGINES), ("models", models, planning.MODELS)):
+    for option, value, known in (
+        ("engine", engine, ENGINES),
+        ("models", models, runner.MODELS),
+        ("precision", precision, ("auto", *runner.PRECISIONS)),
+    ):
         if value not in known:
             raise UsageError(f"--{option} {value!r}: choose {' or '.join(known)}")
     changes = parse_settings(settings or [])
@@ -105,11 +131,11 @@ def bench(
     place = Workspace(workspace)
     data = what_is_here(data, place)
     require_photos(data, place, manifest or str(folder))
-    tasks = planning.plan(data, chosen, numbers, tier, changes, models)
+    tasks = runner.plan(data, chosen, numbers, tier, changes, models, _precision(precision, on, engine, cluster))
     if cluster:
         note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
     else:
-        _announce(data, tasks, describe_device(on), planning.estimate(data, tasks, place.runs, on), tier)
+        _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
     _show_warnings()
     doing = (
         clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
@@ -156,6 +182,17 @@ def parse_settings(texts: list[str]) -> dict[str, str]:
         if "=" not in text.strip("= "):
             raise UsageError(f"--set {text[:60]!r}: write NAME=VALUE, such as epochs=5")
     return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
+    """Return the precision of trainings. Runs are named before a cluster is looked at: bf16 there where CUDA is named."""
+    from benchmark.networks.fast import best_precision
+
+    if wanted != "auto":
+        return wanted
+    if engine != "fast":
+        return "float32"
+    return ("bf16" if device == "cuda" else "float32") if cluster else best_precision(device)
 
 
 def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
@@ -206,14 +243,16 @@ def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
         for o in outcomes
     ]
     text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
-    text += f", {counts['missing']} without their weights" if counts["missing"] else ""
+    text += f", {counts['missing']} without what they need" if counts["missing"] else ""
     show({"counts": counts, "runs": rows}, json, lambda: text)
     if counts["failed"]:
         failed = f"{counts['failed']} of {len(outcomes)} runs failed"
         raise IncompleteError(f"bench: {failed}, for the reasons above; the same command tries them again")
     if counts["missing"]:
         # With --all what can run has run, as asked for; a method that was named has not.
-        lacking = f"{counts['missing']} of {len(outcomes)} runs need weights that are not here (`t15 weights list`)"
+        lacking = (
+            f"{counts['missing']} of {len(outcomes)} runs need weights (`t15 weights list`) or data that are not here"
+        )
         if not everything:
             raise IncompleteError(f"bench: {lacking}; bring them, then run the same command again")
         note(lacking)

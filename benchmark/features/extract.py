@@ -64,14 +64,15 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
         DataError: photos do not decode, or a value is infinite or no number; the photo and the feature are named.
     """
     values = feature.compute(_none(feature)).shape[1]
-    if not photos.kept or (not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY):
+    cache = photos.store.cache
+    if cache is None or (not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY):
         blocks = list(_computed(feature, photos, list(range(len(photos))), device))
         return np.concatenate([np.empty((0, values), np.float32), *blocks])
-    store = ArrayStore(photos.workspace.cache / "arrays", feature.key, np.dtype(np.float32))
+    store = ArrayStore(cache, feature.key, np.dtype(np.float32))
     missing = store.missing(photos.digests)
     if missing:
         rows = (row for block in _computed(feature, photos, missing, device) for row in block)
-        tracked = photos.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
+        tracked = photos.store.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
         store.add((photos.digests[position], row) for position, row in zip(missing, tracked, strict=True))
     found: NDArray[np.float32] = store.stacked(photos.digests) if photos.digests else np.empty((0, values), np.float32)
     return found

@@ -16,9 +16,6 @@ from itertools import pairwise
 
 import torch
 
-VERSION: int = 1
-"""Changes whenever the values may change; part of every cache key."""
-
 _CONTRAST_CYCLES = 4  # fc, the cut-off of the local contrast, in cycles per picture
 _CONTRAST_PADDING = 5  # pixels mirrored on each side before the local contrast
 _CONTRAST_FLOOR = 0.2  # keeps noise in flat areas small

@@ -10,9 +10,6 @@ from typing import Literal
 
 import torch
 
-VERSION: int = 1
-"""Changes whenever the values may change; part of every cache key."""
-
 GREY_WEIGHTS: tuple[int, int, int] = (2125, 7154, 721)
 """Ten-thousandths of red, green and blue in the grey value: `skimage.color.rgb2gray`, the same in 2018 as today."""
 

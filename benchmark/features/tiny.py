@@ -2,9 +2,6 @@
 
 import torch
 
-VERSION: int = 1
-"""Changes whenever the values may change; part of every cache key."""
-
 
 def tiny(photos: torch.Tensor) -> torch.Tensor:
     """Return photos, uint8 (N, 3, S, S), as vectors, float32 (N, 3·S·S), of values from 0 to 1, on the same device.

@@ -1,14 +1,16 @@
 """Methods of two parts: a feature that describes each photo, and a classifier of such vectors."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.photos import LabelledPhotos, Photos
+from benchmark.methods.types import Context, Training
+from benchmark.photos import Photos
 from collector.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +20,62 @@ if TYPE_CHECKING:
 LARGEST = 1024
 """Pixels of a side that a feature is computed on at most, where a model file says the size."""
 
-FEATURES = ("tiny", "hog-l1", "hog-l2hys", "gist-lear", "gist-labelme")
-"""Kinds of features. `hog-l1` is scikit-image's default of 2018, `hog-l2hys` today's; the two GIST are different things."""
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """A kind of feature: all that is said of it, in one place.
+
+    Attributes:
+        compute: `module:function`, imported when it is needed: photos uint8 (N, 3, S, S) -> float32 (N, D).
+        version: of that code; changes whenever values may.
+        seconds_per_pixel: on two cores of an AMD EPYC, 2026-11-22.
+        width: D by S.
+        title: what readers call it.
+        name: of its arrays in the cache.
+        rule: how photos become squares, see `Photos.pixels`.
+        kept: whether values are worth keeping on disk.
+        parameters: given to `compute` by name.
+    """
+
+    compute: str
+    version: int
+    seconds_per_pixel: float
+    width: Callable[[int], int]
+    title: str
+    name: str
+    rule: str = "squash"
+    kept: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _hog_width(size: int) -> int:
+    return 81 * max(1, size // 8 - 2) ** 2  # 9 orientations × 3 × 3 cells a block
+
+
+_HOG = FeatureSpec("benchmark.features.hog:hog", 1, 1e-8, _hog_width, "HOG", "hog")
+
+FEATURES: dict[str, FeatureSpec] = {
+    "tiny": FeatureSpec(
+        "benchmark.features.tiny:tiny", 1, 0.0, lambda size: 3 * size**2, "Tiny images", "tiny", kept=False
+    ),
+    "hog-l1": replace(_HOG, parameters={"block_norm": "L1"}),  # scikit-image's default of 2018
+    "hog-l2hys": replace(_HOG, title="HOG (L2-Hys)", parameters={"block_norm": "L2-Hys"}),  # and today's
+    "gist-lear": FeatureSpec("benchmark.features.gist:gist_lear", 1, 1.7e-7, lambda _: 960, "GIST", "gist-lear"),
+    # LabelMe's toolbox scales and crops; lear_gist takes the picture that it is given.
+    "gist-labelme": FeatureSpec(
+        "benchmark.features.gist:gist_labelme",
+        1,
+        2e-7,
+        lambda _: 512,
+        "GIST (LabelMe)",
+        "gist-labelme",
+        rule="cover",
+    ),
+}
+"""The kinds of features; a new one is one entry. The two GIST are different things."""
+
+CLASSIFIERS_VERSION = 1
+"""Of the classifiers' code and of the defaults of the methods that use them."""
 
 MODERN_KS = "1,3,5,11,21,31,51,71"
 MODERN_CS = "0.0001,0.001,0.01,0.1,1,10"
@@ -33,21 +89,24 @@ def feature(kind: str, size: int) -> "Feature":
     Raises:
         UsageError: there is no such kind.
     """
-    from benchmark.features import gist, hog, tiny
     from benchmark.features.extract import Feature
 
-    if kind == "tiny":
-        return Feature("tiny", tiny.tiny, size, tiny.VERSION, kept=False)
-    if kind == "hog-l1":
-        return Feature("hog", partial(hog.hog, block_norm="L1"), size, hog.VERSION, parameters={"norm": "L1"})
-    if kind == "hog-l2hys":
-        return Feature("hog", partial(hog.hog, block_norm="L2-Hys"), size, hog.VERSION, parameters={"norm": "L2-Hys"})
-    if kind == "gist-lear":
-        return Feature("gist-lear", gist.gist_lear, size, gist.VERSION)
-    if kind == "gist-labelme":
-        # LabelMe's toolbox scales and crops; lear_gist takes the picture that it is given.
-        return Feature("gist-labelme", gist.gist_labelme, size, gist.VERSION, rule="cover")
-    raise UsageError(f"feature {kind!r}: choose one of {', '.join(FEATURES)}")
+    if kind not in FEATURES:
+        raise UsageError(f"feature {kind!r}: choose one of {', '.join(FEATURES)}")
+    spec = FEATURES[kind]
+    module, _, function = spec.compute.partition(":")
+    compute = partial(getattr(import_module(module), function), **spec.parameters)
+    return Feature(spec.name, compute, size, spec.version, spec.rule, spec.parameters, spec.kept)
+
+
+def version(kind: str) -> str:
+    """Return the version of a method that feeds this feature to a classifier: that of the feature, and of what follows."""
+    return f"{FEATURES[kind].version}.{CLASSIFIERS_VERSION}"
+
+
+def squares(*, feature_kind: str, size: int, **others: Any) -> dict[str, Any]:
+    """Return how photos become what a feature is computed on, for a run's identity."""
+    return {"size": size, "rule": FEATURES[feature_kind].rule, "interpolation": "bilinear"}
 
 
 @dataclass(frozen=True)
@@ -65,20 +124,20 @@ class Described:
 
         return extract(feature(self.kind, self.size), photos, self.device)
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         """Return the probability of each class for each photo, (N, C)."""
         return self.classifier.predict_proba(self.embed(photos))
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_described`)."""
         of = feature(self.kind, self.size)
-        kind, spec, arrays = self.classifier.export()
+        kind, spec, arrays = self.classifier.save()
         described = {"feature": self.kind, "size": self.size, "version": of.version}
         return "described", {**described, "classifier": kind, "of_classifier": spec}, arrays
 
 
 def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Described:
-    """Return the predictor that `Described.export` described.
+    """Return the predictor that `Described.save` described.
 
     Raises:
         DataError: it was made with another version of the feature's code.
@@ -100,17 +159,17 @@ def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
 
 
 def fit_knn(
-    train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, *, feature_kind: str, size: int, k: int
+    training: Training, validation: Training, context: Context, *, feature_kind: str, size: int, k: int
 ) -> Described:
     """Remember the training photos; k neighbours vote alike. Nothing is random and `validation` is not used."""
     from benchmark.classifiers import knn
     from benchmark.features.extract import extract
 
     of = feature(feature_kind, size)
-    vectors = extract(of, train, device)
-    counts = np.bincount(train.labels, minlength=len(train.classes))
+    vectors = extract(of, training, context.device)
+    counts = np.bincount(training.labels, minlength=len(training.classes))
     if counts.min() < k:
-        city = train.classes[int(counts.argmin())]
+        city = training.classes[int(counts.argmin())]
         knn.log.warning(
             "%d-NN on %s-%d: %s has only %d training photos, so it can never fill a vote",
             k,
@@ -119,33 +178,32 @@ def fit_knn(
             city,
             counts.min(),
         )
-    classifier = knn.fit_knn(vectors, train.labels, len(train.classes), k, device=device)
-    return Described(classifier, feature_kind, size, device)
+    classifier = knn.fit_knn(vectors, training.labels, len(training.classes), k, device=context.device)
+    return Described(classifier, feature_kind, size, context.device)
 
 
 def fit_modern_knn(
-    train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, *, feature_kind: str, size: int, ks: str
+    training: Training, validation: Training, context: Context, *, feature_kind: str, size: int, ks: str
 ) -> Described:
     """As `fit_knn`, with k and the weights of votes chosen on `validation`."""
     from benchmark.classifiers import knn
     from benchmark.features.extract import extract
 
     of = feature(feature_kind, size)
-    vectors, judged = extract(of, train, device), extract(of, validation, device)
-    allowed = [k for k in map(int, ks.split(",")) if k <= len(train)] or [1]
-    widest = knn.fit_knn(vectors, train.labels, len(train.classes), max(allowed), device=device)
+    vectors, judged = extract(of, training, context.device), extract(of, validation, context.device)
+    allowed = [k for k in map(int, ks.split(",")) if k <= len(training)] or [1]
+    widest = knn.fit_knn(vectors, training.labels, len(training.classes), max(allowed), device=context.device)
     near = widest.nearest_of_many(judged)
     candidates = [replace(widest, k=k, weights=weights) for k in allowed for weights in knn.WEIGHTS]
     best = max(candidates, key=lambda candidate: _share_right(candidate.vote(*near), validation))
     knn.log.info("chosen on validation: k = %d, weights %s", best.k, best.weights)
-    return Described(best, feature_kind, size, device)
+    return Described(best, feature_kind, size, context.device)
 
 
 def fit_logistic(
-    train: LabelledPhotos,
-    validation: LabelledPhotos,
-    seed: int,
-    device: str,
+    training: Training,
+    validation: Training,
+    context: Context,
     *,
     feature_kind: str,
     size: int,
@@ -158,16 +216,17 @@ def fit_logistic(
     from benchmark.features.extract import extract
 
     of = feature(feature_kind, size)
-    vectors = extract(of, train, device)
-    model = logistic.fit_logistic(vectors, train.labels, len(train.classes), c, iterations, solver, device=device)
-    return Described(model, feature_kind, size, device)
+    vectors = extract(of, training, context.device)
+    model = logistic.fit_logistic(
+        vectors, training.labels, len(training.classes), c, iterations, solver, device=context.device
+    )
+    return Described(model, feature_kind, size, context.device)
 
 
 def fit_modern_logistic(
-    train: LabelledPhotos,
-    validation: LabelledPhotos,
-    seed: int,
-    device: str,
+    training: Training,
+    validation: Training,
+    context: Context,
     *,
     feature_kind: str,
     size: int,
@@ -179,17 +238,23 @@ def fit_modern_logistic(
     from benchmark.features.extract import extract
 
     of = feature(feature_kind, size)
-    vectors, judged = extract(of, train, device), extract(of, validation, device)
+    vectors, judged = extract(of, training, context.device), extract(of, validation, context.device)
     fitted = {
         (c, standardise): logistic.fit_logistic(
-            vectors, train.labels, len(train.classes), c, iterations, standardise=standardise, device=device
+            vectors,
+            training.labels,
+            len(training.classes),
+            c,
+            iterations,
+            standardise=standardise,
+            device=context.device,
         )
         for standardise in (True, False)
         for c in map(float, cs.split(","))
     }
     best = max(fitted, key=lambda choice: _share_right(fitted[choice].predict_proba(judged), validation))
     knn.log.info("chosen on validation: C = %g, %s features", best[0], "standardised" if best[1] else "raw")
-    return Described(fitted[best], feature_kind, size, device)
+    return Described(fitted[best], feature_kind, size, context.device)
 
 
 def logistic_seconds(photos: int, classes: int, device: str, *, feature_kind: str, size: int, iterations: int) -> float:
@@ -197,10 +262,7 @@ def logistic_seconds(photos: int, classes: int, device: str, *, feature_kind: st
 
     20 GFLOP/s is what two cores reach in them (measured 2026-11-22 on an AMD EPYC), a GPU fifty times that.
     """
-    blocks = max(1, size // 8 - 2) ** 2
-    values = {"tiny": 3 * size**2, "hog-l1": 81 * blocks, "hog-l2hys": 81 * blocks, "gist-lear": 960}.get(
-        feature_kind, 512
-    )
+    values = FEATURES[feature_kind].width(size)
     fit = iterations * 4.0 * photos * values * classes / (20e9 if device == "cpu" else 1e12)
     return fit + feature_seconds(photos, device, feature_kind=feature_kind, size=size)
 
@@ -208,12 +270,12 @@ def logistic_seconds(photos: int, classes: int, device: str, *, feature_kind: st
 def feature_seconds(photos: int, device: str, *, feature_kind: str, size: int) -> float:
     """Return about how long describing the photos takes where nothing is cached, validation and test photos included.
 
-    Seconds a pixel on two cores of an AMD EPYC, 2026-11-22: 1e-8 for HOG, 1.7e-7 for lear's GIST, 2e-7 for LabelMe's;
-    decoding takes half a millisecond a photo. A GPU is taken to be fifty times as fast at features.
+    Decoding takes half a millisecond a photo (two cores of an AMD EPYC, 2026-11-22). A GPU is taken to be fifty times as fast
+    at features.
     """
-    rate = {"tiny": 0.0, "gist-lear": 1.7e-7, "gist-labelme": 2e-7}.get(feature_kind, 1e-8)
+    rate = FEATURES[feature_kind].seconds_per_pixel
     return 1.5 * photos * (5e-4 + size**2 * rate / (1 if device == "cpu" else 50))
 
 
-def _share_right(probabilities: NDArray[np.float32], photos: LabelledPhotos) -> float:
+def _share_right(probabilities: NDArray[np.float32], photos: Training) -> float:
     return float((probabilities.argmax(axis=1) == photos.labels).mean())

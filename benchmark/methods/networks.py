@@ -1,6 +1,6 @@
 """Methods that use a network: from random weights, as features, fine-tuned in whole or in part.
 
-The ladder of transfer learning, the least change first, for any network with pre-trained weights:
+The variants of transfer learning, the least change first, for any network with pre-trained weights:
 
 | method | what learns |
 |---|---|
@@ -11,6 +11,7 @@ The ladder of transfer learning, the least change first, for any network with pr
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.methods.features import LARGEST
-from benchmark.methods.types import Context, Method, PaperRow, Parameter
-from benchmark.photos import LabelledPhotos, Photos
+from benchmark.methods.types import Context, Method, PaperRow, Parameter, Predictor, Training
+from benchmark.photos import Photos
+from collector.errors import UsageError
 from collector.workspace import write_atomically
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from benchmark.networks.backbones import Backbone
     from benchmark.networks.trained import Epoch, TrainedNetwork
 
-LADDER = {
+TRANSFER_VARIANTS = {
     "finetune-classifier": ("all but the classifier", "classifier only"),
     "finetune-c": ("c", "layers C frozen"),
     "finetune-b": ("b", "layers B frozen"),
@@ -41,29 +43,63 @@ LADDER = {
 }
 """Kinds of fine-tuning: what each freezes (`networks.backbones.FROZEN`), and how a title says it."""
 
-_NO_CONTEXT = Context()
+TRAINING_VERSION = "1"
+"""Of the code that trains networks, and of the recipe's defaults; another one makes all runs of these methods new ones."""
+
+FEATURES_VERSION = "1"
+"""Of the code that classifies a network's features, and of its defaults."""
+
 _AT_ONCE = 32  # photos through a network for features: larger batches are no faster on a CPU
 _ITERATIONS = 500  # of logistic regression, as in the paper
 
 
-def fit_network(
-    train: LabelledPhotos,
-    validation: LabelledPhotos,
-    seed: int,
-    device: str,
-    context: Context = _NO_CONTEXT,
-    **recipe: Any,
-) -> "TrainedNetwork":
+def fit_network(training: Training, validation: Training, context: Context, **recipe: Any) -> "TrainedNetwork":
     """Train a network; `recipe` holds the fields of `networks.recipe.Recipe`."""
     from benchmark.networks.recipe import Recipe
-    from benchmark.networks.train import train as train_network
+    from benchmark.networks.train import train
 
-    trained = train_network(
-        train, validation, seed, device, Recipe(**recipe), context.weights, context.engine, context.checkpoint
+    network = train(
+        training,
+        validation,
+        context.seed,
+        context.device,
+        Recipe(**recipe),
+        context.weights,
+        context.engine,
+        context.checkpoint,
+        context.progress,
+        context.precision,
     )
     if context.curve:
-        save_curve(context.curve, trained.curve)
-    return trained
+        save_curve(context.curve, network.curve)
+    return network
+
+
+def fit_networks(
+    training: Training, validation: Training, contexts: Sequence[Context], recipes: Sequence[Mapping[str, Parameter]]
+) -> "list[Predictor | Exception]":
+    """Train networks side by side (`networks.train.train_many`), all on one device and with one engine.
+
+    On a CPU the networks are the same as one by one. On a GPU they share its generator, so that the masks of AlexNet's
+    dropout depend on who else is training: valid, and not repeatable to the bit.
+    """
+    from benchmark.networks.recipe import Recipe
+    from benchmark.networks.train import Job, train_many
+
+    jobs: dict[int, Job] = {}
+    outcomes: dict[int, Predictor | Exception] = {}
+    for number, (context, recipe) in enumerate(zip(contexts, recipes, strict=True)):
+        try:
+            jobs[number] = Job(context.seed, Recipe(**recipe), context.weights, context.checkpoint, context.precision)  # type: ignore[arg-type]
+        except (UsageError, TypeError) as error:  # that run's failure, and not the end of the rest
+            outcomes[number] = error
+    first = contexts[0]
+    networks = train_many(list(jobs.values()), training, validation, first.device, first.engine, first.progress)
+    for number, network in zip(jobs, networks, strict=True):
+        outcomes[number] = network
+        if not isinstance(network, Exception) and (curve := contexts[number].curve):
+            save_curve(curve, network.curve)
+    return [outcomes[number] for number in range(len(contexts))]
 
 
 def save_curve(path: Path, curve: "Sequence[Epoch]") -> None:
@@ -91,15 +127,15 @@ class NetworkFeatures:
 
         return extract(self._feature(), photos, self.device)
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         """Return the probability of each class for each photo, (N, C)."""
         assert self.classifier is not None  # noqa: S101 (set by `fit_features`, the only maker of predictors)
         return self.classifier.predict_proba(self.embed(photos))
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_features`)."""
-        assert self.classifier is not None  # noqa: S101 (as in `predict_proba`)
-        kind, spec, arrays = self.classifier.export()
+        assert self.classifier is not None  # noqa: S101 (as in `predict_labels`)
+        kind, spec, arrays = self.classifier.save()
         state = {f"network.{name}": of.cpu().numpy().copy() for name, of in self.network.state_dict().items()}
         described = {"backbone": self.backbone, "size": self.size, "weights": self.weights_digest}
         return "network-features", {**described, "classifier": kind, "of_classifier": spec}, {**state, **arrays}
@@ -111,9 +147,9 @@ class NetworkFeatures:
         from benchmark.networks.backbones import find_backbone, penultimate
 
         backbone = find_backbone(self.backbone)
-        mean, std = (torch.tensor(of, device=self.device).view(3, 1, 1) for of in (backbone.mean, backbone.std))
-        resize = round(self.size * 256 / 224)
-        margin = (resize - self.size) // 2
+        shape = backbone.preprocessing.at(self.size)
+        mean, std = (torch.tensor(of, device=self.device).view(3, 1, 1) for of in (shape.mean, shape.std))
+        margin = (shape.resize - self.size) // 2
 
         @torch.inference_mode()
         def compute(photos: torch.Tensor) -> torch.Tensor:
@@ -128,16 +164,16 @@ class NetworkFeatures:
         return Feature(
             "network",
             compute,
-            resize,
+            shape.resize,
             version=1,
-            rule="cover",
+            rule="cover" if shape.interpolation == "bilinear" else f"cover-{shape.interpolation}",
             parameters={"network": self.backbone, "crop": self.size, "weights": self.weights_digest},
             kept=self.weights_digest is not None,  # random weights are those of one run
         )
 
 
 def load_features(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> NetworkFeatures:
-    """Return the predictor that `NetworkFeatures.export` described.
+    """Return the predictor that `NetworkFeatures.save` described.
 
     Raises:
         UsageError: there is no such network here (a plug-in that is not installed).
@@ -161,31 +197,30 @@ def load_features(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], d
 
 
 def fit_features(
-    train: LabelledPhotos,
-    validation: LabelledPhotos,
-    seed: int,
-    device: str,
+    training: Training,
+    validation: Training,
+    context: Context,
     *,
     backbone: str,
     size: int,
     c: float,
     iterations: int,
-    context: Context = _NO_CONTEXT,
 ) -> NetworkFeatures:
     """Fit multinomial logistic regression on a network's features. `validation` is not used."""
     from benchmark.classifiers.logistic import fit_logistic
     from benchmark.networks.backbones import find_backbone
 
-    network = _starting(find_backbone(backbone), context, seed).eval().to(device)
-    features = NetworkFeatures(network, backbone, size, context.weights_digest, device)
-    model = fit_logistic(features.embed(train), train.labels, len(train.classes), c, iterations, device=device)
+    network = _starting(find_backbone(backbone), context).eval().to(context.device)
+    features = NetworkFeatures(network, backbone, size, context.weights_digest, context.device)
+    vectors, classes = features.embed(training), len(training.classes)
+    model = fit_logistic(vectors, training.labels, classes, c, iterations, device=context.device)
     return replace(features, classifier=model)
 
 
-def _starting(backbone: "Backbone", context: Context, seed: int) -> "torch.nn.Module":
+def _starting(backbone: "Backbone", context: Context) -> "torch.nn.Module":
     import torch
 
-    torch.manual_seed(seed)
+    torch.manual_seed(context.seed)
     network = backbone.build(backbone.pretrained.classes if backbone.pretrained else 1000)
     if context.weights is not None:
         network.load_state_dict(dict(context.weights))
@@ -199,57 +234,84 @@ def from_scratch(backbone: "Backbone", name: str = "", paper: PaperRow | None = 
     return _trained(backbone, name or f"scratch:{backbone.name}", title, "none", paper, recipe)
 
 
-def fine_tuned(backbone: "Backbone", kind: str, paper: PaperRow | None = None) -> Method:
-    """Return the method of LADDER that begins with this backbone's weights."""
-    frozen, said = LADDER[kind]
-    data = backbone.pretrained.data if backbone.pretrained else "random"
-    title = f"{backbone.title} ({data}) fine-tuned, {said}"
-    return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, {})
+def fine_tuned(backbone: "Backbone", kind: str, paper: PaperRow | None = None, size: int | None = None) -> Method:
+    """Return the method of TRANSFER_VARIANTS that begins with this backbone's weights; `size` is another resolution."""
+    frozen, what_learns = TRANSFER_VARIANTS[kind]
+    title = f"{backbone.title} ({_data(backbone)}) fine-tuned, {what_learns}"
+    return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, {} if size is None else {"size": size})
 
 
-def as_features(backbone: "Backbone", paper: PaperRow | None = None) -> Method:
-    """Return the method that feeds this network's features to logistic regression."""
-    data = backbone.pretrained.data if backbone.pretrained else "random"
+def as_features(backbone: "Backbone", paper: PaperRow | None = None, size: int | None = None) -> Method:
+    """Return the method that feeds this network's features to logistic regression; `size` is another resolution."""
+    parameters: dict[str, Parameter] = {
+        "backbone": backbone.name,
+        "size": size or backbone.preprocessing.crop,
+        "c": 1.0,
+        "iterations": _ITERATIONS,
+    }
     return Method(
-        name=f"features:{backbone.name}",
-        title=f"{backbone.title} ({data}) features, logistic regression",
+        name=f"features:{backbone.name}" + (f"@{size}" if size else ""),
+        title=f"{backbone.title} ({_data(backbone)}) features, logistic regression"
+        + (f", {size} pixels" if size else ""),
         fit=fit_features,
-        parameters={"backbone": backbone.name, "size": 224, "c": 1.0, "iterations": _ITERATIONS},
+        parameters=parameters,
         smoke={"size": 64, "iterations": 30},
+        version=FEATURES_VERSION,
         paper=paper,
         estimate=_features_seconds,
         backbone=backbone.name,
+        preprocessing=preprocessing,
         **_origin(backbone),
     )
 
 
-def on_the_ladder(name: str) -> Method | None:
+def transfer_variant(name: str) -> Method | None:
     """Return the method of this name for any backbone, built in or plugged in: `finetune-c:squeezenet1_1/places365`.
 
-    None when the name has no such form, or there is no such network; `scratch` takes one that is named without weights.
+    `@` and a number behind it is another resolution: `finetune:resnet50/imagenet@448`. None when the name has no such form,
+    or there is no such network; `scratch` takes one that is named without weights.
     """
     from benchmark.networks.backbones import backbones
 
-    kind, _, network = name.partition(":")
+    kind, _, rest = name.partition(":")
+    network, at, resolution = rest.partition("@")
     backbone = backbones().get(network)
-    if backbone is None or kind not in ("scratch", "features", *LADDER):
+    if backbone is None or kind not in ("scratch", "features", *TRANSFER_VARIANTS):
         return None
+    if at and not re.fullmatch(r"[1-9][0-9]{1,3}", resolution):
+        return None
+    size = int(resolution) if at else None
     if kind == "scratch":
-        return None if backbone.pretrained else from_scratch(backbone)
-    return as_features(backbone) if kind == "features" else fine_tuned(backbone, kind)
+        recipe: dict[str, Any] = {} if size is None else {"size": size}
+        return None if backbone.pretrained else from_scratch(backbone, **recipe)
+    return as_features(backbone, size=size) if kind == "features" else fine_tuned(backbone, kind, size=size)
+
+
+def preprocessing(*, backbone: str, size: int, **others: Any) -> dict[str, Any]:
+    """Return how photos become the network's input, for a run's identity."""
+    from benchmark.networks.backbones import find_backbone
+
+    return asdict(find_backbone(backbone).preprocessing.at(size))
 
 
 def _trained(
-    backbone: "Backbone", name: str, title: str, frozen: str, paper: PaperRow | None, recipe: dict[str, Parameter]
+    backbone: "Backbone",
+    name: str,
+    title: str,
+    frozen: str,
+    paper: PaperRow | None,
+    recipe: Mapping[str, Parameter],
 ) -> Method:
     from benchmark.networks.recipe import Recipe
 
-    whole = Recipe(backbone=backbone.name, frozen=frozen, **recipe)  # type: ignore[arg-type]
+    size = recipe.get("size")
+    given = {"size": backbone.preprocessing.crop, **recipe}
+    whole = Recipe(backbone=backbone.name, frozen=frozen, **given)  # type: ignore[arg-type]
     # Most of AlexNet's time on small pictures goes into updating its 57 million weights: fewer, larger steps.
     smoke_batch = 64 if backbone.architecture == "alexnet" else 16
     return Method(
-        name=name,
-        title=title,
+        name=name + (f"@{size}" if size else ""),
+        title=title + (f", {size} pixels" if size else ""),
         fit=fit_network,
         parameters=asdict(whole),
         smoke={
@@ -258,13 +320,20 @@ def _trained(
             "batch": smoke_batch,
             "learning_rate": 10 * whole.learning_rate,
         },
+        version=TRAINING_VERSION,
         stochastic=True,
         selection=whole.selection,
         paper=paper,
         estimate=_network_seconds,
         backbone=backbone.name,
+        preprocessing=preprocessing,
+        fit_many=fit_networks,
         **_origin(backbone),
     )
+
+
+def _data(backbone: "Backbone") -> str:
+    return backbone.pretrained.data if backbone.pretrained else "random"
 
 
 def _origin(backbone: "Backbone") -> dict[str, Any]:

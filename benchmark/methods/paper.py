@@ -42,13 +42,6 @@ _TABLE_ONE = (
     _TableOneRow("gist", 64, None, 41.26),
 )
 
-_TITLES = {
-    "tiny": "Tiny images",
-    "hog-l1": "HOG",
-    "hog-l2hys": "HOG (L2-Hys)",
-    "gist-lear": "GIST",
-    "gist-labelme": "GIST (LabelMe)",
-}
 _PLAIN = {"tiny": "tiny", "hog": "hog-l1", "gist": "gist-lear"}
 _TODAY = {"tiny": "tiny", "hog": "hog-l2hys", "gist": "gist-lear"}
 _ITERATIONS = 500
@@ -69,7 +62,7 @@ def _smoke_size(row: _TableOneRow) -> int:
 
 def _plain(row: _TableOneRow, kind: str, suffix: str = "") -> Method:
     """The row as the paper has it; where it is silent, with today's defaults."""
-    title = f"{_TITLES[kind]} {{size}}×{{size}}, {'logistic regression' if row.k is None else '{k}-NN'}"
+    title = f"{features.FEATURES[kind].title} {{size}}×{{size}}, {'logistic regression' if row.k is None else '{k}-NN'}"
     if row.k is not None:
         return Method(
             name=f"{row.feature}-{row.size}+knn{suffix}",
@@ -77,8 +70,10 @@ def _plain(row: _TableOneRow, kind: str, suffix: str = "") -> Method:
             fit=features.fit_knn,
             parameters={"feature_kind": kind, "size": row.size, "k": row.k},
             smoke={"size": _smoke_size(row), "k": min(row.k, 5)},
+            version=features.version(kind),
             paper=row.paper,
             estimate=_knn_seconds,
+            preprocessing=features.squares,
         )
     return _logistic(row, kind, "multinomial", title, suffix)
 
@@ -96,22 +91,24 @@ def _logistic(row: _TableOneRow, kind: str, solver: str, title: str, suffix: str
             "iterations": _ITERATIONS,
         },
         smoke={"size": _smoke_size(row), "iterations": _SMOKE_ITERATIONS},
+        version=features.version(kind),
         paper=row.paper,
         estimate=_logistic_seconds,
+        preprocessing=features.squares,
     )
 
 
 def _of_2018(row: _TableOneRow) -> Method:
     """Logistic regression as scikit-learn's default was in 2018: one-vs-rest by liblinear."""
     kind = _PLAIN[row.feature]
-    title = f"{_TITLES[kind]} {{size}}×{{size}}, logistic regression of 2018"
+    title = f"{features.FEATURES[kind].title} {{size}}×{{size}}, logistic regression of 2018"
     return _logistic(row, kind, "liblinear-2018", title, "@2018")
 
 
 def _modern(row: _TableOneRow) -> Method:
     """The row with what is chosen on validation today: k and weights, or C on standardised features."""
     kind = _TODAY[row.feature]
-    title = f"{_TITLES[kind]} {{size}}×{{size}}, "
+    title = f"{features.FEATURES[kind].title} {{size}}×{{size}}, "
     if row.k is not None:
         return Method(
             name=f"{row.feature}-{row.size}+knn@modern",
@@ -119,7 +116,9 @@ def _modern(row: _TableOneRow) -> Method:
             fit=features.fit_modern_knn,
             parameters={"feature_kind": kind, "size": row.size, "ks": features.MODERN_KS},
             smoke={"size": _smoke_size(row), "ks": _SMOKE_CHOICES["ks"]},
+            version=features.version(kind),
             selection="best-on-validation",
+            preprocessing=features.squares,
             estimate=_modern_knn_seconds,
         )
     return Method(
@@ -128,7 +127,9 @@ def _modern(row: _TableOneRow) -> Method:
         fit=features.fit_modern_logistic,
         parameters={"feature_kind": kind, "size": row.size, "iterations": _ITERATIONS, "cs": features.MODERN_CS},
         smoke={"size": _smoke_size(row), "iterations": _SMOKE_ITERATIONS, "cs": _SMOKE_CHOICES["cs"]},
+        version=features.version(kind),
         selection="best-on-validation",
+        preprocessing=features.squares,
         estimate=_modern_logistic_seconds,
     )
 

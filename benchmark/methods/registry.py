@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from benchmark.methods.networks import on_the_ladder
+from benchmark.methods.networks import transfer_variant
 from benchmark.methods.paper import PAPER
 from benchmark.methods.types import Method
 from collector.errors import UsageError, did_you_mean
@@ -14,18 +14,18 @@ METHODS: dict[str, Method] = {method.name: method for method in PAPER}
 
 def methods() -> dict[str, Method]:
     """Return all methods by name: the built-in ones, and those that packages add in the group `t15.methods`."""
-    found = dict(METHODS)
+    known = dict(METHODS)
     for name, method in load_plugins("t15.methods").items():
         if not isinstance(method, Method):
             raise UsageError(f"plug-in {name!r} (group t15.methods) is no benchmark.methods.types.Method: repair it")
-        found.setdefault(method.name, method)
-    return found
+        known.setdefault(method.name, method)
+    return known
 
 
 def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
-    A name on the ladder of any other network, such as `finetune-c:resnet50/imagenet`, names a method too.
+    A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method too.
 
     Raises:
         UsageError: a pattern names none.
@@ -33,7 +33,7 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     known = methods()
     for pattern in patterns:
         if not _named(known, pattern):
-            method = on_the_ladder(pattern)
+            method = transfer_variant(pattern)
             if method is None:
                 raise UsageError(
                     f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"

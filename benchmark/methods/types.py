@@ -1,16 +1,23 @@
-"""What a method is: the contract between the runner and everything that learns to name a city."""
+"""What a method is: the whole contract between the runner and everything that learns where photos were taken.
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+    fit(training: Training, validation: Training, context: Context, **parameters) -> Predictor
+
+`fit` learns from `training`; `validation` may choose settings or an epoch; nothing else may be looked at. The predictor then
+sees photos of the test side, which are pixels and nothing else. docs/methods.md has a method that is whole.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.photos import Photos
-from collector.errors import UsageError
+from benchmark.label_set import LabelSet
+from benchmark.photos import LabelledPhotos, Photos
+from benchmark.predictions import Places, Ranking
+from collector.progress import Track, silent
 
 if TYPE_CHECKING:
     import torch
@@ -18,41 +25,90 @@ if TYPE_CHECKING:
 Parameter = str | int | float | bool | None
 
 
-class Predictor(Protocol):
-    """A fitted method."""
+@dataclass(frozen=True, kw_only=True)
+class Training(LabelledPhotos):
+    """Photos with all that a method may learn from, a row each; the training side is also the gallery of a ranking.
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
-        """Return the probability of each class for each photo, (N, C), rows summing to 1."""
-        ...
+    `labels` (N,) are positions in `label_set.ids`, which `classes` repeats.
+    """
 
-
-Fit = Callable[..., Predictor]
-"""`fit(train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, **parameters) -> Predictor`: learns from
-`train`; `validation` may choose settings or an epoch; nothing else may be looked at. Parameters are the method's own.
-A method with a `backbone` is also given `context`, a `Context`."""
-
-Estimate = Callable[..., float]
-"""`estimate(photos: int, classes: int, device: str, **parameters) -> float`: seconds that one fit on so many training
-photos takes."""
+    label_set: LabelSet  # the labels that are to be told apart: ids, centres, radii, and the tree that they are of
+    places: NDArray[np.float64]  # (N, 2) latitude and longitude, degrees WGS84; NaN where unknown
+    headings: NDArray[np.float64]  # (N,) degrees clockwise from north; NaN where unknown
+    authors: NDArray[np.int64]  # (N,) equal for photos of one author; -1 where unknown
+    sequences: NDArray[np.int64]  # (N,) equal for photos of one drive, walk or upload; -1 where unknown
+    times: NDArray[np.float64]  # (N,) seconds since 1970 UTC; NaN where unknown
+    protocol: str  # `city` or `place`, the manifest's
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a method that uses a network is given beside its parameters. The weights apart, none of it changes the result.
+    """What every method is given beside its parameters; of these, `seed`, `weights` and `precision` change results."""
 
-    Attributes:
-        weights: the pre-trained weights of the method's backbone by name; None to begin with random ones.
-        weights_digest: of these; None without.
-        engine: which of the training loops works, `fast` or `reference`.
-        checkpoint: file for what a stopped training goes on from; None keeps nothing.
-        curve: file for the learning curve, as JSON; None keeps none.
-    """
-
-    weights: "Mapping[str, torch.Tensor] | None" = None
+    seed: int = 0  # of everything random
+    device: str = "cpu"  # or `cuda`
+    precision: str = "float32"  # of training a network: or `bfloat16`
+    engine: str = "fast"  # which training loop works, or `reference`
+    weights: "Mapping[str, torch.Tensor] | None" = (
+        None  # of the method's backbone by name; None: begin with random ones
+    )
     weights_digest: str | None = None
-    engine: str = "fast"
-    checkpoint: Path | None = None
-    curve: Path | None = None
+    checkpoint: Path | None = None  # file that a stopped training goes on from; None keeps nothing
+    curve: Path | None = None  # file for the learning curve, as JSON
+    progress: Track = silent  # shows progress: `for item in context.progress(items, "what is done")`
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A fresh generator of random numbers from the seed."""
+        return np.random.default_rng(self.seed)
+
+
+class PredictsLabels(Protocol):
+    """Offers `labels`."""
+
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the probability of each label for each photo, (N, C), rows summing to 1."""
+        ...
+
+
+class PredictsPlaces(Protocol):
+    """Offers `places`."""
+
+    def predict_places(self, photos: Photos) -> Places:
+        """Return where each photo was taken."""
+        ...
+
+
+class Ranks(Protocol):
+    """Offers `ranking`."""
+
+    def rank(self, photos: Photos, k: int) -> Ranking:
+        """Return the k rows of the training photos that are likest to each photo."""
+        ...
+
+
+Predictor = PredictsLabels | PredictsPlaces | Ranks
+"""A fitted method: one or more of the three; `benchmark.derivations` makes the others. One that can be exported also has
+`save() -> (kind, spec, arrays)`, see `benchmark.models`; one that can show neighbours has `embed(photos) -> (N, D)`."""
+
+
+class Fit(Protocol):
+    """How a method learns; parameters are its own and are given by name."""
+
+    def __call__(
+        self, training: Training, validation: Training, context: Context, /, *args: Any, **parameters: Any
+    ) -> Predictor:
+        """Return the fitted method."""
+        ...
+
+
+FitMany = Callable[
+    [Training, Training, Sequence[Context], Sequence[Mapping[str, Parameter]]], "list[Predictor | Exception]"
+]
+"""Several fits of one kind, done side by side: what became of each, in their order."""
+
+Estimate = Callable[..., float]
+"""`estimate(photos: int, classes: int, device: str, **parameters) -> float`: seconds that one fit on so many photos takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +122,25 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One row of a leaderboard.
+    """One row of a leaderboard."""
 
-    Attributes:
-        name: what `t15 bench --method` calls it.
-        title: what a reader calls it; `{name}` stands for the parameter of that name.
-        fit: how it learns.
-        parameters: every value that the result depends on, with the value of the tier `paper`.
-        smoke: what the tier `smoke` changes, so that a whole benchmark takes minutes on a laptop.
-        stochastic: whether the seed matters; where it does not, one run stands for all seeds.
-        selection: how the kept model is chosen, such as `best-on-validation`.
-        paper: the row of the paper, None for methods that it does not have.
-        pretraining: the data that its weights were learnt from; `none` when it starts from nothing.
-        weights_licence: the licence of those weights; empty without.
-        estimate: guesses seconds for one run; None when it is always quick.
-        backbone: name of the network that it begins with (`networks.backbones`); empty for methods without. One with weights
-            cannot run in the tier `paper` before they are there (`t15 weights`).
-    """
-
-    name: str
-    title: str
+    name: str  # what `t15 bench --method` calls it
+    title: str  # what a reader calls it; `{name}` stands for the parameter of that name
     fit: Fit
-    parameters: Mapping[str, Parameter]
-    smoke: Mapping[str, Parameter] = field(default_factory=dict)
-    stochastic: bool = False
-    selection: str = "none"
-    paper: PaperRow | None = None
-    pretraining: str = "none"
+    parameters: Mapping[str, Parameter]  # all that the result depends on, with the values of the tier `paper`
+    smoke: Mapping[str, Parameter] = field(default_factory=dict)  # what the tier `smoke` changes: minutes on a laptop
+    version: str = "1"  # of its code and of the defaults above: another one is another run
+    gives: frozenset[str] = frozenset({"labels"})  # of `labels`, `places`, `ranking`
+    needs: frozenset[str] = frozenset()  # of the training photos, see `runner.lacking`: `places`, `protocol:place`, …
+    stochastic: bool = False  # whether the seed matters; where it does not, one run stands for all seeds
+    selection: str = "none"  # how the kept model is chosen, such as `best-on-validation`
+    paper: PaperRow | None = None  # None for methods that the paper does not have
+    pretraining: str = "none"  # the data that its weights were learnt from
     weights_licence: str = ""
-    estimate: Estimate | None = None
-    backbone: str = ""
+    backbone: str = ""  # the network that it begins with (`networks.backbones`); empty without
+    preprocessing: Callable[..., Mapping[str, Any]] | None = None  # (**parameters): how photos become a network's input
+    fit_many: FitMany | None = None  # for methods that train a network: several at once share a GPU
+    estimate: Estimate | None = None  # None when it is always quick
 
     def titled(self, parameters: Mapping[str, Parameter]) -> str:
         """Return the title for these parameters."""
@@ -104,32 +149,3 @@ class Method:
     def of_tier(self, tier: str) -> dict[str, Parameter]:
         """Return the parameters of tier `paper` or `smoke`."""
         return {**self.parameters, **(self.smoke if tier == "smoke" else {})}
-
-    def changed(self, settings: Mapping[str, str]) -> "Method":
-        """Return the method with parameters changed in both tiers; settings that it does not have are passed over.
-
-        Raises:
-            UsageError: a text is no value of the parameter's kind.
-        """
-        mine = {
-            name: _parsed(name, text, self.parameters[name])
-            for name, text in settings.items()
-            if name in self.parameters
-        }
-        smoke = {name: value for name, value in self.smoke.items() if name not in mine}
-        return replace(self, parameters={**self.parameters, **mine}, smoke=smoke) if mine else self
-
-
-def _parsed(name: str, text: str, default: Parameter) -> Parameter:
-    if isinstance(default, str):
-        return text
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        value = type(default)(text) if default is not None else float(text)
-    except (ValueError, KeyError):
-        value = math.nan
-    if not math.isfinite(value):
-        kind = {bool: "true or false", int: "a whole number"}.get(type(default), "a number")
-        raise UsageError(f"--set {name}={text[:40]!r}: must be {kind}")
-    return value

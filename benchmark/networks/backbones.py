@@ -6,7 +6,7 @@ A backbone's name is its architecture's, and after a slash what it was pre-train
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,28 @@ class Pretrained:
 
 
 @dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a photo becomes what a network sees: resized, cut out of the centre, standardised.
+
+    Attributes:
+        resize: pixels of the shorter side before the crop.
+        crop: pixels of a side of the square crop.
+        mean, std: of the pixels that the network was fed with, RGB, 0 to 1.
+        interpolation: of the resizing, one of `benchmark.photos.INTERPOLATIONS`.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def at(self, crop: int) -> "Preprocessing":
+        """Return the same at another resolution: `resize` changes in proportion."""
+        return replace(self, resize=round(crop * self.resize / self.crop), crop=crop)
+
+
+@dataclass(frozen=True, slots=True)
 class Backbone:
     """A network, with the weights that it starts from.
 
@@ -60,7 +82,7 @@ class Backbone:
         classifier: name of the last module with weights, as in `named_modules`: a Linear, or a Conv2d of 1×1.
         cuts: for `a`, `b` and `c`: how many of `layers`, from the first, keep their weights.
         pretrained: the weights that it starts from; None for random ones.
-        mean, std: of the pixels that it was fed with, RGB, 0 to 1.
+        preprocessing: what its weights were learnt with, at its own resolution.
     """
 
     name: str
@@ -70,8 +92,7 @@ class Backbone:
     classifier: str
     cuts: Mapping[str, int] = field(default_factory=dict)
     pretrained: Pretrained | None = None
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    preprocessing: Preprocessing = Preprocessing()
 
     @property
     def architecture(self) -> str:

@@ -62,7 +62,7 @@ class FastEngine:
         self.backbone, self.recipe, self.seed, self.device = backbone, recipe, seed, device
         self.photos, self.labels = photos, torch.from_numpy(labels).to(device)
         self.least = smallest_step(network, recipe, len(labels))
-        self.precision = precision or _best_precision(device)
+        self.precision = precision or best_precision(device)
         self.head, self.tail = _divided(network, backbone, recipe.frozen)
         self.optimiser = _optimiser(network, recipe, device)
         self._captured: _CapturedStep | None = None
@@ -198,5 +198,6 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
-def _best_precision(device: str) -> str:
+def best_precision(device: str) -> str:
+    """Return what the fast engine computes in: `bf16` on a GPU that has it, else `float32`."""
     return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from benchmark.networks.backbones import Backbone, penultimate
+from benchmark.networks.backbones import Backbone, Preprocessing, penultimate
 from benchmark.photos import Photos
 
 BATCH = 64
@@ -17,17 +17,15 @@ BATCH = 64
 
 def standardised(photos: Tensor, backbone: Backbone) -> Tensor:
     """Return photos (N, 3, H, W) of 0 to 1 less the backbone's mean, divided by its deviation."""
-    mean, std = (torch.tensor(of, device=photos.device).view(3, 1, 1) for of in (backbone.mean, backbone.std))
+    of = backbone.preprocessing
+    mean, std = (torch.tensor(values, device=photos.device).view(3, 1, 1) for values in (of.mean, of.std))
     return (photos - mean) / std
 
 
-def centre_crops(photos: Photos, size: int, resize: int, most: int | None = None) -> Tensor:
-    """Return the centre of each photo, or of the first `most`, its shorter side resized to `resize` before.
-
-    They are uint8 (N, 3, size, size), on the CPU.
-    """
-    crop, pictures = v2.CenterCrop(size), photos.pictures(resize)[:most]
-    found = torch.empty(len(pictures), 3, size, size, dtype=torch.uint8)
+def centre_crops(photos: Photos, shape: Preprocessing, most: int | None = None) -> Tensor:
+    """Return the centre of each photo, or of the first `most`, its shorter side resized before: uint8 (N, 3, crop, crop)."""
+    crop, pictures = v2.CenterCrop(shape.crop), photos.pictures(shape.resize, shape.interpolation)[:most]
+    found = torch.empty(len(pictures), 3, shape.crop, shape.crop, dtype=torch.uint8)
     for row, picture in enumerate(pictures):
         found[row] = crop(torch.from_numpy(np.array(picture)))  # a copy: the mapped original is read-only
     return found
@@ -45,7 +43,7 @@ def embed_photos(
 
     The network is left in evaluation mode. Maps are averaged over their places (`backbones.penultimate`).
     """
-    crops = centre_crops(photos, size, round(size * 256 / 224))
+    crops = centre_crops(photos, backbone.preprocessing.at(size))
     found: NDArray[np.float32] = _in_batches(
         network, crops, device, lambda of: penultimate(network, backbone, standardised(of, backbone)), batch
     ).numpy()

@@ -32,7 +32,7 @@ class CroppedPhotos(Dataset[tuple[Tensor, int]]):
         backbone: Backbone,
     ) -> None:
         self.pictures, self.labels, self.crops, self.size = pictures, labels, crops, size
-        self.normalise = v2.Normalize(backbone.mean, backbone.std)
+        self.normalise = v2.Normalize(backbone.preprocessing.mean, backbone.preprocessing.std)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -61,7 +61,7 @@ class ReferenceEngine:
         self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.backbone, self.recipe = backbone, recipe
         self.seed, self.device, self.labels = seed, device, training.labels
-        self.pictures = training.pictures(recipe.resize)
+        self.pictures = training.pictures(recipe.resize, recipe.preprocessing.interpolation)
         self.least = smallest_step(network, recipe, len(training))
         self.optimiser = torch.optim.SGD(
             [weight for weight in network.parameters() if weight.requires_grad],

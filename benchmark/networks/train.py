@@ -21,7 +21,7 @@ from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, Train
 from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError
-from collector.progress import silent
+from collector.progress import Track, silent
 from collector.workspace import is_storage_fault
 
 __all__ = [
@@ -55,6 +55,8 @@ def train(
     weights: Mapping[str, Tensor] | None = None,
     engine: str = "fast",
     checkpoint: Path | None = None,
+    track: Track = silent,
+    precision: str = "",
 ) -> TrainedNetwork:
     """Train a network and return that of the selected epoch.
 
@@ -69,6 +71,8 @@ def train(
         weights: state of the pre-trained network with its own classifier, which is replaced; None for random ones.
         engine: one of ENGINES.
         checkpoint: file that keeps the run while it goes on, so that a killed one is resumed; removed at its end.
+        track: shows progress.
+        precision: of the fast engine, `float32` or `bf16`; empty for the best that the device has.
 
     Raises:
         DivergedError: the loss became infinite or no number.
@@ -76,14 +80,21 @@ def train(
         UsageError: the recipe cannot be carried out with this data, or there is no such engine.
     """
     _require_engine(engine)
-    run = TrainingRun(Job(seed, recipe, weights, checkpoint), SharedPhotos(training, validation, device), engine)
-    for _ in run.steps(training.track):
+    run = TrainingRun(
+        Job(seed, recipe, weights, checkpoint, precision), SharedPhotos(training, validation, device), engine
+    )
+    for _ in run.steps(track):
         pass
     return run.result
 
 
 def train_many(
-    jobs: Sequence[Job], training: LabelledPhotos, validation: LabelledPhotos, device: str, engine: str = "fast"
+    jobs: Sequence[Job],
+    training: LabelledPhotos,
+    validation: LabelledPhotos,
+    device: str,
+    engine: str = "fast",
+    track: Track = silent,
 ) -> list[TrainedNetwork | Exception]:
     """Do several runs on one data set and return, in their order, the networks, or why there is none.
 
@@ -104,7 +115,7 @@ def train_many(
     # stream that it was captured on, whoever else uses it (github.com/pytorch/pytorch/issues/193402).
     streams = [torch.cuda.Stream() if device == "cuda" else None for _ in range(most)]
     full = False  # when asked, and nothing has ended since: to ask waits for the whole GPU
-    bar = training.track(range(len(jobs)), f"training {len(jobs)} networks")
+    bar = track(range(len(jobs)), f"training {len(jobs)} networks")
     next(bar, None)
     while waiting or running:
         if waiting and len(running) < most and not full:

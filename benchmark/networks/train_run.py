@@ -56,12 +56,14 @@ class Job:
         recipe: how.
         weights: state of the pre-trained network with its own classifier, None for random ones.
         checkpoint: file that keeps the run while it goes on, None for none.
+        precision: `float32` or `bf16`; empty for what the engine takes on the device.
     """
 
     seed: int
     recipe: Recipe
     weights: Mapping[str, Tensor] | None = None
     checkpoint: Path | None = None
+    precision: str = ""
 
 
 class SharedPhotos:
@@ -75,9 +77,11 @@ class SharedPhotos:
         if not len(training):
             raise UsageError("there are no training photos: nothing can be learnt from this data set")
         self.training, self.validation, self.device = training, validation, device
-        self.resident = cache(lambda resize: ResidentPhotos(training.pictures(resize), device))
-        self.crops = cache(lambda size, resize: centre_crops(validation, size, resize).to(device))
-        self.probe = cache(lambda size, resize: centre_crops(training, size, resize, most=4).to(device))
+        self.resident = cache(
+            lambda shape: ResidentPhotos(training.pictures(shape.resize, shape.interpolation), device)
+        )
+        self.crops = cache(lambda shape: centre_crops(validation, shape).to(device))
+        self.probe = cache(lambda shape: centre_crops(training, shape, most=4).to(device))
         self.labels = torch.from_numpy(validation.labels)
 
 
@@ -104,7 +108,9 @@ class TrainingRun:
         self._identity = ""
         if job.checkpoint:
             sides = photos.training, photos.validation
-            self._identity = identify(recipe, job.seed, engine, photos.device, *sides, job.weights)
+            self._identity = identify(
+                recipe, job.seed, f"{engine} {job.precision}".strip(), photos.device, *sides, job.weights
+            )
             if found := load_checkpoint(job.checkpoint, self._identity):
                 self._resume(found)
 
@@ -140,8 +146,9 @@ class TrainingRun:
         network, photos, seed, recipe = self.network, self.photos, self.job.seed, self.job.recipe
         if name == "reference":
             return ReferenceEngine(network, self.backbone, photos.training, seed, photos.device, recipe)
-        resident = photos.resident(recipe.resize)
-        return FastEngine(network, self.backbone, resident, photos.training.labels, seed, photos.device, recipe)
+        resident = photos.resident(recipe.preprocessing)
+        labels, precision = photos.training.labels, self.job.precision
+        return FastEngine(network, self.backbone, resident, labels, seed, photos.device, recipe, precision)
 
     def _epoch(self, number: int) -> Iterator[None]:
         recipe, started = self.job.recipe, time.perf_counter()
@@ -170,7 +177,7 @@ class TrainingRun:
         recipe, photos = self.job.recipe, self.photos
         selecting = recipe.selection == "best-on-validation"
         # The loss tells of the weights before a step only, so scores are looked at in any case.
-        crops = (photos.crops if selecting else photos.probe)(recipe.size, recipe.resize)
+        crops = (photos.crops if selecting else photos.probe)(recipe.preprocessing)
         found = scores(self.network, self.backbone, crops, photos.device)
         if not torch.isfinite(found).all():
             raise DivergedError(

@@ -56,9 +56,9 @@ class TrainedNetwork:
     classes: int
     curve: tuple[Epoch, ...]
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         """Return softmax probabilities (N, C) of the centre crops."""
-        crops = centre_crops(photos, self.recipe.size, self.recipe.resize)
+        crops = centre_crops(photos, self.recipe.preprocessing)
         found: NDArray[np.float32] = scores(self.network, self.backbone, crops, self.device).softmax(dim=1).numpy()
         return found
 
@@ -66,7 +66,7 @@ class TrainedNetwork:
         """Return what goes into the classifier, (N, D), for the centre crops."""
         return embed_photos(self.network, self.backbone, photos, self.device, self.recipe.size)
 
-    def export(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its weights by name (`load_network`)."""
         spec = {
             "recipe": asdict(self.recipe),
@@ -78,7 +78,7 @@ class TrainedNetwork:
 
 
 def load_network(spec: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> TrainedNetwork:
-    """Return the network that `TrainedNetwork.export` described.
+    """Return the network that `TrainedNetwork.save` described.
 
     Raises:
         DataError: the description is none, or the weights are another network's.

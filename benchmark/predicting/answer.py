@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.derivations import are_probabilities, predict
+from benchmark.label_set import labels_of
 from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
-from benchmark.photos import GivenPhotos, given_photos
+from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.predicting.heatmap import heat_of
 from benchmark.predicting.model_card import About, about_from_json
 from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
-from benchmark.results import are_probabilities
 from collector.errors import DataError
 
 _AT_ONCE = 32  # pictures that a predictor is asked about together
@@ -96,6 +97,7 @@ class Answerer:
         self.digest = found.digest
         self.about, self._training = _parsed(found, name)
         self._predictor: Predictor = build(found, device, name)
+        self._labels = labels_of(self.about.cities)
         self.side = self._probed(name)
 
     def answer(self, images: Sequence[Image.Image]) -> list[Answer]:
@@ -114,14 +116,18 @@ class Answerer:
         heat = heat_of(self._predictor, image, int(calibrated.argmax()), self._probabilities)
         return Explanation(self._answer(calibrated), heat.values, heat.method, heat.strength, self._neighbours(photo))
 
-    def _neighbours(self, photo: GivenPhotos) -> tuple[Neighbour, ...]:
+    def _neighbours(self, photo: Photos) -> tuple[Neighbour, ...]:
         embed = getattr(self._predictor, "embed", None)
         if self._training is None or embed is None:
             return ()
         return tuple(self._training.nearest(embed(photo)[0]))
 
-    def _probabilities(self, photos: GivenPhotos) -> NDArray[np.float64]:
-        return self.about.certainty.calibrated(self._predictor.predict_proba(photos))
+    def _probabilities(self, photos: Photos) -> NDArray[np.float64]:
+        return self.about.certainty.calibrated(self._raw(photos))
+
+    def _raw(self, photos: Photos) -> NDArray[np.float32]:
+        probabilities = predict(self._predictor, photos, self._labels).probabilities
+        return np.empty((0, 0), np.float32) if probabilities is None else probabilities
 
     def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
         order = np.argsort(-probabilities, kind="stable")
@@ -145,10 +151,9 @@ class Answerer:
         )
 
     def _probed(self, name: str) -> int | None:
-        grey = given_photos([Image.new("RGB", (64, 48), "grey")])
-        asked = _Asked(grey.ids, grey.digests, grey.workspace, images=grey.images)
+        asked = _Asked((Image.new("RGB", (64, 48), "grey"),))
         try:
-            probabilities = self._predictor.predict_proba(asked)
+            probabilities = self._raw(Photos(("given:0",), ("",), asked))
         except (ValueError, RuntimeError, IndexError, TypeError, MemoryError, DataError) as error:
             reason = " ".join(str(error).split())[:160]
             raise DataError(f"{name}: the model fails on a plain grey picture ({reason}); export it again") from error
@@ -157,19 +162,19 @@ class Answerer:
         return max(asked.sides, default=None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked(GivenPhotos):
+@dataclass(frozen=True)
+class _Asked(GivenPictures):
     """Pictures that note in which sizes they were asked for."""
 
     sides: list[int] = field(default_factory=list)
 
-    def pixels(self, size: int, rule: str = "squash", rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:
         self._note(size)
-        return super().pixels(size, rule, rows)
+        return super().squares(photos, size, rule, rows)
 
-    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:
         self._note(side)
-        return super().pictures(side)
+        return super().pictures(photos, side, interpolation)
 
     def _note(self, side: int) -> None:
         if not 1 <= side <= _LARGEST:

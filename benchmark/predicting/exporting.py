@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.models import Model, build, read_model
-from benchmark.photos import Photos
+from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.predicting.certainty import Certainty, learn_certainty
 from benchmark.predicting.model_card import About
 from benchmark.predicting.neighbours import training_photos
@@ -147,7 +147,7 @@ def _training(
     if embed is None or not here:
         return {}
     ids, digests = zip(*((photo.photo_id, str(photo.sha256)) for photo in here), strict=True)
-    return training_photos(embed(Photos(ids, digests, workspace, track, "train")), here).to_arrays()
+    return training_photos(embed(Photos(ids, digests, WorkspacePhotos(workspace, track), "train")), here).to_arrays()
 
 
 def _stated_digest(path: Path) -> str | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.methods.types import Predictor
-from benchmark.photos import GivenPhotos, given_photos
+from benchmark.photos import Photos, given_photos
 
 if TYPE_CHECKING:
     from benchmark.networks.trained import TrainedNetwork
@@ -24,7 +24,7 @@ _GRID = 8  # cells a side; a window covers 2 × 2 of them, so that there are 49 
 _LARGEST = 320  # pixels of the longer side of a picture that is covered window by window
 _WINDOWS_AT_ONCE = 16
 
-Ask = Callable[[GivenPhotos], NDArray[np.float64]]
+Ask = Callable[[Photos], NDArray[np.float64]]
 """Returns the calibrated probabilities (N, C)."""
 
 
@@ -92,7 +92,7 @@ def grad_cam(predictor: "TrainedNetwork", image: Image.Image, city: int) -> Heat
     from benchmark.networks.inference import centre_crops, standardised
 
     recipe, photo = predictor.recipe, given_photos([image])
-    pixels = centre_crops(photo, recipe.size, recipe.resize).to(predictor.device).float() / 255
+    pixels = centre_crops(photo, recipe.preprocessing).to(predictor.device).float() / 255
     crop = standardised(pixels, predictor.backbone)
     maps: list[torch.Tensor] = []
     layers = predictor.backbone.layers(predictor.network)

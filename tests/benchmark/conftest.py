@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.methods.types import Method
-from benchmark.photos import LabelledPhotos, Photos
+from benchmark.methods.types import Context, Method, Training
+from benchmark.photos import Photos
 from collector.manifest.manifest import Header, Manifest, build_manifest, write_manifest
 from collector.records import City, Photo
 from collector.workspace import Workspace
@@ -117,14 +117,14 @@ class Drawn:
     seed: int
     classes: int
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         random = np.random.default_rng(self.seed)
         return random.dirichlet(np.ones(self.classes), len(photos)).astype(np.float32)
 
 
-def drawing(train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, **parameters: Any) -> Drawn:
+def drawing(training: Training, validation: Training, context: Context, **parameters: Any) -> Drawn:
     """Fit nothing."""
-    return Drawn(seed, len(train.classes))
+    return Drawn(context.seed, len(training.classes))
 
 
 def method(name: str = "drawn", fit: Callable[..., Any] = drawing, **settings: Any) -> Method:
@@ -138,10 +138,10 @@ class Answering:
 
     answer: Callable[[Photos], Any]
 
-    def predict_proba(self, photos: Photos) -> Any:
+    def predict_labels(self, photos: Photos) -> Any:
         return self.answer(photos)
 
 
 def answering(answer: Callable[[Photos], Any]) -> Callable[..., Answering]:
     """Return a fit whose predictor answers with `answer(photos)`."""
-    return lambda train, validation, seed, device, **parameters: Answering(answer)
+    return lambda training, validation, context, **parameters: Answering(answer)

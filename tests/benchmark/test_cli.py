@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import t15
-from benchmark import planning
+from benchmark import runner
 from benchmark.commands.bench import parse_seeds
 from benchmark.methods import registry
 from benchmark.methods.types import Method
@@ -266,7 +266,7 @@ def test_a_long_benchmark_offers_the_short_form(
     tier: str,
     offered: bool,
 ) -> None:
-    monkeypatch.setattr(planning, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
     code, result, err = bench_json(world, capsys, "--method", "quick", "--tier", tier)
     assert (code, result["counts"]["done"]) == (0, 1)  # nobody is there to be asked
     assert "estimated: about 11.1 h" in err
@@ -276,7 +276,7 @@ def test_a_long_benchmark_offers_the_short_form(
 def test_a_person_may_decline_the_long_runs(
     known: dict[str, Method], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
     stderr = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", stderr)

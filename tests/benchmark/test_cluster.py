@@ -23,11 +23,12 @@ from safetensors.torch import save_file
 from benchmark import cluster, runner, worker
 from benchmark.cluster import Share, share_of
 from benchmark.methods.registry import choose
+from benchmark.methods.types import Context, Training
 from benchmark.networks import weights
 from benchmark.networks.backbones import BACKBONES, Backbone, Pretrained
-from benchmark.photos import LabelledPhotos, Photos, missing_photos
-from benchmark.planning import Task, plan
+from benchmark.photos import Photos, missing_photos
 from benchmark.results import failures, finished_runs, read_predictions, read_validation
+from benchmark.runner import Task, plan
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.workspace import Workspace
 from tests.benchmark.conftest import Drawn, World, make_world, method
@@ -78,8 +79,8 @@ def test_other_versions_are_named() -> None:
 
 def test_photos_come_in_pieces_once_and_are_checked(world: World, tmp_path: Path, monkeypatch: Any) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setenv("T15_WEIGHTS", "")  # Home sets it, in a process of its own
-    home, here = worker.Home(world.workspace, tmp_path), Workspace(tmp_path / "node")
+    monkeypatch.setenv("T15_WEIGHTS", "")  # DriverActor sets it, in a process of its own
+    home, here = worker.DriverActor(world.workspace, tmp_path), Workspace(tmp_path / "node")
 
     def ask(digests: list[str]) -> list[bytes]:
         asked.append(digests)
@@ -117,7 +118,7 @@ def test_weights_come_from_the_driver_where_they_are_not_here(
     monkeypatch.setenv("T15_WEIGHTS", str(drivers))
     save_file({"0.weight": torch.arange(6.0).view(3, 2), "0.bias": torch.ones(3)}, tmp_path / "file.safetensors")
     kept = weights.add(small, tmp_path / "file.safetensors")
-    home = worker.Home(world.workspace, drivers)
+    home = worker.DriverActor(world.workspace, drivers)
     content = home.weights(small.name)
     (planned,) = plan(world.manifest, [method(backbone=small.name)], [0], "paper")
     assert (planned.weights, planned.inputs.weights_digest) == ("pre-trained", kept.digest)
@@ -229,13 +230,13 @@ class Waiting(Drawn):
 
     place: Path
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         import ray
 
         if photos.side == "test" and ray.is_initialized():
             (self.place / f"{self.seed}.{ray.get_runtime_context().get_node_id()}").touch()
             wait_for((self.place / "go").exists)
-        return super().predict_proba(photos)
+        return super().predict_labels(photos)
 
 
 def wait_for(happened: Any) -> None:
@@ -245,8 +246,8 @@ def wait_for(happened: Any) -> None:
         time.sleep(0.02)
 
 
-def waiting(train: LabelledPhotos, validation: LabelledPhotos, seed: int, device: str, place: str) -> Waiting:
-    return Waiting(seed, len(train.classes), Path(place))
+def waiting(training: Training, validation: Training, context: Context, place: str) -> Waiting:
+    return Waiting(context.seed, len(training.classes), Path(place))
 
 
 def broken(*arguments: Any, **parameters: Any) -> Any:

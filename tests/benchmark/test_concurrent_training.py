@@ -10,17 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmark import concurrent_training
-from benchmark.concurrent_training import groups
-from benchmark.methods.networks import on_the_ladder
+from benchmark.methods.networks import transfer_variant
+from benchmark.methods.settings import with_settings
 from benchmark.methods.types import Method
 from benchmark.networks import backbones, weights
 from benchmark.networks import train as train_module
 from benchmark.networks.backbones import Backbone
 from benchmark.networks.weights import MissingWeightsError
-from benchmark.planning import Task, plan
 from benchmark.results import finished_runs, read_predictions
-from benchmark.runner import bench
+from benchmark.runner import Task, bench, groups, plan
 from tests.benchmark.conftest import World, make_world, method
 from tests.benchmark.methods.test_networks import DOT
 
@@ -32,9 +30,9 @@ def dot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def scratch() -> Method:
-    found = on_the_ladder("scratch:dot")
+    found = transfer_variant("scratch:dot")
     assert found is not None
-    return found.changed({"size": "28", "epochs": "2", "batch": "4", "learning_rate": "0.05"})
+    return with_settings(found, {"size": "28", "epochs": "2", "batch": "4", "learning_rate": "0.05"})
 
 
 def planned(world: World, *methods: Method, seeds: tuple[int, ...] = (0, 1, 2)) -> list[Task]:
@@ -73,7 +71,7 @@ def test_runs_are_the_same_side_by_side(worlds: tuple[World, World], scratch: Me
 
 def test_one_that_fails_leaves_the_others(worlds: tuple[World, World], scratch: Method) -> None:
     world = worlds[0]
-    wild = replace(scratch.changed({"learning_rate": "1e30"}), name="wild")
+    wild = replace(with_settings(scratch, {"learning_rate": "1e30"}), name="wild")
     tasks = planned(world, scratch, wild, seeds=(0, 1))
     outcomes = list(bench(world.manifest, world.workspace, tasks, "cpu", side_by_side=True))
     assert [outcome.state for outcome in outcomes] == ["done", "done", "failed", "failed"]
@@ -107,9 +105,9 @@ def test_weights_that_were_replaced_since_the_plan_are_not_taken_for_the_planned
 ) -> None:
     monkeypatch.setenv("T15_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setitem(backbones.BACKBONES, DOT.name, DOT)
-    found = on_the_ladder(f"finetune:{DOT.name}")
+    found = transfer_variant(f"finetune:{DOT.name}")
     assert found is not None
-    tuned = found.changed({"size": "28", "epochs": "1", "selection": "last-epoch"})
+    tuned = with_settings(found, {"size": "28", "epochs": "1", "selection": "last-epoch"})
 
     def bring(seed: int) -> list[Task]:
         file = tmp_path / f"{seed}.safetensors"
@@ -131,9 +129,9 @@ def test_the_engine_that_was_asked_for_works(
     world, engines = worlds[0], []
     original = train_module.train_many
 
-    def spy(jobs: Any, training: Any, validation: Any, device: str, engine: str = "fast") -> Any:
+    def spy(jobs: Any, training: Any, validation: Any, device: str, engine: str, *rest: Any) -> Any:
         engines.append(engine)
-        return original(jobs, training, validation, device, engine)
+        return original(jobs, training, validation, device, engine, *rest)
 
     monkeypatch.setattr(train_module, "train_many", spy)
     tasks = planned(world, scratch, seeds=(0, 1))
@@ -145,15 +143,16 @@ def test_the_engine_that_was_asked_for_works(
     }
 
 
-def test_finished_and_other_runs_stand_alone(world: World, scratch: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_and_other_runs_stand_alone(world: World, scratch: Method) -> None:
     other = method("drawn")
     tasks = planned(world, other, scratch, seeds=(0, 1, 2, 3, 4))
     assert [len(group) for group in groups(tasks, world.workspace.runs, True)] == [1, 5]
     assert [len(group) for group in groups(tasks, world.workspace.runs, False)] == [1] * 6
-    monkeypatch.setattr(concurrent_training, "_MOST", 2)
-    assert [len(group) for group in groups(tasks, world.workspace.runs, True)] == [1, 2, 2, 1]
-    monkeypatch.setattr(concurrent_training, "is_finished", lambda runs, identity: identity == tasks[2].inputs.identity)
-    found = list(groups(tasks, world.workspace.runs, True))
+    assert [len(group) for group in groups(tasks, world.workspace.runs, True, most=2)] == [1, 2, 2, 1]
+    finished = world.workspace.runs / tasks[2].inputs.identity / "run.json"
+    finished.parent.mkdir(parents=True)
+    finished.touch()
+    found = list(groups(tasks, world.workspace.runs, True, most=2))
     assert [task for group in found for task in group] == tasks
     assert [len(group) for group in found] == [1, 1, 1, 2, 1]
 

@@ -9,13 +9,13 @@ from PIL import Image
 
 from benchmark.features.extract import Feature, extract
 from benchmark.methods.features import feature
-from benchmark.photos import given_photos, unlabelled_photos
+from benchmark.photos import WorkspacePhotos, given_photos, photos_of
 from collector.images.decode import MAX_PIXELS, decode, quiet_decoders
 from tests.benchmark.conftest import World, paint, png
 
 
 def test_pixels_are_those_of_the_workspaces_photos(world: World) -> None:
-    stored = unlabelled_photos(world.manifest, "test", world.workspace)
+    stored = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
     given = given_photos([decode(world.workspace.photo(digest), 16) for digest in stored.digests])
     assert len(given) == len(stored) == 6
     for rule in ("squash", "cover"):
@@ -29,7 +29,7 @@ def test_pixels_are_those_of_the_workspaces_photos(world: World) -> None:
 
 @pytest.mark.parametrize("kind", ["tiny", "hog-l2hys"])
 def test_features_of_given_photos_are_kept_nowhere(world: World, tmp_path: Path, kind: str) -> None:
-    stored = unlabelled_photos(world.manifest, "test", world.workspace)
+    stored = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
     given = given_photos([decode(world.workspace.photo(digest), 32) for digest in stored.digests])
     of = feature(kind, 32)
     before = sorted(tmp_path.rglob("*"))

@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.numpy import save
 from benchmark.classifiers.logistic import fit_logistic
 from benchmark.methods.features import Described, feature
 from benchmark.models import Model, ModelInfo, build, load_predictor, read_model, save_predictor
-from benchmark.photos import given_photos
+from benchmark.photos import Photos, given_photos
 from collector.errors import DataError, UsageError
 from tests.benchmark.conftest import Drawn, paint
 
@@ -40,9 +41,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_predictor_comes_back_with_all_that_was_said(file: Path) -> None:
-    predictor, info = load_predictor(file, "cpu")
+    loaded, info = load_predictor(file, "cpu")
+    predictor: Any = loaded
     photos = given_photos([paint(seed, seed) for seed in range(3)])
-    np.testing.assert_allclose(predictor.predict_proba(photos), fitted().predict_proba(photos), atol=1e-6)
+    np.testing.assert_allclose(predictor.predict_labels(photos), fitted().predict_labels(photos), atol=1e-6)
     assert isinstance(info, ModelInfo)
     assert (info.kind, info.classes) == ("described", CLASSES)
     assert info.extra == {"run": "abc", "title": "<b> \udcff Ömer"}
@@ -195,6 +197,46 @@ def test_every_feature_comes_back(tmp_path: Path, kind: str) -> None:
     assert embedded.shape[0] == 6
     predictor = Described(fit_logistic(embedded, np.arange(6) % 2, 2, 1.0, 20), kind, size, "cpu")
     save_predictor(tmp_path / "m", predictor, ("a", "b"), {})
-    again = build(read_model(tmp_path / "m"), "cpu", "m")
-    np.testing.assert_allclose(again.predict_proba(photos), predictor.predict_proba(photos), atol=1e-6)
+    again: Any = build(read_model(tmp_path / "m"), "cpu", "m")
+    np.testing.assert_allclose(again.predict_labels(photos), predictor.predict_labels(photos), atol=1e-6)
     assert feature(kind, size).size == size
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A plug-in's predictor: the same probabilities for every photo."""
+
+    shares: Any
+
+    def predict_labels(self, photos: Photos) -> Any:
+        return np.tile(self.shares, (len(photos), 1))
+
+    def save(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        return "constant", {"scale": 2}, {"shares": self.shares * 2}
+
+
+def load_constant(spec: Any, arrays: Any, device: str) -> Constant:
+    return Constant(arrays["shares"] / spec["scale"])
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **loaders: str) -> None:
+    points = [EntryPoint(name, f"{__name__}:{function}", "t15.loaders") for name, function in loaders.items()]
+    monkeypatch.setattr("collector.plugins.entry_points", lambda group: points if group == "t15.loaders" else [])
+
+
+def test_a_plugins_predictor_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, predictor = tmp_path / "m", Constant(np.array([0.5, 0.25, 0.25], np.float32))
+    assert not save_predictor(path, predictor, CLASSES, {})
+    installed(monkeypatch, constant="load_constant")
+    assert save_predictor(path, predictor, CLASSES, {})
+    again: Any = load_predictor(path, "cpu")[0]
+    photos = given_photos([paint(1, 1), paint(2, 2)])
+    np.testing.assert_array_equal(again.predict_labels(photos), predictor.predict_labels(photos))
+    installed(monkeypatch)
+    with pytest.raises(DataError, match=r"kind 'constant'.*needs its package installed"):
+        load_predictor(path, "cpu")
+
+
+def test_a_plugin_cannot_take_the_place_of_a_kind_of_ours(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, described="load_constant")
+    assert isinstance(load_predictor(file, "cpu")[0], Described)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from benchmark import photos as photos_module
-from benchmark.photos import LabelledPhotos, Photos, decode, labelled_photos, require_photos, unlabelled_photos
+from benchmark.methods.training import training_photos
+from benchmark.photos import LabelledPhotos, Photos, WorkspacePhotos, decode, photos_of, require_photos
 from collector.errors import DataError
 from collector.images import decode as decode_module
 from collector.images.decode import quiet_decoders
@@ -28,7 +29,7 @@ def saved(folder: Path, picture: Image.Image, suffix: str = ".png", **options: A
 
 def of(workspace: Workspace, *pictures: Image.Image) -> Photos:
     digests = tuple(store(workspace, png(picture)) for picture in pictures)
-    return Photos(tuple(f"folder:{i}" for i in range(len(digests))), digests, workspace)
+    return Photos(tuple(f"folder:{i}" for i in range(len(digests))), digests, WorkspacePhotos(workspace))
 
 
 @pytest.fixture
@@ -233,7 +234,9 @@ def test_rows_choose_photos_in_the_order_asked_for(workspace: Workspace) -> None
     pixels = photos.pixels(8).copy()
     for rows in ([0, 1, 2, 3, 4], [1, 2], [4, 0, 2], [3, 3], [2]):
         assert np.array_equal(photos.pixels(8, rows=rows), pixels[rows])
-        assert np.array_equal(Photos(photos.ids, photos.digests, workspace).pixels(8, "squash", rows), pixels[rows])
+        assert np.array_equal(
+            Photos(photos.ids, photos.digests, WorkspacePhotos(workspace)).pixels(8, "squash", rows), pixels[rows]
+        )
     assert photos.pixels(8, rows=[]).shape == (0, 3, 8, 8)
 
 
@@ -289,7 +292,7 @@ def test_orientation_counts_before_resizing(workspace: Workspace) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     digest = store(workspace, png(paint(1, 0, 40, 20), exif=exif))
-    photos = Photos(("folder:1",), (digest,), workspace)
+    photos = Photos(("folder:1",), (digest,), WorkspacePhotos(workspace))
     assert photos.pictures(10)[0].shape == (3, 20, 10)
     with Image.open(workspace.photo(digest)) as image:
         upright = ImageOps.exif_transpose(image).resize((8, 8), Image.Resampling.BILINEAR)
@@ -318,16 +321,16 @@ def test_the_second_call_does_not_decode(workspace: Workspace) -> None:
     photos = of(workspace, paint(1, 0, 50, 20), paint(2, 1, 20, 50))
     pixels, pictures = photos.pixels(8).copy(), [picture.copy() for picture in photos.pictures(8)]
     remove_photos(workspace)
-    again = Photos(photos.ids, photos.digests, workspace)
+    again = Photos(photos.ids, photos.digests, WorkspacePhotos(workspace))
     assert np.array_equal(again.pixels(8), pixels)
     for before, after in zip(pictures, again.pictures(8), strict=True):
         assert np.array_equal(before, after)
 
 
 def test_the_cache_is_shared_between_labelled_and_unlabelled_photos(world: World) -> None:
-    labelled_photos(world.manifest, "test", world.workspace).pixels(8)
+    training_photos(world.manifest, "test", WorkspacePhotos(world.workspace)).pixels(8)
     remove_photos(world.workspace)
-    assert len(unlabelled_photos(world.manifest, "test", world.workspace).pixels(8)) == 6
+    assert len(photos_of(world.manifest, "test", WorkspacePhotos(world.workspace)).pixels(8)) == 6
 
 
 @pytest.mark.parametrize("positions", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0], [1, 2], [3], []], ids=str)
@@ -336,9 +339,8 @@ def test_the_cache_is_by_photo(workspace: Workspace, decoded: list[str], positio
     pixels, covers = photos.pixels(8).copy(), photos.pixels(8, "cover").copy()
     pictures = [picture.copy() for picture in photos.pictures(8)]
     decoded.clear()
-    some = Photos(
-        tuple(photos.ids[i] for i in positions), tuple(photos.digests[i] for i in positions), workspace, side="test"
-    )
+    ids, digests = (tuple(names[i] for i in positions) for names in (photos.ids, photos.digests))
+    some = Photos(ids, digests, WorkspacePhotos(workspace), side="test")
     assert np.array_equal(some.pixels(8), pixels[positions])
     assert np.array_equal(some.pixels(8, "cover"), covers[positions])
     for found, position in zip(some.pictures(8), positions, strict=True):
@@ -372,10 +374,10 @@ def test_the_cache_key_holds_everything(
     photos.pixels(8)
     decoded.clear()
     if change == "digest":
-        photos = Photos(photos.ids, (photos.digests[0], store(workspace, png(paint(3, 2)))), workspace)
+        photos = Photos(photos.ids, (photos.digests[0], store(workspace, png(paint(3, 2)))), WorkspacePhotos(workspace))
     elif change == "decoder":
         monkeypatch.setattr(photos_module, "DECODER", "another")
-    again = Photos(photos.ids, photos.digests, workspace)
+    again = Photos(photos.ids, photos.digests, WorkspacePhotos(workspace))
     calls: dict[str, Callable[[], object]] = {
         "rule": lambda: again.pixels(8, "cover"),
         "shorter side": lambda: again.pictures(8),
@@ -399,7 +401,9 @@ def test_the_same_bytes_under_other_names_are_the_same_pixels(workspace: Workspa
     photos = of(workspace, paint(1, 0), paint(2, 1))
     pixels = photos.pixels(8).copy()
     remove_photos(workspace)
-    assert np.array_equal(Photos(("flickr:8", "flickr:9"), photos.digests, workspace).pixels(8), pixels)
+    assert np.array_equal(
+        Photos(("flickr:8", "flickr:9"), photos.digests, WorkspacePhotos(workspace)).pixels(8), pixels
+    )
 
 
 @pytest.mark.parametrize("deleted", ["cache", "cache/arrays", "one"])
@@ -420,7 +424,7 @@ def test_the_cache_can_be_deleted_and_made_anew_by_others_between_two_calls(work
     photos = of(workspace, *(paint(i, i) for i in range(4)))
     pixels = photos.pixels(8).copy()
     shutil.rmtree(workspace.cache)
-    Photos(photos.ids[::-1], photos.digests[::-1], workspace).pixels(8)
+    Photos(photos.ids[::-1], photos.digests[::-1], WorkspacePhotos(workspace)).pixels(8)
     assert np.array_equal(photos.pixels(8), pixels)
     assert np.array_equal(photos.pixels(8, rows=[2]), pixels[[2]])
 
@@ -438,7 +442,7 @@ def test_the_cache_can_be_deleted_while_photos_are_decoded(workspace: Workspace,
                 shutil.rmtree(workspace.cache, ignore_errors=True)
             yield from (item for item, _ in zip(left, "1", strict=False))
 
-    pixels = Photos(photos.ids, photos.digests, workspace, deleting).pixels(8)
+    pixels = Photos(photos.ids, photos.digests, WorkspacePhotos(workspace, deleting)).pixels(8)
     assert deleted == [done]
     assert np.array_equal(pixels, photos.pixels(8))
     assert pixels.shape == (3, 3, 8, 8)
@@ -468,7 +472,7 @@ def test_progress_counts_the_photos(workspace: Workspace) -> None:
         return items
 
     photos = of(workspace, paint(1, 0), paint(2, 1))
-    shown = Photos(photos.ids, photos.digests, workspace, track)
+    shown = Photos(photos.ids, photos.digests, WorkspacePhotos(workspace, track))
     shown.pixels(8)
     shown.pixels(8)
     assert said == [("decoding (squash-8)", 2)]
@@ -476,14 +480,14 @@ def test_progress_counts_the_photos(workspace: Workspace) -> None:
 
 def test_no_photos_have_no_pixels(workspace: Workspace) -> None:
     workspace.root.mkdir()
-    nothing = Photos((), (), workspace)
+    nothing = Photos((), (), WorkspacePhotos(workspace))
     assert nothing.pixels(8).shape == (0, 3, 8, 8)
     assert nothing.pictures(8) == []
 
 
 def test_labels_follow_the_order_of_the_header(world: World) -> None:
     for split in ("train", "val", "test"):
-        labelled = labelled_photos(world.manifest, split, world.workspace)
+        labelled = training_photos(world.manifest, split, WorkspacePhotos(world.workspace))
         assert labelled.classes == CITIES
         assert labelled.labels.dtype == np.int64
         expected = [CITIES.index(photo.city) for photo in world.photos(split)]
@@ -494,10 +498,10 @@ def test_labels_follow_the_order_of_the_header(world: World) -> None:
 
 
 def test_unlabelled_photos_carry_no_labels(world: World) -> None:
-    photos = unlabelled_photos(world.manifest, "test", world.workspace)
+    photos = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
     assert type(photos) is Photos
     assert not isinstance(photos, LabelledPhotos)
-    assert set(vars(photos)) == {"ids", "digests", "workspace", "track", "side", "_stores"}
+    assert set(vars(photos)) == {"ids", "digests", "store", "side"}
     assert photos.side == "test"
 
 
@@ -520,7 +524,7 @@ def test_photos_that_do_not_decode_are_counted_and_the_first_named(
         path = world.workspace.photo(str(photo.sha256))
         path.write_bytes(b"\xff\xd8\xff") if number % 2 else path.unlink()
     with pytest.raises(DataError) as caught:
-        getattr(labelled_photos(world.manifest, "train", world.workspace), call)(8)
+        getattr(training_photos(world.manifest, "train", WorkspacePhotos(world.workspace)), call)(8)
     said = str(caught.value)
     assert said.startswith(f"{broken} of 12 photos of train cannot be decoded: photo {photos[0].photo_id}: ")
     assert said.partition("; ")[0].endswith(")" + (more if broken == 1 else ""))
@@ -533,11 +537,11 @@ def test_photos_that_do_not_decode_are_counted_and_the_first_named(
 def test_other_sides_do_not_mind(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.workspace.photo(str(world.photos("train")[0].sha256)).write_bytes(b"broken")
-    assert len(labelled_photos(world.manifest, "val", world.workspace).pixels(8)) == 6
-    assert len(unlabelled_photos(world.manifest, "test", world.workspace).pixels(8)) == 6
+    assert len(training_photos(world.manifest, "val", WorkspacePhotos(world.workspace)).pixels(8)) == 6
+    assert len(photos_of(world.manifest, "test", WorkspacePhotos(world.workspace)).pixels(8)) == 6
 
 
 def test_photos_of_no_side_are_the_manifests(workspace: Workspace) -> None:
-    photos = Photos(("folder:1",), ("ab" * 32,), workspace)
+    photos = Photos(("folder:1",), ("ab" * 32,), WorkspacePhotos(workspace))
     with pytest.raises(DataError, match=r"^1 of 1 photos of the manifest cannot be decoded: photo folder:1: .*No such"):
         photos.pixels(8)

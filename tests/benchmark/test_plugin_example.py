@@ -43,7 +43,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
 def test_the_printed_plugin_runs(
     world: World, installed: dict[str, dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert installed == {"t15.methods": {"mean-colour": "mean_colour:METHOD"}}
+    assert installed == {
+        "t15.methods": {"mean-colour": "mean_colour:METHOD"},
+        "t15.loaders": {"mean-colour": "mean_colour:load"},
+    }
     assert t15.run(["methods"]) == 0
     assert "Mean colour, 32×32" in capsys.readouterr().out
     assert t15.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
@@ -57,5 +60,19 @@ def test_the_printed_plugin_runs(
     assert best == [city[photo_id] for photo_id in predictions.photo_ids]  # each city's photos have a colour here
 
 
-def test_it_has_fewer_than_30_lines() -> None:
-    assert len(block("python").splitlines()) < 30
+@pytest.mark.usefixtures("installed")
+def test_its_model_is_exported_and_predicts(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert t15.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    model = tmp_path / "model.safetensors"
+    assert t15.run(["export-model", run["run"], str(model), *world.options]) == 0
+    photo = world.photos("test")[0]
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(world.workspace.photo(str(photo.sha256)).read_bytes())
+    capsys.readouterr()
+    assert t15.run(["predict", str(picture), "--model", str(model), "--json"]) == 0
+    assert photo.city in capsys.readouterr().out
+
+
+def test_it_has_fewer_than_40_lines() -> None:
+    assert len(block("python").splitlines()) < 40

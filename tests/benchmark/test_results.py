@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark import results
+from benchmark.predictions import Places, Ranking
 from benchmark.results import (
     Failure,
     Predictions,
@@ -24,6 +25,7 @@ from benchmark.results import (
     finished_runs,
     is_finished,
     read_predictions,
+    read_validation,
     save_failure,
     save_run,
 )
@@ -79,9 +81,42 @@ def test_each_input_changes_the_identity(changes: dict[str, Any]) -> None:
     assert replace(INPUTS, **changes).identity != INPUTS.identity
 
 
-def test_every_input_is_in_the_list_above() -> None:
+SECOND = replace(INPUTS, version="1.1", settings={"k": 11}, preprocessing="ab" * 8, precision="float32")
+
+
+def test_the_identity_of_a_versioned_run_is_known() -> None:
+    assert SECOND.identity == "c9edf7e9b6b2ccc3"  # it must not change either
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifest_digest": "e" * 64},
+        {"method": "tiny-64+KNN"},
+        {"version": "1.2"},
+        {"settings": {"k": 12}},
+        {"settings": {"k": 11, "size": 32}},
+        {"settings": {}},
+        {"weights_digest": "w" * 64},
+        {"preprocessing": "cd" * 8},
+        {"precision": "bf16"},
+        {"level": "district"},
+        {"seed": 1},
+    ],
+)
+def test_each_part_of_a_versioned_run_changes_its_identity(changes: dict[str, Any]) -> None:
+    assert replace(SECOND, **changes).identity != SECOND.identity
+    assert (replace(SECOND, **changes).variant == SECOND.variant) == ("seed" in changes)
+
+
+def test_a_parameter_at_its_default_is_no_part_of_a_versioned_run() -> None:
+    assert replace(SECOND, parameters={**SECOND.parameters, "new": 0}).identity == SECOND.identity
+
+
+def test_every_input_is_in_the_lists_above() -> None:
     names = {field.name for field in fields(RunInputs)}
-    assert names == {"manifest_digest", "method", "parameters", "weights_digest", "seed"}
+    first = {"manifest_digest", "method", "parameters", "weights_digest", "seed"}
+    assert names == first | {"version", "settings", "preprocessing", "precision", "level"}
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()), st.randoms())
@@ -280,3 +315,49 @@ def test_a_reason_with_broken_text_is_remembered(tmp_path: Path) -> None:
     save_failure(tmp_path, Failure(INPUTS, "Tiny", "cannot read caf\udce9.jpg"))  # as os.fsdecode gives it
     (failure,) = failures(tmp_path, "d" * 64)
     assert failure.reason.startswith("cannot read caf")
+
+
+PLACES = Places(np.array([41.0, np.nan]), np.array([29.0, np.nan]))
+CANDIDATES = Places(
+    np.array([41.0, 38.0]),
+    np.array([29.0, 27.0]),
+    np.array([[[41.0, 29.0], [40.0, 30.0]], [[38.0, 27.0], [38.5, 27.5]]]),
+    np.array([[0.75, 0.25], [0.5, 0.5]]),
+)
+RANKING = Ranking(np.array([[3, 1], [2, -1]]), np.array([[0.9, 0.5], [0.7, np.nan]], np.float32))
+VERIFIED = replace(RANKING, inliers=np.array([[40, 12], [7, 0]], np.int32))
+NOTHING_RANKED = Ranking(np.empty((2, 0), np.int64), np.empty((2, 0), np.float32))
+
+
+@pytest.mark.parametrize("places", [None, PLACES, CANDIDATES])
+@pytest.mark.parametrize("ranking", [None, RANKING, VERIFIED, NOTHING_RANKED])
+def test_places_and_rankings_come_back(tmp_path: Path, places: Places | None, ranking: Ranking | None) -> None:
+    run = run_of(gives=["labels", "places", "ranking"])
+    saved = replace(PREDICTIONS, places=places, ranking=ranking)
+    save_run(tmp_path, run, saved, saved)
+    (again,) = finished_runs(tmp_path, run.inputs.manifest_digest)
+    assert again == run
+    for read in (read_predictions(tmp_path, again), read_validation(tmp_path, again)):
+        assert read is not None
+        np.testing.assert_equal(arrays(read.places), arrays(places))
+        np.testing.assert_equal(arrays(read.ranking), arrays(ranking))
+
+
+def arrays(answers: Places | Ranking | None) -> dict[str, Any] | None:
+    return None if answers is None else {name: getattr(answers, name) for name in type(answers).__slots__}
+
+
+def test_a_withheld_answer_comes_back(tmp_path: Path) -> None:
+    withheld = replace(PREDICTIONS, probabilities=np.array([[0.5, 0.25, 0.25], [np.nan] * 3], np.float32))
+    save_run(tmp_path, run_of(), withheld)
+    assert np.isnan(read_predictions(tmp_path, run_of()).probabilities).all(axis=1).tolist() == [False, True]
+
+
+def test_places_of_other_photos_are_no_answer(tmp_path: Path) -> None:
+    folder = save_run(tmp_path, run_of(), replace(PREDICTIONS, places=PLACES))
+    other = save_run(
+        tmp_path / "other", run_of(), replace(PREDICTIONS, photo_ids=["folder:1", "folder:3"], places=PLACES)
+    )
+    (other / "predictions-places.parquet").replace(folder / "predictions-places.parquet")
+    with pytest.raises(DataError, match="of other photos"):
+        read_predictions(tmp_path, run_of())

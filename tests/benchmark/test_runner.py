@@ -3,18 +3,21 @@
 import dataclasses
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmark import runner
-from benchmark.photos import LabelledPhotos, Photos
-from benchmark.planning import estimate, plan
+from benchmark.methods.types import Training
+from benchmark.photos import Photos
+from benchmark.predictions import Places, Ranking
 from benchmark.results import failures, finished_runs, is_finished, read_predictions, save_run
-from benchmark.runner import Outcome, bench
-from collector.errors import DataError, IncompleteError
+from benchmark.runner import Outcome, bench, estimate, plan
+from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import Manifest
 from tests.benchmark.conftest import CITIES, QUOTAS, World, answering, drawing, make_world, method
 
@@ -89,9 +92,9 @@ def test_the_built_in_quick_methods_learn_colours(world: World) -> None:
 def test_finished_runs_are_skipped_and_new_ones_done(world: World) -> None:
     calls: list[int] = []
 
-    def counted(train: Any, validation: Any, seed: int, device: str, **parameters: Any) -> Any:
-        calls.append(seed)
-        return drawing(train, validation, seed, device)
+    def counted(training: Any, validation: Any, context: Any, **parameters: Any) -> Any:
+        calls.append(context.seed)
+        return drawing(training, validation, context)
 
     counting = method("counting", counted, stochastic=True)
     assert [outcome.state for outcome in do(world, counting, seeds=(0, 1))] == ["done", "done"]
@@ -276,14 +279,14 @@ def test_the_labels_of_the_test_photos_cannot_be_reached(world: World) -> None:
             asked.append(photos)
             return even(photos)
 
-        return answering(answer)(None, None, 0, "cpu")
+        return answering(answer)(None, None, None)
 
     (outcome,) = do(world, method("spy", spy, parameters={"k": 2}, stochastic=True), seeds=(4,))
     assert outcome.state == "done"
-    train, validation, seed, device, parameters = given
-    assert (seed, device, parameters) == (4, "cpu", {"k": 2})
+    train, validation, context, parameters = given
+    assert (context.seed, context.device, parameters) == (4, "cpu", {"k": 2})
     for side, split in ((train, "train"), (validation, "val")):
-        assert type(side) is LabelledPhotos
+        assert type(side) is Training
         assert side.ids == tuple(photo.photo_id for photo in world.photos(split))
     judged, photos = asked  # the validation photos, then the test photos
     assert type(judged) is type(photos) is Photos
@@ -300,7 +303,7 @@ def test_the_labels_of_the_test_photos_cannot_be_reached(world: World) -> None:
 def test_what_one_method_does_to_its_photos_does_not_reach_the_next(world: World) -> None:
     seen = []
 
-    def vandal(train: LabelledPhotos, *rest: Any, **parameters: Any) -> Any:
+    def vandal(train: Training, *rest: Any, **parameters: Any) -> Any:
         seen.append(train.labels.tolist())
         train.labels[:] = 0
         parameters.clear()
@@ -340,3 +343,95 @@ def test_what_killed_processes_left_is_removed(world: World) -> None:
     assert [outcome.state for outcome in do(world, GOOD)] == ["done"]
     assert list(world.workspace.runs.glob(".*")) == []
     assert list(world.workspace.cache.glob("arrays/*/.*")) == []
+
+
+def old_fit(train: Any, validation: Any, seed: int, device: str, **parameters: Any) -> Any:
+    raise AssertionError
+
+
+class OldPredictor:
+    def predict_proba(self, photos: Photos) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("fit", "remedy"),
+    [
+        (old_fit, r"make its fit take \(training, validation, context, …\) .*context\.seed"),
+        (lambda training, validation, context: OldPredictor(), "rename its predict_proba to predict_labels"),
+    ],
+)
+def test_a_method_of_the_first_edition_is_told_what_to_change(world: World, fit: Any, remedy: str) -> None:
+    outcomes = do(world, method("old", fit), GOOD)
+    assert [outcome.state for outcome in outcomes] == ["failed", "done"]
+    assert re.search(remedy, outcomes[0].reason)
+    assert "\n" not in outcomes[0].reason
+
+
+@pytest.mark.parametrize(
+    ("needs", "lacks"),
+    [
+        ({"places"}, "places"),
+        ({"headings", "times"}, "headings, times"),
+        ({"gallery"}, "a place of each training photo"),
+        ({"protocol:place"}, r"protocol place \(its protocol is city\)"),
+    ],
+)
+def test_a_method_whose_needs_are_not_met_says_so_and_the_others_run(world: World, needs: set[str], lacks: str) -> None:
+    needy = method("needy", needs=frozenset(needs))
+    outcomes = do(world, needy, GOOD)
+    assert [outcome.state for outcome in outcomes] == ["missing", "done"]
+    assert re.search(lacks, outcomes[0].reason)
+    (failure,) = failures(world.workspace.runs, world.manifest.digest)
+    assert (failure.inputs.method, failure.kind) == ("needy", "data missing")
+
+
+def test_a_need_that_nobody_knows_is_refused(world: World) -> None:
+    with pytest.raises(UsageError, match="'weather': known needs are places"):
+        plan(world.manifest, [method("needy", needs=frozenset({"weather"}))], [0], "paper")
+
+
+def placing(photos: Photos) -> Places:
+    return Places(np.full(len(photos), 1.0), np.full(len(photos), 1.0))  # the centre of the second city
+
+
+def ranking(photos: Photos, k: int, row: int = 0) -> Ranking:
+    return Ranking(np.full((len(photos), 1), row), np.ones((len(photos), 1), np.float32))
+
+
+def fit_places(training: Training, validation: Training, context: Any) -> Any:
+    return SimpleNamespace(predict_places=placing)
+
+
+def fit_ranking(training: Training, validation: Training, context: Any) -> Any:
+    row = int(np.flatnonzero(training.labels == 2)[0])  # a photo of the third city
+    return SimpleNamespace(rank=partial(ranking, row=row))
+
+
+@pytest.mark.parametrize(("gives", "fit", "label"), [("places", fit_places, 1), ("ranking", fit_ranking, 2)])
+def test_what_a_method_does_not_give_is_derived(world: World, gives: str, fit: Any, label: int) -> None:
+    one = method("one", fit, gives=frozenset({gives}))
+    assert [outcome.state for outcome in do(world, one)] == ["done"]
+    (run,) = finished_runs(world.workspace.runs, world.manifest.digest)
+    assert run.gives == [gives]
+    said = read_predictions(world.workspace.runs, run)
+    assert said.probabilities.argmax(axis=1).tolist() == [label] * 6
+    assert said.places is not None
+    assert (said.ranking is not None) == (gives == "ranking")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"predict_places": lambda photos: placing(photos_but_one(photos))},
+        {"rank": lambda photos, k: ranking(photos_but_one(photos), k)},
+        {"rank": lambda photos, k: Ranking(np.full((6, 1), 12), np.ones((6, 1), np.float32))},
+    ],
+)
+def test_answers_that_are_none_fail(world: World, answers: dict[str, Any]) -> None:
+    (outcome,) = do(world, method("one", lambda training, validation, context: SimpleNamespace(**answers)))
+    assert outcome.state == "failed"
+
+
+def photos_but_one(photos: Photos) -> Photos:
+    return dataclasses.replace(photos, ids=photos.ids[1:], digests=photos.digests[1:])

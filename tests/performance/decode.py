@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmark.photos import Photos
+from benchmark.photos import Photos, WorkspacePhotos
 from collector.images.decode import quiet_decoders
 from collector.workspace import Workspace, write_atomically
 
@@ -57,7 +57,7 @@ def by_the_store(workspace: Workspace, digests: list[str], size: int) -> int:
     with tempfile.TemporaryDirectory(dir=workspace.root) as cache:
         fresh = Workspace(Path(cache))
         fresh.photos.symlink_to(workspace.photos)
-        return len(Photos(tuple(digests), tuple(digests), fresh).pixels(size))
+        return len(Photos(tuple(digests), tuple(digests), WorkspacePhotos(workspace)).pixels(size))
 
 
 def seconds(work: Callable[[Workspace, list[str], int], int], *arguments: object) -> float:

@@ -21,7 +21,7 @@ from PIL import Image
 from benchmark.classifiers.knn import fit_knn
 from benchmark.features.extract import extract
 from benchmark.methods.features import feature
-from benchmark.photos import Photos
+from benchmark.photos import Photos, WorkspacePhotos
 from collector.sandbox.scenes import plan, render
 from collector.workspace import Workspace, write_atomically
 
@@ -68,8 +68,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         workspace = Workspace(Path(root).resolve())
         digests = many(workspace, count)
-        photos, queries = Photos(digests, digests, workspace), Photos(digests[:TESTED], digests[:TESTED], workspace)
-        shuffled = Photos(digests[::-1], digests[::-1], workspace)
+        photos, queries = (
+            Photos(digests, digests, WorkspacePhotos(workspace)),
+            Photos(digests[:TESTED], digests[:TESTED], WorkspacePhotos(workspace)),
+        )
+        shuffled = Photos(digests[::-1], digests[::-1], WorkspacePhotos(workspace))
         labels = np.arange(count) % 15
         steps: dict[str, Callable[[], object]] = {
             "decode at 64": lambda: photos.pixels(64),

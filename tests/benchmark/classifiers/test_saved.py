@@ -22,7 +22,7 @@ def data(classes: int, photos: int = 60) -> tuple[NDArray[np.float32], NDArray[n
 
 
 def again(classifier: Classifier) -> Classifier:
-    kind, spec, arrays = classifier.export()
+    kind, spec, arrays = classifier.save()
     return load_classifier(kind, spec, arrays, "cpu")
 
 
@@ -37,7 +37,7 @@ def test_neighbours_come_back_bit_for_bit(weights: str) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_logistic_regression_comes_back(solver: str, classes: int, standardise: bool) -> None:
     fitted = fit_logistic(*data(classes), classes, 1.0, 100, solver, standardise)
-    kind, _, arrays = fitted.export()
+    kind, _, arrays = fitted.save()
     assert kind == "logistic"
     assert all(isinstance(array, np.ndarray) and array.dtype.kind in "fi" for array in arrays.values())
     expected = fitted.predict_proba(QUERIES)
@@ -82,6 +82,6 @@ DAMAGE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("kind", "spec", "arrays"), DAMAGE)
 def test_descriptions_that_do_not_fit_are_refused(kind: str, spec: dict[str, Any], arrays: dict[str, Any]) -> None:
     fitted: Classifier = fit_knn(*data(3), 3, 5) if kind == "knn" else fit_logistic(*data(3), 3, 1.0, 20)
-    _, own_spec, own_arrays = fitted.export()
+    _, own_spec, own_arrays = fitted.save()
     with pytest.raises((ValueError, KeyError)):
         load_classifier(kind, {**own_spec, **spec}, {**own_arrays, **arrays}, "cpu")

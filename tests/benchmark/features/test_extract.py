@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.features import extract as extract_module
 from benchmark.features.extract import Feature, extract
-from benchmark.photos import Photos
+from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
 from collector.workspace import Workspace
@@ -74,12 +74,14 @@ def spy() -> Spy:
 
 
 def drawn(workspace: Workspace, *numbers: int) -> Drawn:
-    return Drawn(tuple(f"folder:{n}" for n in numbers), tuple(f"{n:08x}" * 8 for n in numbers), workspace)
+    return Drawn(
+        tuple(f"folder:{n}" for n in numbers), tuple(f"{n:08x}" * 8 for n in numbers), WorkspacePhotos(workspace)
+    )
 
 
 def painted(workspace: Workspace, *seeds: int) -> Photos:
     digests = tuple(store(workspace, png(paint(seed, seed))) for seed in seeds)
-    return Photos(tuple(f"folder:{seed}" for seed in seeds), digests, workspace)
+    return Photos(tuple(f"folder:{seed}" for seed in seeds), digests, WorkspacePhotos(workspace))
 
 
 def feature(spy: Callable[[torch.Tensor], torch.Tensor], **changes: Any) -> Feature:
@@ -102,7 +104,7 @@ def test_values_are_those_of_compute(workspace: Workspace, spy: Spy) -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_no_photos_have_no_values(workspace: Workspace, spy: Spy, kept: bool) -> None:
-    found = extract(feature(spy, kept=kept), Photos((), (), workspace), "cpu")
+    found = extract(feature(spy, kept=kept), Photos((), (), WorkspacePhotos(workspace)), "cpu")
     assert found.shape == (0, 4)
     assert found.dtype == np.float32
     assert spy.batches == []
@@ -113,8 +115,8 @@ def test_nothing_is_computed_twice(workspace: Workspace, spy: Spy) -> None:
     photos = painted(workspace, 1, 2, 3)
     first = extract(feature(spy), photos, "cpu").copy()
     spy.batches.clear()
-    other_names = Photos(("flickr:1", "flickr:2", "flickr:3"), photos.digests, workspace, side="test")
-    for again in (photos, Photos(photos.ids, photos.digests, workspace), other_names):
+    other_names = Photos(("flickr:1", "flickr:2", "flickr:3"), photos.digests, WorkspacePhotos(workspace), side="test")
+    for again in (photos, Photos(photos.ids, photos.digests, WorkspacePhotos(workspace)), other_names):
         assert np.array_equal(extract(feature(Spy()), again, "cpu"), first)
         assert np.array_equal(extract(feature(spy), again, "cpu"), first)
     assert spy.batches == []
@@ -127,7 +129,9 @@ def test_what_is_cached_needs_no_photos(workspace: Workspace, spy: Spy) -> None:
     for key in workspace.cache.glob("arrays/*/key.json"):
         if json.loads(key.read_text("utf-8"))[0]["what"] == "pixels":
             shutil.rmtree(key.parent)
-    assert np.array_equal(extract(feature(spy), Photos(photos.ids, photos.digests, workspace), "cpu"), first)
+    assert np.array_equal(
+        extract(feature(spy), Photos(photos.ids, photos.digests, WorkspacePhotos(workspace)), "cpu"), first
+    )
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -176,7 +180,7 @@ def test_other_bytes_are_computed_anew(workspace: Workspace, spy: Spy) -> None:
     photos = painted(workspace, 1, 2, 3)
     extract(feature(spy), photos, "cpu")
     other = store(workspace, png(paint(9, 9)))
-    changed = Photos(photos.ids, (photos.digests[0], other, photos.digests[2]), workspace)
+    changed = Photos(photos.ids, (photos.digests[0], other, photos.digests[2]), WorkspacePhotos(workspace))
     assert np.array_equal(extract(feature(spy), changed, "cpu"), of_each(changed))
     assert spy.batches == [3, 1]
 
@@ -328,7 +332,7 @@ def test_progress_counts_the_photos_that_are_computed(workspace: Workspace, spy:
 
     extract(feature(spy), drawn(workspace, 1, 2), "cpu")
     photos = drawn(workspace, 1, 2, 3)
-    shown = replace(photos, track=track)
+    shown = replace(photos, store=WorkspacePhotos(workspace, track))
     extract(feature(spy), shown, "cpu")
     extract(feature(spy), shown, "cpu")
     assert said == [("computing mean-8", 1)]

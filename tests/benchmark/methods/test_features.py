@@ -26,7 +26,9 @@ from benchmark.methods.features import (
     fit_modern_logistic,
     logistic_seconds,
 )
-from benchmark.photos import LabelledPhotos, Photos, labelled_photos, unlabelled_photos
+from benchmark.methods.training import training_photos
+from benchmark.methods.types import Context, Training
+from benchmark.photos import Photos, WorkspacePhotos, photos_of
 from collector.errors import UsageError
 from tests.benchmark.conftest import World, make_world
 
@@ -41,17 +43,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def sides(small: World) -> tuple[LabelledPhotos, LabelledPhotos]:
-    train, validation = (labelled_photos(small.manifest, side, small.workspace) for side in ("train", "val"))
+def sides(small: World) -> tuple[Training, Training]:
+    train, validation = (
+        training_photos(small.manifest, side, WorkspacePhotos(small.workspace)) for side in ("train", "val")
+    )
     return train, validation
 
 
 @pytest.fixture(scope="module")
 def unseen(small: World) -> Photos:
-    return unlabelled_photos(small.manifest, "test", small.workspace)
+    return photos_of(small.manifest, "test", WorkspacePhotos(small.workspace))
 
 
-Sides = tuple[LabelledPhotos, LabelledPhotos]
+Sides = tuple[Training, Training]
 Fit = Callable[..., features.Described]
 
 TINY: dict[str, Any] = {"feature_kind": "tiny", "size": 8}
@@ -72,7 +76,7 @@ def test_every_kind_of_feature_describes_photos_of_32_pixels(sides: Sides, kind:
     assert vectors.shape == (12, WIDTHS[kind])
     assert vectors.dtype == np.float32
     assert np.ptp(vectors, axis=0).max() > 0
-    assert extract(of, Photos((), (), sides[0].workspace), "cpu").shape == (0, WIDTHS[kind])
+    assert extract(of, Photos((), (), sides[0].store), "cpu").shape == (0, WIDTHS[kind])
 
 
 def test_no_two_kinds_share_their_values(sides: Sides) -> None:
@@ -95,14 +99,14 @@ def test_another_kind_of_feature_is_a_usage_error(sides: Sides, kind: str) -> No
     assert all(known in str(caught.value) for known in FEATURES)
     for fit, parameters in FITS.values():
         with pytest.raises(UsageError, match="choose one of"):
-            fit(*sides, 0, "cpu", feature_kind=kind, size=8, **parameters)
+            fit(*sides, Context(0), feature_kind=kind, size=8, **parameters)
 
 
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize("kind", FEATURES)
 def test_every_fit_predicts_from_every_feature(sides: Sides, unseen: Photos, name: str, kind: str) -> None:
     fit, parameters = FITS[name]
-    shares = fit(*sides, 0, "cpu", feature_kind=kind, size=32, **parameters).predict_proba(unseen)
+    shares = fit(*sides, Context(0), feature_kind=kind, size=32, **parameters).predict_labels(unseen)
     assert shares.shape == (6, 3)
     assert shares.dtype == np.float32
     assert shares.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
@@ -112,30 +116,30 @@ def test_every_fit_predicts_from_every_feature(sides: Sides, unseen: Photos, nam
 @pytest.mark.parametrize("name", FITS)
 def test_nothing_is_random(sides: Sides, unseen: Photos, name: str) -> None:
     fit, parameters = FITS[name]
-    first, second = (fit(*sides, seed, "cpu", **TINY, **parameters).predict_proba(unseen) for seed in (0, 1))
+    first, second = (fit(*sides, Context(seed), **TINY, **parameters).predict_labels(unseen) for seed in (0, 1))
     assert np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", FITS)
 def test_colours_are_learnt(sides: Sides, small: World, unseen: Photos, name: str) -> None:
     fit, parameters = FITS[name]
-    shares = fit(*sides, 0, "cpu", **TINY, **parameters).predict_proba(unseen)
-    truth = labelled_photos(small.manifest, "test", small.workspace).labels
+    shares = fit(*sides, Context(0), **TINY, **parameters).predict_labels(unseen)
+    truth = training_photos(small.manifest, "test", WorkspacePhotos(small.workspace)).labels
     assert (shares.argmax(axis=1) == truth).all()
 
 
 @pytest.mark.parametrize("name", FITS)
 def test_no_photos_have_no_answers(sides: Sides, name: str) -> None:
     fit, parameters = FITS[name]
-    fitted = fit(*sides, 0, "cpu", **TINY, **parameters)
-    assert fitted.predict_proba(Photos((), (), sides[0].workspace)).shape == (0, 3)
+    fitted = fit(*sides, Context(0), **TINY, **parameters)
+    assert fitted.predict_labels(Photos((), (), sides[0].store)).shape == (0, 3)
 
 
 def test_neighbours_are_those_of_the_feature(sides: Sides, unseen: Photos) -> None:
     train = sides[0]
     vectors, queries = train.pixels(8).reshape(12, -1) / 255, unseen.pixels(8).reshape(6, -1) / 255
     theirs = KNeighborsClassifier(5).fit(vectors, train.labels).predict_proba(queries)
-    ours = fit_knn(*sides, 0, "cpu", **TINY, k=5).predict_proba(unseen)
+    ours = fit_knn(*sides, Context(0), **TINY, k=5).predict_labels(unseen)
     assert ours == pytest.approx(theirs, abs=1e-3)
 
 
@@ -144,12 +148,12 @@ def test_logistic_regression_is_of_the_raw_feature(sides: Sides, unseen: Photos)
     vectors, queries = train.pixels(8).reshape(12, -1) / 255, unseen.pixels(8).reshape(6, -1) / 255
     theirs = LogisticRegression(C=0.5, max_iter=500).fit(vectors, train.labels).predict_proba(queries)
     parameters = {**TINY, "solver": "multinomial", "c": 0.5, "iterations": 500}
-    ours = fit_logistic(*sides, 0, "cpu", **parameters).predict_proba(unseen)
+    ours = fit_logistic(*sides, Context(0), **parameters).predict_labels(unseen)
     assert ours == pytest.approx(theirs, abs=5e-3)
 
 
 @dataclass(frozen=True)
-class Watched(LabelledPhotos):
+class Watched(Training):
     """Notes each look at the pixels with the side that was looked at."""
 
     looks: list[str] = field(default_factory=list, compare=False)
@@ -167,18 +171,18 @@ def test_fitting_sees_train_and_validation_and_never_a_test_photo(tmp_path: Path
         world.workspace.photo(str(photo.sha256)).unlink()
     looks: list[str] = []
     train, validation = (
-        Watched(**{**vars(labelled_photos(world.manifest, side, world.workspace)), "looks": looks})
+        Watched(**{**vars(training_photos(world.manifest, side, WorkspacePhotos(world.workspace))), "looks": looks})
         for side in ("train", "val")
     )
     fit, parameters = FITS[name]
-    fit(train, validation, 0, "cpu", feature_kind=kind, size=32, **parameters)
+    fit(train, validation, Context(0), feature_kind=kind, size=32, **parameters)
     assert set(looks) == ({"train", "val"} if name.startswith("modern") else {"train"})
 
 
 @pytest.mark.parametrize("name", ["knn", "logistic", "logistic of 2018"])
 def test_the_papers_rows_do_not_use_validation(sides: Sides, name: str) -> None:
     fit, parameters = FITS[name]
-    fit(sides[0], None, 0, "cpu", **TINY, **parameters)
+    fit(sides[0], None, Context(0), **TINY, **parameters)
 
 
 @dataclass
@@ -209,7 +213,7 @@ def chosen_neighbours(
         return Candidate(right(self.k, self.weights), sides[1].labels).predict_proba(nearest)
 
     monkeypatch.setattr(knn.NearestNeighbours, "vote", vote)
-    chosen = fit_modern_knn(*sides, 0, "cpu", **TINY, ks=ks).classifier
+    chosen = fit_modern_knn(*sides, Context(0), **TINY, ks=ks).classifier
     assert isinstance(chosen, knn.NearestNeighbours)
     return chosen.k, chosen.weights, tried
 
@@ -244,7 +248,7 @@ def test_the_chosen_neighbours_are_those_that_would_be_fitted_for_them(sides: Si
     vectors, judged = extract(of, sides[0], "cpu"), extract(of, sides[1], "cpu")
     candidates = [knn.fit_knn(vectors, sides[0].labels, 3, k, weights) for k in (1, 5, 11) for weights in knn.WEIGHTS]
     best = max(candidates, key=lambda one: (one.predict_proba(judged).argmax(axis=1) == sides[1].labels).mean())
-    ours = fit_modern_knn(*sides, 0, "cpu", **TINY, ks="1,5,11").predict_proba(unseen)
+    ours = fit_modern_knn(*sides, Context(0), **TINY, ks="1,5,11").predict_labels(unseen)
     assert ours == pytest.approx(best.predict_proba(extract(of, unseen, "cpu")), abs=1e-6)
 
 
@@ -261,11 +265,11 @@ def test_choosing_neighbours_takes_validation_in_blocks(sides: Sides, monkeypatc
 
     for name in ("sort", "topk"):
         monkeypatch.setattr(torch, name, spied(getattr(torch, name)))
-    fit_modern_knn(*sides, 0, "cpu", **TINY, ks="1,3")
+    fit_modern_knn(*sides, Context(0), **TINY, ks="1,3")
     assert largest == [9 * 12]  # validation by training photos
     monkeypatch.setattr(knn, "_BLOCK_BYTES", 8 * 2 * 12)
     largest[0] = 0
-    fit_modern_knn(*sides, 0, "cpu", **TINY, ks="1,3")
+    fit_modern_knn(*sides, Context(0), **TINY, ks="1,3")
     assert 0 < largest[0] <= 2 * 12
 
 
@@ -274,7 +278,7 @@ def test_a_city_with_fewer_photos_than_k_is_named(
     sides: Sides, caplog: pytest.LogCaptureFixture, k: int, said: bool
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="t15"):
-        fit_knn(*sides, 0, "cpu", **TINY, k=k)
+        fit_knn(*sides, Context(0), **TINY, k=k)
     assert len(caplog.records) == said
     if said:
         assert f"{k}-NN on tiny-8: zulu has only 4 training photos" in caplog.text
@@ -283,15 +287,15 @@ def test_a_city_with_fewer_photos_than_k_is_named(
 def test_the_city_with_the_fewest_photos_is_named(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
     train = replace(sides[0], labels=np.array([0] * 6 + [1] * 2 + [2] * 4), classes=("zulu", "alpha", "mike", "none"))
     with caplog.at_level(logging.WARNING, logger="t15"):
-        fit_knn(train, sides[1], 0, "cpu", **TINY, k=3)
-        fit_knn(replace(train, classes=train.classes[:3]), sides[1], 0, "cpu", **TINY, k=3)
+        fit_knn(train, sides[1], Context(0), **TINY, k=3)
+        fit_knn(replace(train, classes=train.classes[:3]), sides[1], Context(0), **TINY, k=3)
     assert ["none has only 0" in record.getMessage() for record in caplog.records] == [True, False]
     assert "alpha has only 2" in caplog.records[1].getMessage()
 
 
 def test_choosing_neighbours_complains_about_no_candidate(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="t15"):
-        fit_modern_knn(*sides, 0, "cpu", **TINY, ks="1,3,11,71")
+        fit_modern_knn(*sides, Context(0), **TINY, ks="1,3,11,71")
     assert caplog.records == []
 
 
@@ -329,17 +333,17 @@ def test_c_and_scaling_are_those_that_are_best_on_validation(
         return one
 
     monkeypatch.setattr(logistic, "fit_logistic", fit)
-    fitted = fit_modern_logistic(*sides, 0, "cpu", **TINY, iterations=7, cs="0.01,0.1,1")
+    fitted = fit_modern_logistic(*sides, Context(0), **TINY, iterations=7, cs="0.01,0.1,1")
     assert set(tried) == set(ALL)
     assert all(one.asked == [9] for one in tried.values())  # judged once, on all of validation
-    fitted.predict_proba(Photos(sides[1].ids[:2], sides[1].digests[:2], sides[1].workspace))
+    fitted.predict_labels(Photos(sides[1].ids[:2], sides[1].digests[:2], sides[1].store))
     assert [choice for choice, one in tried.items() if len(one.asked) > 1] == [best]
 
 
 def test_what_was_chosen_is_logged(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="t15"):
-        fit_modern_knn(*sides, 0, "cpu", **TINY, ks="1,3")
-        fit_modern_logistic(*sides, 0, "cpu", **TINY, iterations=5, cs="0.01,1")
+        fit_modern_knn(*sides, Context(0), **TINY, ks="1,3")
+        fit_modern_logistic(*sides, Context(0), **TINY, iterations=5, cs="0.01,1")
     said = [record.getMessage() for record in caplog.records]
     assert "chosen on validation: k = 1, weights uniform" in said
     assert "chosen on validation: C = 0.01, standardised features" in said

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 import torch
 
 from benchmark.methods import networks
+from benchmark.methods.training import training_photos
 from benchmark.methods.types import Context
 from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import backbones
 from benchmark.networks.backbones import Backbone, Pretrained
-from benchmark.photos import labelled_photos, unlabelled_photos
+from benchmark.photos import WorkspacePhotos, photos_of
 from tests.benchmark.conftest import World
 
 CLASSES = ("zulu", "alpha", "mike")
@@ -47,11 +49,13 @@ def dot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backbone]:
 
 
 def fit(world: World, name: str, seed: int = 0, context: Context | None = None, **changes: Any) -> Any:
-    method = networks.on_the_ladder(name)
+    method = networks.transfer_variant(name)
     assert method is not None
     parameters = {**method.of_tier("smoke"), "size": 28, **changes}
-    sides = (labelled_photos(world.manifest, side, world.workspace) for side in ("train", "val"))
-    return method.fit(*sides, seed, "cpu", context=context or Context(), **parameters)
+    training, validation = (
+        training_photos(world.manifest, side, WorkspacePhotos(world.workspace)) for side in ("train", "val")
+    )
+    return method.fit(training, validation, replace(context or Context(), seed=seed), **parameters)
 
 
 def weights(seed: int) -> dict[str, torch.Tensor]:
@@ -61,27 +65,28 @@ def weights(seed: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["features:dot/colours", "finetune-classifier:dot/colours", "finetune:dot/colours"])
 def test_a_row_predicts_and_comes_back_from_its_file(world: World, tmp_path: Path, name: str) -> None:
-    fitted = fit(world, name, context=Context(weights(1), "ab" * 32))
-    test = unlabelled_photos(world.manifest, "test", world.workspace)
-    said = fitted.predict_proba(test)
+    fitted = fit(world, name, context=Context(weights=weights(1), weights_digest="ab" * 32))
+    test = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
+    said = fitted.predict_labels(test)
     assert said.shape == (6, 3)
     assert np.allclose(said.sum(axis=1), 1, atol=1e-4)
     assert save_predictor(tmp_path / "model", fitted, CLASSES, {})
-    loaded, info = load_predictor(tmp_path / "model", "cpu")
+    predictor, info = load_predictor(tmp_path / "model", "cpu")
+    loaded: Any = predictor
     assert info.classes == CLASSES
     # Not to the bit: a network in another memory layout adds up in another order.
-    assert np.allclose(loaded.predict_proba(test), said, atol=1e-5)
-    assert np.allclose(loaded.embed(test), fitted.embed(test), atol=1e-5)  # type: ignore[attr-defined]
+    assert np.allclose(loaded.predict_labels(test), said, atol=1e-5)
+    assert np.allclose(loaded.embed(test), fitted.embed(test), atol=1e-5)
 
 
 def test_features_are_those_of_the_given_weights(world: World) -> None:
-    test = unlabelled_photos(world.manifest, "test", world.workspace)
+    test = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
     first, again, other, unknown = (
         fit(world, "features:dot/colours", context=of).embed(test)
         for of in (
-            Context(weights(1), "01" * 32),
-            Context(weights(1), "01" * 32),
-            Context(weights(2), "02" * 32),
+            Context(weights=weights(1), weights_digest="01" * 32),
+            Context(weights=weights(1), weights_digest="01" * 32),
+            Context(weights=weights(2), weights_digest="02" * 32),
             Context(),
         )
     )
@@ -93,14 +98,14 @@ def test_features_are_those_of_the_given_weights(world: World) -> None:
 
 def test_features_see_what_a_test_transform_sees(world: World) -> None:
     """The centre of the photo, its shorter side resized to 8/7 of the crop."""
-    photos = unlabelled_photos(world.manifest, "test", world.workspace)
-    fitted = fit(world, "features:dot/colours", context=Context(weights(1), "03" * 32))
+    photos = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
+    fitted = fit(world, "features:dot/colours", context=Context(weights=weights(1), weights_digest="03" * 32))
     crops = []
     for picture in photos.pictures(32):
         height, width = picture.shape[1:]
         top, left = (height - 28) // 2, (width - 28) // 2
         crops.append(picture[:, top : top + 28, left : left + 28])
-    mean, std = (torch.tensor(of).view(3, 1, 1) for of in (DOT.mean, DOT.std))
+    mean, std = (torch.tensor(of).view(3, 1, 1) for of in (DOT.preprocessing.mean, DOT.preprocessing.std))
     batch = (torch.from_numpy(np.stack(crops)).float() / 255 - mean) / std
     with torch.inference_mode():
         expected = fitted.network[:-1](batch).numpy()
@@ -109,7 +114,7 @@ def test_features_see_what_a_test_transform_sees(world: World) -> None:
 
 def test_a_learning_curve_is_written(world: World, tmp_path: Path) -> None:
     path = tmp_path / "curve.json"
-    fit(world, "finetune-c:dot/colours", context=Context(weights(1), "ab" * 32, curve=path), epochs=3)
+    fit(world, "finetune-c:dot/colours", context=Context(weights=weights(1), curve=path), epochs=3)
     curve = json.loads(path.read_text())
     assert [epoch["number"] for epoch in curve] == [1, 2, 3]
     assert {"loss", "validation_accuracy", "learning_rate"} <= set(curve[0])
@@ -118,7 +123,7 @@ def test_a_learning_curve_is_written(world: World, tmp_path: Path) -> None:
 def test_what_is_frozen_keeps_its_weights(world: World) -> None:
     before = weights(1)
     for name, learns in (("finetune-classifier", "5"), ("finetune-c", "5"), ("finetune-a", "1"), ("finetune", "0")):
-        fitted = fit(world, f"{name}:dot/colours", context=Context(before, "ab" * 32), learning_rate=0.1)
+        fitted = fit(world, f"{name}:dot/colours", context=Context(weights=before), learning_rate=0.1)
         after = fitted.network.state_dict()
         for part in ("0.weight", "1.weight"):
             assert torch.equal(after[part], before[part]) == (part[0] < learns), (name, part)

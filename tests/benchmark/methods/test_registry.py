@@ -11,6 +11,7 @@ import pytest
 from benchmark.methods.features import FEATURES
 from benchmark.methods.paper import BESIDE_TABLE_ONE, PAPER, TABLE_ONE, TABLE_TWO
 from benchmark.methods.registry import METHODS, choose, methods
+from benchmark.methods.settings import with_settings
 from benchmark.methods.types import Method
 from benchmark.networks.backbones import BACKBONES
 from benchmark.results import RunInputs
@@ -245,14 +246,14 @@ def test_smoke_overrides_what_is_there_and_changes_something(one: Method) -> Non
 
 def test_no_two_rows_are_the_same_run() -> None:
     for tier in ("paper", "smoke"):
-        runs = {json.dumps([one.fit.__name__, one.of_tier(tier)], sort_keys=True) for one in PAPER}
+        runs = {json.dumps([str(one.fit), one.of_tier(tier)], sort_keys=True) for one in PAPER}
         assert len(runs) == len(PAPER)
         assert len({RunInputs("d", one.name, one.of_tier(tier), None, 0).identity for one in PAPER}) == len(PAPER)
 
 
 @by_name
 def test_fit_and_estimate_take_the_parameters(one: Method) -> None:
-    inspect.signature(one.fit).bind(None, None, 0, "cpu", **one.of_tier("smoke"))
+    inspect.signature(one.fit).bind(None, None, None, **one.of_tier("smoke"))
     if one.estimate is not None:
         inspect.signature(one.estimate).bind(100, 15, "cpu", **one.of_tier("smoke"))
 
@@ -311,7 +312,7 @@ def test_a_method_with_capitals_in_its_name_is_found(monkeypatch: pytest.MonkeyP
     assert names([pattern]) == ["Plugged-CLIP"]
 
 
-def test_any_network_stands_on_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_network_stands_transfer_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(["finetune-c:resnet50/imagenet", "features:resnet34/imagenet"]) == [
         "finetune-c:resnet50/imagenet",
         "features:resnet34/imagenet",
@@ -334,14 +335,14 @@ def test_any_network_stands_on_the_ladder(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_settings_change_parameters_in_both_tiers() -> None:
     (one,) = choose(["finetune-c:resnet18/places365"])
-    changed = one.changed({"epochs": "3", "learning_rate": "1e-2", "selection": "last-epoch", "k": "5"})
+    changed = with_settings(one, {"epochs": "3", "learning_rate": "1e-2", "selection": "last-epoch", "k": "5"})
     for tier in ("paper", "smoke"):
         assert changed.of_tier(tier)["epochs"] == 3
         assert changed.of_tier(tier)["learning_rate"] == 0.01
         assert changed.of_tier(tier)["selection"] == "last-epoch"
     assert "k" not in changed.parameters
     assert changed.of_tier("smoke")["size"] == one.of_tier("smoke")["size"]
-    assert one.changed({"k": "5"}) is one
+    assert with_settings(one, {"k": "5"}) is one
 
 
 @pytest.mark.parametrize(
@@ -355,7 +356,7 @@ def test_settings_change_parameters_in_both_tiers() -> None:
 )
 def test_a_setting_of_another_kind_is_refused(setting: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        METHODS["scratch:resnet18"].changed(setting)
+        with_settings(METHODS["scratch:resnet18"], setting)
 
 
 def test_an_unlike_name_has_no_suggestion() -> None:

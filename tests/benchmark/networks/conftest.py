@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.methods.training import training_photos
 from benchmark.networks import backbones
 from benchmark.networks.backbones import Backbone
-from benchmark.photos import LabelledPhotos, labelled_photos
+from benchmark.photos import LabelledPhotos, WorkspacePhotos
 from tests.benchmark.conftest import World, make_world
 
 Sides = tuple[LabelledPhotos, LabelledPhotos]
@@ -66,7 +67,9 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def sides(small_world: World) -> Sides:
     manifest, workspace = small_world.manifest, small_world.workspace
-    return labelled_photos(manifest, "train", workspace), labelled_photos(manifest, "val", workspace)
+    return training_photos(manifest, "train", WorkspacePhotos(workspace)), training_photos(
+        manifest, "val", WorkspacePhotos(workspace)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,7 @@ def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: s
     for device in ("cpu", "cuda"):
         shared = SharedPhotos(*sides, device)
         network = starting_network(DOT, recipe, 3, 0, None).to(device)
-        resident = shared.resident(recipe.resize)
+        resident = shared.resident(recipe.preprocessing)
         engine = FastEngine(network, DOT, resident, sides[0].labels, 0, device, recipe, "float32")
         found.append([loss.item() for epoch in (1, 2, 3) for loss, _ in engine.epoch(epoch, 0.1 / epoch)])
     assert found[1] == pytest.approx(found[0], abs=1e-4)
@@ -205,10 +205,13 @@ def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: s
 @needs_gpu
 def test_accuracies_agree_on_the_gpu(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Means of both engines over the seeds lie within the interval that the seeds span."""
-    from benchmark.photos import labelled_photos
+    from benchmark.methods.training import training_photos
+    from benchmark.photos import WorkspacePhotos
 
     world = make_world(tmp_path_factory.mktemp("gpu"), quotas={"train": 40, "val": 20, "test": 1})
-    sides = tuple(labelled_photos(world.manifest, split, world.workspace) for split in ("train", "val"))
+    sides = tuple(
+        training_photos(world.manifest, split, WorkspacePhotos(world.workspace)) for split in ("train", "val")
+    )
     recipe = Recipe("resnet18", size=64, epochs=4)
     means, spreads = [], []
     for engine in ("reference", "fast"):

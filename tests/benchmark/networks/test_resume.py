@@ -184,7 +184,8 @@ import torch
 from benchmark.networks import backbones, run
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import train
-from benchmark.photos import labelled_photos
+from benchmark.methods.training import training_photos
+from benchmark.photos import WorkspacePhotos
 from collector.manifest.manifest import read_manifest
 from collector.workspace import Workspace
 from tests.benchmark.networks.conftest import NORM
@@ -203,7 +204,7 @@ def save_and_die(*arguments):
 
 run.save_checkpoint = save_and_die
 manifest, workspace = read_manifest(Path(sys.argv[1])), Workspace(Path(sys.argv[2]))
-sides = [labelled_photos(manifest, side, workspace) for side in ("train", "val")]
+sides = [training_photos(manifest, side, WorkspacePhotos(workspace)) for side in ("train", "val")]
 recipe = Recipe("norm", frozen="a", learning_rate=0.05, decay_every=2, epochs=5, size=28)
 train(*sides, 1, "cpu", recipe, checkpoint=Path(sys.argv[3]))
 """
@@ -221,4 +222,4 @@ def test_a_process_that_is_killed_is_taken_up_by_another(
     assert path.is_file()
     assert_same(train(*sides, 1, "cpu", recipe, checkpoint=path), train(*sides, 1, "cpu", recipe))
     assert not path.exists()
-    assert np.isfinite(train(*sides, 1, "cpu", recipe).predict_proba(sides[1])).all()
+    assert np.isfinite(train(*sides, 1, "cpu", recipe).predict_labels(sides[1])).all()

@@ -13,13 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from benchmark.methods.training import training_photos
 from benchmark.networks import inference as inference_module
 from benchmark.networks import train as train_module
 from benchmark.networks import train_run as run_module
 from benchmark.networks.inference import embed_photos, scores, standardised
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import DivergedError, Job, TrainedNetwork, estimate, load_network, train, train_many
-from benchmark.photos import LabelledPhotos, labelled_photos, unlabelled_photos
+from benchmark.photos import LabelledPhotos, WorkspacePhotos, photos_of
 from collector.errors import DataError, T15Error, UsageError
 from tests.benchmark.conftest import World
 from tests.benchmark.networks.conftest import DOT, Sides, dot
@@ -61,19 +62,19 @@ def test_pixels_are_standardised_by_imagenet() -> None:
 
 
 def test_the_same_seed_gives_the_same_network(sides: Sides, recipe: Recipe, small_world: World) -> None:
-    test = unlabelled_photos(small_world.manifest, "test", small_world.workspace)
+    test = photos_of(small_world.manifest, "test", WorkspacePhotos(small_world.workspace))
     torch.manual_seed(99)  # what came before does not matter
     first = train(*sides, 1, "cpu", recipe)
     torch.rand(7)
     second, other = train(*sides, 1, "cpu", recipe), train(*sides, 2, "cpu", recipe)
     assert same(weights_of(first), weights_of(second))
-    assert np.array_equal(first.predict_proba(test), second.predict_proba(test))
-    assert not np.array_equal(first.predict_proba(test), other.predict_proba(test))
+    assert np.array_equal(first.predict_labels(test), second.predict_labels(test))
+    assert not np.array_equal(first.predict_labels(test), other.predict_labels(test))
 
 
 def test_predictions_are_probabilities(sides: Sides, recipe: Recipe, small_world: World) -> None:
-    test = unlabelled_photos(small_world.manifest, "test", small_world.workspace)
-    shares = train(*sides, 0, "cpu", recipe).predict_proba(test)
+    test = photos_of(small_world.manifest, "test", WorkspacePhotos(small_world.workspace))
+    shares = train(*sides, 0, "cpu", recipe).predict_labels(test)
     assert shares.shape == (6, 3)
     assert shares.dtype == np.float32
     assert shares.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
@@ -83,7 +84,7 @@ def test_it_learns_colours(sides: Sides, recipe: Recipe) -> None:
     training, _ = sides
     patient = Recipe(recipe.backbone, learning_rate=0.1, epochs=25, size=28, decay_every=20)
     trained = train(*sides, 0, "cpu", patient)
-    assert (trained.predict_proba(training).argmax(axis=1) == training.labels).mean() > 0.8
+    assert (trained.predict_labels(training).argmax(axis=1) == training.labels).mean() > 0.8
 
 
 @pytest.fixture
@@ -197,16 +198,16 @@ def test_a_last_batch_of_one_photo_does_no_harm(sides: Sides, recipe: Recipe) ->
 
 def test_predicting_does_not_depend_on_the_batch(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = train(*sides, 0, "cpu", recipe)
-    whole = trained.predict_proba(sides[0])
+    whole = trained.predict_labels(sides[0])
     monkeypatch.setattr(inference_module, "BATCH", 5)
-    assert trained.predict_proba(sides[0]) == pytest.approx(whole, abs=1e-5)
+    assert trained.predict_labels(sides[0]) == pytest.approx(whole, abs=1e-5)
 
 
 def test_the_curve_tells_of_every_epoch(sides: Sides, recipe: Recipe) -> None:
     trained = train(*sides, 0, "cpu", recipe)
     assert [epoch.number for epoch in trained.curve] == [1, 2, 3]
     assert all(epoch.loss > 0 and epoch.seconds > 0 for epoch in trained.curve)
-    shares = trained.predict_proba(sides[1])
+    shares = trained.predict_labels(sides[1])
     kept = max(trained.curve, key=lambda epoch: epoch.validation_accuracy or 0)
     right = shares[np.arange(6), sides[1].labels]
     assert kept.validation_accuracy == pytest.approx((shares.argmax(axis=1) == sides[1].labels).mean())
@@ -235,10 +236,10 @@ def test_pre_trained_weights_get_a_new_classifier(sides: Sides, monkeypatch: pyt
 
 def test_a_network_is_built_again_from_what_it_exports(sides: Sides, recipe: Recipe) -> None:
     trained = train(*sides, 0, "cpu", recipe)
-    kind, spec, tensors = trained.export()
+    kind, spec, tensors = trained.save()
     again = load_network(json.loads(json.dumps(spec)), tensors, "cpu")
     assert kind == "network"
-    assert np.array_equal(again.predict_proba(sides[1]), trained.predict_proba(sides[1]))
+    assert np.array_equal(again.predict_labels(sides[1]), trained.predict_labels(sides[1]))
     assert (again.curve, again.recipe, again.classes) == (trained.curve, trained.recipe, 3)
     with pytest.raises(DataError, match="the weights are not this network's"):
         load_network(spec, {**tensors, "4.bias": np.zeros(5, np.float32)}, "cpu")
@@ -255,7 +256,7 @@ def test_features_are_what_goes_into_the_classifier(sides: Sides, recipe: Recipe
     assert np.array_equal(embed_photos(trained.network, DOT, sides[1], "cpu", 28, batch=6), features)
     classifier = trained.network.get_submodule("4")
     shares = classifier(torch.from_numpy(features)).softmax(dim=1).detach().numpy()
-    assert trained.predict_proba(sides[1]) == pytest.approx(shares, abs=1e-6)
+    assert trained.predict_labels(sides[1]) == pytest.approx(shares, abs=1e-6)
 
 
 def test_inference_takes_smaller_batches_when_memory_runs_out(sides: Sides, recipe: Recipe) -> None:
@@ -302,7 +303,7 @@ def test_several_runs_are_what_each_is_alone(sides: Sides, recipe: Recipe) -> No
         if outcome is not outcomes[1]:
             assert isinstance(outcome, TrainedNetwork)
             alone = train(*sides, job.seed, "cpu", job.recipe)
-            assert np.array_equal(outcome.predict_proba(sides[1]), alone.predict_proba(sides[1]))
+            assert np.array_equal(outcome.predict_labels(sides[1]), alone.predict_labels(sides[1]))
 
 
 def test_a_run_that_finds_no_memory_beside_others_is_done_after_them(
@@ -434,7 +435,7 @@ def test_runs_side_by_side_never_share_a_stream(sides: Sides, recipe: Recipe, mo
 
 
 def test_what_cannot_be_trained_is_a_usage_error(sides: Sides, recipe: Recipe) -> None:
-    nothing = LabelledPhotos((), (), sides[0].workspace, labels=np.zeros(0, np.int64), classes=sides[0].classes)
+    nothing = LabelledPhotos((), (), sides[0].store, labels=np.zeros(0, np.int64), classes=sides[0].classes)
     with pytest.raises(UsageError, match=r"no validation photos .* selection last-epoch"):
         train(sides[0], nothing, 0, "cpu", recipe)
     with pytest.raises(UsageError, match="no training photos"):
@@ -453,8 +454,8 @@ def test_progress_counts_the_epochs(small_world: World, recipe: Recipe) -> None:
         return items
 
     manifest, workspace = small_world.manifest, small_world.workspace
-    training = labelled_photos(manifest, "train", workspace, track)
-    train(training, labelled_photos(manifest, "val", workspace), 5, "cpu", recipe)
+    training, validation = (training_photos(manifest, side, WorkspacePhotos(workspace)) for side in ("train", "val"))
+    train(training, validation, 5, "cpu", recipe, track=track)
     assert ("training dot, seed 5", None) in said
 
 
@@ -466,8 +467,8 @@ def test_the_estimate_grows_with_the_work(recipe: Recipe) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_it_trains_on_the_gpu(sides: Sides, recipe: Recipe, small_world: World) -> None:
-    test = unlabelled_photos(small_world.manifest, "test", small_world.workspace)
-    shares = train(*sides, 0, "cuda", recipe).predict_proba(test)
+    test = photos_of(small_world.manifest, "test", WorkspacePhotos(small_world.workspace))
+    shares = train(*sides, 0, "cuda", recipe).predict_labels(test)
     assert shares.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-4)
     assert estimate(100, 3, "cuda", recipe) > 0
 
@@ -488,4 +489,4 @@ def test_several_runs_on_the_gpu_are_what_each_is_alone(sides: Sides) -> None:
 @pytest.mark.slow
 def test_resnet18_trains_at_the_smoke_size(sides: Sides) -> None:
     trained = train(*sides, 0, "cpu", Recipe("resnet18", learning_rate=0.01, batch=4, epochs=1, size=64))
-    assert np.isfinite(trained.predict_proba(sides[1])).all()
+    assert np.isfinite(trained.predict_labels(sides[1])).all()

@@ -15,12 +15,12 @@ from PIL import Image
 import t15
 from benchmark.commands import predicting
 from benchmark.methods.registry import methods
+from benchmark.methods.settings import with_settings
 from benchmark.models import Model
-from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import find_run, trained_model
 from benchmark.results import Run
-from benchmark.runner import bench
+from benchmark.runner import bench, plan
 from tests.benchmark.conftest import World, make_world, paint
 
 
@@ -38,7 +38,7 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("trained")
     world = make_world(root, quotas={"train": 8, "val": 20, "test": 2})
-    method = methods()["tiny-64+logreg"].changed({"iterations": "20"})
+    method = with_settings(methods()["tiny-64+logreg"], {"iterations": "20"})
     tasks = plan(world.manifest, [method], [0], "paper")
     assert [outcome.state for outcome in bench(world.manifest, world.workspace, tasks, "cpu")] == ["done"]
     run = find_run(world.workspace.runs, tasks[0].inputs.identity)

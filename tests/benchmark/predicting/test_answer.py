@@ -108,19 +108,20 @@ def test_exif_never_reaches_the_model(answerer: Answerer, monkeypatch: pytest.Mo
     assert [bool(image.getexif()) for image in images] == [False, True, True, True]
     assert images[1].getexif().get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] is not None
     handed: list[Any] = []
-    ask = answerer._predictor.predict_proba
+    predictor: Any = answerer._predictor
+    ask = predictor.predict_labels
 
     def note(photos: Any) -> Any:
         handed.append(photos)
         return ask(photos)
 
-    monkeypatch.setattr(answerer, "_predictor", type("Noting", (), {"predict_proba": staticmethod(note)})())
+    monkeypatch.setattr(answerer, "_predictor", type("Noting", (), {"predict_labels": staticmethod(note)})())
     alone = [answerer.answer([image])[0] for image in images]
     assert alone[1:] == alone[:1] * 3
     for photos in handed:
         assert (photos.ids, photos.digests) == (("given:0",), ("",))
-        assert [(image.info, dict(image.getexif()), image.mode) for image in photos.images] == [({}, {}, "RGB")]
-        assert type(photos.images[0]) is Image.Image  # no file behind it, whose name could tell
+        assert [(image.info, dict(image.getexif()), image.mode) for image in photos.store.images] == [({}, {}, "RGB")]
+        assert type(photos.store.images[0]) is Image.Image  # no file behind it, whose name could tell
 
 
 def test_orientation_is_of_the_pixels_and_counts(answerer: Answerer) -> None:
@@ -150,7 +151,8 @@ def test_pictures_have_to_be_rgb(answerer: Answerer) -> None:
 def test_handing_pictures_over_leaves_them_as_they_were() -> None:
     picture = paint(1, 1)
     picture.info["exif"] = b"kept"
-    assert given_photos([picture]).images[0].info == {}
+    store: Any = given_photos([picture]).store
+    assert store.images[0].info == {}
     assert picture.info == {"exif": b"kept"}
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from benchmark.networks.backbones import Backbone
+from benchmark.networks.backbones import Backbone, Preprocessing
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.trained import TrainedNetwork
-from benchmark.photos import GivenPhotos, Photos
+from benchmark.photos import GivenPictures, Photos
 from benchmark.predicting.heatmap import heat_of, occlusion
 
 RED, BLUE = 0, 1
@@ -32,7 +32,7 @@ class Redness:
 
     asked: list[int]
 
-    def predict_proba(self, photos: Photos) -> NDArray[np.float32]:
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         pixels = photos.pixels(32).astype(np.float64)
         self.asked.append(len(pixels))
         red = 1 / (1 + np.exp(-(pixels[:, 0] - pixels[:, 2]).mean(axis=(1, 2)) / 10))
@@ -40,7 +40,7 @@ class Redness:
 
 
 def ask(predictor: Any) -> Any:
-    return lambda photos: predictor.predict_proba(photos).astype(np.float64)
+    return lambda photos: predictor.predict_labels(photos).astype(np.float64)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 40, 30), (120, 90, 160, 120), (120, 0, 160, 30), (60, 45, 100, 75)])
@@ -86,8 +86,7 @@ def network(size: int = 64) -> TrainedNetwork:
         lambda classes: layers,
         lambda of: list(of.children()),
         "5",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5,) * 3,
+        preprocessing=Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3),
     )
     return TrainedNetwork(layers, backbone, Recipe("colours", size=size), "cpu", 2, ())
 
@@ -138,13 +137,14 @@ def test_a_network_without_feature_maps_is_asked_by_covering() -> None:
 
 
 def test_only_pixels_are_asked_about() -> None:
-    seen: list[GivenPhotos] = []
+    seen: list[Photos] = []
 
-    def note(photos: GivenPhotos) -> NDArray[np.float64]:
+    def note(photos: Photos) -> NDArray[np.float64]:
         seen.append(photos)
         return np.full((len(photos), 2), 0.5)
 
     picture = corner(60, 40, (0, 0, 20, 20))
     picture.info["exif"] = b"Exif\0\0secret"
     occlusion(picture, RED, note)
-    assert all(not image.info for photos in seen for image in photos.images)
+    stores = [photos.store for photos in seen]
+    assert all(isinstance(store, GivenPictures) and not any(image.info for image in store.images) for store in stores)

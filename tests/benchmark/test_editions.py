@@ -1,0 +1,54 @@
+"""What earlier versions of t15 wrote is read for ever: a folder of tests/data for each edition."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import t15
+from benchmark.models import load_predictor
+from benchmark.photos import given_photos
+from benchmark.predicting.answer import Answerer
+from benchmark.results import finished_runs, read_predictions, read_validation
+from collector.manifest.manifest import read_manifest
+from tests.benchmark.conftest import paint
+
+DATA = Path(__file__).parents[1] / "data"
+EDITIONS = ["first-edition"]
+RUNS = {"first-edition": {"a85c33d06ed562cb": "tiny-64+logreg", "e1328ce55571df4d": "tiny-64+knn"}}
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_its_runs_keep_their_identity_and_their_answers(edition: str) -> None:
+    manifest, runs = read_manifest(DATA / edition / "manifest"), DATA / edition / "runs"
+    truth = {photo.photo_id: photo.city for side in ("test", "val") for photo in manifest.photos(side)}
+    found = finished_runs(runs, manifest.digest)
+    assert {run.inputs.identity: run.inputs.method for run in found} == RUNS[edition]
+    for run in found:
+        assert (runs / run.inputs.identity).is_dir()
+        for said in (read_predictions(runs, run), read_validation(runs, run)):
+            assert said is not None
+            best = [run.classes[column] for column in said.probabilities.argmax(axis=1)]
+            assert best == [truth[photo_id] for photo_id in said.photo_ids]  # each city's photos have a colour here
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_its_models_are_loaded_and_answer(edition: str) -> None:
+    pictures = [paint(seed, seed, 48, 40) for seed in range(3)]
+    answers = Answerer(DATA / edition / "model.safetensors").answer(pictures)
+    assert [answer.candidates[0].slug for answer in answers] == ["zulu", "alpha", "mike"]
+    assert [answer.confidence for answer in answers] == pytest.approx([0.9888, 0.9891, 0.9887], abs=1e-3)
+    for identity in RUNS[edition]:
+        predictor: Any = load_predictor(DATA / edition / "runs" / identity / "model.safetensors", "cpu")[0]
+        assert predictor.predict_labels(given_photos(pictures)).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_the_board_shows_its_runs(edition: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(DATA / edition / "runs", tmp_path / "workspace" / "runs")
+    options = ["--manifest", str(DATA / edition / "manifest"), "--workspace", str(tmp_path / "workspace")]
+    assert t15.run(["leaderboard", *options, "--json"]) == 0
+    board = json.loads(capsys.readouterr().out)
+    assert {row["method"] for row in board["rows"]} == set(RUNS[edition].values())
