@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.networks.backbones import FROZEN, Preprocessing, find_backbone
+from benchmark.networks.backbones import FROZEN, find_backbone
 from collector.errors import UsageError
 
 SELECTIONS = ("best-on-validation", "last-epoch")
@@ -55,18 +55,13 @@ class Recipe:
             raise UsageError(f"smallest_crop {self.smallest_crop}, flip {self.flip}: shares, from 0 to 1")
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """The backbone's, at this size."""
-        return find_backbone(self.backbone).preprocessing.at(self.size)
-
-    @property
     def resize(self) -> int:
         """The shorter side before any crop: for most backbones 256 for crops of 224, in proportion for others.
 
         Photos are resized once, those that are learnt from too, and their random crops are cut out of that. The tutorial
         cuts them out of the originals, so that its small crops of large photos are sharper.
         """
-        return self.preprocessing.resize
+        return find_backbone(self.backbone).preprocessing.at(self.size).resize
 
 
 _LEAST = {

@@ -61,7 +61,8 @@ class ReferenceEngine:
         self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.backbone, self.recipe = backbone, recipe
         self.seed, self.device, self.labels = seed, device, training.labels
-        self.pictures = training.pictures(recipe.resize, recipe.preprocessing.interpolation)
+        shape = backbone.preprocessing.at(recipe.size)
+        self.pictures = training.pictures(shape.resize, shape.interpolation)
         self.least = smallest_step(network, recipe, len(training))
         self.optimiser = torch.optim.SGD(
             [weight for weight in network.parameters() if weight.requires_grad],

@@ -146,7 +146,7 @@ class TrainingRun:
         network, photos, seed, recipe = self.network, self.photos, self.job.seed, self.job.recipe
         if name == "reference":
             return ReferenceEngine(network, self.backbone, photos.training, seed, photos.device, recipe)
-        resident = photos.resident(recipe.preprocessing)
+        resident = photos.resident(self.backbone.preprocessing.at(recipe.size))
         labels, precision = photos.training.labels, self.job.precision
         return FastEngine(network, self.backbone, resident, labels, seed, photos.device, recipe, precision)
 
@@ -177,7 +177,7 @@ class TrainingRun:
         recipe, photos = self.job.recipe, self.photos
         selecting = recipe.selection == "best-on-validation"
         # The loss tells of the weights before a step only, so scores are looked at in any case.
-        crops = (photos.crops if selecting else photos.probe)(recipe.preprocessing)
+        crops = (photos.crops if selecting else photos.probe)(self.backbone.preprocessing.at(recipe.size))
         found = scores(self.network, self.backbone, crops, photos.device)
         if not torch.isfinite(found).all():
             raise DivergedError(

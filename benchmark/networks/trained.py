@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmark.networks.backbones import Backbone, find_backbone
+from benchmark.networks.backbones import Backbone, Preprocessing, find_backbone
 from benchmark.networks.inference import centre_crops, embed_photos, scores
 from benchmark.networks.recipe import Recipe
 from benchmark.photos import Photos
@@ -56,9 +56,14 @@ class TrainedNetwork:
     classes: int
     curve: tuple[Epoch, ...]
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The backbone's, at the recipe's size."""
+        return self.backbone.preprocessing.at(self.recipe.size)
+
     def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         """Return softmax probabilities (N, C) of the centre crops."""
-        crops = centre_crops(photos, self.recipe.preprocessing)
+        crops = centre_crops(photos, self.preprocessing)
         found: NDArray[np.float32] = scores(self.network, self.backbone, crops, self.device).softmax(dim=1).numpy()
         return found
 

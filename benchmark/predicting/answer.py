@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.derivations import are_probabilities, predict
+from benchmark.derivations import predict
 from benchmark.label_set import labels_of
 from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
@@ -127,7 +127,10 @@ class Answerer:
 
     def _raw(self, photos: Photos) -> NDArray[np.float32]:
         probabilities = predict(self._predictor, photos, self._labels).probabilities
-        return np.empty((0, 0), np.float32) if probabilities is None else probabilities
+        if probabilities is None:
+            raise DataError("it gives none")
+        # Where it withholds its answer, each city is as likely as any other.
+        return np.where(np.isnan(probabilities), np.float32(1 / len(self._labels)), probabilities)
 
     def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
         order = np.argsort(-probabilities, kind="stable")
@@ -153,12 +156,14 @@ class Answerer:
     def _probed(self, name: str) -> int | None:
         asked = _Asked((Image.new("RGB", (64, 48), "grey"),))
         try:
-            probabilities = self._raw(Photos(("given:0",), ("",), asked))
-        except (ValueError, RuntimeError, IndexError, TypeError, MemoryError, DataError) as error:
+            self._raw(Photos(("given:0",), ("",), asked))
+        except DataError as error:
+            reason = " ".join(str(error).split())[:160]
+            message = f"{name}: the model does not answer with a probability for each city ({reason}); export it again"
+            raise DataError(message) from error
+        except (ValueError, RuntimeError, IndexError, TypeError, MemoryError) as error:
             reason = " ".join(str(error).split())[:160]
             raise DataError(f"{name}: the model fails on a plain grey picture ({reason}); export it again") from error
-        if probabilities.shape != (1, len(self.about.cities)) or not are_probabilities(probabilities):
-            raise DataError(f"{name}: the model does not answer with a probability for each city; export it again")
         return max(asked.sides, default=None)
 
 

@@ -92,7 +92,7 @@ def grad_cam(predictor: "TrainedNetwork", image: Image.Image, city: int) -> Heat
     from benchmark.networks.inference import centre_crops, standardised
 
     recipe, photo = predictor.recipe, given_photos([image])
-    pixels = centre_crops(photo, recipe.preprocessing).to(predictor.device).float() / 255
+    pixels = centre_crops(photo, predictor.preprocessing).to(predictor.device).float() / 255
     crop = standardised(pixels, predictor.backbone)
     maps: list[torch.Tensor] = []
     layers = predictor.backbone.layers(predictor.network)
@@ -110,7 +110,7 @@ def grad_cam(predictor: "TrainedNetwork", image: Image.Image, city: int) -> Heat
         return None
     weighted = (gradient.mean(dim=(2, 3), keepdim=True) * wide[-1]).sum(dim=1)[0].relu()
     values = weighted.detach().cpu().numpy().astype(np.float64)
-    return Heat(_placed(values / (values.max() or 1), image, recipe.size, recipe.resize), "grad-cam")
+    return Heat(_placed(values / (values.max() or 1), image, recipe.size, predictor.preprocessing.resize), "grad-cam")
 
 
 def _placed(values: NDArray[np.float64], image: Image.Image, size: int, resize: int) -> NDArray[np.float32]:

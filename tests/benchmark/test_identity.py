@@ -100,7 +100,7 @@ def test_weights_and_preprocessing_of_a_network_make_another_run(
         monkeypatch.setattr(weights, "stored", lambda backbone, digest=digest: stored(digest))
         seen.append(identity())
     for changes in ({"mean": (0.5, 0.5, 0.5)}, {"interpolation": "bicubic"}, {"resize": 224}):
-        shaped = replace(DOT, preprocessing=replace(DOT.preprocessing, **changes))  # type: ignore[arg-type]
+        shaped = replace(DOT, preprocessing=replace(DOT.preprocessing, **changes))
         monkeypatch.setitem(backbones.BACKBONES, DOT.name, shaped)
         seen.append(identity())
     assert len(set(seen)) == 5

@@ -194,7 +194,7 @@ def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: s
     for device in ("cpu", "cuda"):
         shared = SharedPhotos(*sides, device)
         network = starting_network(DOT, recipe, 3, 0, None).to(device)
-        resident = shared.resident(recipe.preprocessing)
+        resident = shared.resident(DOT.preprocessing.at(recipe.size))
         engine = FastEngine(network, DOT, resident, sides[0].labels, 0, device, recipe, "float32")
         found.append([loss.item() for epoch in (1, 2, 3) for loss, _ in engine.epoch(epoch, 0.1 / epoch)])
     assert found[1] == pytest.approx(found[0], abs=1e-4)
