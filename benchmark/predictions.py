@@ -88,8 +88,15 @@ class Predictions:
         probabilities: (N, C), rows summing to 1, columns in the order of the labels; a row of NaN is a withheld answer.
         places: one for each photo.
         ranking: of the gallery, for each photo.
+        confidence: (N,), how sure each answer is, 0 to 1, where that was stated apart: `probabilities` are then 1 for the
+            answer and 0 elsewhere. NaN where nothing was stated. None: the probabilities say it.
     """
 
     probabilities: NDArray[np.float32] | None = None
     places: Places | None = None
     ranking: Ranking | None = None
+    confidence: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        given = (self.probabilities, self.places, self.ranking)
+        return next((len(answers) for answers in given if answers is not None), 0)

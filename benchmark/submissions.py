@@ -5,7 +5,6 @@ its probability, or a column `city` with the answer.
 """
 
 import hashlib
-import math
 import shutil
 import unicodedata
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import predictions
 from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
-from benchmark.scoring import calibration, geography, metrics
+from benchmark.scoring.evaluation import Scores, evaluate
+from benchmark.scoring.truth import Truth
 from benchmark.submitted_rows import LABEL, read_answers
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
@@ -34,36 +35,16 @@ class Submission:
     """A checked file.
 
     Attributes:
-        predictions: of every test photo once, in the manifest's order; an answer alone is a probability of 1.
+        photo_ids: every test photo once, in the manifest's order.
+        probabilities: (N, C) of each; an answer alone is a probability of 1.
         answers: `probabilities` or `labels`.
         sha256: of the file.
     """
 
-    predictions: Predictions
+    photo_ids: list[str]
+    probabilities: NDArray[np.float32]
     answers: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionScores:
-    """What a submission scores; shares are 0 to 1.
-
-    Attributes:
-        photos: number of test photos.
-        accuracy: with its Wilson 95 % interval `low` to `high`.
-        macro_f1: unweighted mean over the cities.
-        top3, ece: see `metrics.top_k_accuracy`, `calibration.expected_calibration_error`; None where only labels were given.
-        median_km: see `geography.summary`; None where no test photo has coordinates.
-    """
-
-    photos: int
-    accuracy: float
-    low: float
-    high: float
-    top3: float | None
-    macro_f1: float
-    ece: float | None
-    median_km: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +52,7 @@ class Scored:
     """A submission on the board: its run, the scores, and the runs of the same name that it took the place of."""
 
     run: Run
-    scores: SubmissionScores
+    scores: Scores
     replaced: tuple[str, ...]
 
 
@@ -89,39 +70,13 @@ def read_submission(path: Path, manifest: Manifest) -> Submission:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     kind = "labels" if answers.columns == [LABEL] else "probabilities"
-    return Submission(Predictions(answers.photo_ids, answers.probabilities.astype(np.float32)), kind, digest)
+    return Submission(answers.photo_ids, answers.probabilities.astype(np.float32), kind, digest)
 
 
-def scores(submission: Submission, manifest: Manifest) -> SubmissionScores:
-    """Compare a checked submission with the test photos' cities and places."""
-    cities = {city.slug: index for index, city in enumerate(manifest.header.cities)}
-    photos = manifest.photos("test")
-    labels = np.array([cities[photo.city] for photo in photos])
-    probabilities = submission.predictions.probabilities
-    accuracy = metrics.accuracy(probabilities, labels)
-    low, high = metrics.wilson(accuracy * len(photos), len(photos))
-    graded = submission.answers == "probabilities"
-    median = geography.summary(_distances(probabilities, manifest)).median_km
-    return SubmissionScores(
-        photos=len(photos),
-        accuracy=accuracy,
-        low=low,
-        high=high,
-        top3=metrics.top_k_accuracy(probabilities, labels, min(3, len(cities))) if graded else None,
-        macro_f1=metrics.macro_f1(probabilities, labels),
-        ece=calibration.expected_calibration_error(probabilities, labels) if graded else None,
-        median_km=None if math.isnan(median) else median,
-    )
-
-
-def _distances(probabilities: NDArray[np.float32], manifest: Manifest) -> NDArray[np.float64]:
-    centroids = np.array([(city.latitude, city.longitude) for city in manifest.header.cities])
-    unknown = float("nan")
-    places = [
-        (unknown if photo.latitude is None else photo.latitude, unknown if photo.longitude is None else photo.longitude)
-        for photo in manifest.photos("test")
-    ]
-    return geography.errors_km(probabilities, centroids, np.array(places))
+def scores(submission: Submission, manifest: Manifest) -> Scores:
+    """Return what a checked submission is worth, as the leaderboard has it."""
+    unstated = np.full(len(submission.photo_ids), np.nan) if submission.answers == "labels" else None
+    return evaluate([predictions.Predictions(submission.probabilities, confidence=unstated)], Truth.of(manifest))
 
 
 def method_name(name: str) -> str:
@@ -177,7 +132,7 @@ def put_on_board(
         scores(submission, manifest),
         tuple(run.inputs.identity for run in others),
     )
-    save_run(runs, scored.run, submission.predictions)
+    save_run(runs, scored.run, Predictions(submission.photo_ids, submission.probabilities))
     for identity in scored.replaced:
         shutil.rmtree(runs / identity)
     return scored

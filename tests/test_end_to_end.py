@@ -106,7 +106,7 @@ def test_bench_and_leaderboard_end_to_end(house: Path) -> None:
     shutil.rmtree(house / "workspace/photos")
     board = t15_json(house, "leaderboard", "--out", "board")
     assert {row["method"] for row in board["rows"]} == {run["method"] for run in everything["runs"]}
-    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in board["rows"])
+    assert all(row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] for row in board["rows"])
     page = (house / "board/index.html").read_text(encoding="utf-8")
     assert "drawn" in page
     for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json"):

@@ -31,9 +31,8 @@ def leaderboard(
     json: JsonOption = False,
 ) -> None:
     """Compare the runs on a manifest: a page, Markdown, CSV and JSON, computed from saved predictions alone."""
-    from benchmark.leaderboard.exports import as_json
+    from benchmark.leaderboard.exports import as_json, folder_name, write_leaderboard
     from benchmark.leaderboard.text import as_text
-    from benchmark.leaderboard.write import folder_name, write_leaderboard
     from collector.manifest.manifest import read_manifest
     from collector.workspace import existing_workspace, storage_errors
 

@@ -1,6 +1,5 @@
 """Scoring predictions that were made elsewhere."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from benchmark.submissions import SubmissionScores
+    from benchmark.scoring.evaluation import Scores
 
 app = typer.Typer()
 
@@ -54,21 +53,24 @@ def score(
             "sha256": submission.sha256,
             "answers": submission.answers,
             "replaced": list(scored.replaced),
-            "scores": asdict(scored.scores),
+            "scores": {"photos": scored.scores.photos, "withheld": scored.scores.withheld, **scored.scores.flat()},
         },
         json,
         lambda: f"{_as_text(scored.scores)}\n\non the board as {inputs.method}; `t15 leaderboard` shows it",
     )
 
 
-def _as_text(scores: "SubmissionScores") -> str:
-    accuracy = f"{scores.accuracy:.2%} (95 %: {100 * scores.low:.1f} to {100 * scores.high:.1f})"
-    labels_only = "unknown: labels only"
-    rows = [
-        ("accuracy", accuracy),
-        ("top-3", labels_only if scores.top3 is None else f"{scores.top3:.2%}"),
-        ("macro-F1", f"{scores.macro_f1:.4f}"),
-        ("ECE", labels_only if scores.ece is None else f"{scores.ece:.4f}"),
-        ("median km", "unknown: no coordinates" if scores.median_km is None else f"{scores.median_km:.1f}"),
-    ]
-    return table(("score", "value"), rows)
+def _as_text(scores: "Scores") -> str:
+    from benchmark.leaderboard.rows import decimals, interval, written
+    from benchmark.scoring.evaluation import METRICS
+    from benchmark.scoring.geography import CONVENTION
+
+    rows = []
+    for metric in METRICS:
+        if score := scores.get(metric.name):
+            unit = f" {metric.unit}".rstrip()
+            oracle = "" if score.oracle is None else written(metric, score.oracle, decimals(scores.photos))
+            value = f"{written(metric, score.value, decimals(scores.photos))}{unit}"
+            rows.append((metric.title, value, interval(metric, score), oracle))
+    withheld = f"\n\nwithheld, counted as wrong: {scores.withheld:.1%} of the answers" if scores.withheld else ""
+    return f"{table(('score', 'value', '95 %', 'oracle'), rows)}{withheld}\n\n{CONVENTION}"

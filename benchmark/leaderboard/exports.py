@@ -1,72 +1,182 @@
-"""The leaderboard as CSV and JSON, for programs. The same leaderboard gives the same bytes."""
+"""The leaderboard as files: a page, Markdown, and CSV and JSON for programs. The same leaderboard gives the same bytes."""
 
 import csv
 import io
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path, PurePath
 from typing import Any
 
-from benchmark.leaderboard.comparing import COMPARISON_NOTE, Compared, compared
+from benchmark.leaderboard.page import as_html
 from benchmark.leaderboard.rows import Leaderboard, Row
+from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared, leaderboard, require_comparable
+from benchmark.leaderboard.text import as_markdown
+from benchmark.scoring.evaluation import column_names
+from collector.errors import UsageError
+from collector.manifest.manifest import Manifest
+from collector.text_table import csv_safe
+from collector.workspace import DEFAULT_MANIFESTS, storage_errors, write_atomically
 
-# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CSV_COLUMNS = (
-    *("manifest", "version", "digest", "status", "section", "tier", "origin", "rank_best", "rank_worst", "group"),
-    *("method", "title", "variant", "accuracy", "low", "high", "spread", "behind", "behind_low", "behind_high"),
-    *("top3", "macro_f1", "ece", "median_km", "mean_km", "within_25", "within_200", "within_750", "geoscore"),
-    *("paper_table", "paper_row", "paper_accuracy", "paper_verdict", "seeds", "stochastic", "seconds"),
-    *("peak_memory_mib", "device", "engine", "pretraining", "weights_licence", "selection", "test_reads"),
-    *("command", "reason"),
+    *("manifest", "version", "digest", "protocol", "level", "status", "section", "tier", "origin"),
+    *(
+        "rank_best",
+        "rank_worst",
+        "group",
+        "method",
+        "title",
+        "variant",
+        *column_names(),
+        "spread",
+        "withheld",
+        "at_chance",
+    ),
+    *("behind", "behind_low", "behind_high", "paper_table", "paper_row", "paper_accuracy", "paper_verdict"),
+    *("seeds", "stochastic", "seconds", "peak_memory_mib", "device", "engine", "pretraining", "weights_licence"),
+    *("selection", "test_reads", "command", "reason"),
 )
 
 
+def folder_name(manifests: Sequence[Manifest]) -> str:
+    """Return what the folder of the manifests' leaderboard is called where nobody said."""
+    of = [(manifest.header, manifest.digest[:8]) for manifest in manifests]
+    return "-and-".join(f"{header.name}-{header.version}-{digest}" for header, digest in of)
+
+
+def write_leaderboard(
+    manifests: Sequence[tuple[Manifest, PurePath | None]], runs_dir: Path, out: Path
+) -> list[Leaderboard]:
+    """Write `leaderboard.md`, `leaderboard.csv`, `leaderboard.json` and `index.html` to the folder `out`.
+
+    The same manifests and the same runs give the same bytes.
+
+    Args:
+        manifests: what the runs learnt from and are judged on, each with its folder as the commands name it, by default
+            `manifests/NAME/VERSION`. Several are compared, each ranked for itself.
+        runs_dir: the workspace's runs.
+        out: is made when it is missing.
+
+    Raises:
+        UsageError: there is no run on a manifest, finished or failed, a manifest is given twice, two are of different
+            protocols, or `out` cannot be written to.
+        DataError: see `leaderboard`.
+        IncompleteError: the disk is full.
+    """
+    boards = [leaderboard(manifest, runs_dir, folder) for manifest, folder in manifests]
+    for board, (_, folder) in zip(boards, manifests, strict=True):
+        if not board.rows and not board.failed:
+            where = folder or DEFAULT_MANIFESTS / board.name / board.version
+            raise UsageError(
+                f"{runs_dir}: holds no run on {board.name} {board.version} (digest {board.digest[:12]}); "
+                f"`{shlex.join(['t15', 'bench', '--manifest', str(where), '--all'])}` makes some"
+            )
+    require_comparable(boards)
+    files = {
+        "leaderboard.md": as_markdown(boards),
+        "leaderboard.csv": as_csv(boards),
+        "leaderboard.json": json.dumps(as_json(boards), ensure_ascii=False, indent=2, allow_nan=False) + "\n",
+        "index.html": as_html(boards),
+    }
+    with storage_errors(out):
+        for name, content in files.items():
+            write_atomically(out / name, content.encode("utf-8", "backslashreplace"))
+    return boards
+
+
 def as_csv(boards: Sequence[Leaderboard]) -> str:
-    """Return the leaderboards as CSV (RFC 4180 with line feeds): a line a row, failed runs last; scores as fractions.
+    """Return the leaderboards as CSV (RFC 4180 with line feeds): a line a row, failed runs last; shares from 0 to 1.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
-    for board in boards:
-        of_board = {"manifest": board.name, "version": board.version, "digest": board.digest}
-        for row in board.rows:
-            writer.writerow(_csv_line({**of_board, **_flat(row), "status": "finished", "reason": ""}))
-        for failed in board.failed:
-            writer.writerow(_csv_line({**of_board, **asdict(failed), "status": failed.kind, "seeds": str(failed.seed)}))
+    for record in records(boards):
+        line = {**record, "seeds": " ".join(map(str, record["seeds"]))}
+        writer.writerow([_csv_cell(line.get(name)) for name in _CSV_COLUMNS])
     return out.getvalue()
 
 
 def as_json(boards: Sequence[Leaderboard]) -> dict[str, Any]:
-    """Return one leaderboard as plain JSON values: every field of `Leaderboard`, scores as fractions, and the notes.
+    """Return one leaderboard as plain JSON values: its facts, notes, `rows` (as `flat` has them), and what failed.
 
     Several are under `boards`, beside `comparison`: what each method scored on each manifest.
     """
-    plain: dict[str, Any]
-    if len(boards) == 1:
-        plain = {"notes": boards[0].notes(), **asdict(boards[0])}
-    else:
+    each = [_board_json(board) for board in boards]
+    plain: dict[str, Any] = each[0]
+    if len(boards) > 1:
         lines = [_comparison_json(one, boards) for one in compared(boards)]
-        each = [{"notes": board.notes(), **asdict(board)} for board in boards]
         plain = {"notes": [COMPARISON_NOTE], "comparison": lines, "boards": each}
     strict: dict[str, Any] = json.loads(json.dumps(plain, allow_nan=False))
     return strict
 
 
-def _flat(row: Row) -> dict[str, Any]:
-    behind = {"behind": row.behind.mean, "behind_low": row.behind.low, "behind_high": row.behind.high}
-    return {**asdict(row), **(asdict(row.geo) if row.geo else {}), **behind, "seeds": " ".join(map(str, row.seeds))}
+def records(boards: Sequence[Leaderboard]) -> list[dict[str, Any]]:
+    """Return every row and every failed run of the leaderboards as one flat record each, as for a data frame."""
+    lines = []
+    for board in boards:
+        of_board = {"manifest": board.name, "version": board.version, "digest": board.digest}
+        of_board |= {"protocol": board.protocol, "level": board.level}
+        lines += [{**of_board, "status": "finished", **flat(row), "reason": ""} for row in board.rows]
+        lines += [
+            {
+                **of_board,
+                "status": of.kind,
+                "method": of.method,
+                "title": of.title,
+                "seeds": [of.seed],
+                "reason": of.reason,
+            }
+            for of in board.failed
+        ]
+    return lines
 
 
-def _csv_line(values: dict[str, Any]) -> list[object]:
-    return [_csv_cell(values.get(name)) for name in _CSV_COLUMNS]
+def flat(row: Row) -> dict[str, Any]:
+    """Return a row as plain values by name: each metric with its interval and oracle, None where it was not judged."""
+    run = row.run
+    paper = run.paper if run.paper and row.paper_accuracy is not None else {}
+    return {
+        **{"section": row.section, "tier": run.tier, "origin": run.origin},
+        **{"rank_best": row.rank_best, "rank_worst": row.rank_worst, "group": row.group},
+        **{"method": row.method, "title": row.title, "variant": row.variant, "changed": sorted(run.changed)},
+        **{"parameters": dict(run.inputs.parameters), "weights_digest": run.inputs.weights_digest},
+        **row.scores.flat(),
+        **{"spread": row.scores.spread, "withheld": row.scores.withheld, "at_chance": row.at_chance},
+        **{"behind": row.behind.mean, "behind_low": row.behind.low, "behind_high": row.behind.high},
+        **{"paper_table": paper.get("table"), "paper_row": paper.get("row")},
+        **{"paper_accuracy": row.paper_accuracy, "paper_verdict": row.paper_verdict},
+        **{"per_city": dict(row.per_city)},
+        "slices": {kind: [asdict(one) for one in slices] for kind, slices in row.slices.items()},
+        **{"seeds": list(row.seeds), "runs": list(row.runs), "stochastic": run.stochastic},
+        **{"pretraining": run.pretraining, "weights_licence": run.weights_licence, "selection": run.selection},
+        **{"seconds": row.seconds, "peak_memory_mib": row.peak_memory_mib, "device": row.device, "engine": row.engine},
+        **{"command": row.command, "test_reads": row.test_reads},
+    }
+
+
+def _board_json(board: Leaderboard) -> dict[str, Any]:
+    facts = ("name", "version", "digest", "region", "protocol", "level", "note", "test_photos", "located_photos")
+    return {
+        "notes": board.notes(),
+        **{name: getattr(board, name) for name in (*facts, "chance_uniform", "chance_largest")},
+        "metrics": [
+            {name: getattr(metric, name) for name in ("name", "title", "unit", "better", "needs", "formula", "source")}
+            for metric in board.metrics()
+        ],
+        "power": {section: asdict(board.power[section]) for section in board.sections()},
+        "cities": [asdict(city) for city in board.cities],
+        "rows": [flat(row) for row in board.rows],
+        "details": asdict(board.details) if board.details else None,
+        "failed": [asdict(of) for of in board.failed],
+    }
 
 
 def _comparison_json(one: Compared, boards: Sequence[Leaderboard]) -> dict[str, Any]:
     scores = {
-        board.digest: {"accuracy": row.accuracy, "difference": asdict(of) if of else None} if row else None
+        board.digest: {row.scores.primary: row.accuracy, "difference": asdict(of) if of else None} if row else None
         for board, row, of in zip(boards, one.rows, one.differences, strict=True)
     }
     row = one.known
@@ -78,4 +188,4 @@ def _csv_cell(value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return csv_safe(value) if isinstance(value, str) else value

@@ -21,8 +21,8 @@ from benchmark.leaderboard.drawing import (
     drawn,
 )
 from benchmark.leaderboard.geomap import map_picture
-from benchmark.leaderboard.rows import Closer, Leaderboard, Row
-from benchmark.leaderboard.words import percent, shortened, time_taken
+from benchmark.leaderboard.rows import Leaderboard, Row, percent, shortened, time_taken
+from benchmark.scoring.evaluation import Details
 from benchmark.scoring.metrics import wilson
 
 _LINE = 0.21  # inches between two lines of text
@@ -38,17 +38,18 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
 
     Those of methods are of the first section; those of cities are of its best method. `prefix` goes before each name.
     """
-    best, closer = board.best, board.closer
-    if best is None or closer is None:
+    best, details = board.best, board.details
+    if best is None or details is None:
         return []
+    ece = best.scores.get("ece")
     rows = board.sections()[best.section]
     made = [
         _accuracies(board, rows, prefix),
         _per_city(board, best, prefix),
-        map_picture(board, best, closer, f"{prefix}map"),
-        _confusion(board, best, closer, prefix),
+        map_picture(board, best, details, f"{prefix}map"),
+        _confusion(board, best, details, prefix),
         _speed(rows, prefix),
-        _reliability(best, best.ece, closer, prefix) if best.ece is not None else None,
+        _reliability(best, ece.value, details, prefix) if ece and details.reliability else None,
     ]
     return [picture for picture in made if picture]
 
@@ -115,8 +116,8 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
     )
 
 
-def _confusion(board: Leaderboard, best: Row, closer: Closer, prefix: str) -> Picture:
-    counts = np.array(closer.confusion, np.float64)
+def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> Picture:
+    counts = np.array(details.confusion, np.float64)
     photos = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, photos, out=np.zeros_like(counts), where=photos > 0)
     cities = len(board.cities)
@@ -233,8 +234,8 @@ def _time_axis(axes: Axes, shortest: float, longest: float) -> None:
     axes.set_xticks(list(shown), list(shown.values()))
 
 
-def _reliability(best: Row, ece: float, closer: Closer, prefix: str) -> Picture:
-    bins = closer.reliability
+def _reliability(best: Row, ece: float, details: Details, prefix: str) -> Picture:
+    bins = details.reliability
     most = max(one.count for one in bins)
 
     def draw() -> Figure:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.drawing import COAST, INK, LAND, MARK, PAPER, STEPS, WIDTH, Picture, axes_at, drawn
 from benchmark.leaderboard.geoview import View, land_in, place_in, view_of
 from benchmark.leaderboard.outlines import SOURCE, Ring, provinces
-from benchmark.leaderboard.rows import CityRow, Closer, Leaderboard, Row
-from benchmark.leaderboard.words import shortened
+from benchmark.leaderboard.rows import CityRow, Leaderboard, Row, shortened
+from benchmark.scoring.evaluation import Details
 
 _ARROWS = 8
 _RARE = 0.05  # a confusion of a smaller share of a city's photos gets no arrow
@@ -31,11 +31,11 @@ class Confusion:
     share: float
 
 
-def map_picture(board: Leaderboard, best: Row, closer: Closer, name: str) -> Picture | None:
+def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> Picture | None:
     """Return the map of the best method; None where the cities' centres are one and the same place."""
     if len({(city.latitude, city.longitude) for city in board.cities}) < 2:
         return None
-    common = confusions(board.cities, closer)
+    common = confusions(board.cities, details)
     painted = _painted(board.cities, best)
     view = view_of(board.cities, [ring for code in provinces() for ring in provinces()[code]] if painted else [])
     land = land_in(view, without={"Turkey"} if painted else set())
@@ -69,9 +69,9 @@ def map_picture(board: Leaderboard, best: Row, closer: Closer, name: str) -> Pic
     )
 
 
-def confusions(cities: Sequence[CityRow], closer: Closer) -> list[Confusion]:
+def confusions(cities: Sequence[CityRow], details: Details) -> list[Confusion]:
     """Return the commonest confusions of two cities that lie apart, the commonest first; none is below 5 % of a city's."""
-    counts = np.array(closer.confusion, np.float64)
+    counts = np.array(details.confusion, np.float64)
     photos = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, photos, out=np.zeros_like(counts), where=photos > 0)
     order = np.argsort(-shares, axis=None, kind="stable")

@@ -8,13 +8,34 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from benchmark.leaderboard.comparing import COMPARISON_NOTE, compared, same_cities
 from benchmark.leaderboard.figures import pictures
-from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, CityRow, Leaderboard, Row
-from benchmark.leaderboard.words import kilometres, memory, percent, points, time_taken
+from benchmark.leaderboard.rows import (
+    CHANCE_NOTE,
+    ORACLE_NOTE,
+    PAPER_NOTE,
+    RANK_NOTE,
+    SECTIONS,
+    VERDICT_NOTE,
+    WITHHELD_NOTE,
+    CityRow,
+    Leaderboard,
+    Row,
+    interval,
+    memory,
+    percent,
+    points,
+    time_taken,
+    written,
+)
+from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
+from benchmark.scoring.geography import CONVENTION
 from benchmark.scoring.metrics import wilson
 
-_VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower", "": "another task"}
+_VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower"}
+_QUESTIONS = {
+    "city": "In which {level} was this photograph taken?",
+    "place": "Which photograph of the gallery shows the very place?",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,11 @@ def as_html(boards: Sequence[Leaderboard]) -> str:
             paper_note=PAPER_NOTE,
             rank_note=RANK_NOTE,
             verdict_note=VERDICT_NOTE,
+            chance_note=CHANCE_NOTE,
+            withheld_note=WITHHELD_NOTE,
+            oracle_note=ORACLE_NOTE,
+            convention=CONVENTION,
+            question=_QUESTIONS[boards[0].protocol].format(level=boards[0].level),
         )
     )
 
@@ -79,7 +105,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=percent, points=points, km=kilometres, took=time_taken, memory=memory)
+    environment.filters.update(percent=percent, points=points, took=time_taken, memory=memory)
+    environment.globals.update(written=written, interval=interval)
     return environment
 
 

@@ -1,13 +1,13 @@
-"""What a leaderboard holds: rows, cities, what did not run, and the sentences that belong to the numbers."""
+"""What a leaderboard holds: rows, cities, what did not run, the sentences that belong to the numbers, and how these look."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from benchmark.scoring.calibration import Bin
-from benchmark.scoring.geography import GeoSummary
-from benchmark.scoring.significance import Difference
-from benchmark.scoring.slices import Slice
+from benchmark.results import Run
+from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
+from benchmark.scoring.geography import CONVENTION
+from benchmark.scoring.significance import Difference, Power
+from collector.text_table import duration
 
 PAPER_NOTE = (
     "The paper's numbers (Özköse, Yılıkoğlu, Karacan and Erdem, SIU 2018, Tables I and II) were measured on another "
@@ -16,11 +16,11 @@ PAPER_NOTE = (
 VERDICT_NOTE = (
     "“Agrees” says that the difference may be chance: its 95 % interval for two proportions (Newcombe's hybrid of two Wilson "
     "intervals, ours and the paper's at its 375 photos) holds 0; otherwise ours is “higher” or “lower”. It is no proof of a "
-    "reproduction, and with another number of cities than the paper's 15 the word is withheld."
+    "reproduction."
 )
 RANK_NOTE = (
-    "A rank of 1–3 means that these photos do not tell which of the three places the method has. Two methods count as told "
-    "apart by an exact paired test on the same photos over all seeds (sign flips), corrected for all pairs by Holm, at 5 %."
+    "A rank of 1–3 means that these photos do not tell which of the three places the method has. Two methods "
+    "differ by an exact paired test on the same photos over all seeds (sign flips), corrected for all pairs by Holm, at 5 %."
 )
 SECTIONS = {
     "paper": "Full runs (tier paper)",
@@ -33,45 +33,43 @@ TIERS = ("paper", "smoke")
 """The tiers that a run may have."""
 
 
-@dataclass(frozen=True, slots=True)
+CHANCE_NOTE = (
+    "“At chance” marks a row whose interval reaches down to chance: nothing shows that it has learnt anything."
+)
+WITHHELD_NOTE = "Withheld answers count as wrong; beside the method stands their share."
+PAPERS_REGION = "turkiye15"
+"""The region whose cities are the paper's: on others its numbers are of another task, and are not shown."""
+
+ORACLE_NOTE = (
+    "The oracle is the best that a method's set of answers allows: what it would have if for each photo it answered the best "
+    "of all places that it can answer: the nearest centre of a label, the nearest photo of the gallery."
+)
+
+
+@dataclass(frozen=True)
 class Row:
     """What one method, with one set of parameters, scored on the test photos.
 
     Attributes:
         section: a key of SECTIONS.
         rank_best, rank_worst: the places within its section that it may have, from 1; see RANK_NOTE.
-        group: letters; two methods of a section share one exactly when they were not told apart.
-        method, title: what `t15 bench --method` and what a reader calls it.
+        group: letters; two methods of a section share one exactly when they do not differ significantly.
+        run: of its first seed, every text in it one printable line.
+        runs: identities of the runs, in the order of `seeds`.
+        seeds: of the runs that were averaged, ascending.
+        scores: of all seeds; shares are 0 to 1.
+        behind: its share of right answers minus that of the section's best, photo by photo, with its bootstrap 95 % interval.
+        at_chance: its interval reaches down to chance; see CHANCE_NOTE.
         variant: the parameters that were set otherwise than the tier has them, and those by which it differs from other rows
             of the same method and section; may be empty.
-        changed: names of the parameters that were set otherwise.
-        tier: `paper` or `smoke`.
-        origin: `bench`, or `submission` for predictions that were made elsewhere and only scored here.
-        parameters: the method's parameters, all of them.
-        weights_digest: sha256 of the pre-trained weights, None without.
-        seeds: of the runs that were averaged, ascending.
-        stochastic: whether other seeds would give another result.
-        accuracy: mean over the seeds, 0 to 1, as are the other scores.
-        low, high: Wilson 95 % interval of `accuracy` at n = number of test photos. Not n times seeds: the seeds are
-            judged on the same photos, so that more seeds say nothing about other photos.
-        spread: sample standard deviation of the accuracy over the seeds, None for a single seed.
-        behind: its accuracy minus that of the section's best, photo by photo, with its bootstrap 95 % interval.
-        top3: share of photos whose city is among the three most probable (among all, with fewer cities).
-        macro_f1: mean F1 of the cities; mean over the seeds.
-        ece: expected calibration error, 15 bins; mean over the seeds. Like `top3` None for submissions of labels alone.
-        geo: distances over all answers of all seeds, None where no test photo has coordinates.
-        per_city: accuracy by city slug, mean over the seeds, cities without test photos left out.
-        slices: accuracy on parts of the test photos, by what they are parts of: see `judging.parts_of`.
-        paper_table, paper_row, paper_accuracy: what the 2018 paper has (a fraction), None where it has nothing or
-            parameters were set otherwise.
         paper_verdict: `agrees`, `higher`, `lower` (see VERDICT_NOTE), or empty.
-        pretraining, weights_licence, selection: as the method says.
+        paper_accuracy: what the 2018 paper has (a fraction), None where it has nothing, parameters were set otherwise, or the
+            task is another.
         seconds: wall clock of one run's fit and predict, mean over the seeds; None for submissions.
         peak_memory_mib: highest over the seeds; None for submissions.
         device: what it ran on; several are separated by `; `.
         engine: the training loop that worked, empty for methods that train no network; several as for the device.
         command: the shell command that makes these runs; empty for submissions.
-        runs: identities of the runs, in the order of `seeds`.
         test_reads: how often the test photos were read for these runs, repeated ones counted each time; 0 when they were
             made elsewhere.
     """
@@ -80,40 +78,20 @@ class Row:
     rank_best: int
     rank_worst: int
     group: str
-    method: str
-    title: str
-    variant: str
-    changed: tuple[str, ...]
-    tier: str
-    origin: str
-    parameters: Mapping[str, Any]
-    weights_digest: str | None
+    run: Run
+    runs: tuple[str, ...]
     seeds: tuple[int, ...]
-    stochastic: bool
-    accuracy: float
-    low: float
-    high: float
-    spread: float | None
+    scores: Scores
     behind: Difference
-    top3: float | None
-    macro_f1: float
-    ece: float | None
-    geo: GeoSummary | None
-    per_city: Mapping[str, float]
-    slices: Mapping[str, tuple[Slice, ...]]
-    paper_table: str | None
-    paper_row: str | None
-    paper_accuracy: float | None
+    at_chance: bool
+    variant: str
     paper_verdict: str
-    pretraining: str
-    weights_licence: str
-    selection: str
+    paper_accuracy: float | None
     seconds: float | None
     peak_memory_mib: float | None
     device: str
     engine: str
     command: str
-    runs: tuple[str, ...]
     test_reads: int
 
     @property
@@ -122,9 +100,55 @@ class Row:
         return str(self.rank_best) if self.rank_best == self.rank_worst else f"{self.rank_best}–{self.rank_worst}"
 
     @property
+    def method(self) -> str:
+        """What `t15 bench --method` calls it."""
+        return self.run.inputs.method
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it."""
+        return self.run.title
+
+    @property
+    def is_submission(self) -> bool:
+        """Whether its predictions were made elsewhere and only scored here."""
+        return self.run.origin == "submission"
+
+    @property
+    def primary(self) -> Score:
+        """The score that it is ranked by, with its interval at n = number of test photos. Not n times seeds: the seeds answer
+        the same photos, so that more seeds say nothing about other photos."""
+        return self.scores[self.scores.primary]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers that it is ranked by."""
+        return self.primary.value
+
+    @property
+    def low(self) -> float:
+        """Lower end of its interval."""
+        return self.primary.low if self.primary.low is not None else 0.0
+
+    @property
+    def high(self) -> float:
+        """Upper end of its interval."""
+        return self.primary.high if self.primary.high is not None else 1.0
+
+    @property
+    def per_city(self) -> Mapping[str, float]:
+        """Share of right answers by city slug, cities without test photos left out."""
+        return self.scores.per_class
+
+    @property
+    def slices(self) -> Mapping[str, tuple[Slice, ...]]:
+        """The same of parts of the test photos."""
+        return self.scores.slices
+
+    @property
     def learnt_before(self) -> str:
         """What the weights had seen before these photos, in words: random ones nothing."""
-        return f"random, not {self.pretraining}" if self.section == "random" else self.pretraining
+        return f"random, not {self.run.pretraining}" if self.section == "random" else self.run.pretraining
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,35 +176,24 @@ class CityRow:
     test: int
 
 
-@dataclass(frozen=True, slots=True)
-class Closer:
-    """A closer look at the best method: what its pictures are drawn from.
-
-    Attributes:
-        confusion: how often each city was taken for each, all seeds together; true cities down, predicted ones across,
-            both in the order of `Leaderboard.cities`.
-        reliability: confidence and accuracy by bins, all seeds together.
-    """
-
-    confusion: tuple[tuple[int, ...], ...]
-    reliability: tuple[Bin, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaderboard:
     """All rows of one manifest.
 
     Attributes:
         name, version, digest: of the manifest.
         region: what people call the region that the cities come from.
+        protocol: `city` or `place`; boards of the two are never mixed.
+        level: of the labels that were to be answered.
         note: what every reader of the data set has to know; may be empty.
         cities: the classes, in the manifest's order.
         test_photos: their number, the n of every interval.
         located_photos: how many of them have coordinates.
-        chance_uniform: accuracy of guessing each city equally often, 1 / number of cities.
+        chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
         chance_largest: accuracy of always naming the city with the most test photos.
         rows: by section, then accuracy (best first), then method.
-        closer: of the first row; None without rows.
+        details: of the first row; None without rows.
+        power: by section, which differences of two of its methods these photos can show.
         failed: the runs that did not finish, by method and seed.
     """
 
@@ -188,6 +201,8 @@ class Leaderboard:
     version: str
     digest: str
     region: str
+    protocol: str
+    level: str
     note: str
     cities: tuple[CityRow, ...]
     test_photos: int
@@ -195,7 +210,8 @@ class Leaderboard:
     chance_uniform: float
     chance_largest: float
     rows: tuple[Row, ...]
-    closer: Closer | None
+    details: Details | None
+    power: Mapping[str, Power]
     failed: tuple[FailedRow, ...]
 
     @property
@@ -212,8 +228,100 @@ class Leaderboard:
         by_section = {section: [row for row in self.rows if row.section == section] for section in SECTIONS}
         return {section: rows for section, rows in by_section.items() if rows}
 
+    @property
+    def decimals(self) -> int:
+        """How many decimals a per cent of so many photos is worth: one below 1,000."""
+        return decimals(self.test_photos)
+
+    def metrics(self, rows: Sequence[Row] | None = None) -> list[Metric]:
+        """Return the metrics that at least one of the rows has, in the order of METRICS."""
+        shown = self.rows if rows is None else rows
+        return [metric for metric in METRICS if any(row.scores.get(metric.name) for row in shown)]
+
+    def metric(self, name: str) -> Metric:
+        """Return a metric by its name."""
+        return next(metric for metric in METRICS if metric.name == name)
+
+    def power_line(self, section: str) -> str:
+        """Return which differences cannot be seen with so many test photos, in a sentence."""
+        power = self.power[section]
+        line = (
+            f"With {self.test_photos:,} test photos differences under {points_of(power.least)} points cannot be seen: "
+            "McNemar's exact test at 5 % calls none of them significant."
+        )
+        if power.likely is None or power.discordant is None:
+            return line
+        return (
+            f"{line} Of two methods of which one is right and the other wrong on {percent(power.discordant, 0)} % of the "
+            f"photos, the median of all pairs here, it finds a difference of {points_of(power.likely)} points four times in "
+            "five (normal approximation, before the correction for many pairs)."
+        )
+
     def notes(self) -> list[str]:
         """Return the sentences without which the numbers would be misread."""
-        notes = [*self.warnings(), RANK_NOTE] if self.rows else self.warnings()
+        if not self.rows:
+            return self.warnings()
+        notes = [*self.warnings(), RANK_NOTE, *(self.power_line(section) for section in self.sections())]
+        notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
+        notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
+        notes += [CONVENTION, ORACLE_NOTE] if any(metric.needs != "labels" for metric in self.metrics()) else []
         papers = [row for row in self.rows if row.section == "paper" and row.paper_accuracy is not None]
         return [*notes, PAPER_NOTE, VERDICT_NOTE] if papers else notes
+
+
+def decimals(photos: int) -> int:
+    """Return how many decimals a per cent of so many photos is worth: one below 1,000, where a photo is 0.1 point or more."""
+    return 1 if photos < 1000 else 2
+
+
+def points_of(fraction: float) -> str:
+    """Return a positive difference of two fractions in percentage points, with one decimal."""
+    return f"{100 * fraction:.1f}"
+
+
+def written(metric: Metric, value: float, digits: int) -> str:
+    """Return a number in its metric's unit, without the unit: a share in per cent with so many decimals."""
+    if metric.unit == "%":
+        return percent(value, digits)
+    return kilometres(value) if metric.unit == "km" else f"{value:,.0f}"
+
+
+def interval(metric: Metric, score: Score) -> str:
+    """Return a score's interval as `52.5 to 62.5`, or `12.1 or more` without an upper end; empty where it has none."""
+    if score.low is None:
+        return ""
+    low = written(metric, score.low, 1)
+    return f"{low} to {written(metric, score.high, 1)}" if score.high is not None else f"{low} or more"
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """Return a fraction in per cent, without the sign."""
+    return f"{100 * fraction:.{digits}f}"
+
+
+def points(fraction: float, digits: int = 2) -> str:
+    """Return a difference of two fractions in percentage points, with its sign."""
+    return f"{100 * fraction:+.{digits}f}".replace("-", "−")
+
+
+def kilometres(distance: float) -> str:
+    """Return a distance in kilometres, without the unit."""
+    return f"{distance:.1f}" if distance < 100 else f"{distance:,.0f}"
+
+
+def memory(mebibytes: float) -> str:
+    """Return an amount of memory with its unit."""
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def time_taken(seconds: float) -> str:
+    """Return a length of time with its unit; methods on small pictures take milliseconds."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.095 else duration(seconds)
+
+
+def shortened(name: str, longest: int) -> str:
+    """Return a name of at most `longest` characters, without its middle where it has more: names often differ at the end."""
+    if len(name) <= longest:
+        return name
+    end = longest // 2 - 1
+    return f"{name[: longest - 1 - end]}…{name[-end:]}"

@@ -1,29 +1,48 @@
-"""The leaderboard: what every method scored on a manifest's test photos, computed from saved predictions alone."""
+"""The leaderboard: what every method scored on a manifest's test photos, computed from saved predictions alone.
+
+Several manifests stand side by side: how another split, or a cleaner one, changes what each method scores.
+"""
 
 import json
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path, PurePath
-from statistics import fmean, stdev
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark import results
-from benchmark.leaderboard.agreement import paper_verdict
-from benchmark.leaderboard.rows import SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Row
+from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Row
+from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import Judged, Truth, closer_look, judge, truth_of
-from benchmark.scoring.metrics import wilson
-from benchmark.scoring.significance import Difference, bootstrap, indistinguishable_groups, rank_ranges
-from collector.errors import DataError
+from benchmark.scoring.evaluation import details_of, evaluate
+from benchmark.scoring.significance import (
+    Difference,
+    Power,
+    bootstrap,
+    indistinguishable_groups,
+    power_of_mcnemar,
+    rank_ranges,
+    unpaired,
+)
+from benchmark.scoring.truth import Truth
+from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS
 
-Scored = tuple[Row, Judged]
+COMPARISON_NOTE = (
+    "Each manifest has its own test photos: nothing is ranked across manifests. A difference is against the first one, with "
+    "its 95 % interval for two proportions on different photos (Newcombe's hybrid of two Wilson intervals); where both sides "
+    "hold some of the same photos the interval is too wide rather than too narrow."
+)
+PAPER_PHOTOS = 375
+"""Test photos of the paper's Türkiye15."""
 
 _USUAL_ENGINE = "fast"  # what `t15 bench` takes without --engine
 
@@ -39,28 +58,33 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     Raises:
         DataError: the manifest has no test photos, or a run does not fit it; the message names the run's folder.
     """
-    truth, header = truth_of(manifest), manifest.header
+    truth, header = Truth.of(manifest), manifest.header
     where = folder or DEFAULT_MANIFESTS / header.name / header.version
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in results.finished_runs(runs_dir, manifest.digest):
         groups[_group(run)].append(run)
     reads = results.test_reads(runs_dir)
-    scored = [_scored(truth, runs_dir, runs, where, reads) for runs in groups.values()]
-    rows = [row for section in SECTIONS for row in _ranked([one for one in scored if one[0].section == section])]
+    papers_task = header.region == PAPERS_REGION
+    unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
+    rows = [row for section in SECTIONS for row in _ranked([row for row in unranked if row.section == section])]
     best = next((runs for runs in groups.values() if rows and runs[0].inputs.identity in rows[0].runs), None)
+    chance_uniform, chance_largest = truth.chances
     return Leaderboard(
         name=header.name,
         version=header.version,
         digest=manifest.digest,
         region=_line(header.title or header.region),
+        protocol=truth.protocol,
+        level=truth.label_set.level,
         note=_line(header.note),
         cities=_cities(manifest),
-        test_photos=len(truth.photo_ids),
-        located_photos=int((~np.isnan(truth.places).any(axis=1)).sum()),
-        chance_uniform=1 / len(header.cities),
-        chance_largest=float(np.bincount(truth.labels).max() / len(truth.labels)),
+        test_photos=len(truth),
+        located_photos=truth.located,
+        chance_uniform=chance_uniform,
+        chance_largest=chance_largest,
         rows=tuple(rows),
-        closer=closer_look(truth, runs_dir, best) if best else None,
+        details=details_of([aligned(truth, runs_dir, run) for run in best], truth) if best else None,
+        power={section: _power([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
         failed=tuple(
             FailedRow(_line(of.inputs.method), _line(of.title), of.inputs.seed, _line(of.reason), _line(of.kind))
             for of in results.failures(runs_dir, manifest.digest)
@@ -82,63 +106,88 @@ def _group(run: Run) -> tuple[str, ...]:
     return run.inputs.method, run.tier, run.origin, run.weights, parameters, run.inputs.weights_digest or ""
 
 
-def _scored(
-    truth: Truth, runs_dir: Path, unordered: Sequence[Run], folder: PurePath, reads: Mapping[str, int]
-) -> Scored:
-    """Return the row of one method's runs, without its place among others, and what it was judged by."""
+def _row(
+    truth: Truth,
+    runs_dir: Path,
+    unordered: Sequence[Run],
+    folder: PurePath,
+    reads: Mapping[str, int],
+    papers_task: bool,
+) -> Row:
+    """Return the row of one method's runs, without its place among others."""
     runs = sorted(unordered, key=lambda run: run.inputs.seed)
     first, seeds = runs[0], tuple(run.inputs.seed for run in runs)
     _check_runs(runs_dir, first, seeds)
-    judged = judge(truth, runs_dir, runs)
-    accuracy, photos = fmean(judged.accuracies), len(truth.photo_ids)
-    low, high = wilson(accuracy * photos, photos)
-    paper = {} if first.changed else first.paper or {}  # with other settings it is not the paper's method
-    papers_accuracy = paper["accuracy"] / 100 if paper else None
+    scores = evaluate([aligned(truth, runs_dir, run) for run in runs], truth)
+    primary = scores[scores.primary]
     section = "random" if first.weights == "random" else first.tier
     made_here = first.origin != "submission"
-    graded = made_here or first.inputs.parameters.get("answers") != "labels"
-    row = Row(
+    # With other settings, or on other cities, it is not the paper's method or task.
+    paper = first.paper["accuracy"] / 100 if first.paper and not first.changed and papers_task else None
+    return Row(
         section=section,
         rank_best=0,
         rank_worst=0,
         group="",
-        method=_line(first.inputs.method),
-        title=_line(first.title),
-        variant="",
-        changed=tuple(sorted(first.changed)),
-        tier=first.tier,
-        origin=_line(first.origin),
-        parameters=dict(first.inputs.parameters),
-        weights_digest=first.inputs.weights_digest,
+        run=_printable(first),
+        runs=tuple(run.inputs.identity for run in runs),
         seeds=seeds,
-        stochastic=first.stochastic,
-        accuracy=accuracy,
-        low=low,
-        high=high,
-        spread=stdev(judged.accuracies) if len(runs) > 1 else None,
+        scores=scores,
         behind=Difference(0.0, 0.0, 0.0),
-        top3=judged.top3 if graded else None,
-        macro_f1=judged.macro_f1,
-        ece=judged.ece if graded else None,
-        geo=judged.geo,
-        per_city=judged.per_city,
-        slices=judged.slices,
-        paper_table=_line(paper["table"]) if paper else None,
-        paper_row=_line(paper["row"]) if paper else None,
-        paper_accuracy=papers_accuracy,
-        paper_verdict=paper_verdict(accuracy, photos, len(truth.cities), papers_accuracy) if section == "paper" else "",
-        pretraining=_line(first.pretraining),
-        weights_licence=_line(first.weights_licence),
-        selection=_line(first.selection),
+        at_chance=(primary.low or 0.0) <= max(truth.chances),
+        variant="",
+        paper_verdict=paper_verdict(primary.value, len(truth), paper) if section == "paper" else "",
+        paper_accuracy=paper,
         seconds=fmean(run.seconds["fit"] + run.seconds["predict"] for run in runs) if made_here else None,
         peak_memory_mib=max(run.peak_memory_mib for run in runs) if made_here else None,
         device="; ".join(sorted({_line(run.device) for run in runs})),
         engine="; ".join(sorted({_line(run.engine) for run in runs} - {""})),
         command=_command(folder, first, seeds) if made_here else "",
-        runs=tuple(run.inputs.identity for run in runs),
         test_reads=sum(reads[run.inputs.identity] for run in runs),
     )
-    return row, judged
+
+
+def paper_verdict(accuracy: float, photos: int, paper: float | None) -> str:
+    """Return `agrees`, `higher` or `lower`: ours against the paper's, a fraction; empty where the paper has no number."""
+    if paper is None:
+        return ""
+    difference = unpaired(accuracy, photos, paper, PAPER_PHOTOS)
+    if difference.low <= 0 <= difference.high:
+        return "agrees"
+    return "higher" if difference.mean > 0 else "lower"
+
+
+def aligned(truth: Truth, runs_dir: Path, run: Run) -> Predictions:
+    """Return a run's predictions with the photos and the labels in the order of `truth`.
+
+    Raises:
+        DataError: the run does not fit the manifest; the message names its folder.
+    """
+    folder = runs_dir / run.inputs.identity
+    for missing in sorted(set(truth.classes) - set(run.classes)):
+        raise DataError(f"{folder}: predicts nothing for {missing}; delete the folder and run `t15 bench` again")
+    for foreign in sorted(set(run.classes) - set(truth.classes)):
+        raise DataError(f"{folder}: predicts {foreign}, which is no city of the manifest; delete the folder")
+    saved = results.read_predictions(runs_dir, run)
+    _check_photos(truth.photo_ids, saved.photo_ids, folder)
+    row = {photo_id: number for number, photo_id in enumerate(saved.photo_ids)}
+    column = {slug: number for number, slug in enumerate(run.classes)}
+    rows = [row[photo_id] for photo_id in truth.photo_ids]
+    probabilities: NDArray[np.float32] = saved.probabilities[np.ix_(rows, [column[slug] for slug in truth.classes])]
+    unstated = run.inputs.parameters.get("answers") == "labels" and run.origin == "submission"
+    return Predictions(probabilities, confidence=np.full(len(rows), np.nan) if unstated else None)
+
+
+def _check_photos(expected: Sequence[str], given: Sequence[str], folder: Path) -> None:
+    counted, known = Counter(given), set(expected)
+    missing = len(known - counted.keys())
+    foreign = sum(times for photo_id, times in counted.items() if photo_id not in known)
+    repeated = len(given) - len(counted.keys() & known) - foreign
+    if missing or foreign or repeated:
+        raise DataError(
+            f"{folder}: its photos are not the manifest's {len(known)} test photos: {missing} missing, {foreign} foreign, "
+            f"{repeated} repeated; delete the folder and run `t15 bench` again"
+        )
 
 
 def _check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
@@ -150,12 +199,12 @@ def _check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
         raise DataError(f"{where / 'run.json'}: has tier {first.tier!r}, known are {known}; delete its folder")
 
 
-def _ranked(scored: Sequence[Scored]) -> list[Row]:
+def _ranked(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of one section in order, with their places and how far behind the best they are."""
-    ordered = sorted(scored, key=lambda one: (-one[0].accuracy, one[0].method, one[0].runs))
-    right = [judged.right for _, judged in ordered]
+    ordered = sorted(rows, key=lambda row: (-row.accuracy, row.method, row.runs))
+    right = [row.scores.right for row in ordered]
     settings: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row, _ in ordered:
+    for row in ordered:
         settings[row.method].append(_settings(row))
     return [
         replace(
@@ -163,17 +212,24 @@ def _ranked(scored: Sequence[Scored]) -> list[Row]:
             rank_best=best,
             rank_worst=worst,
             group=letters,
-            variant=_variant(_settings(row), settings[row.method], row.changed),
-            behind=bootstrap(judged.right, right[0]) if judged.right is not right[0] else row.behind,
+            variant=_variant(_settings(row), settings[row.method], tuple(row.run.changed)),
+            behind=bootstrap(row.scores.right, right[0]) if row is not ordered[0] else row.behind,
         )
-        for (row, judged), (best, worst), letters in zip(
+        for row, (best, worst), letters in zip(
             ordered, rank_ranges(right), indistinguishable_groups(right), strict=True
         )
     ]
 
 
+def _power(rows: Sequence[Row], photos: int) -> Power:
+    """Return what the photos can show, with the median share of photos on which two of the rows' first seeds differ."""
+    first = [row.scores.right[0] for row in rows]
+    shares = [float((one != other).mean()) for one, other in combinations(first, 2)]
+    return power_of_mcnemar(photos, median(shares) if shares else None)
+
+
 def _settings(row: Row) -> dict[str, Any]:
-    return {**row.parameters, "weights digest": (row.weights_digest or "none")[:12]}
+    return {**row.run.inputs.parameters, "weights digest": (row.run.inputs.weights_digest or "none")[:12]}
 
 
 def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> str:
@@ -192,6 +248,82 @@ def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
     return printable(shlex.join(["t15", "bench", *words]))
 
 
+def _printable(run: Run) -> Run:
+    return replace(
+        run,
+        inputs=replace(run.inputs, method=_line(run.inputs.method)),
+        title=_line(run.title),
+        pretraining=_line(run.pretraining),
+        weights_licence=_line(run.weights_licence),
+        selection=_line(run.selection),
+        origin=_line(run.origin),
+        paper={name: _line(str(run.paper[name])) for name in ("table", "row")} if run.paper else None,
+    )
+
+
 def _line(text: str) -> str:
     """Return one printable line: titles and reasons come from other people's programs and may carry control characters."""
     return printable(" ".join(text.split()))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method, with one set of parameters, on each of the manifests.
+
+    Attributes:
+        known: its row on the first leaderboard that has it.
+        rows: on each manifest, None where it did not run.
+        differences: accuracy on each manifest minus that on the first; None for the first and where either is missing.
+    """
+
+    known: Row
+    rows: tuple[Row | None, ...]
+    differences: tuple[Difference | None, ...]
+
+
+def require_comparable(boards: Sequence[Leaderboard]) -> None:
+    """Refuse two leaderboards of the same digest, or of two protocols.
+
+    Raises:
+        UsageError: there are some.
+    """
+    protocols = {board.protocol: f"{board.name} {board.version}" for board in boards}
+    if len(protocols) > 1:
+        told = " and ".join(f"{name} is of protocol {protocol}" for protocol, name in protocols.items())
+        raise UsageError(f"--manifest: {told}: they ask different questions; make a leaderboard of each")
+    for number, board in enumerate(boards):
+        if board.digest in {other.digest for other in boards[:number]}:
+            what = f"{board.name} {board.version} (digest {board.digest[:12]})"
+            raise UsageError(f"--manifest: {what} is given twice; name each manifest once")
+
+
+def compared(boards: Sequence[Leaderboard]) -> list[Compared]:
+    """Return every method of the leaderboards, by section and in the order of the first leaderboard that has it."""
+    known: dict[tuple[str, ...], Row] = {}
+    by_board = [{_key(row): row for row in board.rows} for board in boards]
+    for rows in by_board:
+        known = {**rows, **known}
+    order = {key: number for number, key in enumerate(dict.fromkeys(key for rows in by_board for key in rows))}
+    sections = list(SECTIONS)
+    keys = sorted(known, key=lambda key: (sections.index(known[key].section), order[key]))
+    return [_compared(known[key], [rows.get(key) for rows in by_board], boards) for key in keys]
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return row.section, *_group(row.run)
+
+
+def _compared(known: Row, rows: Sequence[Row | None], boards: Sequence[Leaderboard]) -> Compared:
+    first = rows[0]
+    differences = [
+        unpaired(row.accuracy, board.test_photos, first.accuracy, boards[0].test_photos)
+        if row and first and row is not first
+        else None
+        for row, board in zip(rows, boards, strict=True)
+    ]
+    return Compared(known, tuple(rows), tuple(differences))
+
+
+def same_cities(boards: Sequence[Leaderboard]) -> bool:
+    """Return whether the leaderboards are of the same cities; otherwise their accuracies answer different questions."""
+    return len({frozenset(city.slug for city in board.cities) for board in boards}) == 1

@@ -2,9 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 
-from benchmark.leaderboard.comparing import COMPARISON_NOTE, Compared, compared
-from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, SECTIONS, VERDICT_NOTE, FailedRow, Leaderboard, Row
-from benchmark.leaderboard.words import percent, time_taken
+from benchmark.leaderboard.rows import (
+    CHANCE_NOTE,
+    ORACLE_NOTE,
+    PAPER_NOTE,
+    RANK_NOTE,
+    SECTIONS,
+    VERDICT_NOTE,
+    WITHHELD_NOTE,
+    FailedRow,
+    Leaderboard,
+    Row,
+    interval,
+    percent,
+    time_taken,
+    written,
+)
+from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
+from benchmark.scoring.evaluation import Metric
+from benchmark.scoring.geography import CONVENTION
 from collector.text_table import table
 from collector.web.markdown import escape, fenced, grid
 
@@ -13,17 +29,31 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
     """Return the leaderboards as short aligned text for a terminal; accuracies in per cent."""
     parts = [_comparison_text(boards)] if len(boards) > 1 else []
     for board in boards:
-        chance = percent(board.chance_uniform)
+        chance = percent(board.chance_uniform, board.decimals)
         parts.append(f"{board.name} {board.version}: {board.test_photos} test photos, chance {chance} %")
         parts += board.warnings()
         for section, rows in board.sections().items():
-            wanted = [0, 1, 2, 3, 7, 8] if section == "paper" else [0, 1, 2, 3, 7]
-            short = ([line[i] for i in wanted] for line in (_cells(row) for row in rows))
-            parts.append(f"{SECTIONS[section]}\n{table([_header(section)[i] for i in wanted], short)}")
+            header, *lines = _short(board, rows)
+            parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}")
         for kind, failed in _by_kind(board.failed).items():
-            lines = ((of.method, of.seed, of.reason) for of in failed)
-            parts.append(f"{kind.capitalize()}\n{table(('method', 'seed', 'reason'), lines)}")
+            failures = [(of.method, of.seed, of.reason) for of in failed]
+            parts.append(f"{kind.capitalize()}\n{table(('method', 'seed', 'reason'), failures)}")
+        if any(metric.needs != "labels" for metric in board.metrics()):
+            parts.append(CONVENTION)
     return "\n\n".join(parts)
+
+
+def _short(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
+    """Return the head and the lines of a table that a terminal has room for."""
+    located = any(row.scores.get("median_km") for row in rows)
+    papers = any(row.paper_accuracy is not None for row in rows)
+    head = ["rank", "method", _title(rows), "95 % interval", *(["median km"] if located else [])]
+    lines = [head + (["paper %"] if papers else [])]
+    for row in rows:
+        line = [row.rank, _name(row), percent(row.accuracy, board.decimals), _bounds(row.low, row.high)]
+        line += [_score(board, row, "median_km")] if located else []
+        lines.append(line + ([_maybe(row.paper_accuracy)] if papers else []))
+    return lines
 
 
 def as_markdown(boards: Sequence[Leaderboard]) -> str:
@@ -37,12 +67,18 @@ def as_markdown(boards: Sequence[Leaderboard]) -> str:
 def _board(board: Leaderboard) -> list[str]:
     parts = [f"# Leaderboard of {escape(board.name)} {board.version}", _facts(board)]
     parts += [f"> **{escape(warning)}**" for warning in board.warnings()]
-    parts += [RANK_NOTE] if board.rows else []
     for section, rows in board.sections().items():
         papers = section == "paper" and any(row.paper_accuracy is not None for row in rows)
-        notes = [PAPER_NOTE, VERDICT_NOTE] if papers else []
-        parts += [f"## {SECTIONS[section]}", *notes, grid(_header(section), (_cells(row, section) for row in rows))]
-        parts += [f"### Further scores: {section}", grid(_FURTHER, map(_further, rows))]
+        parts += [f"## {SECTIONS[section]}", *([PAPER_NOTE, VERDICT_NOTE] if papers else [])]
+        parts += [grid(_header(rows, papers), (_cells(board, row, papers) for row in rows))]
+        parts += [RANK_NOTE, board.power_line(section)]
+        parts += [CHANCE_NOTE] if any(row.at_chance for row in rows) else []
+        parts += [WITHHELD_NOTE] if any(row.scores.withheld for row in rows) else []
+        metrics = _further_metrics(board, rows)
+        head = ["rank", "method", "behind the best, points", "95 % interval", *map(_head, metrics)]
+        parts += [f"### Further scores: {section}", grid(head, (_further(board, row, metrics) for row in rows))]
+        if any(metric.needs != "labels" for metric in metrics):
+            parts += [f"{CONVENTION} {ORACLE_NOTE}"]
     if board.best and board.best.slices:
         parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
     for kind, failed in _by_kind(board.failed).items():
@@ -56,67 +92,84 @@ def _board(board: Leaderboard) -> list[str]:
 
 def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
+    uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
     return (
         f"{len(board.cities)} cities of {escape(board.region)}; {sides['train']} training, {sides['val']} validation and "
-        f"{sides['test']} test photos; digest `{board.digest}`. Chance is {percent(board.chance_uniform)} %; always "
-        f"naming the city with the most test photos gives {percent(board.chance_largest)} %. The interval is Wilson's "
-        f"at 95 % for {board.test_photos} photos."
+        f"{sides['test']} test photos; digest `{board.digest}`. Chance is {uniform} %; always naming the city "
+        f"with the most test photos gives {largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
     )
 
 
-def _header(section: str) -> list[str]:
-    first = ["rank", "method", "accuracy %", "95 % interval", "± over seeds", "pre-trained on", "weights' licence"]
-    paper = ["paper %", "ours against it"] if section == "paper" else []
-    return [*first, "median km", *paper, "seeds", "time", "memory MiB", "test read"]
+def _title(rows: Sequence[Row]) -> str:
+    return "found %" if rows[0].scores.primary == "recall_1" else "accuracy %"
 
 
-def _cells(row: Row, section: str = "") -> list[str]:
-    verdict = row.paper_verdict or ("other task" if row.paper_accuracy is not None else "–")
-    paper = [_maybe(row.paper_accuracy), verdict] if (section or row.section) == "paper" else []
+def _header(rows: Sequence[Row], papers: bool) -> list[str]:
+    first = ["rank", "method", _title(rows), "95 % interval", "± over seeds", "pre-trained on", "weights' licence"]
+    return [*first, *(["paper %", "ours against it"] if papers else []), "seeds", "time", "memory MiB", "test read"]
+
+
+def _cells(board: Leaderboard, row: Row, papers: bool) -> list[str]:
+    spread = row.scores.spread
     return [
         row.rank,
         _name(row),
-        percent(row.accuracy),
-        f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-        _maybe(row.spread),
+        percent(row.accuracy, board.decimals),
+        _bounds(row.low, row.high),
+        "–" if spread is None else percent(spread, board.decimals),
         row.learnt_before,
-        row.weights_licence or "–",
-        f"{row.geo.median_km:.1f}" if row.geo else "–",
-        *paper,
-        ", ".join(map(str, row.seeds)) if row.stochastic else "–",
+        row.run.weights_licence or "–",
+        *([_maybe(row.paper_accuracy), row.paper_verdict or "–"] if papers else []),
+        ", ".join(map(str, row.seeds)) if row.run.stochastic else "–",
         time_taken(row.seconds) if row.seconds is not None else "–",
         f"{row.peak_memory_mib:.0f}" if row.peak_memory_mib is not None else "–",
         f"{row.test_reads}×",
     ]
 
 
-_FURTHER = (
-    *("rank", "method", "behind the best, points", "95 % interval", "top 3 %", "macro F1 %", "ECE %", "mean km"),
-    *("within 25 km %", "200 km %", "750 km %", "GeoScore"),
-)
 _SLICE = ("part", "", "photos", "accuracy %", "95 % interval")
 
 
-def _further(row: Row) -> list[str]:
-    geo = row.geo
-    places = [geo.within_25, geo.within_200, geo.within_750] if geo else [None] * 3
+def _further_metrics(board: Leaderboard, rows: Sequence[Row]) -> list[Metric]:
+    return [metric for metric in board.metrics(rows) if metric.name != rows[0].scores.primary]
+
+
+def _head(metric: Metric) -> str:
+    return f"{metric.title} %" if metric.unit == "%" else metric.title
+
+
+def _further(board: Leaderboard, row: Row, metrics: Sequence[Metric]) -> list[str]:
     return [
         row.rank,
         _name(row),
-        f"{100 * row.behind.mean:+.2f}",
+        f"{100 * row.behind.mean:+.{board.decimals}f}",
         f"{100 * row.behind.low:+.1f} to {100 * row.behind.high:+.1f}",
-        _maybe(row.top3),
-        percent(row.macro_f1),
-        _maybe(row.ece),
-        f"{geo.mean_km:.1f}" if geo else "–",
-        *map(_maybe, places),
-        f"{geo.geoscore:.0f}" if geo else "–",
+        *(_full(board, row, metric) for metric in metrics),
     ]
+
+
+def _full(board: Leaderboard, row: Row, metric: Metric) -> str:
+    """Return a score with its interval and oracle, as `61.2 (56.0 to 66.1), oracle 98.7`."""
+    score = row.scores.get(metric.name)
+    if score is None:
+        return "–"
+    bounds = f" ({interval(metric, score)})" if score.low is not None else ""
+    oracle = f", oracle {written(metric, score.oracle, board.decimals)}" if score.oracle is not None else ""
+    return f"{written(metric, score.value, board.decimals)}{bounds}{oracle}"
+
+
+def _score(board: Leaderboard, row: Row, name: str) -> str:
+    score, metric = row.scores.get(name), board.metric(name)
+    return "–" if score is None else written(metric, score.value, board.decimals)
+
+
+def _bounds(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _slices(row: Row) -> list[list[str]]:
     return [
-        [kind, of.name, str(of.photos), percent(of.accuracy), f"{100 * of.low:.1f} to {100 * of.high:.1f}"]
+        [kind, of.name, str(of.photos), percent(of.accuracy, 1), _bounds(of.low, of.high)]
         for kind, slices in row.slices.items()
         for of in slices
     ]
@@ -127,21 +180,25 @@ def _comparison_header(boards: Sequence[Leaderboard]) -> list[str]:
     return ["method", "runs", *names, *(f"{name}: difference" for name in names[1:])]
 
 
-def _comparison_cells(one: Compared) -> list[str]:
-    scores = [_maybe(row.accuracy) if row else "–" for row in one.rows]
+def _comparison_cells(one: Compared, boards: Sequence[Leaderboard]) -> list[str]:
+    scores = [
+        percent(row.accuracy, board.decimals) if row else "–" for row, board in zip(one.rows, boards, strict=True)
+    ]
     differences = [
-        f"{100 * of.mean:+.2f} ({100 * of.low:+.1f} to {100 * of.high:+.1f})" if of else "–"
+        f"{100 * of.mean:+.1f} ({100 * of.low:+.1f} to {100 * of.high:+.1f})" if of else "–"
         for of in one.differences[1:]
     ]
     return [_name(one.known), one.known.section, *scores, *differences]
 
 
 def _comparison_text(boards: Sequence[Leaderboard]) -> str:
-    return table(_comparison_header(boards), map(_comparison_cells, compared(boards)))
+    return table(_comparison_header(boards), (_comparison_cells(one, boards) for one in compared(boards)))
 
 
 def _comparison_table(boards: Sequence[Leaderboard]) -> str:
-    return grid(_comparison_header(boards), map(_comparison_cells, compared(boards)))
+    return grid(
+        list(map(_cell, _comparison_header(boards))), (_comparison_cells(one, boards) for one in compared(boards))
+    )
 
 
 def _by_kind(failed: Iterable[FailedRow]) -> dict[str, list[FailedRow]]:
@@ -153,7 +210,9 @@ def _by_kind(failed: Iterable[FailedRow]) -> dict[str, list[FailedRow]]:
 
 def _name(row: Row) -> str:
     marks = [row.variant] if row.variant else []
-    marks += ["submission"] if row.origin == "submission" else []
+    marks += ["submission"] if row.is_submission else []
+    marks += [f"{percent(row.scores.withheld, 1)} % withheld"] if row.scores.withheld else []
+    marks += ["at chance"] if row.at_chance else []
     return f"{row.title} ({'; '.join(marks)})" if marks else row.title
 
 

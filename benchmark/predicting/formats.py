@@ -9,14 +9,10 @@ from benchmark.predicting.answer import Answer
 from benchmark.predicting.batch_predict import Result
 from benchmark.predicting.model_card import About
 from collector.standard_streams import print_json
-from collector.text_table import table
+from collector.text_table import csv_safe, table
 
 SHOWN = 5
 """How many candidates are told."""
-
-# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-# Some also the full-width forms.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 COLUMNS = (
     *("photo", "city", "name", "confidence", "none_of_these", "latitude", "longitude", "radius50_km", "radius90_km"),
@@ -165,4 +161,4 @@ def _km(value: float | None) -> float | None:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return csv_safe(value) if isinstance(value, str) else value

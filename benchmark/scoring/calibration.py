@@ -1,9 +1,11 @@
 """Whether a method knows how often it is right, and what mends it: temperature, and refusing to answer.
 
 Arrays are as in `metrics`; here the scores have to be probabilities. A photo's confidence is the probability of its most
-probable class, and is measured against how often that class is the true one.
+probable class, and is measured against how often that class is the true one. A withheld answer, a row of NaN, claims nothing
+and is left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import Any
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from benchmark.scoring.checks import checked_probabilities, require_probabilities
+from benchmark.scoring.metrics import checked
 
 SMALLEST = 1e-12
 """Smaller probabilities count as this one: the logarithm of 0 would let one photo decide a whole score."""
@@ -46,8 +48,12 @@ def reliability(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = 1
     if bins < 1:
         raise ValueError(f"bins is {bins}: must be at least 1")
     scores, truth = checked_probabilities(probabilities, labels)
-    confidence = np.minimum(scores.max(axis=1), 1)  # rounding may leave it a little above
-    right = scores.argmax(axis=1) == truth
+    return reliability_of(scores.max(axis=1), scores.argmax(axis=1) == truth, bins)
+
+
+def reliability_of(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 15) -> list[Bin]:
+    """Return the reliability diagram of answers of this confidence (N,), of which `right` (N,) are right."""
+    confidence = np.minimum(confidence, 1)  # rounding may leave it a little above
     borders = np.linspace(0, 1, bins + 1)
     of = np.maximum(np.searchsorted(borders, confidence, side="left") - 1, 0)
     return [
@@ -74,9 +80,13 @@ def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any]
     Raises:
         ValueError: as for `reliability`.
     """
-    found = reliability(probabilities, labels, bins)
-    gaps = sum(one.count * abs(one.accuracy - one.confidence) for one in found)
-    return gaps / sum(one.count for one in found)
+    return mean_gap(reliability(probabilities, labels, bins))
+
+
+def mean_gap(bins: Sequence[Bin]) -> float:
+    """Return the mean distance of confidence and accuracy over the bins, weighted by their photos."""
+    gaps = sum(one.count * abs(one.accuracy - one.confidence) for one in bins)
+    return gaps / sum(one.count for one in bins)
 
 
 def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
@@ -171,11 +181,37 @@ def reject_threshold(probabilities: NDArray[Any], labels: NDArray[Any], share: f
     return float(min(kept[place - 1], 1.0)) if place else 0.0
 
 
+def checked_probabilities(
+    probabilities: NDArray[Any], labels: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the scores and labels of the answers that were given, as `metrics.checked` does.
+
+    Raises:
+        ValueError: as `metrics.checked`, a value is not from 0 to 1 to within 0.001, or every answer was withheld.
+    """
+    scores, truth = checked(probabilities, labels)
+    given = ~np.isnan(scores[:, 0])
+    if not given.any():
+        raise ValueError("every answer was withheld: there is no confidence to measure")
+    _require_probabilities(scores[given])
+    return scores[given], truth[given]
+
+
+def _require_probabilities(values: NDArray[np.float64]) -> None:
+    """Refuse what is not from 0 to 1, to within the 0.001 by which a photo's saved probabilities may miss the sum of 1.
+
+    Raises:
+        ValueError: a value lies outside.
+    """
+    if not bool(((values >= 0) & (values <= 1.001)).all()):
+        raise ValueError(f"probabilities go from {values.min()} to {values.max()}: must be from 0 to 1")
+
+
 def _logits(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     scores = np.asarray(probabilities, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] == 0:
         raise ValueError(f"probabilities have shape {scores.shape}: must be (photos, classes)")
     if scores.size:
-        require_probabilities(scores)
+        _require_probabilities(scores)
     logits: NDArray[np.float64] = np.log(np.clip(scores, SMALLEST, None))
     return logits

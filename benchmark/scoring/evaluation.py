@@ -1,188 +1,500 @@
-"""What saved predictions are worth: the truth of a manifest's test photos, and a method's answers held against it."""
+"""The one place where a number is made: METRICS says which there are, `evaluate` computes them all from predictions.
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean
+Boards, files and `t15 score` loop over METRICS; docs/numbers.md has a section for each.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from statistics import fmean, stdev
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from benchmark import results
-from benchmark.leaderboard.rows import Closer
-from benchmark.results import Run
+from benchmark.derivations import labels_from_places, labels_from_ranking, places_from_labels, places_from_ranking
+from benchmark.predictions import Predictions
 from benchmark.scoring import calibration, geography, metrics
-from benchmark.scoring.slices import Slice, by_slice
-from collector.errors import DataError
-from collector.geo import distances_km, unit_vectors
-from collector.manifest.manifest import Manifest
-from collector.records import Photo
+from benchmark.scoring.truth import SAME_PLACE_KM, Truth, nearest_km
 
-NEAR_KM = 1.0
-"""A test photo that is taken closer than this to a training photo may show the same place."""
+LEVELS_ABOVE = ("city", "region", "country")
+"""Levels of the label tree that an answer of a finer level is also judged at."""
+
+RECALLS = (1, 5, 10)
+"""Of how many ranked photos one has to show the very place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """The test photos, sorted by photo_id.
+@dataclass(frozen=True)
+class Answers:
+    """One seed's predictions, everything derived that can be.
 
     Attributes:
-        photo_ids: N of them.
-        labels: (N,) indices into `cities`.
-        cities: slugs, in the manifest's order.
-        centres: (C, 2) latitude and longitude of the cities.
-        places: (N, 2) of the photos, NaN where unknown.
-        parts: the name of each photo's part, by what it is a part of.
+        labels: (N,) positions of the answered labels, -1 where withheld.
+        probabilities: (N, C), NaN where withheld; None where labels alone were answered.
+        confidence: (N,) of the answers; NaN where unknown.
+        km: (N,) how far the answered place is off; infinite where withheld, NaN where the photo has no place.
+        ranked_km: (N, K) how far the ranked photos are off, best first; of a method that ranks nothing, `km` alone.
+        best_km: (N,) how far off the best of all places is that the method can answer; None where it can answer any.
     """
 
-    photo_ids: list[str]
     labels: NDArray[np.int64]
-    cities: list[str]
-    centres: NDArray[np.float64]
-    places: NDArray[np.float64]
-    parts: Mapping[str, list[str | None]]
+    probabilities: NDArray[np.float64] | None
+    confidence: NDArray[np.float64]
+    km: NDArray[np.float64]
+    ranked_km: NDArray[np.float64]
+    best_km: NDArray[np.float64] | None
+
+    @property
+    def at_best(self) -> "Answers | None":
+        """The same answers, with the best place that can be answered for each photo; None where it can answer any."""
+        if self.best_km is None:
+            return None
+        ranked = np.broadcast_to(self.best_km[:, None], self.ranked_km.shape)
+        return replace(self, km=self.best_km, ranked_km=ranked)
+
+
+Compute = Callable[[Sequence[Answers], Truth], float]
+Interval = Callable[[float, Sequence[Answers], Truth], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A method's answers and scores, the scores means over its seeds; `right` is (seeds, photos)."""
+class Metric:
+    """A number that a leaderboard has.
 
-    right: NDArray[np.bool_]
-    accuracies: tuple[float, ...]
-    top3: float
-    macro_f1: float
-    ece: float
-    geo: geography.GeoSummary | None
-    per_city: dict[str, float]
-    slices: dict[str, tuple[Slice, ...]]
-
-
-def truth_of(manifest: Manifest) -> Truth:
-    """Return the test photos of `manifest`.
-
-    Raises:
-        DataError: it has none.
+    Attributes:
+        name: in files; also the id of its section in docs/numbers.md.
+        title: what a table's head says.
+        unit: `%` for a share (kept as 0 to 1), `km`, or empty.
+        better: whether more or less is better.
+        needs: what a method has to answer, or what has to follow from it: `labels`, `places` or `ranking`.
+        formula: how it is computed, in words and signs.
+        source: who says so; empty where it is a plain share.
+        of: computes it over all seeds; NaN where it cannot be judged.
+        interval: its 95 % interval; None without.
     """
-    header, photos = manifest.header, manifest.photos("test")
-    if not photos:
-        raise DataError(f"manifest {header.name} {header.version}: has no test photos to judge a method by")
-    cities = [city.slug for city in header.cities]
-    index = {slug: number for number, slug in enumerate(cities)}
-    return Truth(
-        photo_ids=[photo.photo_id for photo in photos],
-        labels=np.array([index[photo.city] for photo in photos]),
-        cities=cities,
-        centres=np.array([(city.latitude, city.longitude) for city in header.cities]),
-        places=_places(photos),
-        parts=parts_of(photos, manifest.photos("train")),
+
+    name: str
+    title: str
+    unit: Literal["%", "km", ""]
+    better: Literal["higher", "lower"]
+    needs: Literal["labels", "places", "ranking"]
+    formula: str
+    source: str
+    of: Compute
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a method has of a metric: mean over its seeds; shares are 0 to 1.
+
+    Attributes:
+        value: the number.
+        low, high: its 95 % interval; None without. `high` is None too where it has no bound.
+        oracle: what the best of the method's possible answers to each photo would have; None where it can answer any place,
+            or the metric is not of places.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    oracle: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The photos that share a name: their number, the mean accuracy over seeds, and its Wilson 95 % interval."""
+
+    name: str
+    photos: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a method's predictions are worth.
+
+    Attributes:
+        photos: N, how many were to be answered.
+        withheld: the share of answers that were withheld, which count as wrong.
+        values: by the name of each metric that can be judged, in the order of METRICS.
+        primary: the metric that methods are ranked by: `accuracy`, or `recall_1` by protocol `place`.
+        right: (S, N), whether each seed's answer to each photo is right, as `primary` has it.
+        spread: sample standard deviation of `primary` over the seeds, None for a single seed.
+        per_class: share of right answers by label, labels without photos left out.
+        slices: the same of parts of the photos, by what they are parts of: see `truth.parts_of`.
+    """
+
+    photos: int
+    withheld: float
+    values: Mapping[str, Score]
+    primary: str
+    right: NDArray[np.bool_] = field(compare=False, repr=False)
+    spread: float | None
+    per_class: Mapping[str, float]
+    slices: Mapping[str, tuple[Slice, ...]]
+
+    def __getitem__(self, name: str) -> Score:
+        return self.values[name]
+
+    def get(self, name: str) -> Score | None:
+        """Return the score of a metric, None where it cannot be judged."""
+        return self.values.get(name)
+
+    def flat(self) -> dict[str, float | None]:
+        """Return every number by its name in files, see `column_names`; None where it cannot be judged."""
+        numbers: dict[str, float | None] = dict.fromkeys(column_names())
+        for name, score in self.values.items():
+            every = {"": score.value, "_low": score.low, "_high": score.high, "_oracle": score.oracle}
+            numbers |= {f"{name}{part}": value for part, value in every.items() if f"{name}{part}" in numbers}
+        return numbers
+
+
+def column_names() -> tuple[str, ...]:
+    """Return what the numbers are called in files: a metric's name, with `_low`, `_high` and `_oracle` where it has them."""
+    interval, oracle = ("_low", "_high"), ("_oracle",)
+    return tuple(
+        f"{metric.name}{part}"
+        for metric in METRICS
+        for part in ("", *(interval if metric.interval else ()), *(oracle if metric.needs != "labels" else ()))
     )
 
 
-def parts_of(test: Sequence[Photo], train: Sequence[Photo]) -> dict[str, list[str | None]]:
-    """Return the name of each test photo's part, None where it is unknown, by what it is a part of.
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the pictures of a method are drawn from.
 
-    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, and whether a training photo
-    is by the same author. Kinds of which no photo has a part are left out; that of the city is in `Row.per_city`.
+    Attributes:
+        confusion: how often each label was taken for each, all seeds together; true ones down, answered ones across.
+        reliability: confidence and share of right labels by bins, all seeds together; empty where no confidence is known.
     """
-    authors = {_author(photo) for photo in train}
-    parts: dict[str, list[str | None]] = {
-        "provider": [photo.photo_id.partition(":")[0] for photo in test],
-        "licence": [photo.license for photo in test],
-        "distance to the nearest training photo": _nearness(_places(test), _places(train)),
-        "author": [_seen(_author(photo), authors) for photo in test],
-    }
-    return {kind: names for kind, names in parts.items() if any(name is not None for name in names)}
+
+    confusion: tuple[tuple[int, ...], ...]
+    reliability: tuple[calibration.Bin, ...]
 
 
-def judge(truth: Truth, runs_dir: Path, runs: Sequence[Run]) -> Judged:
-    """Return what the runs of one method scored, one a seed.
+def _each(compute: Callable[..., float], **settings: Any) -> Compute:
+    """Return what computes the mean over the seeds of what `compute` has for one."""
+
+    def mean(seeds: Sequence[Answers], truth: Truth) -> float:
+        return fmean(compute(one, truth, **settings) for one in seeds)
+
+    return mean
+
+
+def _accuracy(answers: Answers, truth: Truth) -> float:
+    return metrics.accuracy(answers.labels, truth.labels)
+
+
+def _accuracy_at(answers: Answers, truth: Truth, *, level: str) -> float:
+    """Return how often the answer is right at a level above: the label there with the largest sum of probabilities."""
+    ancestors = truth.ancestors.get(level)
+    if ancestors is None:
+        return float("nan")
+    if answers.probabilities is None:
+        answered = np.where(answers.labels < 0, metrics.WITHHELD, ancestors[answers.labels])
+    else:
+        sums = [answers.probabilities[:, ancestors == one].sum(axis=1) for one in range(int(ancestors.max()) + 1)]
+        answered = np.stack(sums, axis=1)
+    return metrics.accuracy(answered, ancestors[truth.labels])
+
+
+def _top3(answers: Answers, truth: Truth) -> float:
+    if answers.probabilities is None:
+        return float("nan")
+    return metrics.top_k_accuracy(answers.probabilities, truth.labels, min(3, len(truth.classes)))
+
+
+def _macro_f1(answers: Answers, truth: Truth) -> float:
+    return metrics.macro_f1(answers.labels, truth.labels)
+
+
+def _ece(answers: Answers, truth: Truth) -> float:
+    bins = _reliability([answers], truth)
+    return calibration.mean_gap(bins) if bins else float("nan")
+
+
+def _reliability(seeds: Sequence[Answers], truth: Truth) -> list[calibration.Bin]:
+    confidence = np.concatenate([one.confidence for one in seeds])
+    right = np.concatenate([one.labels == truth.labels for one in seeds])
+    known = ~np.isnan(confidence)
+    return calibration.reliability_of(confidence[known], right[known]) if known.any() else []
+
+
+def _of_km(answers: Answers, _truth: Truth, *, of: Callable[[NDArray[Any]], float]) -> float:
+    return of(answers.km)
+
+
+def _median_km(seeds: Sequence[Answers], _truth: Truth) -> float:
+    return geography.median_km(np.concatenate([one.km for one in seeds]))
+
+
+def _recall(answers: Answers, truth: Truth, *, k: int) -> float:
+    if truth.protocol != "place" or (k > 1 and answers.ranked_km.shape[1] == 1):
+        return float("nan")
+    located = ~np.isnan(truth.places).any(axis=1)
+    nearest = np.fmin.reduce(answers.ranked_km[located, :k], axis=1, initial=np.inf)
+    return geography.share_within(nearest, SAME_PLACE_KM)
+
+
+def _wilson(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+    return metrics.wilson(value * len(truth), len(truth))
+
+
+def _wilson_located(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+    return metrics.wilson(value * truth.located, truth.located)
+
+
+def _median_interval(_value: float, seeds: Sequence[Answers], _truth: Truth) -> tuple[float, float]:
+    return geography.median_interval(np.stack([one.km for one in seeds]))
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("accuracy", "Accuracy", "%", "higher", "labels", "right answers / photos", "", _each(_accuracy), _wilson),
+    *(
+        Metric(
+            name=f"accuracy_{level}",
+            title=f"Right {level}",
+            unit="%",
+            better="higher",
+            needs="labels",
+            formula=f"right when the {level} with the largest sum of its labels' probabilities is the true one",
+            source="",
+            of=_each(_accuracy_at, level=level),
+            interval=_wilson,
+        )
+        for level in LEVELS_ABOVE
+    ),
+    Metric(
+        name="top3",
+        title="Top 3",
+        unit="%",
+        better="higher",
+        needs="labels",
+        formula="true label among the 3 likeliest / photos",
+        source="",
+        of=_each(_top3),
+        interval=_wilson,
+    ),
+    Metric(
+        name="macro_f1",
+        title="Macro F1",
+        unit="%",
+        better="higher",
+        needs="labels",
+        formula="mean over labels of 2 TP / (2 TP + FP + FN)",
+        source="scikit-learn's f1_score(average='macro')",
+        of=_each(_macro_f1),
+    ),
+    Metric(
+        name="ece",
+        title="ECE",
+        unit="%",
+        better="lower",
+        needs="labels",
+        formula="Σ over 15 bins: share of the answers · |share right - mean confidence|",
+        source="Guo, Pleiss, Sun, Weinberger, ICML 2017",
+        of=_each(_ece),
+    ),
+    *(
+        Metric(
+            name=f"within_{km}",
+            title=f"≤ {km} km",
+            unit="%",
+            better="higher",
+            needs="places",
+            formula=f"answers at most {km} km off / photos with a place",
+            source="Vo, Jacobs, Hays, ICCV 2017",
+            of=_each(_of_km, of=partial(geography.share_within, radius=km)),
+            interval=_wilson_located,
+        )
+        for km in geography.LEVELS_KM
+    ),
+    Metric(
+        name="median_km",
+        title="Median km",
+        unit="km",
+        better="lower",
+        needs="places",
+        formula="median distance over all seeds; a withheld answer is infinitely far off",
+        source="interval: percentile bootstrap over photos, Efron, Tibshirani, 1993",
+        of=_median_km,
+        interval=_median_interval,
+    ),
+    Metric(
+        name="mean_km",
+        title="Mean km",
+        unit="km",
+        better="lower",
+        needs="places",
+        formula="mean distance; unknown where an answer was withheld",
+        source="",
+        of=_each(_of_km, of=geography.mean_km),
+    ),
+    Metric(
+        name="geoscore",
+        title="GeoScore",
+        unit="",
+        better="higher",
+        needs="places",
+        formula="mean of 5000 exp(-km / 1492.7); a withheld answer has 0",
+        source="Astruc et al., CVPR 2024",
+        of=_each(_of_km, of=geography.geoscore),
+    ),
+    *(
+        Metric(
+            name=f"recall_{k}",
+            title=f"Recall@{k}",
+            unit="%",
+            better="higher",
+            needs="ranking",
+            formula=f"one of the first {k} ranked photos is at most 25 m off / photos with a place",
+            source="Torii et al., CVPR 2015",
+            of=_each(_recall, k=k),
+            interval=_wilson_located,
+        )
+        for k in RECALLS
+    ),
+)
+"""Every number of a leaderboard, in the order of its columns."""
+
+
+def evaluate(predictions: Sequence[Predictions], truth: Truth) -> Scores:
+    """Return what a method's predictions are worth: the only place where a number is made.
+
+    Args:
+        predictions: one a seed, of the photos of `truth` in its order.
+        truth: what they are held against.
 
     Raises:
-        DataError: a run does not fit the manifest; the message names its folder.
+        ValueError: there are none, or they are not of these photos and labels.
     """
-    predicted = [_aligned(truth, runs_dir, run) for run in runs]
-    labels, cities = truth.labels, truth.cities
-    right = np.stack([one.argmax(axis=1) == labels for one in predicted])
-    km = np.concatenate([geography.errors_km(one, truth.centres, truth.places) for one in predicted])
-    distances = geography.summary(km)
-    shares = np.mean([metrics.accuracy_per_class(one, labels) for one in predicted], axis=0)
-    return Judged(
+    seeds = [answers_of(one, truth) for one in predictions]
+    if not seeds:
+        raise ValueError("there are no predictions to judge")
+    scores = {metric.name: _score(metric, seeds, truth) for metric in METRICS}
+    right = np.stack(
+        [one.km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
+    )
+    return Scores(
+        photos=len(truth),
+        withheld=fmean(float((one.labels < 0).mean()) for one in seeds),
+        values={name: score for name, score in scores.items() if score is not None},
+        primary="recall_1" if truth.protocol == "place" else "accuracy",
         right=right,
-        accuracies=tuple(metrics.accuracy(one, labels) for one in predicted),
-        top3=fmean(metrics.top_k_accuracy(one, labels, min(3, len(cities))) for one in predicted),
-        macro_f1=fmean(metrics.macro_f1(one, labels) for one in predicted),
-        ece=fmean(calibration.expected_calibration_error(one, labels) for one in predicted),
-        geo=distances if distances.photos else None,
-        per_city={slug: float(share) for slug, share in zip(cities, shares, strict=True) if not np.isnan(share)},
+        spread=stdev(right.mean(axis=1).tolist()) if len(seeds) > 1 else None,
+        per_class={
+            label: float(right[:, truth.labels == number].mean())
+            for number, label in enumerate(truth.classes)
+            if (truth.labels == number).any()
+        },
         slices={kind: tuple(by_slice(right, names)) for kind, names in truth.parts.items()},
     )
 
 
-def closer_look(truth: Truth, runs_dir: Path, runs: Sequence[Run]) -> Closer:
-    """Return what the pictures of a method are drawn from; its runs are those that `judge` was given."""
-    predicted = np.concatenate([_aligned(truth, runs_dir, run) for run in runs])
-    labels = np.tile(truth.labels, len(runs))
-    table = metrics.confusion(predicted, labels, len(truth.cities))
-    return Closer(
-        confusion=tuple(tuple(map(int, line)) for line in table),
-        reliability=tuple(calibration.reliability(predicted, labels)),
+def _score(metric: Metric, seeds: Sequence[Answers], truth: Truth) -> Score | None:
+    value = metric.of(seeds, truth)
+    if not np.isfinite(value):
+        return None
+    low, high = metric.interval(value, seeds, truth) if metric.interval else (None, None)
+    best = seeds[0].at_best if metric.needs != "labels" else None
+    return Score(
+        value,
+        low if low is not None and np.isfinite(low) else None,
+        high if high is not None and np.isfinite(high) else None,
+        metric.of([best], truth) if best else None,
     )
 
 
-def _aligned(truth: Truth, runs_dir: Path, run: Run) -> NDArray[np.float32]:
-    """Return a run's probabilities with the photos and the cities in the order of `truth`."""
-    folder = runs_dir / run.inputs.identity
-    for missing in sorted(set(truth.cities) - set(run.classes)):
-        raise DataError(f"{folder}: predicts nothing for {missing}; delete the folder and run `t15 bench` again")
-    for foreign in sorted(set(run.classes) - set(truth.cities)):
-        raise DataError(f"{folder}: predicts {foreign}, which is no city of the manifest; delete the folder")
-    predictions = results.read_predictions(runs_dir, run)
-    _check_photos(truth.photo_ids, predictions.photo_ids, folder)
-    place = {photo_id: number for number, photo_id in enumerate(predictions.photo_ids)}
-    column = {slug: number for number, slug in enumerate(run.classes)}
-    lines = [place[photo_id] for photo_id in truth.photo_ids]
-    aligned: NDArray[np.float32] = predictions.probabilities[np.ix_(lines, [column[slug] for slug in truth.cities])]
-    return aligned
+def details_of(predictions: Sequence[Predictions], truth: Truth) -> Details:
+    """Return what the pictures of a method are drawn from."""
+    seeds = [answers_of(one, truth) for one in predictions]
+    answered = np.concatenate([one.labels for one in seeds])
+    table = metrics.confusion(answered, np.tile(truth.labels, len(seeds)), len(truth.classes))
+    return Details(tuple(tuple(map(int, line)) for line in table), tuple(_reliability(seeds, truth)))
 
 
-def _check_photos(expected: Sequence[str], given: Sequence[str], folder: Path) -> None:
-    counted, known = Counter(given), set(expected)
-    missing = len(known - counted.keys())
-    foreign = sum(times for photo_id, times in counted.items() if photo_id not in known)
-    repeated = len(given) - len(counted.keys() & known) - foreign
-    if missing or foreign or repeated:
-        raise DataError(
-            f"{folder}: its photos are not the manifest's {len(known)} test photos: {missing} missing, {foreign} foreign, "
-            f"{repeated} repeated; delete the folder and run `t15 bench` again"
+def answers_of(predictions: Predictions, truth: Truth) -> Answers:
+    """Return predictions with all that follows from them, by the rules of `benchmark.derivations`.
+
+    Raises:
+        ValueError: they are not of the photos and labels of `truth`.
+    """
+    if len(predictions) != len(truth):
+        raise ValueError(f"{len(predictions)} predictions for {len(truth)} photos: must be one each")
+    probabilities, places, ranking = predictions.probabilities, predictions.places, predictions.ranking
+    graded = probabilities is not None and predictions.confidence is None
+    if places is None and ranking is not None:
+        places = places_from_ranking(ranking, truth.gallery.places)
+    if probabilities is None and ranking is not None and predictions.places is None:
+        probabilities = labels_from_ranking(ranking, truth.gallery.labels, len(truth.classes))
+    if probabilities is None and places is not None:
+        probabilities = labels_from_places(places, truth.label_set)
+    if probabilities is None:
+        raise ValueError("predictions hold neither labels, places nor a ranking")
+    if places is None:
+        places = places_from_labels(probabilities, truth.label_set)
+    labels, _ = metrics.checked_answers(probabilities, truth.labels)
+    answered = np.stack([places.latitude, places.longitude], axis=1)
+    km = geography.errors_km(answered, truth.places)
+    ranked = km[:, None] if ranking is None else _ranked_km(ranking.rows, truth)
+    stated = predictions.confidence
+    if stated is None and graded:
+        stated = np.where(labels < 0, np.nan, np.nan_to_num(probabilities).max(axis=1)).astype(np.float64)
+    return Answers(
+        labels=labels,
+        probabilities=np.asarray(probabilities, np.float64) if graded else None,
+        confidence=np.full(len(truth), np.nan) if stated is None else np.where(labels < 0, np.nan, stated),
+        km=km,
+        ranked_km=ranked,
+        best_km=_best_km(answered, ranking is not None, truth),
+    )
+
+
+def _ranked_km(rows: NDArray[np.int64], truth: Truth) -> NDArray[np.float64]:
+    there = np.where((rows < 0)[..., None], np.nan, truth.gallery.places[rows])
+    columns = [geography.errors_km(there[:, column], truth.places) for column in range(rows.shape[1])]
+    return np.stack(columns, axis=1) if columns else np.full((len(rows), 1), np.inf)
+
+
+def _best_km(answered: NDArray[np.float64], ranks: bool, truth: Truth) -> NDArray[np.float64] | None:
+    """Return how far off the best possible answer is: of a ranking's gallery, or of the labels' centres where all answers
+    are centres; None where any place may be answered.
+    """
+    if ranks:
+        return nearest_km(truth.places, truth.gallery.places)
+    given = answered[~np.isnan(answered).any(axis=1)]
+    centres = set(map(tuple, truth.label_set.centres.tolist()))
+    return nearest_km(truth.places, truth.label_set.centres) if centres.issuperset(map(tuple, given.tolist())) else None
+
+
+def by_slice(right: NDArray[Any], names: Sequence[str | None]) -> list[Slice]:
+    """Return the share of right answers on each named part of the photos, sorted by name; a photo without a name is in none.
+
+    The interval is that of `metrics.wilson` at the number of photos, not of photos times seeds: the seeds were judged on the
+    same photos, so that more of them say nothing about other photos. One interval a slice, not corrected for their number: of
+    20 slices one is expected to lie outside by chance.
+
+    Args:
+        right: (S, N) booleans, one row a seed and one column a photo.
+        names: of each photo's part, N of them.
+
+    Raises:
+        ValueError: the shapes do not fit, or there is no seed.
+    """
+    answers = np.asarray(right, bool)
+    if answers.ndim != 2 or len(answers) == 0 or answers.shape[1] != len(names):
+        raise ValueError(
+            f"answers have shape {answers.shape}: must be (seeds, photos) with a name for each of {len(names)} photos"
         )
-
-
-def _places(photos: Sequence[Photo]) -> NDArray[np.float64]:
-    nowhere = (np.nan, np.nan)
-    places = [(p.latitude, p.longitude) if p.latitude is not None else nowhere for p in photos]
-    return np.array(places, np.float64).reshape(-1, 2)
-
-
-def _nearness(test: NDArray[np.float64], train: NDArray[np.float64]) -> list[str | None]:
-    """Return which test photos were taken near a training photo; None for those, and where no training photo has a place."""
-    known = train[~np.isnan(train).any(axis=1)]
-    if not len(known):
-        return [None] * len(test)
-    # The nearest point of the sphere is the nearest in space, which a tree finds without comparing all pairs.
-    _, nearest = cKDTree(unit_vectors(*known.T)).query(unit_vectors(*np.nan_to_num(test).T))
-    km = distances_km(test[:, 0], test[:, 1], known[nearest, 0], known[nearest, 1])
-    near, far = f"below {NEAR_KM:g} km", f"{NEAR_KM:g} km or more"
-    return [None if np.isnan(one) else near if one < NEAR_KM else far for one in km]
-
-
-def _author(photo: Photo) -> tuple[str, str] | None:
-    # Two services may give two people the same id.
-    return (photo.photo_id.partition(":")[0], photo.author_id) if photo.author_id else None
-
-
-def _seen(author: tuple[str, str] | None, authors: set[tuple[str, str] | None]) -> str | None:
-    if author is None:
-        return None
-    return "seen in training" if author in authors else "not seen in training"
+    columns: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        if name is not None:
+            columns.setdefault(name, []).append(column)
+    slices = []
+    for name, mine in sorted(columns.items()):
+        accuracy = float(answers[:, mine].mean())
+        slices.append(Slice(name, len(mine), accuracy, *metrics.wilson(accuracy * len(mine), len(mine))))
+    return slices

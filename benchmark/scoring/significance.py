@@ -4,16 +4,21 @@ A method's answers are `right`: a boolean array (S, N), one row a seed and one c
 by photo, so that photos which are hard for all methods do not blur the difference between two.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import hypot, sqrt
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr, ndtri, stdtrit
 from scipy.stats import binom
 
-from benchmark.scoring.groups import letters
+from benchmark.scoring.metrics import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ def holm(p_values: NDArray[Any]) -> NDArray[np.float64]:
     return corrected
 
 
-def told_apart(right: list[NDArray[Any]], alpha: float = 0.05) -> NDArray[np.bool_]:
+def significantly_different(right: list[NDArray[Any]], alpha: float = 0.05) -> NDArray[np.bool_]:
     """Return which methods are told apart, (M, M) and symmetric: their corrected p-value is below `alpha`.
 
     Each pair is compared by the sign-flip test, and all pairs together are corrected by Holm.
@@ -224,9 +229,9 @@ def told_apart(right: list[NDArray[Any]], alpha: float = 0.05) -> NDArray[np.boo
 def rank_ranges(right: list[NDArray[Any]], alpha: float = 0.05) -> list[tuple[int, int]]:
     """Return the best and the worst rank that each method can have, 1 for the best: (1, 3) means that it shares the top.
 
-    Args and errors are those of `told_apart`.
+    Args and errors are those of `significantly_different`.
     """
-    apart = told_apart(right, alpha)
+    apart = significantly_different(right, alpha)
     means = np.array([answers.mean() for answers in right])
     better = (apart & (means[None] > means[:, None])).sum(axis=1)
     worse = (apart & (means[None] < means[:, None])).sum(axis=1)
@@ -234,12 +239,154 @@ def rank_ranges(right: list[NDArray[Any]], alpha: float = 0.05) -> list[tuple[in
 
 
 def indistinguishable_groups(right: list[NDArray[Any]], alpha: float = 0.05) -> list[str]:
-    """Return the letters of each method's groups, `a` beginning with the most accurate: see `groups.letters`.
+    """Return the letters of each method's groups, `a` beginning with the most accurate: see `letters`.
 
-    Two methods share a letter exactly when they are not told apart. Args and errors are those of `told_apart`.
+    Two methods share a letter exactly when they are not told apart. Args and errors are those of `significantly_different`.
     """
     means = [float(answers.mean()) for answers in right]
-    return letters(told_apart(right, alpha), sorted(range(len(right)), key=lambda index: -means[index]))
+    return letters(significantly_different(right, alpha), sorted(range(len(right)), key=lambda index: -means[index]))
+
+
+def letters(apart: NDArray[Any], order: Sequence[int]) -> list[str]:
+    """Return each method's letters, such as `a`, `ab`, `b`: two share one exactly when they were not told apart.
+
+    That methods cannot be told apart does not pass on from neighbour to neighbour, so that a method may be in several groups.
+    H.-P. Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", Journal of Computational and
+    Graphical Statistics 13 (2004), 456-466, states the two conditions. The letters are found as a cover of the pairs by
+    cliques, greedily in the methods' order, then without those that others make superfluous: J. Gramm et al., "Algorithms for
+    compact letter displays", Computational Statistics and Data Analysis 52 (2007), 725-736. It takes polynomial time, where
+    Piepho's own way may split a group with every pair.
+
+    Args:
+        apart: (M, M) booleans, symmetric: whether two methods were told apart.
+        order: the methods from the best to the worst; the letter `a` begins with the best.
+
+    Raises:
+        ValueError: `apart` is not (M, M) and symmetric, or `order` does not name each method once.
+    """
+    different = np.asarray(apart, bool)
+    if different.ndim != 2 or different.shape[0] != different.shape[1] or not np.array_equal(different, different.T):
+        raise ValueError(f"pairs have shape {different.shape}: must be (methods, methods) and symmetric")
+    if sorted(order) != list(range(len(different))):
+        raise ValueError("the order must name each method once")
+    # From here on a method is its place in the order, and a set of methods is the bits of a number.
+    places = range(len(different))
+    near = [sum(1 << j for j in places if j != i and not different[order[i], order[j]]) for i in places]
+    found = ["" for _ in places]
+    for number, group in enumerate(_without_superfluous(_cover(near))):
+        for place in places:
+            if group >> place & 1:
+                found[order[place]] += _letter(number)
+    return found
+
+
+def _letter(number: int) -> str:
+    """Return a to z, then a1 to z1, a2 and so on: in a row of letters each begins with its letter."""
+    rounds, letter = divmod(number, len(ascii_lowercase))
+    return ascii_lowercase[letter] + (str(rounds) if rounds else "")
+
+
+def _cover(near: list[int]) -> list[int]:
+    """Return groups of methods that are all near each other, so that every near pair is in one, and every method."""
+    groups: list[int] = []
+    open_pairs = list(near)
+    for first in range(len(near)):
+        alone = not near[first]
+        while open_pairs[first] or alone:
+            group = 1 << first
+            both = near[first]
+            second = open_pairs[first] & -open_pairs[first]
+            while both:
+                taken = second or both & -both
+                second = 0
+                group |= taken
+                both &= near[taken.bit_length() - 1]
+            groups.append(group)
+            alone = False
+            for place in _bits(group):
+                open_pairs[place] &= ~group
+    return groups
+
+
+def _without_superfluous(groups: list[int]) -> list[int]:
+    """Leave out groups all of whose pairs are in others, and sort the rest by their best members."""
+    pairs = {group: list(combinations(_bits(group), 2)) for group in groups}
+    together = Counter(pair for of_group in pairs.values() for pair in of_group)
+    kept = []
+    for group, mine in pairs.items():
+        if mine and all(together[pair] > 1 for pair in mine):
+            together.subtract(mine)
+        else:
+            kept.append(group)
+    return sorted(kept, key=_bits)
+
+
+def _bits(number: int) -> list[int]:
+    return [place for place in range(number.bit_length()) if number >> place & 1]
+
+
+def unpaired(accuracy_a: float, photos_a: int, accuracy_b: float, photos_b: int) -> Difference:
+    """Return accuracy a minus accuracy b with its 95 % interval, for different photos.
+
+    With d the difference and (l, u) the two Wilson intervals:
+
+        d - √((a - l_a)² + (u_b - b)²) to d + √((u_a - a)² + (b - l_b)²)
+
+    R. G. Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven methods",
+    Statistics in Medicine 17 (1998), 873-890, method 10. Where the two share photos it is too wide rather than too narrow.
+
+    Raises:
+        ValueError: an accuracy is not from 0 to 1, or a number of photos is below 1.
+    """
+    low_a, high_a = wilson(accuracy_a * photos_a, photos_a)
+    low_b, high_b = wilson(accuracy_b * photos_b, photos_b)
+    mean = accuracy_a - accuracy_b
+    below = hypot(accuracy_a - low_a, high_b - accuracy_b)
+    above = hypot(high_a - accuracy_a, accuracy_b - low_b)
+    return Difference(mean, mean - below, mean + above)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a paired comparison on so many photos can see.
+
+    Attributes:
+        least: the smallest difference of two accuracies, 0 to 1, that McNemar's exact test can call significant at all.
+        likely: the difference that it finds with probability `power`; None where no share of differing answers is given.
+        discordant: the share of photos that exactly one of two methods gets right, on which `likely` rests.
+    """
+
+    least: float
+    likely: float | None
+    discordant: float | None
+
+
+def power_of_mcnemar(photos: int, discordant: float | None = None, alpha: float = 0.05, power: float = 0.8) -> Power:
+    """Return which differences a comparison of two methods on the same photos can see.
+
+    `least` is exact: when all d photos on which two methods differ speak for one, p = 2^(1 - d), which falls below `alpha`
+    from d = 1 + ⌈log₂(1 / alpha)⌉ on (6 at 5 %). `likely` is the normal approximation: with ψ the share of photos that
+    exactly one of the two gets right, a difference δ is found with probability `power` where
+
+        δ √n = z(1 - alpha/2) √ψ + z(power) √(ψ - δ²)
+
+    solved for δ, at most ψ. R. J. Connor, "Sample size for testing differences in proportions for the paired-sample design",
+    Biometrics 43 (1987), 207-211. Corrections for many pairs make both larger.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+    if photos < 1 or not 0 < alpha < 1 or not 0.5 <= power < 1 or not (discordant is None or 0 <= discordant <= 1):
+        raise ValueError(f"photos {photos}, alpha {alpha}, power {power}, discordant {discordant}: out of range")
+    fewest = next(d for d in range(1, 1100) if 2.0 ** (1 - d) < alpha)
+    least = min(1.0, fewest / photos)
+    if not discordant:
+        return Power(least, None, discordant)
+    a, b = float(ndtri(1 - alpha / 2)), float(ndtri(power))
+    # (δ √n - a √ψ)² = b² (ψ - δ²), of whose two solutions the larger one has δ √n above a √ψ.
+    p, q, r = photos + b * b, -2 * a * sqrt(discordant * photos), (a * a - b * b) * discordant
+    likely = (-q + sqrt(max(0.0, q * q - 4 * p * r))) / (2 * p)
+    return Power(least, max(least, likely) if likely <= discordant else None, discordant)
 
 
 def _checked(right_a: NDArray[Any], right_b: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,7 @@
 """`t15 score`: what it prints, refuses, writes and leaves with."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ def test_scores_are_printed_and_the_board_shows_them(
     path = csv(tmp_path / "mine.csv", answers(world))
     assert t15.run(["score", str(path), "--name", "My <b>net</b>", *world.options]) == 0
     out, err = capsys.readouterr()
-    assert "accuracy   100.00% (95 %: 61.0 to 100.0)" in out
-    assert "ECE        0.5000" in out
-    assert "median km  unknown: no coordinates" in out
+    assert re.search(r"Accuracy +100\.0 % +61\.0 to 100\.0", out)
+    assert re.search(r"ECE +50\.0 %", out)
+    assert "Median km" not in out  # no photo has coordinates
     assert out.endswith("on the board as submission:my-b-net-b; `t15 leaderboard` shows it\n")
     assert err == f"small 1.0.0, digest {world.manifest.digest[:12]}: 6 test photos\n"
     assert t15.run(["leaderboard", "--json", "--out", str(tmp_path / "board"), *world.options]) == 0
@@ -47,7 +48,7 @@ def test_json_is_all_there_is_on_stdout(world: World, tmp_path: Path, capsys: py
 def test_labels_have_no_top_3(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = csv(tmp_path / "mine.csv", labels(world))
     assert t15.run(["score", str(path), "--name", "Mine", *world.options]) == 0
-    assert "top-3      unknown: labels only" in capsys.readouterr().out
+    assert "Top 3" not in capsys.readouterr().out
 
 
 def test_nothing_is_written_when_a_row_is_wrong(

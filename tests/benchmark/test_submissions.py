@@ -51,23 +51,23 @@ def test_probabilities_come_back_in_the_manifests_order(
     submission = read_submission(path, world.manifest)
     assert submission.answers == "probabilities"
     assert submission.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert submission.predictions.photo_ids == [photo.photo_id for photo in world.photos("test")]
+    assert submission.photo_ids == [photo.photo_id for photo in world.photos("test")]
     expected = [[0.5 if city == photo.city else 0.25 for city in CITIES] for photo in world.photos("test")]
-    assert submission.predictions.probabilities.tolist() == expected
-    assert submission.predictions.probabilities.dtype == np.float32
+    assert submission.probabilities.tolist() == expected
+    assert submission.probabilities.dtype == np.float32
 
 
 @pytest.mark.parametrize("write", [csv, parquet])
 def test_labels_are_certain(world: World, tmp_path: Path, write: Callable[[Path, list[Row]], Path]) -> None:
     submission = read_submission(write(tmp_path / "mine", labels(world)), world.manifest)
     assert submission.answers == "labels"
-    assert submission.predictions.probabilities.tolist() == [
+    assert submission.probabilities.tolist() == [
         [float(city == photo.city) for city in CITIES] for photo in world.photos("test")
     ]
 
 
 def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
-    expected = read_submission(csv(tmp_path / "plain.csv", answers(world)), world.manifest).predictions
+    expected = read_submission(csv(tmp_path / "plain.csv", answers(world)), world.manifest)
     text = (tmp_path / "plain.csv").read_text()
     others = {
         "semicolons.csv": text.replace(",", ";"),
@@ -77,7 +77,7 @@ def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
     }
     for name, other in others.items():
         (tmp_path / name).write_text(other, newline="")
-        found = read_submission(tmp_path / name, world.manifest).predictions
+        found = read_submission(tmp_path / name, world.manifest)
         assert np.array_equal(found.probabilities, expected.probabilities), name
     table = pa.Table.from_pylist(answers(world))
     for slug in CITIES:
@@ -85,7 +85,7 @@ def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
         table = table.set_column(at, slug, table[slug].cast(pa.float32() if slug == "mike" else pa.decimal128(4, 2)))
     table = table.set_column(0, "photo_id", table["photo_id"].dictionary_encode())
     pq.write_table(table, tmp_path / "typed.parquet")
-    found = read_submission(tmp_path / "typed.parquet", world.manifest).predictions
+    found = read_submission(tmp_path / "typed.parquet", world.manifest)
     assert np.array_equal(found.probabilities, expected.probabilities)
 
 
@@ -259,19 +259,23 @@ def test_scores_by_hand(world: World, tmp_path: Path) -> None:
         row[wrong], row[true[row["photo_id"]]] = 0.5, 0.25
     found = scores(read_submission(csv(tmp_path / "mine.csv", rows), world.manifest), world.manifest)
     assert found.photos == 6
-    assert found.accuracy == pytest.approx(4 / 6)
-    assert found.low < 4 / 6 < found.high
-    assert found.top3 == 1
-    assert found.ece == pytest.approx(4 / 6 - 0.5)  # all are sure to 0.5
-    assert found.median_km is None
+    accuracy = found["accuracy"]
+    assert accuracy.value == pytest.approx(4 / 6)
+    assert accuracy.low is not None
+    assert accuracy.high is not None
+    assert accuracy.low < 4 / 6 < accuracy.high
+    assert found["top3"].value == 1
+    assert found["ece"].value == pytest.approx(4 / 6 - 0.5)  # all are sure to 0.5
+    assert found.get("median_km") is None
     only = scores(read_submission(csv(tmp_path / "mine.csv", labels(world)), world.manifest), world.manifest)
-    assert (only.accuracy, only.macro_f1, only.top3, only.ece) == (1, 1, None, None)
+    assert (only["accuracy"].value, only["macro_f1"].value) == (1, 1)
+    assert (only.get("top3"), only.get("ece")) == (None, None)
 
 
 def test_distances_are_of_the_photos_with_coordinates(world: World, tmp_path: Path) -> None:
     manifest = placed(world)
     found = scores(read_submission(csv(tmp_path / "mine.csv", answers(world)), manifest), manifest)
-    assert found.median_km == pytest.approx(111.195 / 2, abs=1e-3)
+    assert found["median_km"].value == pytest.approx(111.195 / 2, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ def test_a_submission_becomes_a_run(world: World, tmp_path: Path) -> None:
     }
     assert run.seconds == {"fit": 0.0, "predict": 0.0}
     saved = read_predictions(runs, run)
-    assert np.array_equal(saved.probabilities, read_submission(path, world.manifest).predictions.probabilities)
+    assert np.array_equal(saved.probabilities, read_submission(path, world.manifest).probabilities)
     assert reads_of(runs) == {run.inputs.identity: 1}
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 STARTED, BUSY = time.perf_counter(), time.process_time()
 
+from benchmark.leaderboard.exports import write_leaderboard  # noqa: E402
 from benchmark.leaderboard.page import as_html  # noqa: E402
 from benchmark.leaderboard.table import leaderboard  # noqa: E402
-from benchmark.leaderboard.write import write_leaderboard  # noqa: E402
 from tests.benchmark.leaderboard import add_world_runs, world_manifest  # noqa: E402
 
 IMPORTED, IMPORTING = time.perf_counter() - STARTED, time.process_time() - BUSY

@@ -21,12 +21,13 @@ def manifest_of(
     rules: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
     note: str = "",
+    region: str = "sample-region",
 ) -> Manifest:
     """Return a manifest with the same number of photos of every city."""
     header = Header(
         name="sample",
         version="1.0.0",
-        region="sample-region",
+        region=region,
         title="Sample region",
         note=note,
         seed=7,

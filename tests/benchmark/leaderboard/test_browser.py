@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.leaderboard.write import write_leaderboard
+from benchmark.leaderboard.exports import write_leaderboard
 from tests.benchmark.leaderboard import CAPITALS, add_run, add_world_runs, world_manifest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.agreement import unpaired
-from benchmark.leaderboard.comparing import COMPARISON_NOTE, compared, same_cities
-from benchmark.leaderboard.exports import as_csv, as_json
+from benchmark.leaderboard.exports import as_csv, as_json, folder_name, write_leaderboard
 from benchmark.leaderboard.page import as_html
-from benchmark.leaderboard.table import leaderboard
+from benchmark.leaderboard.table import COMPARISON_NOTE, compared, leaderboard, same_cities
 from benchmark.leaderboard.text import as_markdown, as_text
-from benchmark.leaderboard.write import folder_name, write_leaderboard
+from benchmark.scoring.significance import unpaired
 from collector.errors import UsageError
 from tests.benchmark.leaderboard import add_run, manifest_of
 from tests.benchmark.leaderboard.test_page import Page
@@ -64,7 +62,7 @@ def test_the_files_hold_both(runs: Path, tmp_path: Path) -> None:
     assert "knn" in as_text(boards)
     text = as_markdown(boards)
     assert COMPARISON_NOTE in text
-    assert "| The knn | paper | 80.00 | 50.00 | -30.00 (-57.8 to +5.2) |" in text
+    assert "| The knn | paper | 80.0 | 50.0 | -30.0 (-57.8 to +5.2) |" in text
     lines = list(csv.DictReader(io.StringIO(as_csv(boards))))
     assert [(line["digest"], line["method"]) for line in lines] == [
         (board.digest, row.method) for board in boards for row in board.rows
@@ -82,7 +80,7 @@ def test_the_page_holds_both_with_ids_of_their_own(runs: Path) -> None:
     assert len(ids) == len(set(ids))
     assert len(page.all("article")) == 2
     assert "2 manifests side by side" in page.text
-    assert page.text.count("−30.00") == 1
+    assert page.text.count("−30.0") == 1
     for digest in (OLD.digest, CLEAN.digest):
         assert page.text.count(digest) == 1
 

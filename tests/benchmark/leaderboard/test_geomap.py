@@ -9,8 +9,9 @@ from matplotlib.path import Path as Outline
 from benchmark.leaderboard.geomap import confusions, map_picture
 from benchmark.leaderboard.geoview import land_in, place_in, view_of
 from benchmark.leaderboard.outlines import SOURCE, countries, provinces
-from benchmark.leaderboard.rows import CityRow, Closer, Leaderboard
+from benchmark.leaderboard.rows import CityRow, Leaderboard
 from benchmark.leaderboard.table import leaderboard
+from benchmark.scoring.evaluation import Details
 from tests.benchmark.leaderboard import CAPITALS, TURKIYE, add_world_runs, world_manifest
 
 OCEAN = {"quellmora": ("Quellmora", -2.0, -24.5), "dravenholt": ("Dravenholt", -4.0, -23.5)}
@@ -68,7 +69,7 @@ def test_a_view_of_neighbours_is_no_keyhole_and_of_the_world_no_more_than_the_wo
 def test_confusions_that_are_rare_or_nowhere_get_no_arrow() -> None:
     cities = [city("a", 1, 1), city("b", 2, 2), city("c", 3, 3), city("twin", 1, 1)]
     counts = ((10, 6, 0, 4), (1, 19, 0, 0), (1, 0, 39, 0), (0, 0, 0, 0))
-    found = confusions(cities, Closer(counts, ()))
+    found = confusions(cities, Details(counts, ()))
     assert [(one.true.slug, one.taken_for.slug, one.share) for one in found] == [("a", "b", 0.3), ("b", "a", 0.05)]
 
 
@@ -86,8 +87,8 @@ def test_a_map_names_its_source_where_it_has_one(
 ) -> None:
     board = board_of(tmp_path, places)
     assert board.best is not None
-    assert board.closer is not None
-    picture = map_picture(board, board.best, board.closer, "map")
+    assert board.details is not None
+    picture = map_picture(board, board.best, board.details, "map")
     assert picture is not None
     assert picture.caption.startswith(f"{what} by the share")
     assert picture.caption.count(SOURCE) == credited

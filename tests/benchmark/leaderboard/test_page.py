@@ -102,19 +102,21 @@ def test_the_page_is_accessible(html: str) -> None:
 
 
 def test_numbers_and_notes(tmp_path: Path) -> None:
-    manifest = manifest_of()
+    manifest = manifest_of(region="turkiye15")
     add_run(tmp_path, manifest, "knn", 9, paper={"table": "I", "row": "tiny", "accuracy": 15.47}, title="Neighbours")
     for seed in (0, 1):
         add_run(tmp_path, manifest, "net", 8 - 2 * seed, seed=seed, stochastic=True, peak_memory_mib=2048.0)
     page = Page(as_html([leaderboard(manifest, tmp_path)]))
-    for expected in ("60.00", "35.7 to 80.2", "15.47", "33.33 %", "± 9.43 over seeds", "2.0 GiB", "3.0 s"):
+    for expected in ("60.0", "35.7 to 80.2", "15.47", "33.3 %", "± 9.4 over seeds", "2.0 GiB", "3.0 s"):
         assert expected in page.text
     assert {a["title"] for a in page.all("code") if "title" in a} == {manifest.digest}
     assert "t15 bench --manifest manifests/sample/1.0.0 --method net --seeds 0,1 --tier paper" in page.text
     assert PAPER_NOTE in page.text
     assert RANK_NOTE in page.text
     assert VERDICT_NOTE in page.text
-    assert "another task" in page.text  # three cities are not the paper's fifteen
+    assert "ours is higher" in page.text
+    assert "With 15 test photos differences under 40.0 points cannot be seen" in page.text
+    assert "at chance" in page.text  # 6 and 8 of 15 in three cities
     assert "Failed runs" not in page.text
     assert len(page.all("line", **{"class": "paper", "x1": "15.47%"})) == 2
 

@@ -21,7 +21,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_markdown_tables_have_the_same_number_of_cells_everywhere(tmp_path: Path) -> None:
-    manifest = manifest_of()
+    manifest = manifest_of(region="turkiye15")
     add_run(tmp_path, manifest, "a|b", 9, title="pipe | back\\slash | `tick` <b>bold</b>\nnew *line* &amp; [x](y)")
     add_run(tmp_path, manifest, "plain", 6, paper={"table": "I", "row": "tiny", "accuracy": 15.47})
     add_failure(tmp_path, manifest, "c|d", "reason | with pipe\nand line")
@@ -32,14 +32,14 @@ def test_markdown_tables_have_the_same_number_of_cells_everywhere(tmp_path: Path
         assert len({len(line) for line in table}) == 1
     title = tables[0][2][1]
     assert title == (r"pipe \| back\\slash \| \`tick\` &lt;b&gt;bold&lt;/b&gt; new \*line\* &amp;amp; \[x\](y)")
-    assert tables[0][3][:4] == ["1–2", "The plain", "40.00", "19.8 to 64.3"]
-    assert tables[0][3][8:10] == ["15.47", "other task"]
-    assert tables[1][3][:4] == ["1–2", "The plain", "-20.00", "-40.0 to +0.0"]
+    assert tables[0][3][:4] == ["1–2", "The plain (at chance)", "40.0", "19.8 to 64.3"]
+    assert tables[0][3][7:9] == ["15.47", "higher"]
+    assert tables[1][3][:4] == ["1–2", "The plain (at chance)", "-20.0", "-40.0 to +0.0"]
     assert r"reason \| with pipe and line" in tables[3][2]
 
 
 def test_markdown_shows_no_papers_number_beside_a_smoke_run(tmp_path: Path) -> None:
-    manifest = manifest_of()
+    manifest = manifest_of(region="turkiye15")
     paper = {"table": "I", "row": "tiny", "accuracy": 15.47}
     add_run(tmp_path, manifest, "tiny", 9, tier="smoke", paper=paper)
     text = as_markdown([leaderboard(manifest, tmp_path)])
@@ -78,7 +78,7 @@ def test_csv_runs_no_formula_and_keeps_numbers(tmp_path: Path, start: str) -> No
     assert run["title"] == failed["method"] == failed["reason"] == f"'{formula}"
     assert run["device"] == 'a "quoted", device'
     assert float(run["accuracy"]) == 0.6
-    assert float(run["low"]) < 0.6 < float(run["high"])
+    assert float(run["accuracy_low"]) < 0.6 < float(run["accuracy_high"])
     assert (run["rank_best"], run["rank_worst"], run["status"], run["origin"]) == ("1", "1", "finished", "bench")
     assert (failed["status"], failed["seeds"], failed["accuracy"], failed["rank_best"]) == ("failed", "2", "", "")
     assert run["digest"] == failed["digest"] == manifest.digest
@@ -92,20 +92,20 @@ def test_json_holds_every_row_and_no_other_kind_of_value(tmp_path: Path) -> None
     assert json.loads(json.dumps(data)) == data
     (row,) = data["rows"]
     assert row["seeds"] == [0, 1]
-    assert row["low"] <= row["accuracy"] <= row["high"]
+    assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
     assert set(row["per_city"]) == {"bursa", "istanbul", "nevsehir"}
     assert row["parameters"] == {"k": 11}
     assert RANK_NOTE in data["notes"]
     assert PAPER_NOTE not in data["notes"]  # no row has a number of the paper
-    assert row["geo"] is None  # no photo has coordinates
+    assert row["within_25"] is row["geoscore"] is row["median_km_oracle"] is None  # no photo has coordinates
 
 
 def test_text_for_the_terminal(tmp_path: Path) -> None:
-    manifest = manifest_of()
+    manifest = manifest_of(region="turkiye15")
     add_run(tmp_path, manifest, "knn", 9, paper={"table": "I", "row": "tiny", "accuracy": 15.47})
     add_run(tmp_path, manifest, "short", 8, tier="smoke")
     add_failure(tmp_path, manifest, "bad", "MemoryError")
     text = as_text([leaderboard(manifest, tmp_path)])
-    assert text.startswith("sample 1.0.0: 15 test photos, chance 33.33 %")
-    for part in ("Full runs", "60.00", "15.47", "Smoke runs", "53.33", "Failed", "MemoryError"):
+    assert text.startswith("sample 1.0.0: 15 test photos, chance 33.3 %")
+    for part in ("Full runs", "60.0", "15.47", "Smoke runs", "53.3", "Failed", "MemoryError"):
         assert part in text

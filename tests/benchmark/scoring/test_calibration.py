@@ -208,7 +208,8 @@ def test_right_answers_are_kept_as_often_as_promised(photos: int) -> None:
         (np.zeros((3, 2)), np.zeros(4, int), r"shape \(4,\): must be \(3,\)"),
         (np.full((3, 2), 1.5), np.zeros(3, int), "must be from 0 to 1"),
         (np.full((3, 2), -0.1), np.zeros(3, int), "must be from 0 to 1"),
-        (np.full((3, 2), np.nan), np.zeros(3, int), "NaN"),
+        (np.array([[np.nan, 0.5, 0.5]]), np.zeros(1, int), "NaN"),
+        (np.full((3, 2), np.nan), np.zeros(3, int), "withheld"),
         (np.full((3, 2), 0.5), np.array([0, 1, 2]), "must be from 0 to 1"),
     ],
 )

@@ -1,14 +1,28 @@
 """Held against the truth: distances, calibration, parts of the photos, and what the best method confuses."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from benchmark import predictions
+from benchmark.label_set import LabelSet
 from benchmark.leaderboard.table import leaderboard
+from benchmark.predictions import Places, Ranking
 from benchmark.results import Predictions, save_run
-from benchmark.scoring.evaluation import parts_of, truth_of
+from benchmark.scoring import calibration
+from benchmark.scoring.evaluation import METRICS, Score, Slice, by_slice, evaluate
+from benchmark.scoring.geography import geoscore
+from benchmark.scoring.metrics import wilson
+from benchmark.scoring.truth import Gallery, Truth, nearest_km, parts_of
+from benchmark.submissions import put_on_board, read_submission
+from collector.geo import distance_km, distances_km
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import Photo
 from tests.benchmark.leaderboard import CAPITALS, add_run, manifest_of, predictions_of, run_of, world_manifest
@@ -73,27 +87,26 @@ def test_distance_and_calibration_of_a_method_that_says_paris(tmp_path: Path) ->
     save_run(tmp_path, run_of(manifest, "paris"), answers(manifest, "paris"))
     (row,) = leaderboard(manifest, tmp_path).rows
     assert row.accuracy == pytest.approx(1 / 7)
-    assert row.ece == pytest.approx(0.7 - 1 / 7, abs=1e-6)
-    assert row.geo is not None
-    assert row.geo.photos == 175
-    assert row.geo.within_25 == pytest.approx(1 / 7)
-    assert row.geo.within_750 == pytest.approx(2 / 7)  # London is 344 km away, Berlin 878
-    assert row.geo.median_km == pytest.approx(1053, abs=15)  # Madrid
+    assert row.scores["ece"].value == pytest.approx(0.7 - 1 / 7, abs=1e-6)
+    assert row.scores["within_25"].value == pytest.approx(1 / 7)
+    assert row.scores["within_25"].oracle == 1.0
+    assert row.scores["within_750"].value == pytest.approx(2 / 7)  # London is 344 km away, Berlin 878
+    assert row.scores["median_km"].value == pytest.approx(1053, abs=15)  # Madrid
     slices = {one.name: one for one in row.slices["provider"]}
     assert set(row.slices) == {"provider", "licence", "author", NEAREST}
     assert slices["flickr"].photos + slices["commons"].photos == 175
 
 
-def test_a_closer_look_at_the_best(tmp_path: Path) -> None:
+def test_details_of_the_best(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_run(tmp_path, manifest, "worse", 3)
     for seed in (0, 1):
         add_run(tmp_path, manifest, "best", 9, seed=seed, stochastic=True)
     board = leaderboard(manifest, tmp_path)
-    assert board.closer is not None
+    assert board.details is not None
     # Three of five are right in each city, and what is wrong is said to be the next city; two seeds.
-    assert board.closer.confusion == ((6, 4, 0), (0, 6, 4), (4, 0, 6))
-    (only,) = board.closer.reliability
+    assert board.details.confusion == ((6, 4, 0), (0, 6, 4), (4, 0, 6))
+    (only,) = board.details.reliability
     assert (only.count, only.accuracy) == (30, 0.6)
     assert only.confidence == pytest.approx(0.9 / 1.1)
 
@@ -109,12 +122,209 @@ def test_other_classes_order_and_other_photos_order_change_no_score(tmp_path: Pa
     turned = Predictions([ids[i] for i in mixed], straight.probabilities[np.ix_(mixed, columns)])
     save_run(tmp_path, run_of(manifest, "b", classes=[slugs[i] for i in columns]), turned)
     a, b = leaderboard(manifest, tmp_path).rows
-    assert replace(a, method="b", runs=b.runs, command=b.command, title=b.title) == b
+    assert replace(a, run=b.run, runs=b.runs, command=b.command) == b
 
 
 def test_truth_knows_photos_without_places() -> None:
     manifest = manifest_of()
-    truth = truth_of(manifest)
+    truth = Truth.of(manifest)
     assert np.isnan(truth.places).all()
     assert truth.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert build_manifest(manifest.header, manifest.photos("test"), "t").digest != manifest.digest
+
+
+def test_slices_by_hand() -> None:
+    right = np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 1]], bool)
+    flickr, mapillary = by_slice(right, ["mapillary", "flickr", "flickr", "mapillary", None])
+    assert flickr == Slice("flickr", 2, 0.25, *wilson(0.5, 2))
+    assert mapillary == Slice("mapillary", 2, 1.0, *wilson(2, 2))
+
+
+def test_all_photos_in_one_slice_score_as_a_whole() -> None:
+    right = np.random.default_rng(0).random((3, 50)) < 0.7
+    (whole,) = by_slice(right, ["all"] * 50)
+    assert whole.accuracy == pytest.approx(right.mean())
+    assert by_slice(right, [None] * 50) == []
+
+
+@pytest.mark.parametrize("shape", [(5,), (0, 5), (2, 4)])
+def test_refuses_what_does_not_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="answers have shape"):
+        by_slice(np.zeros(shape, bool), ["a"] * 5)
+
+
+PLACES = np.array([[41.01, 28.97], [41.2, 29.1], [39.93, 32.86], [np.nan, np.nan], [38.42, 27.14], [52.5, 13.4]])
+CENTRES = np.array([[41.01, 28.97], [39.93, 32.86], [52.52, 13.41]])
+
+
+def truth_of(protocol: str = "city", gallery: NDArray[np.float64] | None = None) -> Truth:
+    """Return six photos of three cities in two countries; one has no place."""
+    places = CENTRES if gallery is None else gallery
+    return Truth(
+        photo_ids=[f"a:{number}" for number in range(6)],
+        labels=np.array([0, 0, 1, 1, 0, 2]),
+        label_set=LabelSet("city", ("istanbul", "ankara", "berlin"), CENTRES, np.full(3, 30.0)),
+        ancestors={"country": np.array([0, 0, 1])},
+        places=PLACES,
+        headings=np.full(6, np.nan),
+        authors=[None] * 6,
+        gallery=Gallery(np.arange(len(places)) % 3, places),
+        parts={"provider": ["a"] * 6},
+        protocol=protocol,
+    )
+
+
+def places_at(*pairs: tuple[float, float] | None) -> Places:
+    known = np.array([pair or (np.nan, np.nan) for pair in pairs])
+    return Places(known[:, 0], known[:, 1])
+
+
+def test_every_metric_by_hand() -> None:
+    """Photos 0, 2 and 5 are right; the last one's second choice, and the country of the fourth, are too."""
+    shares = np.array([[8, 1, 1], [1, 2, 7], [0, 9, 1], [6, 3, 1], [2, 2, 6], [3, 3, 4]], np.float32) / 10
+    scores = evaluate([answered(shares)], truth_of())
+    assert scores["accuracy"] == Score(0.5, *wilson(3, 6))
+    assert scores["accuracy_country"].value == 3 / 6  # 0, 2 and 3: the last one's Turkish cities have 0.6 together
+    assert scores["top3"].value == 1.0
+    assert scores["macro_f1"].value == pytest.approx((2 / 5 + 2 / 3 + 2 / 4) / 3)
+    assert scores["ece"].value == pytest.approx(
+        calibration.expected_calibration_error(shares, np.array([0, 0, 1, 1, 0, 2])), abs=1e-6
+    )
+    km = distances_km(PLACES[:, 0], PLACES[:, 1], *CENTRES[[0, 2, 1, 0, 2, 2]].T)
+    known = np.delete(km, 3)
+    assert scores["median_km"].value == pytest.approx(np.median(known))
+    assert scores["mean_km"].value == pytest.approx(known.mean())
+    for level in (1, 25, 200, 750, 2500):
+        score = scores[f"within_{level}"]
+        assert score.value == np.mean(known <= level)
+        assert (score.low, score.high) == wilson(score.value * 5, 5)
+    assert scores["within_25"].oracle == 4 / 5  # İzmir's photo has no centre near
+    assert scores["geoscore"].oracle == pytest.approx(geoscore(np.delete(nearest_km(PLACES, CENTRES), 3)))
+    assert not {"recall_1", "accuracy_city", "accuracy_region"} & set(scores.values)
+    assert (scores.withheld, scores.spread, scores.primary) == (0.0, None, "accuracy")
+    assert scores.per_class == {"istanbul": 1 / 3, "ankara": 0.5, "berlin": 1.0}
+
+
+def answered(shares: NDArray[Any], **more: Any) -> predictions.Predictions:
+    return predictions.Predictions(np.asarray(shares, np.float32), **more)
+
+
+def test_withheld_answers_are_wrong_everywhere_and_claim_nothing() -> None:
+    shares = np.eye(3)[[0, 0, 1, 1, 0, 2]]
+    shares[[1, 5]] = np.nan
+    scores = evaluate([answered(shares)], truth_of())
+    assert scores.withheld == pytest.approx(2 / 6)
+    assert scores["accuracy"].value == scores["top3"].value == scores["accuracy_country"].value == pytest.approx(4 / 6)
+    assert scores["ece"].value == 0.0
+    assert scores["within_2500"].value == 3 / 5
+    assert scores.get("mean_km") is None
+    every = evaluate([answered(np.full((6, 3), np.nan))], truth_of())
+    assert (every["accuracy"].value, every["geoscore"].value, every.withheld) == (0.0, 0.0, 1.0)
+    assert {"ece", "median_km"}.isdisjoint(every.values)
+
+
+def test_labels_alone_have_no_confidence() -> None:
+    shares = np.eye(3)[[0, 1, 1, 0, 0, 2]]
+    scores = evaluate([answered(shares, confidence=np.full(6, np.nan))], truth_of())
+    assert {"top3", "ece"}.isdisjoint(scores.values)
+    stated = evaluate([answered(shares, confidence=np.full(6, 0.9))], truth_of())
+    assert stated["ece"].value == pytest.approx(0.9 - 4 / 6)
+    assert "top3" not in stated.values
+
+
+def test_places_have_no_oracle_and_the_label_that_holds_them() -> None:
+    given = places_at((41.0, 29.0), None, (40.0, 33.0), (39.0, 32.0), (38.42, 27.14), (52.5, 13.4))
+    scores = evaluate([predictions.Predictions(places=given)], truth_of())
+    assert scores["accuracy"].value == 5 / 6
+    assert scores["within_1"] == Score(2 / 5, *wilson(2, 5))
+    assert scores["within_25"].value == 4 / 5
+    assert scores.withheld == pytest.approx(1 / 6)
+    assert {"top3", "ece"}.isdisjoint(scores.values)
+
+
+def test_recall_of_a_ranking() -> None:
+    """The gallery holds photo 0's and photo 2's place, and one 33 m from photo 4."""
+    gallery = np.array([[41.01, 28.97], [39.93, 32.86], [38.4203, 27.14], [52.0, 13.0]])
+    rows = np.array([[0, 1], [0, -1], [0, 1], [0, 1], [2, 0], [3, 2]])
+    ranking = Ranking(rows, np.where(rows < 0, np.nan, 1.0).astype(np.float32))
+    scores = evaluate([predictions.Predictions(ranking=ranking)], truth_of("place", gallery))
+    assert scores.primary == "recall_1"
+    assert scores["recall_1"] == Score(1 / 5, *wilson(1, 5), oracle=2 / 5)
+    assert scores["recall_5"].value == scores["recall_10"].value == 2 / 5
+    assert scores.right.tolist() == [[True, False, False, False, False, False]]
+    assert scores["within_1"].oracle == 3 / 5
+    one = evaluate(
+        [predictions.Predictions(places=places_at(*map(tuple, gallery[[0, 0, 1, 1, 2, 3]])))], truth_of("place")
+    )
+    assert one["recall_1"].value == 2 / 5
+    assert "recall_5" not in one.values
+
+
+def test_chance_in_a_gallery_is_the_share_that_shows_the_place() -> None:
+    gallery = np.array([[41.01, 28.97], [41.01, 28.97], [39.93, 32.86], [0.0, 0.0]])
+    assert list(truth_of("place", gallery).chances) == pytest.approx([(2 + 1) / 5 / 4] * 2)
+    assert truth_of().chances == (1 / 3, 0.5)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 3))
+@settings(deadline=None, max_examples=30)
+def test_scores_agree_with_the_plainest_way_to_count(seed: int, seeds: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = truth_of()
+    shares = [rng.dirichlet(np.ones(3), 6).astype(np.float32) for _ in range(seeds)]
+    for one in shares:
+        one[rng.random(6) < 0.2] = np.nan
+    scores = evaluate([answered(one) for one in shares], truth)
+    right = [
+        [not np.isnan(row[0]) and int(row.argmax()) == label for row, label in zip(one, truth.labels, strict=True)]
+        for one in shares
+    ]
+    assert scores["accuracy"].value == pytest.approx(np.mean(right))
+    assert scores.right.tolist() == right
+    near = [
+        not np.isnan(row[0]) and distance_km(*place, *CENTRES[int(row.argmax())]) <= 200
+        for one in shares
+        for row, place in zip(one, PLACES, strict=True)
+        if not np.isnan(place[0])
+    ]
+    assert scores["within_200"].value == pytest.approx(np.mean(near))
+    oracle = scores["within_200"].oracle
+    assert oracle is None or oracle >= scores["within_200"].value - 1e-12
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="no predictions"):
+        evaluate([], truth_of())
+    with pytest.raises(ValueError, match="5 predictions for 6 photos"):
+        evaluate([answered(np.eye(3)[[0, 1, 2, 0, 1]])], truth_of())
+    with pytest.raises(ValueError, match="0 predictions for 6 photos"):
+        evaluate([predictions.Predictions()], truth_of())
+
+
+def test_the_page_of_numbers_has_a_section_for_each_metric_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs/numbers.md").read_text(encoding="utf-8")
+    heads = [line for line in page.splitlines() if line.startswith("### ")]
+    named = [name for head in heads for name in re.findall(r"`(\w+)`", head)]
+    assert sorted(named) == sorted(metric.name for metric in METRICS)
+
+
+def test_a_metric_says_what_it_is() -> None:
+    assert len({metric.name for metric in METRICS}) == len({metric.title for metric in METRICS}) == len(METRICS)
+    assert all(metric.formula for metric in METRICS)
+
+
+def test_the_board_and_score_have_the_same_numbers(tmp_path: Path) -> None:
+    """The same predictions as a run of `bench` and as a file of `t15 score`: every number, interval and oracle is equal."""
+    manifest = world_manifest(CAPITALS, test=5)
+    slugs = [city.slug for city in manifest.header.cities]
+    ids = [one.photo_id for one in manifest.photos("test")]
+    shares = np.random.default_rng(3).dirichlet(np.ones(len(slugs)), len(ids)).astype(np.float32)
+    save_run(tmp_path, run_of(manifest, "here"), Predictions(ids, shares))
+    table = tmp_path / "there.csv"
+    lines = [[photo_id, *map(repr, row)] for photo_id, row in zip(ids, shares.tolist(), strict=True)]
+    table.write_text("\n".join(map(",".join, [["photo_id", *slugs], *lines])), encoding="utf-8")
+    scored = put_on_board(read_submission(table, manifest), manifest, tmp_path, "There")
+    here, there = leaderboard(manifest, tmp_path).rows
+    assert here.scores == there.scores == scored.scores
+    assert here.scores.flat() == scored.scores.flat()
+    assert sum(value is not None for value in here.scores.flat().values()) > 30

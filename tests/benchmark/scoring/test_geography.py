@@ -1,7 +1,11 @@
 """Distances: by hand, and against scikit-learn."""
 
+import csv
+import io
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import haversine_distances
 
-from benchmark.scoring.geography import (
-    GeoSummary,
-    errors_km,
-    geoscore,
-    predicted_places,
-    share_within,
-    summary,
-)
+from benchmark.scoring.geography import errors_km, geoscore, mean_km, median_interval, median_km, share_within
 from collector.geo import EARTH_RADIUS_KM, distances_km
 
 CENTRES = np.array([[41.0, 29.0], [39.9, 32.9], [38.4, 27.1]])
@@ -58,13 +55,13 @@ def test_distances_broadcast() -> None:
     assert np.isnan(distances_km(1, 2, float("nan"), 3))
 
 
-def test_the_answer_is_the_centre_of_the_most_probable_city() -> None:
-    probabilities = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]])
-    assert predicted_places(probabilities, CENTRES).tolist() == [[39.9, 32.9], [41.0, 29.0]]
-    places = np.array([[39.9, 33.9], [np.nan, np.nan]])
-    near, unknown = errors_km(probabilities, CENTRES, places)
+def test_distances_of_answers() -> None:
+    answers = np.array([[39.9, 32.9], [41.0, 29.0], [np.nan, np.nan], [np.nan, np.nan]])
+    places = np.array([[39.9, 33.9], [np.nan, np.nan], [41.0, 29.0], [np.nan, np.nan]])
+    near, unknown, withheld, neither = errors_km(answers, places)
     assert near == pytest.approx(float(distances_km(39.9, 32.9, 39.9, 33.9)))
-    assert np.isnan(unknown)
+    assert np.isnan([unknown, neither]).all()
+    assert withheld == np.inf
 
 
 def test_scores_of_distances_by_hand() -> None:
@@ -74,28 +71,67 @@ def test_scores_of_distances_by_hand() -> None:
     points = [5000, 5000 * math.exp(-25 / 1492.7), 5000 * math.exp(-200 / 1492.7), 5000 / math.e]
     assert geoscore(km) == pytest.approx(sum(points) / 4)
     assert geoscore(np.array([10.0]), scale_km=10) == pytest.approx(5000 / math.e)
-    mean = (25 + 200 + 1492.7) / 4
-    assert summary(km) == GeoSummary(112.5, mean, 0.5, 0.75, 0.75, geoscore(km), 4)
-    assert summary(np.array([751.0])).within_750 == 0
+    assert (median_km(km), mean_km(km)) == (112.5, (25 + 200 + 1492.7) / 4)
+
+
+def test_withheld_answers_are_as_wrong_as_can_be() -> None:
+    km = np.array([1.0, 3.0, np.inf, np.nan])
+    assert share_within(km, 2500) == 2 / 3
+    assert geoscore(km) == pytest.approx(geoscore(np.array([1.0, 3.0])) * 2 / 3)
+    assert (median_km(km), mean_km(km)) == (3.0, np.inf)
+    assert median_km(np.array([1.0, np.inf])) == np.inf
 
 
 def test_without_a_place_nothing_is_known() -> None:
-    nothing = summary(np.array([np.nan, np.nan]))
-    assert nothing.photos == 0
-    scores = (nothing.median_km, nothing.mean_km, nothing.within_25, nothing.within_200, nothing.within_750)
-    assert np.isnan([*scores, nothing.geoscore]).all()
-    assert summary(np.array([])).photos == 0
+    for km in (np.array([np.nan, np.nan]), np.array([])):
+        assert np.isnan([median_km(km), mean_km(km), share_within(km, 25), geoscore(km)]).all()
+    assert np.isnan(median_interval(np.full((2, 3), np.nan))).all()
+
+
+@given(st.lists(st.one_of(st.floats(0, 2e4), st.just(np.nan)), min_size=1, max_size=30))
+def test_the_median_is_numpys(values: list[float]) -> None:
+    known = [value for value in values if not np.isnan(value)]
+    assert median_km(np.array(values)) == pytest.approx(np.median(known) if known else np.nan, nan_ok=True)
+
+
+def test_the_medians_interval_is_the_bootstraps() -> None:
+    """Against drawing photos one sample at a time, with seeds; the quantiles of 2,000 samples agree closely."""
+    random = np.random.default_rng(5)
+    km = random.gamma(1.0, 100.0, (3, 80))
+    samples = [np.median(km[:, random.integers(80, size=80)]) for _ in range(4000)]
+    low, high = median_interval(km)
+    assert (low, high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), rel=0.05)
+    assert low <= np.median(km) <= high
+    assert median_interval(km) == (low, high)
+
+
+def test_the_interval_has_no_end_where_many_answers_are_withheld() -> None:
+    km = np.r_[np.full(55, 5.0), np.full(45, np.inf)][None]
+    low, high = median_interval(km)
+    assert (low, high) == (5.0, np.inf)
+
+
+@pytest.mark.skipif("T15_REAL_DATA" not in os.environ, reason="needs T15_REAL_DATA")
+def test_a_published_models_distances_and_scores() -> None:
+    """OpenStreetView-5M's own figures, which take R = 6371 km: 25 photos, to 1e-9."""
+    table = Path(os.environ["T15_REAL_DATA"]) / "new/osv5m_predictions/select.csv"
+    rows = list(csv.DictReader(io.StringIO(table.read_text(encoding="utf-8"))))
+    assert len(rows) == 25
+    for model in ("", "_base"):
+        columns = ("true_lat", "true_lon", f"pred_lat{model}", f"pred_lon{model}")
+        distance, score = (np.array([float(row[f"{name}{model}"]) for row in rows]) for name in ("distance", "score"))
+        taken_lat, taken_lon, lat, lon = (np.array([float(row[name]) for row in rows]) for name in columns)
+        km = errors_km(np.column_stack([lat, lon]), np.column_stack([taken_lat, taken_lon]))
+        assert km * 6371 / EARTH_RADIUS_KM == pytest.approx(distance, abs=1e-9)
+        assert [geoscore(distance[[row]]) for row in range(25)] == pytest.approx(score, abs=1e-9)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: predicted_places(np.ones((2, 2)), CENTRES), r"\(2, 2\) and centroids \(3, 2\)"),
-        (lambda: predicted_places(np.ones(3), CENTRES), r"\(3,\)"),
-        (lambda: predicted_places(np.ones((2, 0)), np.ones((0, 2))), r"\(2, 0\)"),
-        (lambda: predicted_places(np.full((2, 3), np.nan), CENTRES), "NaN"),
-        (lambda: errors_km(np.ones((2, 3)), CENTRES, np.ones((3, 2))), r"places have shape \(3, 2\)"),
-        (lambda: summary(np.ones((2, 2))), r"distances have shape \(2, 2\)"),
+        (lambda: errors_km(np.ones((2, 3)), np.ones((2, 3))), r"answers have shape \(2, 3\)"),
+        (lambda: errors_km(np.ones((2, 2)), np.ones((3, 2))), r"places \(3, 2\)"),
+        (lambda: median_km(np.ones((2, 2))), r"distances have shape \(2, 2\)"),
         (lambda: geoscore(np.ones(2), scale_km=0), "scale_km is 0"),
     ],
 )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmark.leaderboard.words import kilometres, memory, percent, points, shortened, time_taken
+from benchmark.leaderboard.rows import decimals, kilometres, memory, percent, points, shortened, time_taken
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         (percent(0.576), "57.60"),
         (percent(0.576, 1), "57.6"),
@@ -21,8 +21,8 @@ from benchmark.leaderboard.words import kilometres, memory, percent, points, sho
         (time_taken(90), "90 s"),
     ],
 )
-def test_numbers(said: str, expected: str) -> None:
-    assert said == expected
+def test_numbers(text: str, expected: str) -> None:
+    assert text == expected
 
 
 def test_a_shortened_name_keeps_both_ends() -> None:
@@ -30,3 +30,7 @@ def test_a_shortened_name_keeps_both_ends() -> None:
     assert shortened(name, 46) == name
     assert shortened(name, 20) == "Tiny image…n of 2018"
     assert all(len(shortened(name, longest)) == longest for longest in range(4, 46))
+
+
+def test_a_per_cent_of_few_photos_has_one_decimal() -> None:
+    assert [decimals(photos) for photos in (1, 999, 1000, 10**6)] == [1, 1, 2, 2]

@@ -1,0 +1,175 @@
+"""What predictions are held against: where a manifest's photos were taken, and what is known of them beside that."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from benchmark.label_set import LabelSet, label_set
+from collector.errors import DataError
+from collector.geo import chord, distances_km, unit_vectors
+from collector.manifest.manifest import Manifest
+from collector.records import Photo
+
+NEAR_KM = 1.0
+"""A photo that is taken closer than this to a training photo may show the same place."""
+
+SAME_PLACE_KM = 0.025
+"""A photo of the gallery that is taken at most this far away shows the very place: the 25 m of visual place recognition (A.
+Torii et al., "24/7 place recognition by view synthesis", CVPR 2015)."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The training photos, which a ranking is of: `labels` (G,), `places` (G, 2), NaN where unknown."""
+
+    labels: NDArray[np.int64]
+    places: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """N photos of one side, sorted by photo_id.
+
+    Attributes:
+        photo_ids: N of them.
+        labels: (N,) positions in `label_set`.
+        label_set: the C labels of the level that methods answer at.
+        ancestors: by each level above it, which of that level's labels each of the C is in, (C,).
+        places: (N, 2) where the photos were taken, NaN where unknown.
+        headings: (N,) degrees clockwise from north, NaN where unknown.
+        authors: who took each, a service's id with its service; None where unknown.
+        gallery: the training photos.
+        parts: the name of each photo's part, by what it is a part of.
+        protocol: `city`, or `place` where the question is which photo of the gallery shows the very place.
+    """
+
+    photo_ids: list[str]
+    labels: NDArray[np.int64]
+    label_set: LabelSet
+    ancestors: Mapping[str, NDArray[np.int64]]
+    places: NDArray[np.float64]
+    headings: NDArray[np.float64]
+    authors: list[tuple[str, str] | None]
+    gallery: Gallery
+    parts: Mapping[str, list[str | None]]
+    protocol: str = "city"
+
+    def __len__(self) -> int:
+        return len(self.photo_ids)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The ids of the labels, in the order of the probabilities."""
+        return self.label_set.ids
+
+    @property
+    def located(self) -> int:
+        """How many of the photos have a place."""
+        return int((~np.isnan(self.places).any(axis=1)).sum())
+
+    @cached_property
+    def chances(self) -> tuple[float, float]:
+        """What guessing evenly, and always giving the commonest answer, get right.
+
+        By labels: 1 / C, and the share of the label with the most photos. By protocol `place`: the share of the gallery that
+        shows a photo's place, mean over the photos; the same twice.
+        """
+        if self.protocol != "place":
+            return 1 / len(self.classes), float(np.bincount(self.labels).max() / len(self.labels))
+        known, where = _known(self.gallery.places), _known(self.places)
+        if not len(known) or not len(where):
+            return 0.0, 0.0
+        tree = cKDTree(unit_vectors(*known.T))
+        hits = tree.query_ball_point(unit_vectors(*where.T), chord(SAME_PLACE_KM), return_length=True)
+        share = float(np.mean(hits)) / len(self.gallery.places)
+        return share, share
+
+    @classmethod
+    def of(cls, manifest: Manifest, side: str = "test", level: str = "city") -> "Truth":
+        """Return the photos of one side of `manifest`, `train`, `val` or `test`, labelled at `level`.
+
+        Raises:
+            DataError: there are none.
+        """
+        header, photos, train = manifest.header, manifest.photos(side), manifest.photos("train")
+        if not photos:
+            raise DataError(f"manifest {header.name} {header.version}: has no {side} photos to judge a method by")
+        labels = label_set(manifest, level)
+        index = {label: number for number, label in enumerate(labels.ids)}
+        return cls(
+            photo_ids=[photo.photo_id for photo in photos],
+            labels=np.array([index[photo.city] for photo in photos]),
+            label_set=labels,
+            ancestors=_ancestors(manifest),
+            places=places_of(photos),
+            headings=np.array([getattr(photo, "heading", None) for photo in photos], np.float64),
+            authors=[_author(photo) for photo in photos],
+            gallery=Gallery(np.array([index[photo.city] for photo in train], np.int64), places_of(train)),
+            parts=parts_of(photos, train),
+            protocol=str(getattr(header, "protocol", None) or "city"),
+        )
+
+
+def _ancestors(manifest: Manifest) -> dict[str, NDArray[np.int64]]:
+    """Return by level above which of its labels each city is in; a level that a city lacks, or all share, is left out."""
+    countries = [getattr(city, "country", None) for city in manifest.header.cities]
+    if not all(countries) or len(set(countries)) < 2:
+        return {}
+    return {"country": np.unique(np.array(countries, str), return_inverse=True)[1].astype(np.int64)}
+
+
+def places_of(photos: Sequence[Photo]) -> NDArray[np.float64]:
+    """Return where photos were taken, (N, 2), NaN where unknown."""
+    nowhere = (np.nan, np.nan)
+    places = [nowhere if None in (p.latitude, p.longitude) else (p.latitude, p.longitude) for p in photos]
+    return np.array(places, np.float64).reshape(-1, 2)
+
+
+def parts_of(photos: Sequence[Photo], train: Sequence[Photo]) -> dict[str, list[str | None]]:
+    """Return the name of each photo's part, None where it is unknown, by what it is a part of.
+
+    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, and whether a training photo
+    is by the same author. Kinds of which no photo has a part are left out; that of the city is in `Scores.per_class`.
+    """
+    authors = {_author(photo) for photo in train}
+    parts: dict[str, list[str | None]] = {
+        "provider": [photo.photo_id.partition(":")[0] for photo in photos],
+        "licence": [photo.license for photo in photos],
+        "distance to the nearest training photo": _nearness(places_of(photos), places_of(train)),
+        "author": [_seen(_author(photo), authors) for photo in photos],
+    }
+    return {kind: names for kind, names in parts.items() if any(name is not None for name in names)}
+
+
+def nearest_km(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far the nearest of `others` (M, 2) is from each of `places` (N, 2): km, NaN where either has no place."""
+    known = _known(others)
+    if not len(known):
+        return np.full(len(places), np.nan)
+    # The nearest point of the sphere is the nearest in space, which a tree finds without comparing all pairs.
+    _, nearest = cKDTree(unit_vectors(*known.T)).query(unit_vectors(*np.nan_to_num(places).T))
+    return distances_km(places[:, 0], places[:, 1], known[nearest, 0], known[nearest, 1])
+
+
+def _nearness(photos: NDArray[np.float64], train: NDArray[np.float64]) -> list[str | None]:
+    near, far = f"below {NEAR_KM:g} km", f"{NEAR_KM:g} km or more"
+    return [None if np.isnan(km) else near if km < NEAR_KM else far for km in nearest_km(photos, train)]
+
+
+def _known(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    return places[~np.isnan(places).any(axis=1)]
+
+
+def _author(photo: Photo) -> tuple[str, str] | None:
+    # Two services may give two people the same id.
+    return (photo.photo_id.partition(":")[0], photo.author_id) if photo.author_id else None
+
+
+def _seen(author: tuple[str, str] | None, authors: set[tuple[str, str] | None]) -> str | None:
+    if author is None:
+        return None
+    return "seen in training" if author in authors else "not seen in training"
