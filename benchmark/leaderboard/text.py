@@ -196,9 +196,7 @@ def _comparison_text(boards: Sequence[Leaderboard]) -> str:
 
 
 def _comparison_table(boards: Sequence[Leaderboard]) -> str:
-    return grid(
-        list(map(_cell, _comparison_header(boards))), (_comparison_cells(one, boards) for one in compared(boards))
-    )
+    return grid(_comparison_header(boards), (_comparison_cells(one, boards) for one in compared(boards)))
 
 
 def _by_kind(failed: Iterable[FailedRow]) -> dict[str, list[FailedRow]]:

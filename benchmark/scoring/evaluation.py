@@ -16,9 +16,10 @@ from benchmark.derivations import labels_from_places, labels_from_ranking, place
 from benchmark.predictions import Predictions
 from benchmark.scoring import calibration, geography, metrics
 from benchmark.scoring.truth import SAME_PLACE_KM, Truth, nearest_km
+from collector.labels import LEVELS
 
-LEVELS_ABOVE = ("city", "region", "country")
-"""Levels of the label tree that an answer of a finer level is also judged at."""
+LEVELS_ABOVE = tuple(reversed(LEVELS[:-1]))
+"""Levels of the label tree that an answer of a finer level is also judged at, the finest first."""
 
 RECALLS = (1, 5, 10)
 """Of how many ranked photos one has to show the very place."""
@@ -400,12 +401,11 @@ def _score(metric: Metric, seeds: Sequence[Answers], truth: Truth) -> Score | No
         return None
     low, high = metric.interval(value, seeds, truth) if metric.interval else (None, None)
     best = seeds[0].at_best if metric.needs != "labels" else None
-    return Score(
-        value,
-        low if low is not None and np.isfinite(low) else None,
-        high if high is not None and np.isfinite(high) else None,
-        metric.of([best], truth) if best else None,
-    )
+    return Score(value, _finite(low), _finite(high), _finite(metric.of([best], truth) if best else None))
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and np.isfinite(number) else None
 
 
 def details_of(predictions: Sequence[Predictions], truth: Truth) -> Details:

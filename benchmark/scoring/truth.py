@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from benchmark.label_set import LabelSet, label_set
 from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
+from collector.labels import LEVELS
 from collector.manifest.manifest import Manifest
 from collector.records import Photo
 
@@ -93,33 +94,46 @@ class Truth:
         """Return the photos of one side of `manifest`, `train`, `val` or `test`, labelled at `level`.
 
         Raises:
-            DataError: there are none.
+            DataError: there are none, or one has no label of that level.
         """
         header, photos, train = manifest.header, manifest.photos(side), manifest.photos("train")
         if not photos:
             raise DataError(f"manifest {header.name} {header.version}: has no {side} photos to judge a method by")
-        labels = label_set(manifest, level)
-        index = {label: number for number, label in enumerate(labels.ids)}
+        labels = _labelled(manifest, photos, level)
+        if (labels < 0).any():
+            without = photos[int((labels < 0).argmax())].photo_id
+            raise DataError(f"manifest {header.name} {header.version}: photo {without} has no label of level {level}")
         return cls(
             photo_ids=[photo.photo_id for photo in photos],
-            labels=np.array([index[photo.city] for photo in photos]),
-            label_set=labels,
-            ancestors=_ancestors(manifest),
+            labels=labels,
+            label_set=label_set(manifest, level),
+            ancestors=_ancestors(manifest, level),
             places=places_of(photos),
-            headings=np.array([getattr(photo, "heading", None) for photo in photos], np.float64),
+            headings=np.array([photo.heading for photo in photos], np.float64),
             authors=[_author(photo) for photo in photos],
-            gallery=Gallery(np.array([index[photo.city] for photo in train], np.int64), places_of(train)),
+            gallery=Gallery(_labelled(manifest, train, level), places_of(train)),
             parts=parts_of(photos, train),
-            protocol=str(getattr(header, "protocol", None) or "city"),
+            protocol=header.protocol,
         )
 
 
-def _ancestors(manifest: Manifest) -> dict[str, NDArray[np.int64]]:
-    """Return by level above which of its labels each city is in; a level that a city lacks, or all share, is left out."""
-    countries = [getattr(city, "country", None) for city in manifest.header.cities]
-    if not all(countries) or len(set(countries)) < 2:
-        return {}
-    return {"country": np.unique(np.array(countries, str), return_inverse=True)[1].astype(np.int64)}
+def _labelled(manifest: Manifest, photos: Sequence[Photo], level: str) -> NDArray[np.int64]:
+    """Return the position of each photo's label at a level; -1 where it has none there."""
+    tree = manifest.labels
+    index = {label.id: number for number, label in enumerate(tree.at(level))}
+    labels = [tree.parent_at(tree.by_id[photo.label or photo.city], level) for photo in photos]
+    return np.array([index[label.id] if label else -1 for label in labels], np.int64)
+
+
+def _ancestors(manifest: Manifest, level: str) -> dict[str, NDArray[np.int64]]:
+    """Return, by level above, which of its labels each is in; levels that a label lacks, or that all share, are left out."""
+    tree = manifest.labels
+    ancestors = {above: np.array(tree.columns(level, above), np.int64) for above in LEVELS[: LEVELS.index(level)]}
+    if level == "city" and not tree.at("country"):
+        codes = [city.country for city in manifest.header.cities]
+        if all(codes):
+            ancestors["country"] = np.unique(np.array(codes), return_inverse=True)[1].astype(np.int64)
+    return {above: of for above, of in ancestors.items() if (of >= 0).all() and len(set(of.tolist())) > 1}
 
 
 def places_of(photos: Sequence[Photo]) -> NDArray[np.float64]:
