@@ -9,7 +9,7 @@ from collector.errors import UsageError
 from collector.images.decode import quiet_decoders
 from collector.images.derivatives import THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.progress import Track, silent
-from collector.region_file import slugify
+from collector.regions import slugify
 from collector.review import decisions, listing
 from collector.review.cards import Card
 from collector.review.cards import cards as cards_of

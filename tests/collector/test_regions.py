@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.errors import DataError, UsageError
 from collector.geo import distance_km
+from collector.labels import LabelTree
 from collector.records import City, Region
 from collector.regions import find_city, fold, misplaced, nearest_city, region, regions, slugify
 
@@ -50,6 +51,17 @@ def test_built_in_regions() -> None:
 def test_every_plate_and_code_once() -> None:
     assert [city.plate for city in ALL.cities] == list(range(1, 82))
     assert [city.code for city in ALL.cities] == [f"TR-{plate:02}" for plate in range(1, 82)]
+
+
+def test_every_city_has_its_country_and_its_names() -> None:
+    assert {city.country for city in ALL.cities} == {"TR"}
+    assert {tuple(sorted(city.names)) for city in ALL.cities} == {("en", "tr")}
+    assert all(city.names["tr"] == city.name and city.names["en"].isascii() for city in ALL.cities)
+    assert [find_city(ALL, name).names["en"] for name in ("İstanbul", "izmir", "63")] == [
+        "Istanbul",
+        "Izmir",
+        "Sanliurfa",
+    ]
 
 
 def test_slugs_are_unique_ascii_and_follow_from_the_names() -> None:
@@ -266,6 +278,32 @@ def test_names_are_kept_composed_and_stripped(tmp_path: Path) -> None:
     assert region(region_file(tmp_path, cities(decomposed))).cities[0].name == "Şırnak"
 
 
+DISTRICT = '[[city.district]]\nname = "Le Marais"\nlatitude = 48.86\nlongitude = 2.36\nradius_km = 1\n'
+LOUVRE = (
+    DISTRICT.replace("Le Marais", "Louvre").replace("2.36", "2.34") + 'slug = "the-louvre"\nnames = {en = "Louvre"}\n'
+)
+
+
+def test_districts_are_labels_below_their_city(tmp_path: Path) -> None:
+    mine = region(region_file(tmp_path, cities(PARIS + DISTRICT + LOUVRE, PARIS.replace("Paris", "Other"))))
+    assert [(label.id, label.parent, label.level) for label in mine.labels] == [
+        ("paris/le-marais", "paris", "district"),
+        ("paris/the-louvre", "paris", "district"),
+    ]
+    assert mine.labels[1].names == {"en": "Louvre"}
+    tree = LabelTree.of(mine)
+    assert tree.levels == ("city", "district")
+    assert tree.finest("paris", 48.86, 2.341).id == "paris/the-louvre"
+    assert tree.finest("paris", 48.9, 2.3).id == "paris"
+
+
+def test_country_and_names_in_a_file(tmp_path: Path) -> None:
+    extra = 'country = "FR"\nnames = { en = "Paris", tr = "Paris", de-AT = "Paris", el = "Παρίσι" }\n'
+    mine = region(region_file(tmp_path, cities(PARIS + extra)))
+    assert (mine.cities[0].country, mine.cities[0].names["el"]) == ("FR", "Παρίσι")
+    assert find_city(mine, "παρισι").slug == "paris"
+
+
 def test_two_cities_may_share_a_code_which_then_names_neither(tmp_path: Path) -> None:
     code = 'code = "US-CA"\n'
     mine = region(region_file(tmp_path, cities(PARIS + code, PARIS.replace("Paris", "Fresno") + code)))
@@ -324,6 +362,35 @@ HOSTILE = {
     "plate, bool": (cities(PARIS + "plate = true\n"), "plate must be .* not true"),
     "aliases": (cities(PARIS + 'aliases = "x"\n'), "aliases must be a list of texts, not 'x'"),
     "alias": (cities(PARIS + "aliases = [1]\n"), r"aliases must be a text, not 1 \(a whole number\)"),
+    "country": (cities(PARIS + 'country = "France"\n'), "country must be an ISO 3166-1 alpha-2 code .* not 'France'"),
+    "names": (cities(PARIS + 'names = "Paris"\n'), "names must be a table of names by language tag, not 'Paris'"),
+    "names, number": (cities(PARIS + "names = { en = 3 }\n"), r"city 1 \(Paris\): names must be a text, not 3"),
+    "names, language": (
+        cities(PARIS + 'names = { English = "x" }\n'),
+        "names must be by language tags .* not 'English'",
+    ),
+    "names, hostile": (cities(PARIS + 'names = { en = "\\u001b" }\n'), r"names must hold letters .* not '\\x1b'"),
+    "long name": (cities(PARIS.replace("Paris", "P" * 200)), "name must have at most 100 characters"),
+    "long note": (f'note = "{"x" * 3000}"\n' + cities(PARIS), "note must have at most 2000 characters"),
+    "many aliases": (
+        cities(PARIS + f"aliases = {[f'a{n}' for n in range(101)]}\n"),
+        "aliases holds too many entries; 100",
+    ),
+    "many cities": (cities(*[PLACE] * 10_001), "holds 10001 cities; 10000 are the most"),
+    "district, one bracket": (
+        cities(PARIS + "[city.district]\nname = 'x'\n"),
+        r"district must be \[\[city.district\]\]",
+    ),
+    "district, missing": (
+        cities(PARIS + DISTRICT.replace("radius_km = 1\n", "")),
+        r"city 1 \(Paris\): district 1 \(Le Marais\): radius_km is missing",
+    ),
+    "district, key": (cities(PARIS + DISTRICT + "plate = 3\n"), r"district 1 \(Le Marais\): unknown key 'plate'"),
+    "district, twice": (cities(PARIS + DISTRICT + DISTRICT), r"city 1 \(Paris\): two districts are called le-marais"),
+    "district, far": (
+        cities(PARIS + DISTRICT.replace("48.86", "49.86")),
+        r"district 1 \(Le Marais\): its centre is 11. km from that of paris, whose radius_km is 12",
+    ),
     "same name": (cities(PARIS, PARIS), r"city 2 \(Paris\): name 'Paris' is also a name of city 1 \(Paris\)"),
     "same slug": (
         cities(PARIS, 'name = "B"\nslug = "paris"\n' + PLACE),
