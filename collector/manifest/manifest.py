@@ -7,10 +7,9 @@ its digest). docs/manifest-format.md describes both. The same rows and header gi
 """
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from operator import attrgetter
 from pathlib import Path
@@ -23,9 +22,10 @@ from collector.errors import DataError, UsageError
 from collector.labels import LabelTree
 from collector.manifest import digest as digests
 from collector.manifest import schema
+from collector.manifest.header import FETCH, Header, Stored, check_header, defining, json_of, read_header, version_key
 from collector.manifest.read_table import damaged_part, decoded, decoded_schema, one_line, open_parquet
 from collector.manifest.schema import FORMAT, FORMATS
-from collector.records import PHOTO_FIELDS, PROTOCOLS, SPLITS, City, Label, Photo, ProviderTraits
+from collector.records import PHOTO_FIELDS, SPLITS, Photo
 from collector.workspace import draft_of, remove_drafts
 
 __all__ = [
@@ -40,72 +40,7 @@ __all__ = [
     "write_manifest",
 ]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _ROW_GROUP = 4096  # a damaged page is located to within as many rows
-_FETCH = "fetch the manifest again"
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What defines a manifest's data, beside its rows.
-
-    Attributes:
-        name: of the data set, `[a-z0-9-]+`.
-        version: semantic version, `major.minor.patch`.
-        region: the name of the region that the cities come from.
-        title: of the region, for people.
-        note: what every reader has to know, such as that the pictures are drawn.
-        seed: of the split.
-        quotas: photos a city on each side, or fractions of a city's photos; empty where neither was asked for.
-        rules: how photos were chosen and assigned, in words that `t15 split` understands.
-        cities: the classes, in order, with their centres.
-        hashes: algorithms and library versions of the perceptual hashes in the rows.
-        parent: version and digest of the manifest that this one extends, None for a first one.
-        labels: the labels beside the cities, such as districts; `LabelTree.of(header)` is the tree of both.
-        protocol: `city`, or `place`, where `train` is a gallery and the photos of `test` ask for their place in it.
-        provider_traits: what its services are like, by the first part of a photo_id.
-    """
-
-    name: str
-    version: str
-    region: str
-    title: str
-    note: str
-    seed: int
-    quotas: Mapping[str, float]
-    rules: Mapping[str, Any]
-    cities: tuple[City, ...]
-    hashes: tuple[str, ...] = ()
-    parent: Mapping[str, str] | None = None
-    labels: tuple[Label, ...] = ()
-    protocol: str = "city"
-    provider_traits: Mapping[str, ProviderTraits] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a manifest.json says, before its rows were read: the digest is what it claims to be.
-
-    Attributes:
-        header: what defines the data.
-        format: number of the layout.
-        digest: of the data, 64 hex digits.
-        photos: number of rows.
-        counts: photos by city and side.
-        tool: the version of t15 that wrote it.
-        checks: checksums of columns and rows.
-        extra: digest of the columns that this t15 does not know, None where the writer had none.
-    """
-
-    header: Header
-    format: int
-    digest: str
-    photos: Any
-    counts: Any
-    tool: str
-    checks: Mapping[str, Any]
-    extra: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +118,7 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
         UsageError: the name or the version is not one.
         DataError: a photo is not fit for a manifest; the message says which, and why.
     """
-    _check_header(header)
+    check_header(header)
     labels = LabelTree.of(header) if header.labels else None
     ordered = sorted((_ready(photo, labels) for photo in photos), key=attrgetter("photo_id"))
     columns = zip(*map(attrgetter(*PHOTO_FIELDS), ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
@@ -192,7 +127,7 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
     fault = schema.first_fault(table, *_allowed(header))
     if fault:
         raise DataError(f"photos of {header.name}: {fault}")
-    summary = _summary(_defining(header, FORMAT), table, FORMATS[FORMAT].columns)
+    summary = _summary(defining(header, FORMAT), table, FORMATS[FORMAT].columns)
     return Manifest(header, table, summary.digest, tool, checks=summary.checks())
 
 
@@ -202,32 +137,6 @@ def _summary(header: Mapping[str, Any], table: pa.Table, columns: Sequence[str])
 
 def _allowed(header: Header) -> tuple[list[str], list[str]]:
     return [city.slug for city in header.cities], [label.id for label in header.labels]
-
-
-def _check_header(header: Header) -> None:
-    """Names become folders and parts of pages: nothing but small letters, digits and hyphens is one.
-
-    Raises:
-        UsageError: a field is not what it has to be.
-    """
-    for what, name in (("manifest name", header.name), ("region", header.region)):
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise UsageError(f"{what} {name!r}: use small letters, digits and hyphens")
-    if not isinstance(header.version, str):
-        raise UsageError(f"version {header.version!r}: write it as major.minor.patch, such as 1.0.0")
-    version_key(header.version)
-    for city in header.cities:
-        if not isinstance(city.slug, str) or not _NAME.fullmatch(city.slug) or not isinstance(city.name, str):
-            raise UsageError(f"city {city.slug!r}: a slug is of small letters, digits and hyphens, a name is text")
-    plain = isinstance(header.rules, Mapping) and isinstance(header.quotas, Mapping)
-    if not plain or not all(type(quota) in (int, float) for quota in header.quotas.values()):
-        raise UsageError("rules and quotas are objects, a quota is a number")
-    if header.parent is not None and not isinstance(header.parent, Mapping):
-        raise UsageError("parent is an object with a version and a digest, or null")
-    if header.protocol not in PROTOCOLS:
-        raise UsageError(f"protocol {str(header.protocol)[:40]!r}: is none of {', '.join(PROTOCOLS)}")
-    if not isinstance(header.title, str) or not isinstance(header.note, str) or type(header.seed) is not int:
-        raise UsageError("title and note are text, the seed is a whole number")
 
 
 def _ready(photo: Photo, labels: LabelTree | None) -> Photo:
@@ -282,65 +191,6 @@ def write_manifest(manifest: Manifest, folder: Path) -> bool:
     return True
 
 
-def read_header(folder: Path | str) -> Stored:
-    """Return what the manifest.json in `folder` says. The rows are not read, so that its digest is a claim.
-
-    Raises:
-        UsageError: there is no manifest.
-        DataError: it is damaged, or a newer t15 made it.
-    """
-    path = _json_of(Path(folder))
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); {_FETCH}") from error
-    if not isinstance(data, dict) or type(data.get("format")) is not int:
-        raise DataError(f"{path}: is no manifest of t15 (no format number)")
-    if data["format"] not in FORMATS:
-        _refuse_format(path, data["format"])
-    try:
-        header = _header_of(data)
-        complete = isinstance(data["digest"], str) and {"columns", "rows", "rows_per_check"} <= set(data["checks"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: a field is missing or of the wrong kind ({one_line(error)}); {_FETCH}") from error
-    try:
-        _check_header(header)
-    except UsageError as error:
-        raise DataError(f"{path}: {error}") from error
-    if not complete:
-        raise DataError(f"{path}: its digest or checks are missing; {_FETCH}")
-    extra = data.get("extra")
-    return Stored(
-        header=header,
-        format=data["format"],
-        digest=data["digest"],
-        photos=data.get("photos"),
-        counts=data.get("counts"),
-        tool=str(data.get("tool", "")),
-        checks=data["checks"],
-        extra=extra.get("digest") if isinstance(extra, dict) else None,
-    )
-
-
-def _json_of(folder: Path) -> Path:
-    folder = folder.parent if folder.name == "manifest.json" and folder.is_file() else folder
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise UsageError(
-            f"{folder}: holds no manifest.json; give the folder of a manifest, such as manifests/NAME/1.0.0"
-        )
-    return path
-
-
-def _refuse_format(path: Path, number: int) -> None:
-    if number > FORMAT:
-        shown = number if number.bit_length() < 64 else "of a far larger number"
-        raise DataError(
-            f"{path}: was made by a newer t15 (format {shown}, this one reads up to {FORMAT}); install a newer t15"
-        )
-    raise DataError(f"{path}: is no manifest of t15 (format {str(number)[:20]})")
-
-
 def read_manifest(folder: Path | str) -> Manifest:
     """Return the manifest in `folder`, after checking its schema and its digest.
 
@@ -351,60 +201,31 @@ def read_manifest(folder: Path | str) -> Manifest:
         DataError: it is damaged or was changed, or a newer t15 made it; the message names the file, the row and the
             column where it can.
     """
-    path = _json_of(Path(folder))
+    path = json_of(Path(folder))
     stored = read_header(path)
     rows_path = path.with_name("photos.parquet")
     table, extra, missing = _read_rows(rows_path, stored)
     try:
-        summary = _summary(_defining(stored.header, stored.format), table, FORMATS[stored.format].columns)
+        summary = _summary(defining(stored.header, stored.format), table, FORMATS[stored.format].columns)
     except (ValueError, UnicodeError) as error:
-        raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); {_FETCH}") from error
+        raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); {FETCH}") from error
     if summary.digest != stored.digest:
         raise DataError(_describe_change(path, table, stored, summary, missing))
     extra_digest = _extra_digest(extra)
     if stored.extra is not None and stored.extra != extra_digest:
         names = ", ".join(extra.column_names[:5]) if extra is not None else "that are missing"
-        raise DataError(f"{rows_path}: columns unknown to this t15 ({names}): not as published; {_FETCH}")
+        raise DataError(f"{rows_path}: columns unknown to this t15 ({names}): not as published; {FETCH}")
     manifest = Manifest(
         *(stored.header, table, summary.digest, stored.tool, stored.format, extra, extra_digest), summary.checks()
     )
     if (stored.counts, stored.photos) != (manifest.counts(), table.num_rows):
-        raise DataError(f"{path}: its counts are not those of the rows; {_FETCH}")
+        raise DataError(f"{path}: its counts are not those of the rows; {FETCH}")
     return manifest
-
-
-def version_key(version: str) -> tuple[int, int, int]:
-    """Return a semantic version as numbers to compare by.
-
-    Raises:
-        UsageError: it is not `major.minor.patch`.
-    """
-    match = _VERSION.fullmatch(version)
-    if not match:
-        raise UsageError(f"version {version[:40]!r}: write it as major.minor.patch, such as 1.0.0")
-    major, minor, patch = match.groups()
-    return int(major), int(minor), int(patch)
-
-
-def _defining(header: Header, number: int) -> dict[str, Any]:
-    """Return what the digest covers beside the rows: the fields that the format has, as plain values."""
-    layout = FORMATS[number]
-    plain = {"format": number, **_picked(asdict(header), layout.header)}
-    plain["cities"] = [_picked(city, layout.city) for city in plain["cities"]]
-    if "labels" in plain:
-        plain["labels"] = [_picked(label, layout.label) for label in plain["labels"]]
-        traits = plain["provider_traits"]
-        plain["provider_traits"] = {name: _picked(of, layout.traits) for name, of in traits.items()}
-    return plain
-
-
-def _picked(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: values[name] for name in names}
 
 
 def _header_json(manifest: Manifest) -> bytes:
     content = {
-        **_defining(manifest.header, manifest.format),
+        **defining(manifest.header, manifest.format),
         "counts": manifest.counts(),
         "photos": manifest.table.num_rows,
         "tool": manifest.tool,
@@ -414,37 +235,6 @@ def _header_json(manifest: Manifest) -> bytes:
     if manifest.extra is not None:
         content["extra"] = {"columns": manifest.extra.column_names, "digest": manifest.extra_digest}
     return (json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
-
-
-def _header_of(data: Mapping[str, Any]) -> Header:
-    """Return the header that a manifest.json holds.
-
-    Raises:
-        KeyError, TypeError, ValueError: a field is missing, unknown or of another kind.
-    """
-    layout = FORMATS[data["format"]]
-    known = _picked(data, layout.header)
-    known["cities"] = tuple(
-        City(**{**_only(layout.city, city), "aliases": tuple(city["aliases"])}) for city in known["cities"]
-    )
-    known["hashes"] = tuple(known["hashes"])
-    if "labels" in known:
-        known["labels"] = tuple(_label(_only(layout.label, label)) for label in known["labels"])
-        traits = known["provider_traits"].items()
-        known["provider_traits"] = {name: ProviderTraits(**_only(layout.traits, of)) for name, of in traits}
-    return Header(**known)
-
-
-def _label(data: Mapping[str, Any]) -> Label:
-    polygon = data["polygon"]
-    corners = None if polygon is None else tuple((float(corner[0]), float(corner[1])) for corner in polygon)
-    return Label(**{**data, "polygon": corners})
-
-
-def _only(names: Sequence[str], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if unknown := sorted(set(values) - set(names)):
-        raise ValueError(f"unknown field {unknown[0]!r}")
-    return values
 
 
 def _read_rows(path: Path, stored: Stored) -> tuple[pa.Table, pa.Table | None, list[str]]:
@@ -459,15 +249,15 @@ def _read_rows(path: Path, stored: Stored) -> tuple[pa.Table, pa.Table | None, l
     try:
         file = open_parquet(path, rows_per_byte=1)  # a photo_id is on one row only
     except FileNotFoundError as error:
-        raise DataError(f"{path}: is missing; {_FETCH}") from error
+        raise DataError(f"{path}: is missing; {FETCH}") from error
     except (OSError, ValueError, pa.ArrowException) as error:  # a damaged name in the footer: UnicodeDecodeError
-        raise DataError(f"{path}: is truncated or no Parquet file ({one_line(error)}); {_FETCH}") from error
+        raise DataError(f"{path}: is truncated or no Parquet file ({one_line(error)}); {FETCH}") from error
     with file:
         names = file.schema_arrow.names
         missing = [name for name in known if name not in names]
         for name in (*names, *(name for name in missing if not schema.ARROW.field(name).nullable)):
             if names.count(name) != 1:
-                raise DataError(f"{path}: column {name[:60]} is there {names.count(name)} times, not once; {_FETCH}")
+                raise DataError(f"{path}: column {name[:60]} is there {names.count(name)} times, not once; {FETCH}")
         unknown = [name for name in names if name not in known]
         tables, extras, rows = [schema.ARROW.empty_table()], [decoded_schema(file, unknown).empty_table()], 0
         try:
@@ -479,7 +269,7 @@ def _read_rows(path: Path, stored: Stored) -> tuple[pa.Table, pa.Table | None, l
                 extras.append(pa.Table.from_batches([batch.select(unknown)]))
                 rows += batch.num_rows
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: {damaged_part(file, names)}: {one_line(error)}; {_FETCH}") from error
+            raise DataError(f"{path}: {damaged_part(file, names)}: {one_line(error)}; {FETCH}") from error
     whole = pa.concat_tables(tables)
     if (row := schema.repeated(whole["photo_id"])) is not None:
         raise DataError(f"{path}: {schema.row_name(whole, row)}, column photo_id: must be unique")
@@ -517,9 +307,9 @@ def _describe_change(
     except (AttributeError, KeyError, TypeError, ValueError):
         return f"{path}: its checks are damaged, and rows or header are not as published; fetch it again"
     if row is None and column is None:
-        return f"{path}: was changed (the rows are as published); {_FETCH}"
+        return f"{path}: was changed (the rows are as published); {FETCH}"
     if row is not None and column in missing:
-        return f"{path.with_name('photos.parquet')}: column {column} is there 0 times, not once; {_FETCH}"
+        return f"{path.with_name('photos.parquet')}: column {column} is there 0 times, not once; {FETCH}"
     if row is None:
         where = "rows were added or removed"
     elif block == 1:
@@ -527,4 +317,4 @@ def _describe_change(
     else:
         where = f"rows {row} to {min(row + block, table.num_rows) - 1}"
     changed = f", column {column}: the value is not the published one" if column else ": out of order"
-    return f"{path.with_name('photos.parquet')}: {where}{changed}; {_FETCH}"
+    return f"{path.with_name('photos.parquet')}: {where}{changed}; {FETCH}"

@@ -12,7 +12,7 @@ from collector.geo import distance_km
 from collector.net.allowlist import origin_of
 from collector.net.client import RefusedError, TemporaryError
 from collector.providers.text import clean
-from collector.records import City
+from collector.records import City, normal_id
 
 _LONGEST_URL = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,5 +138,5 @@ def nameless(provider: str, row: object) -> str:
 
 
 def digest(text: str) -> str:
-    """Return 16 hex digits of a text's SHA-256."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """Return 16 hex digits of a text's SHA-256, the text in the one spelling of `records.normal_id`."""
+    return hashlib.sha256(normal_id(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -15,7 +15,7 @@ from collector.geo import distance_km
 from collector.images.decode import MAX_PIXELS, open_image
 from collector.images.exif import ExifFacts, clean_text, read_exif
 from collector.providers.base import ImageRequest, Query, SeenFile
-from collector.records import City, Photo, ProviderTraits, Region, Unusable
+from collector.records import City, Photo, ProviderTraits, Region, Unusable, normal_id
 from collector.regions import fold, nearest_city
 
 _LARGEST_READ = 64 << 20  # a longer file is no photo (examine.Limits) and is not read for its EXIF
@@ -139,7 +139,7 @@ class FolderProvider:
             latitude=facts.latitude,
             longitude=facts.longitude,
             taken_at=facts.taken_at,
-            author_id=f"{self.name}:{_digest(facts.author.encode())}" if facts.author else None,
+            author_id=f"{self.name}:{_digest(normal_id(facts.author).encode())}" if facts.author else None,
             author_name=facts.author,
             license=self.licence,
             title=facts.title or clean_text(path.name),

@@ -21,7 +21,7 @@ from collector.providers.answers import (
     sequence,
 )
 from collector.providers.text import clean
-from collector.records import City, Photo, Unusable
+from collector.records import City, Photo, Unusable, normal_id
 
 FIELDS = ("id", "captured_at", "computed_geometry", "geometry", "creator", "sequence", "is_pano", "camera_type")
 """What is asked of each image. Its size is that of the original, which is not what is fetched, so it is not asked for."""
@@ -196,7 +196,9 @@ def _author(image: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return an author's id and name. Without an author a sequence stands for one: it is one person's drive or walk."""
     creator = mapping(image.get("creator"))
     name, native = clean(creator.get("username")), clean(creator.get("id"))
-    if native or name:
-        return f"mapillary:{native or f'user:{name}'}", name
+    if native:
+        return f"mapillary:{native}", name
+    if name:
+        return f"mapillary:user:{normal_id(name)}", name
     run = clean(image.get("sequence"))
     return (f"mapillary:sequence:{run}" if run else None), None

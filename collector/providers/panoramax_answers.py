@@ -25,7 +25,7 @@ from collector.providers.answers import (
     web_address,
 )
 from collector.providers.text import clean
-from collector.records import City, Photo, Unusable
+from collector.records import City, Photo, Unusable, normal_id
 
 HOSTS = (".panoramax.xyz", ".panoramax.fr", ".ign.fr", ".openstreetmap.fr")
 """Domains below which pictures are fetched: the meta-catalogue's own and those of the two national instances, IGN's and
@@ -109,7 +109,7 @@ def _photo(native: str, feature: Mapping[str, Any], city: City, own: frozenset[O
         latitude=at[0],
         longitude=at[1],
         taken_at=from_iso(told.get("datetime")),
-        author_id=f"panoramax:user:{name}" if name else None,
+        author_id=f"panoramax:user:{normal_id(name)}" if name else None,
         author_name=name,
         license=spdx,
         page_url=f"https://api.panoramax.xyz/#focus=pic&pic={native}",

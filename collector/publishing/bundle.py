@@ -102,19 +102,15 @@ def publish(
 
 
 def _check_publishable(manifest: Manifest) -> None:
-    """Refuse what `read_manifest` lets pass and no page can show: a manifest may be anybody's.
+    """Refuse what `read_manifest` lets pass and no page can show.
 
     Raises:
-        DataError: it has no photos, or a city whose place is none.
+        DataError: it has no photos.
     """
     if not manifest.table.num_rows:
         raise DataError(
             f"{manifest.header.name} {manifest.header.version}: holds no photo; there is nothing to publish"
         )
-    for city in manifest.header.cities:
-        places = ((city.latitude, 90.0), (city.longitude, 180.0), (city.radius_km, 20_100.0))
-        if not all(type(value) in (int, float) and abs(value) <= most for value, most in places) or city.radius_km <= 0:
-            raise DataError(f"manifest.json: city {city.slug}: its centre or radius is no place on Earth")
 
 
 def _write(

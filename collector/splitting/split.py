@@ -15,6 +15,7 @@ from collector.errors import DataError, UsageError, did_you_mean
 from collector.labels import LabelTree
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
 from collector.manifest.versions import next_version, versions
+from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, allocate, kfold
@@ -347,6 +348,7 @@ def _header(
         hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
         labels=LabelTree.of(held.region).beside(present),
+        provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
     )
 
 

@@ -1,5 +1,6 @@
 """The tools with which answers are taken apart: what they refuse."""
 
+import unicodedata
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from collector.net.client import RefusedError, TemporaryError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,
+    digest,
     from_iso,
     from_milliseconds,
     nameless,
@@ -94,3 +96,9 @@ def test_web_addresses() -> None:
 def test_rows_without_an_id_are_told_apart() -> None:
     assert nameless("x", {"a": 1, "b": 2}) == nameless("x", {"b": 2, "a": 1})
     assert nameless("x", {"a": "\ud800"}) != nameless("x", {"a": 2})
+
+
+@pytest.mark.parametrize("name", ["Çağrı Ünsal", "Zoë", "각"])
+def test_an_author_s_name_gives_one_id_in_whatever_form_it_comes(name: str) -> None:
+    assert digest(unicodedata.normalize("NFD", name)) == digest(unicodedata.normalize("NFC", name))
+    assert digest(name) != digest(name.swapcase()) or name == name.swapcase()
