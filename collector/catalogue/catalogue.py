@@ -63,12 +63,14 @@ class Waiting(NamedTuple):
         state: `listed`, `downloaded`, `failed` or `rejected` (after its bytes were looked at).
         attempts: how often its bytes were asked for in vain.
         next_try: when a failed one may be asked for again, UTC; None: at once.
+        reason: why it failed or was rejected; empty else.
     """
 
     photo: Photo
     state: str
     attempts: int
     next_try: datetime | None
+    reason: str = ""
 
 
 class Catalogue:
@@ -224,13 +226,13 @@ class Catalogue:
         )
         prefix = f"{provider}:"
         states = self._db.execute(
-            f"SELECT state, attempts, next_try FROM photos {condition} ORDER BY photo_id",  # noqa: S608 (no outside text)
+            f"SELECT state, attempts, next_try, coalesce(reason, '') FROM photos {condition} ORDER BY photo_id",  # noqa: S608 (no outside text)
             (city, len(prefix), prefix),
         )
         photos = self._photos(condition, (city, len(prefix), prefix))
         return [
-            Waiting(photo, state, attempts, datetime.fromisoformat(next_try) if next_try else None)
-            for photo, (state, attempts, next_try) in zip(photos, states, strict=True)
+            Waiting(photo, state, attempts, datetime.fromisoformat(next_try) if next_try else None, reason)
+            for photo, (state, attempts, next_try, reason) in zip(photos, states, strict=True)
         ]
 
     def downloads_by_author(self, city: str) -> list[tuple[str, str | None]]:
@@ -331,6 +333,21 @@ class Catalogue:
         """Return the number of rejected photos by reason, the commonest first."""
         query = "SELECT reason, count(*) FROM photos WHERE state = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
         return dict(self._db.execute(query).fetchall())
+
+    def reasons(self) -> set[str]:
+        """Return the reasons for which photos failed or were rejected."""
+        query = "SELECT DISTINCT reason FROM photos WHERE state IN ('failed', 'rejected')"
+        return {str(reason) for (reason,) in self._db.execute(query)}
+
+    def rejected_by_listing(self, provider: str, reasons: Iterable[str]) -> frozenset[str]:
+        """Return the ids of a provider's things that its listing, not their bytes, had rejected for one of these reasons."""
+        query = (
+            "SELECT photo_id FROM photos WHERE state = 'rejected' AND attempts = 0 AND substr(photo_id, 1, ?) = ? "
+            "AND reason IN (SELECT value FROM json_each(?))"
+        )
+        prefix = f"{provider}:"
+        rows = self._db.execute(query, (len(prefix), prefix, json.dumps(sorted(reasons))))
+        return frozenset(photo_id for (photo_id,) in rows)
 
     def content(self) -> list[tuple[Any, ...]]:
         """Return all photo rows in a fixed order: what two catalogues must agree on to be the same.

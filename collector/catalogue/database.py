@@ -8,9 +8,10 @@ from pathlib import Path
 
 from collector.catalogue import ledger
 from collector.errors import DataError
+from collector.progress import note
 from collector.workspace import storage_errors
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _APPLICATION_ID = (
     0x74313500  # "t15\0": marks the file as a catalogue, https://www.sqlite.org/fileformat.html#application_id
 )
@@ -49,6 +50,13 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+# Until version 4 a refusal that passes was a verdict on the photo: 403 and every other 4xx but 404, 410 and 451, a redirect
+# to a login, a page under image/jpeg, a limit told in a body. Harmless where it was none: it is asked once more.
+_GIVEN_UP_TOO_SOON = """state = 'rejected' AND attempts > 0 AND photo_id NOT LIKE 'folder:%' AND detail NOT LIKE '%http-451%'
+    AND (reason IN ('refused', 'redirects', 'forbidden-host', 'unexpected-answer', 'no-picture')
+         OR reason LIKE 'http-%' OR reason LIKE 'error-%'
+         OR reason = 'unreadable' AND detail LIKE '%is no picture in one of%')"""
+
 _MIGRATIONS = {
     1: f"""
     ALTER TABLE photos ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
@@ -63,6 +71,10 @@ _MIGRATIONS = {
     ALTER TABLE regions ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
     PRAGMA user_version = 3;
     """,
+    3: f"""
+    UPDATE photos SET state = 'failed', attempts = 0, next_try = NULL WHERE {_GIVEN_UP_TOO_SOON};
+    PRAGMA user_version = 4;
+    """,  # noqa: S608 (own text)
 }
 """What turns a catalogue of a version into one of the next."""
 
@@ -88,8 +100,8 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             ) as connection:
                 if version == 0:
                     connection.executescript(f"BEGIN;{_TABLES}COMMIT;")
-                for step in range(max(version, 1), SCHEMA_VERSION) if version else ():
-                    connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[step]}COMMIT;")
+                if version:
+                    _bring_up_to_date(connection, path, version)
                 yield connection
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise  # a defect of the caller says nothing of the file
@@ -100,6 +112,20 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
                 raise
             raise DataError(f"{path}: is damaged or no catalogue ({error}); move it away and collect again") from error
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Migrate a catalogue of an older version, and say which photos are asked for again because of it."""
+    for step in range(max(version, 1), SCHEMA_VERSION):
+        query = f"SELECT reason, count(*) FROM photos WHERE {_GIVEN_UP_TOO_SOON} GROUP BY reason ORDER BY reason"  # noqa: S608
+        reopened = connection.execute(query).fetchall() if step == 3 else []
+        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[step]}COMMIT;")
+        if reopened:
+            reasons = ", ".join(f"{reason} {number}" for reason, number in reopened)
+            note(
+                f"{path}: {sum(number for _, number in reopened)} photos were given up after a refusal that may have passed "
+                f"({reasons}); the next `t15 collect` asks for them again"
+            )
 
 
 def _is_writable(path: Path) -> bool:

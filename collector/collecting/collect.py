@@ -1,7 +1,7 @@
 """Bring photos home: list them, choose, fetch their bytes, examine and store them, write them down; safely, in this order."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,16 +9,15 @@ from typing import Protocol
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Failed, Outcome, bring_home, is_stored, is_whole
+from collector.collecting.download import Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
 from collector.collecting.follow_folder import follow
 from collector.collecting.listing import labelled_elsewhere, list_city
 from collector.collecting.select import Chooser, Wish, ranking, unwanted
-from collector.errors import IncompleteError
+from collector.errors import IncompleteError, UsageError, did_you_mean
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits
 from collector.net.client import Http
-from collector.net.retries import LONGEST_WAIT_S
 from collector.progress import Track, silent
 from collector.providers.base import FindsUnplaced, Mirrors, Provider, Query, Survey
 from collector.providers.traits import author_of
@@ -31,7 +30,6 @@ _HTTP_WORKERS = 8  # waiting costs nothing; the limiter of each host decides how
 _MOST_ATTEMPTS = 5  # runs in which a photo is asked for; after these only --retry-failed asks again
 _FIRST_PAUSE = timedelta(minutes=10)  # before a failed photo is asked for again; four times as long after each failure
 _LONGEST_PAUSE = timedelta(days=1)
-_DOWN = 20  # so many photos failing one after the other are a service that is down
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ class _Job:
     track: Track
     check: bool
     retry_failed: bool
+    retry: Set[str]
     now: Callable[[], datetime]
     tally: _Tally
     withdrawn: Withdrawn
@@ -119,30 +118,37 @@ def collect(
     wish: Wish = Wish(),  # noqa: B008 (frozen)
     check: bool = False,
     retry_failed: bool = False,
+    retry: Set[str] = frozenset(),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Summary:
     """Collect the photos of `cities` from `provider` into the workspace.
 
     A service is listed whole before photos are chosen and fetched, city by city. With `check` the stored bytes of photos
     that are known are read and compared, and damaged ones are fetched again; with `retry_failed` failed ones are, whenever
-    they were to be tried again. A photo that was collected for a city of another region keeps that label, whatever this
-    region says of its place.
+    they were to be tried again; photos that failed or were rejected for a reason in `retry` are asked for again. A photo
+    that was collected for a city of another region keeps that label, whatever this region says of its place.
 
     Whatever stops it, each photo is in the catalogue with its bytes in the store, or not at all; the same call goes on
     from there and ends in the same state.
 
     Raises:
-        IncompleteError: the disk is full, another process is collecting into this workspace, a quota is used up, or the
-            service does not answer.
+        IncompleteError: the disk is full, another process is collecting into this workspace, a quota is used up, the service
+            does not answer, or a host of its pictures refuses them.
         ServiceError: the service refuses the key.
+        UsageError: no photo was given up for a reason in `retry`.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
         remove_drafts(workspace.photos, ".*.part", alone=True)
         remove_drafts(workspace.photos, "*/.*.part", alone=True)
         catalogue.remember_region(region)
+        for reason in sorted(retry - catalogue.reasons()):
+            given_up = ", ".join(sorted(catalogue.reasons())) or "none"
+            near = did_you_mean(reason, catalogue.reasons())
+            raise UsageError(f"--retry {reason}: no photo was given up for that{near}; reasons here: {given_up}")
         withdrawn = Withdrawn(catalogue.withdrawals())
         job = _Job(
-            workspace, catalogue, region, limits, wish, query, track, check, retry_failed, now, _Tally(), withdrawn
+            *(workspace, catalogue, region, limits, wish, query, track, check, retry_failed, retry, now),
+            *(_Tally(), withdrawn),
         )
         if isinstance(provider, Survey):
             for city in cities:
@@ -210,7 +216,7 @@ def _unless_labelled_elsewhere(job: _Job, item: Photo | Unusable) -> Photo | Unu
 def _survey(job: _Job, service: Survey, city: City) -> None:
     """List a city whole, then fetch the most welcome of what is wanted."""
     catalogue, tally = job.catalogue, job.tally
-    listed = list_city(catalogue, service, city, job.region, job.query, job.withdrawn, job.track, job.now)
+    listed = list_city(catalogue, service, city, job.region, job.query, job.withdrawn, job.track, job.now, job.retry)
     tally.rejected.update(listed.rejected)
     tally.counts["withdrawn"] += listed.withdrawn
     listing = catalogue.listing(city.slug, service.name)
@@ -225,35 +231,62 @@ def _survey(job: _Job, service: Survey, city: City) -> None:
         wanted.append(item.photo)
         if item.state == "failed" and not _is_due(job, item):
             tally.waiting["later"] += 1
-        elif not here and item.state != "rejected":
+        elif not here and (item.state != "rejected" or item.reason in job.retry):
             asked[item.photo.photo_id] = item.attempts
     _fetch(job, service, city, wanted, asked)
 
 
 def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], asked: Mapping[str, int]) -> None:
-    """Fetch what is needed of a city's photos: those in `asked`, with the number of times that each was asked for in vain."""
+    """Fetch what is needed of a city's photos: those in `asked`, with the number of times that each was asked for in vain.
+
+    A host that refuses one picture after the other is asked no more; the others are.
+    """
     had = [author_of(*one) for one in job.catalogue.downloads_by_author(city.slug) if one[0] not in asked]
-    source = Chooser((photo for photo in ranking(wanted, job.wish.seed) if photo.photo_id in asked), job.wish, had)
+    shut: dict[str, Failed] = {}
+    fetchable = (p for p in ranking(wanted, job.wish.seed) if p.photo_id in asked and host_of(p) not in shut)
+    source = Chooser(fetchable, job.wish, had)
     needed = len(asked) if job.wish.target is None else min(len(asked), max(0, job.wish.target - len(had)))
-    fetched = in_vain = 0
+    hosts = {host_of(photo) for photo in wanted if photo.photo_id in asked}
+    failures = Failures()
+    fetched = came = 0
+    last: Failed | None = None
     for outcome in job.track(_outcomes(job, service, source, _HTTP_WORKERS), f"fetching {city.name}", needed):
         fetched += 1
+        failures.settle(outcome)
         if not isinstance(outcome, Failed):
-            in_vain = 0
+            came += 1
             _record(job, outcome)
             continue
-        in_vain += 1
+        last = outcome
         _record_failure(job, outcome, asked[outcome.photo.photo_id] + 1)
-        if in_vain >= _DOWN or (outcome.retry_after or 0) > LONGEST_WAIT_S:
-            raise IncompleteError(
-                f"{service.name} stopped answering ({outcome.reason}: {outcome.detail}); what was fetched is kept: run the "
-                f"same command again {when(outcome.retry_after, job.now())}"
-            )
+        if failures.is_down():
+            raise IncompleteError(_stopped(job, f"{service.name} stopped answering", outcome))
+        if failures.is_shut(outcome):
+            shut.setdefault(outcome.host, outcome)
+            if hosts <= set(shut):
+                break
+    if last and not came and failures.refused[last.host] > 1:
+        shut.setdefault(last.host, last)
+    for host, failed in shut.items():
+        refuses = failed.is_refusal and failed.reason != "rate-limited" and host
+        what = (
+            f"{service.name}: {host} refuses one picture after the other"
+            if refuses
+            else f"{service.name} stopped answering"
+        )
+        raise IncompleteError(_stopped(job, what, failed))
     job.tally.waiting["not needed"] += len(asked) - fetched
 
 
+def _stopped(job: _Job, what: str, failed: Failed) -> str:
+    return (
+        f"{what} ({failed.reason}: {failed.detail}); what was fetched is kept: run the same command again "
+        f"{when(failed.retry_after, job.now())}, with --retry-failed for all that failed"
+    )
+
+
 def _is_due(job: _Job, item: Waiting) -> bool:
-    if job.retry_failed:
+    if job.retry_failed or item.reason in job.retry:
         return True
     return item.attempts < _MOST_ATTEMPTS and (item.next_try is None or item.next_try <= job.now())
 

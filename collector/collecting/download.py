@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -12,7 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from collector.errors import ServiceError, UsageError
 from collector.images.exif import clean_text
 from collector.images.validate import Examined, Limits, NotUsableError, examine
-from collector.net.client import Http, RefusedError, TemporaryError
+from collector.net.client import Http, NetError, RefusedError
+from collector.net.rate_limit import LONGEST_WAIT_S
 from collector.providers.base import ImageRequest, Provider, Survey
 from collector.records import Photo, Unusable
 from collector.workspace import Workspace, draft_of, write_atomically
@@ -21,17 +23,76 @@ _FLAT = 0.9
 """Share of pixels of nearly one grey level from which on a picture is a placeholder, where flat ones are. Street View's grey
 picture has about 0.97; of the 484 street-level views of streetview_grid the flattest has 0.25 (2026-11-22)."""
 
-_GONE = {404: "gone", 410: "gone", 401: "refused", 403: "refused", 451: "refused"}
+_GONE = {404: "gone", 410: "gone", 451: "refused"}
+
+_NEVER = frozenset(
+    {"bad-request", "forbidden-host", "foreign-host", "gone", "no-address", "no-id", "noai", "robots", "too-large"}
+)
+"""Reasons of refusals without a status that stay as they are for a photo as it was listed."""
+
+REFUSALS = 5
+"""Pictures refused one after the other at one host, none that came between them: the host is shut for now."""
+
+DOWN = 20
+"""Pictures of a service that fail one after the other, whatever the reason: it is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A photo whose bytes did not come, though they may come later. `retry_after`: seconds, where the service said."""
+    """A photo whose bytes did not come, though they may come later.
+
+    Attributes:
+        retry_after: seconds, where the service said.
+        is_refusal: the host answered, and did not give the picture.
+    """
 
     photo: Photo
     reason: str
     detail: str
     retry_after: float | None
+    is_refusal: bool = False
+
+    @property
+    def host(self) -> str:
+        """The picture's host."""
+        return host_of(self.photo)
+
+
+def host_of(photo: Photo) -> str:
+    """Return the host of a picture's address; empty where that is asked for anew each time."""
+    return urlsplit(photo.image_url or "").hostname or ""
+
+
+@dataclass(slots=True)
+class Failures:
+    """Counts a service's failures one after the other, and says when to stop asking.
+
+    A refusal is a state of the host, unless pictures come in between: limits, blocks and logins pass. One limit that lasts
+    through all tries of a photo is enough, and two refusals that say when to come back.
+    """
+
+    in_a_row: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def settle(self, outcome: "Outcome") -> None:
+        """Count what became of a photo."""
+        if not isinstance(outcome, Failed):
+            self.in_a_row = 0
+            if isinstance(outcome, Photo):
+                self.refused[host_of(outcome)] = 0
+            return
+        self.in_a_row += 1
+        self.refused[outcome.host] += outcome.is_refusal
+
+    def is_down(self) -> bool:
+        """Return whether the whole service does not answer."""
+        return self.in_a_row >= DOWN
+
+    def is_shut(self, failed: Failed) -> bool:
+        """Return whether the host of the last failure gives nothing now."""
+        if failed.reason == "rate-limited" or (failed.retry_after or 0) > LONGEST_WAIT_S:
+            return True
+        return self.refused[failed.host] >= (2 if failed.is_refusal and failed.retry_after else REFUSALS)
 
 
 Judge = Callable[[Photo], None]
@@ -70,11 +131,21 @@ def bring_home(
         return _fetched(photo, request, http, workspace, limits, judge, check=check)
     except NotUsableError as error:
         return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
-    except RefusedError as error:
-        reason = _GONE.get(error.status or 0, error.reason)
-        return Unusable(photo.photo_id, reason, f"{photo.title or photo.photo_id}: {error}", photo.city)
-    except TemporaryError as error:
-        return Failed(photo, error.reason, error.detail, error.retry_after)
+    except NetError as error:
+        return _not_fetched(photo, error)
+
+
+def _not_fetched(photo: Photo, error: NetError) -> Unusable | Failed:
+    """Return whether a photo is lost, or only not to be had now: lost is what is said to be gone, or forbidden for ever."""
+    if isinstance(error, RefusedError):
+        lost = error.reason if error.status is None and error.reason in _NEVER else _GONE.get(error.status or 0)
+        if lost and error.retry_after is None:
+            return Unusable(photo.photo_id, lost, f"{photo.title or photo.photo_id}: {error}", photo.city)
+        if error.status is not None:
+            return Failed(photo, "refused", str(error), error.retry_after, is_refusal=True)
+    return Failed(
+        photo, error.reason, error.detail, error.retry_after, error.reason in ("content-type", "rate-limited")
+    )
 
 
 def _fetched(

@@ -1,7 +1,7 @@
 """Writing down what a service holds of a city, cell by cell; each cell and its photos in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -32,8 +32,11 @@ def list_city(
     withdrawn: Withdrawn,
     track: Track,
     now: Callable[[], datetime],
+    retry: Collection[str] = (),
 ) -> Listed:
     """List what the service holds of a city, or what is new of it since the last time.
+
+    What an earlier listing rejected for a reason in `retry` is described anew, where the service names it again.
 
     Raises:
         IncompleteError: the service does not answer, or a quota is used up; the same call goes on from there.
@@ -43,10 +46,10 @@ def list_city(
 
     # SQLite's connection belongs to one thread; a service whose cells are asked at once asks from several.
     known = catalogue.judged(service.name, city.slug) if service.rules.at_once > 1 else None
-    astray = _nearer_here(catalogue, service.name, city, region)
+    afresh = _nearer_here(catalogue, service.name, city, region) | catalogue.rejected_by_listing(service.name, retry)
 
     def is_known(photo_id: str) -> bool:
-        if photo_id in astray:
+        if photo_id in afresh:
             return False
         return photo_id in known if known is not None else catalogue.is_judged(photo_id, city.slug)
 

@@ -6,7 +6,7 @@ results on other data, and say so.
 """
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Failed, Outcome, bring_home, is_stored
+from collector.collecting.download import Failed, Failures, Outcome, bring_home, is_stored
 from collector.curating.duplicates import same_picture
 from collector.errors import IncompleteError, T15Error, UsageError
 from collector.images.decode import quiet_decoders
@@ -28,12 +28,12 @@ from collector.net.client import RefusedError, TemporaryError
 from collector.progress import Track, silent
 from collector.providers.base import Provider, Renews, Survey
 from collector.providers.registry import Settings, make_provider
+from collector.providers.traits import provider_of
 from collector.records import SPLITS, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, storage_errors
 
 _WORKERS = 8
 _AT_ONCE = 32
-_DOWN = 20  # so many photos of a provider failing one after the other are a service that is down
 _LAST_WORDS = ("noai", "robots")  # the service was reached, and does not want its photo taken
 
 _MEASURED = ("sha256", "bytes", "width", "height", "phash", "dhash")
@@ -254,11 +254,11 @@ class _Providers:
 
     make: MakeProvider
     known: dict[str, Provider | Survey | _Closed] = field(default_factory=dict)
-    in_vain: Counter[str] = field(default_factory=Counter)
+    failures: defaultdict[str, Failures] = field(default_factory=lambda: defaultdict(Failures))
 
     def of(self, photo: Photo) -> Provider | Survey | _Closed:
         """Return the provider of a photo, or why there is none."""
-        name = _provider_of(photo)
+        name = provider_of(photo.photo_id)
         if name not in self.known:
             try:
                 self.known[name] = self.make(name)
@@ -268,12 +268,13 @@ class _Providers:
 
     def settle(self, photo: Photo, outcome: Outcome | _Closed) -> Outcome:
         """Return what became of a photo, and ask a provider no more that refuses its key or stopped answering."""
-        name = _provider_of(photo)
+        name = provider_of(photo.photo_id)
         if isinstance(outcome, _Closed):
             self.known[name] = outcome
             return outcome.outcome(photo)
-        self.in_vain[name] = self.in_vain[name] + 1 if isinstance(outcome, Failed) else 0
-        if self.in_vain[name] >= _DOWN and isinstance(outcome, Failed):
+        failures = self.failures[name]
+        failures.settle(outcome)
+        if isinstance(outcome, Failed) and (failures.is_down() or failures.is_shut(outcome)):
             self.known[name] = _Closed(f"{name} stopped answering ({outcome.reason})", later=True)
         return outcome
 
@@ -282,10 +283,6 @@ class _Providers:
         for provider in self.known.values():
             if (http := getattr(provider, "http", None)) is not None:
                 http.close()
-
-
-def _provider_of(photo: Photo) -> str:
-    return photo.photo_id.partition(":")[0]
 
 
 def refetched(
@@ -324,7 +321,7 @@ def refetched(
 def _refetch(photo: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits) -> Outcome | _Closed:
     try:
         outcome = _bring(photo, photo, provider, workspace, limits)
-        if isinstance(outcome, Unusable) and outcome.reason not in _LAST_WORDS and isinstance(provider, Renews):
+        if isinstance(provider, Renews) and not isinstance(outcome, Photo) and _may_have_moved(outcome):
             renewed = _renewed(photo, outcome, provider)
             if not isinstance(renewed, Photo):
                 return renewed
@@ -336,7 +333,11 @@ def _refetch(photo: Photo, provider: Provider | Survey, workspace: Workspace, li
     return outcome
 
 
-def _renewed(photo: Photo, outcome: Unusable, provider: Renews) -> Outcome:
+def _may_have_moved(outcome: Unusable | Failed) -> bool:
+    return outcome.reason not in _LAST_WORDS if isinstance(outcome, Unusable) else outcome.reason == "refused"
+
+
+def _renewed(photo: Photo, outcome: Unusable | Failed, provider: Renews) -> Outcome:
     """Return a photo whose address brought `outcome` with its present address; without one, what became of it."""
     try:
         renewed = provider.renewed(photo)
@@ -345,8 +346,9 @@ def _renewed(photo: Photo, outcome: Unusable, provider: Renews) -> Outcome:
     except TemporaryError as error:
         return Failed(photo, error.reason, error.detail, error.retry_after)
     if renewed is None:
-        stale = outcome.reason in ("forbidden-host", "no-address")
-        return replace(outcome, reason="gone", detail="the service does not have it any more") if stale else outcome
+        stale = outcome.reason in ("forbidden-host", "no-address", "refused")
+        gone = Unusable(photo.photo_id, "gone", "the service does not have it any more", photo.city)
+        return gone if stale else outcome
     return outcome if renewed.image_url == photo.image_url else renewed
 
 

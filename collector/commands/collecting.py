@@ -88,6 +88,12 @@ def collect(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again now for photos that could not be fetched.")
     ] = False,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON", help="Ask again for photos given up for this reason (see `t15 rejected`); again for more."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
     ] = False,
@@ -128,6 +134,7 @@ def collect(
         wish=Wish(target or None, per_author, licences, min_side, seed),
         check=check,
         retry_failed=retry_failed,
+        retry=frozenset(retry or ()),
     )
     show(asdict(summary), json, lambda: _collect_text(summary, found.name))
 

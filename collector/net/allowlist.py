@@ -11,16 +11,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 """Host and port and nothing else: where parsers disagree (`user@host`, `host\\@other`), nothing is accepted."""
 
-# IANA's registries of special-purpose addresses (RFC 6890 and its updates, 2025), without the entries that are reachable.
-# fmt: off
-_SPECIAL_V4 = tuple(IPv4Network(block) for block in (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-    "224.0.0.0/4", "240.0.0.0/4",
-))
-# fmt: on
-_GLOBAL_V6 = IPv6Network("2000::/3")  # all that has been given out
-_SPECIAL_V6 = tuple(IPv6Network(block) for block in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
+_GIVEN_OUT = IPv6Network("2000::/3")
+_UNKNOWN_TO_PYTHON_3_11 = (IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20"))  # both special, RFC 6890 and 9637
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is the last 32 bits
 
 
@@ -78,17 +70,20 @@ def rule_of(origin: Origin, hosts: Iterable[str]) -> str | None:
     return max(above, key=len, default=None)
 
 
-def why_forbidden(origin: Origin, hosts: Iterable[str], own: Container[Origin]) -> str | None:
+def why_forbidden(
+    origin: Origin, hosts: Iterable[str], own: Container[Origin], *, anywhere: bool = False
+) -> str | None:
     """Return why an origin must not be talked to, None when it may be.
 
     Args:
         origin: of the URL.
         hosts: allowed names, over TLS and at the usual port; one that begins with a dot allows every host below it.
         own: origins that the user has set: these may be anything.
+        anywhere: every host is allowed, over TLS and at the usual port.
     """
     if origin in own:
         return None
-    if rule_of(origin, hosts) is None:
+    if not anywhere and rule_of(origin, hosts) is None:
         return "not among the hosts that the provider allows"
     if origin.scheme != "https":
         return "without TLS"
@@ -111,5 +106,7 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, IPv6Address):
         if parsed in _NAT64:
             return is_public(str(IPv4Address(int(parsed) & 0xFFFFFFFF)))
-        return parsed in _GLOBAL_V6 and not any(parsed in block for block in _SPECIAL_V6)
-    return not any(parsed in block for block in _SPECIAL_V4)
+        if parsed.ipv4_mapped or parsed.sixtofour or parsed.teredo or parsed not in _GIVEN_OUT:
+            return False
+    special = any(parsed in block for block in _UNKNOWN_TO_PYTHON_3_11 if block.version == parsed.version)
+    return parsed.is_global and not parsed.is_multicast and not special

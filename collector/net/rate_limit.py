@@ -1,17 +1,99 @@
-"""How often, and how many at once: one pace for each host."""
+"""How often, how many at once, and when again: one pace for each host, and what is worth asking a second time."""
 
 import math
+import re
 import threading
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 
 from pyrate_limiter import Rate, RateItem, StateBucket
 
 from collector.net.allowlist import Origin, rule_of
-from collector.net.retries import LONGEST_WAIT_S
 from collector.net.types import Access, TemporaryError
 
-_STRANGER_RATE = 1.0  # requests a second, for a host that the user has set and the provider does not know
+TRIES = 5
+BASE_S = 1.0
+CAP_S = 60.0
+
+LONGEST_WAIT_S = 120.0
+"""A service that asks for more than this is left alone: the caller saves its state and says when to come back."""
+
+_LONGEST_PAUSE_S = 86400.0  # whatever a service says, asking again after a day is no nuisance
+
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 529, 530, *range(520, 528)})
+
+
+def why_retry(status: int) -> str | None:
+    """Return why a request that was answered with this status is worth making again, None when it is not.
+
+    Worth it are 408 (timeout), 425 (too early), 429 (too many requests), 500, 502, 503, 504 (the server or one behind it is
+    ill), 509 and 529 (overload, as some hosts say it) and Cloudflare's 520 to 527 and 530 (the server behind it is ill).
+    What has no status, a connection that fails, times out or breaks off, always is.
+
+    Not worth it at once: 400 (our mistake stays one), 401 and 403 (a key that is refused is not accepted when repeated, and
+    to insist is rude), 404 and 410 (gone), every other 4xx, and 501 and 505 (the server cannot do that). Whether the body
+    says something else is asked first: by the `judge` of a provider, and by `limit_told`.
+    """
+    if status == 429:
+        return "rate-limited"
+    return f"http-{status}" if status in _RETRIED else None
+
+
+_LIMIT = re.compile(
+    rb"rate[ _-]?limit|too many (?:requests|calls)|quota|over[ _]query[ _]limit|request limit|limit (?:reached|exceeded)|"
+    rb"throttl",
+    re.IGNORECASE,
+)
+
+
+def limit_told(body: bytes) -> bool:
+    """Return whether the body of a refusal tells of a limit: some services say so under 400, 403 or 500 instead of 429."""
+    return bool(_LIMIT.search(body))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that an answer asks to wait for, at most a day; None where it says nothing sensible.
+
+    RFC 9110, 10.2.3: a number of seconds, or a date, which is taken relative to the answer's own Date where it has one, so
+    that a wrong clock here does not matter. Numbers and dates that are no wait at all count as not said.
+
+    Args:
+        headers: with names in any case.
+        now: seconds since 1970 UTC.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]+", value, re.ASCII):
+        seconds = float(value[:18]) if len(value) > 18 else float(value)
+    else:
+        then, sent = _timestamp(value), _timestamp(headers.get("Date", ""))
+        if then is None:
+            return None
+        seconds = then - (now if sent is None else sent)
+    return min(seconds, _LONGEST_PAUSE_S) if seconds > 0 else None
+
+
+def _timestamp(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError, OSError):  # what hostile dates have been seen to raise
+        return None
+
+
+def backoff(failures: int, chance: float) -> float:
+    """Return the seconds to wait after a number of failures in a row: exponential, with full jitter.
+
+    Uniform between 0 and min(cap, base * 2^(failures - 1)): M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+    Blog, 2015, where full jitter needs the fewest calls of the ways compared.
+
+    Args:
+        failures: 1 or more.
+        chance: uniform in [0, 1).
+    """
+    return chance * min(CAP_S, BASE_S * 2.0 ** (failures - 1))
+
+
+STRANGER_RATE = 1.0  # requests a second, for a host that the user has set and the provider does not know
 
 
 class Pace:
@@ -88,7 +170,7 @@ class Paces:
         name = str(origin) if origin in self._own or rule is None else rule
         with self._lock:
             if name not in self._paces:
-                rate = self._access.hosts[rule] if rule is not None else _STRANGER_RATE
+                rate = self._access.hosts[rule] if rule is not None else STRANGER_RATE
                 unlimited = origin in self._own and origin.loopback
                 self._paces[name] = Pace(None if unlimited else rate, self._access.parallel, self._clock, self._sleep)
             return self._paces[name]

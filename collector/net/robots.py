@@ -1,16 +1,17 @@
-"""What a site says to robots: robots.txt (RFC 9309) and the X-Robots-Tag header.
+"""What a site says to robots: robots.txt (RFC 9309, read by protego) and the X-Robots-Tag header.
 
-The standard library's parser knows neither `*` nor `$` nor the longest match, and finds the agent `t` in `t15`: it predates
-the RFC. This one is the RFC's rules and no more; matching is by search from left to right, never by regular expressions, so
-that a hostile file cannot make it slow.
+protego 0.7 knows the RFC's patterns and its longest match, and takes no time for hostile ones. But it looks for a group's
+agent anywhere in ours (`t` is found in `t15`) and does not cut a version off (`t15/2.0`), so the agents are put in order
+before it reads them.
 """
 
 import re
-import string
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from protego import Protego
 
 from collector.net.allowlist import origin_of
 
@@ -21,89 +22,30 @@ MAX_BYTES = 500 * 1024
 
 _AGE_S = 86400.0  # RFC 9309, 2.4: not from a cache for longer
 
-_UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
-@dataclass(frozen=True, slots=True)
 class Rules:
-    """A site's rules for us: (pattern, allowed) in normal form."""
+    """A site's rules for us; none at all unless its robots.txt is given."""
 
-    rules: tuple[tuple[str, bool], ...] = ()
+    def __init__(self, body: bytes = b"") -> None:
+        if len(body) > MAX_BYTES:
+            body = body[:MAX_BYTES].rpartition(b"\n")[0]  # half a pattern would say something else
+        lines = re.split(r"[\r\n]+", body.decode("utf-8-sig", "replace"))
+        self._read = Protego.parse("\n".join(map(_with_plain_agent, lines)))
 
     def allows(self, url: str) -> bool:
-        """Return whether a URL may be fetched: the longest pattern that matches decides, `allow` among equals."""
-        parts = urlsplit(url)
-        path = _normal((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-        if path == "/robots.txt":
-            return True
-        matching = [(len(pattern), allowed) for pattern, allowed in self.rules if _matches(pattern, path)]
-        return max(matching, default=(0, True))[1]
+        """Return whether a URL may be fetched."""
+        return urlsplit(url).path == "/robots.txt" or bool(self._read.can_fetch(url, TOKEN))
 
 
-def parse(body: bytes) -> Rules:
-    """Return what a robots.txt says to t15: the groups that name it, else those for all. Unknown lines are passed over."""
-    ours: list[tuple[str, bool]] = []
-    everyones: list[tuple[str, bool]] = []
-    named = False
-    agents: set[str] = set()
-    in_rules = True
-    for key, value in _lines(body):
-        if key == "user-agent":
-            agents = {_token(value)} if in_rules else agents | {_token(value)}
-            in_rules = False
-            named = named or TOKEN in agents
-        elif key in ("allow", "disallow"):
-            in_rules = True
-            rule = (_normal(value), key == "allow")
-            if value and TOKEN in agents:
-                ours.append(rule)
-            if value and "*" in agents:
-                everyones.append(rule)
-    return Rules(tuple(dict.fromkeys(ours if named else everyones)))
-
-
-def _lines(body: bytes) -> Iterable[tuple[str, str]]:
-    if len(body) > MAX_BYTES:
-        body = body[:MAX_BYTES].rpartition(b"\n")[0]  # half a pattern would say something else
-    text = body.decode("utf-8-sig", "replace")
-    for line in re.split(r"[\r\n]+", text):
-        key, colon, value = line.partition("#")[0].partition(":")
-        if colon:
-            yield key.strip().lower(), value.strip()
-
-
-def _token(agent: str) -> str:
-    return re.split(r"[/\s]", agent, maxsplit=1)[0].lower()
-
-
-def _normal(path: str) -> str:
-    """Return a path or pattern with unreserved characters as themselves and all others percent-encoded in upper case."""
-
-    def decoded(match: re.Match[str]) -> str:
-        character = chr(int(match[1], 16))
-        return character if character in _UNRESERVED else match[0].upper()
-
-    plain = "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace")) for c in path)
-    return re.sub(r"%([0-9A-Fa-f]{2})", decoded, plain)
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern matches the beginning of a path; `*` is anything, `$` at its end is the path's end."""
-    anchored = pattern.endswith("$")
-    first, *rest = pattern.removesuffix("$").split("*")
-    if not path.startswith(first):
-        return False
-    if not rest:
-        return not anchored or path == first
-    last = rest.pop() if anchored else ""
-    at = len(first)
-    for part in rest:
-        found = path.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return len(path) - len(last) >= at and path.endswith(last)
+def _with_plain_agent(line: str) -> str:
+    """Return a line of robots.txt, one of `User-agent` with `t15`, `*`, or `-` for all others."""
+    key, _, agent = line.partition("#")[0].partition(":")
+    if key.strip().lower() != "user-agent":
+        return line
+    token = re.split(r"[/\s]", agent.strip(), maxsplit=1)[0].lower()
+    return f"User-agent: {token if token in (TOKEN, '*') else '-'}"
 
 
 @dataclass(slots=True)

@@ -6,27 +6,33 @@ the Host header, SNI and the check of the certificate.
 
 A socket's timeout runs from byte to byte, so that a server that sends one every few seconds holds on for ever. Here each
 read, of headers too, gets what is left of the answer's whole time.
+
+What a body is, its bytes say: content types and encodings are hints, which object stores and old servers get wrong.
 """
 
 import http.client
 import io
 import os
+import re
 import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from collector.net.allowlist import Origin, is_public
+from collector.errors import IncompleteError, UsageError
+from collector.net.allowlist import Origin, is_public, origin_of
 from collector.net.types import RefusedError, TemporaryError
 
 _POOL = 32
@@ -49,16 +55,17 @@ _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 class Transport(HTTPAdapter):
-    """Sends one request: no redirects, no retries, no proxies.
+    """Sends one request: no redirects, no retries.
 
-    A proxy from the environment is not used: it would resolve the names, so that nothing here could say where they lead.
-    A CA bundle from the environment (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) is, as requests does it.
+    Proxies of the environment are used (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), for this machine never; a proxy
+    resolves the names itself, so that the addresses are its business. So is a CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).
     """
 
     def __init__(self, own: frozenset[Origin], timeouts: Timeouts, resolve: Resolver) -> None:
+        """Raises UsageError: the CA bundle that the environment names is not there, or none."""
         self._own, self._timeouts, self._resolve = own, timeouts, resolve
         self._closed = False
-        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._bundle = _ca_bundle()
         super().__init__(pool_connections=_POOL, pool_maxsize=_POOL)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
@@ -66,21 +73,30 @@ class Transport(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, **options)
         self.poolmanager.pool_classes_by_scheme = _pools(self._connect, self._timeouts.read)
 
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return the pools of a proxy: its answers end when they must, and it may have any address."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = _pools(self._dial, self._timeouts.read)
+        return manager
+
     def ask(self, request: requests.PreparedRequest) -> requests.Response:
         """Send a request and return the answer with its body unread; close it.
 
         Raises:
             TemporaryError: no answer came.
             RefusedError: the host's name stands for an address that is not public.
+            IncompleteError: the list of certificate authorities here does not know the server's.
         """
         if self._closed:
             raise TemporaryError("stopped", "the work was stopped")
         token = _deadline.set(time.monotonic() + self._timeouts.whole)
         try:
             timeout = (self._timeouts.connect, self._timeouts.read)
-            return self.send(request, stream=True, timeout=timeout, verify=self._verify)
+            verify = self._bundle[1] if self._bundle else True
+            proxies = self._proxies(str(request.url))
+            return self.send(request, stream=True, timeout=timeout, verify=verify, proxies=proxies)
         except FAILURES as error:
-            failure = failure_of(error, request.url)
+            failure: Exception = self._unknown_authority(error, request.url) or failure_of(error, request.url)
         finally:
             _deadline.reset(token)
         raise failure  # outside of `except`: the libraries' errors quote the URL, and would be chained
@@ -90,7 +106,32 @@ class Transport(HTTPAdapter):
         self._closed = True
         super().close()
 
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxy for a URL as requests wants it; none for this machine, and for what NO_PROXY names."""
+        if origin_of(url).loopback:
+            return {}
+        proxy = select_proxy(url, get_environ_proxies(url))
+        return {url.partition(":")[0]: proxy} if proxy else {}
+
+    def _unknown_authority(self, error: BaseException, url: str | None) -> IncompleteError | None:
+        """Return what to say of a certificate whose issuer is not among those that this machine trusts; None otherwise."""
+        unknown = any(
+            isinstance(link, ssl.SSLCertVerificationError) and link.verify_code in _UNKNOWN_ISSUER
+            for link in _linked(error)
+        )
+        if not unknown:
+            return None
+        used = f"{self._bundle[0]}={self._bundle[1]}" if self._bundle else f"certifi's list, {DEFAULT_CA_BUNDLE_PATH}"
+        return IncompleteError(
+            f"{_host(url)}: its certificate is signed by nobody in {used}; bring that list up to date, or name in "
+            "REQUESTS_CA_BUNDLE the one of your network (a proxy that opens TLS has its own), then run the same command again"
+        )
+
     def _connect(self, connection: HTTPConnection, scheme: str) -> socket.socket:
+        origin = Origin(scheme, connection.host.strip("[]"), connection.port)
+        return self._dial(connection, scheme, any_address=origin in self._own)
+
+    def _dial(self, connection: HTTPConnection, _: str, *, any_address: bool = True) -> socket.socket:
         host, port = connection.host.strip("[]"), connection.port
         try:
             found = self._resolve(host, port, 0, socket.SOCK_STREAM)
@@ -98,10 +139,9 @@ class Transport(HTTPAdapter):
             found = []
         if not found:
             raise TemporaryError("unresolved", f"{host}: no address found")
-        if Origin(scheme, host, port) not in self._own:
-            for *_, address in found:
-                if not is_public(str(address[0])):
-                    raise RefusedError("private-address", f"{host} stands for {address[0]}")
+        for *_, address in found if not any_address else ():
+            if not is_public(str(address[0])):
+                raise RefusedError("private-address", f"{host} stands for {address[0]}")
         reason = "unreachable"
         for family, kind, protocol, _, address in found:
             reason = "unreachable"
@@ -117,6 +157,25 @@ class Transport(HTTPAdapter):
             else:
                 return sock
         raise TemporaryError(reason, f"{host}: no connection")
+
+
+_UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})  # OpenSSL's X509_V_ERR_*: self-signed, and issuers that are not found
+
+
+def _ca_bundle() -> tuple[str, str] | None:
+    """Return the variable that names a CA bundle, and the bundle."""
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(variable):
+            where = {"capath": path} if os.path.isdir(path) else {"cafile": path}
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**where)
+            except OSError as error:  # ssl.SSLError is one
+                why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificates"
+                raise UsageError(
+                    f"{variable}={path}: is no CA bundle ({why}); name one that is there, or unset it"
+                ) from error
+            return variable, path
+    return None
 
 
 def _pools(
@@ -211,3 +270,150 @@ def _linked(error: BaseException) -> list[BaseException]:
 
 def _host(url: str | None) -> str:
     return str(url).partition("://")[2].partition("/")[0]
+
+
+# --- bodies
+
+_CHUNK = 256 * 1024
+_PADDING = 1 << 20  # bytes behind a gzip member that are passed over
+_GZIP = b"\x1f\x8b\x08"  # RFC 1952, with its one method
+
+_PICTURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_PAGE = re.compile(r"text/html|application/xhtml|(?:text|application)/(?:xml|json)|application/\S+\+(?:xml|json)")
+
+
+def check_content(response: requests.Response, accept: tuple[str, ...], head: bytes) -> None:
+    """Raise where an answer is not what was asked for: services send pages with status 200 when they are ill.
+
+    A type that fits is believed, unless a text stands where a picture should; one that says something else decides only
+    where the bytes do not: JSON comes as `text/javascript`, pictures as `application/octet-stream`.
+
+    Args:
+        response: its headers are looked at.
+        accept: beginnings of the content types that were asked for; none accepts anything.
+        head: the first bytes of the decoded body.
+    """
+    kind = _kind(response)
+    if not accept or (
+        kind.startswith(tuple(accept)) and not (_is_text(head) and kind.startswith("image/") and "+" not in kind)
+    ):
+        return
+    wants = {prefix.partition("/")[0] for prefix in accept}
+    if not kind and not wants & {"image", "application"}:
+        return
+    if "image" in wants and not _PAGE.match(kind) and _is_picture(head):
+        return
+    if any("json" in prefix for prefix in accept) and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return
+    raise TemporaryError("content-type", f"{place(response)} sent {kind[:60]!r}")
+
+
+def check_type(response: requests.Response, accept: tuple[str, ...]) -> None:
+    """Raise before the body is read where the status or the type says that it is not what was asked for."""
+    if response.status_code >= 300:
+        raise RefusedError(f"http-{response.status_code}", place(response), status=response.status_code)
+    kind = _kind(response)
+    if accept and _PAGE.match(kind) and not kind.startswith(accept) and not any("json" in prefix for prefix in accept):
+        raise TemporaryError("content-type", f"{place(response)} sent {kind[:60]!r}")
+
+
+def _kind(response: requests.Response) -> str:
+    return response.headers.get("Content-Type", "").strip().lower()
+
+
+def _is_picture(head: bytes) -> bool:
+    return head.startswith(_PICTURES) or head[8:12] == b"WEBP" or head[4:8] == b"ftyp"
+
+
+def _is_text(head: bytes) -> bool:
+    """Return whether bytes that should begin a picture are a text: a page, JSON, a line of apology."""
+    with suppress(UnicodeDecodeError):
+        beginning = head[:64].decode("ascii").strip()
+        return bool(beginning) and all(c.isprintable() or c in "\t\r\n" for c in beginning)
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+
+
+def bounded(response: requests.Response, limit: int, *, packed: bool = True) -> Iterator[bytes]:
+    """Yield the body's pieces, decoded, up to `limit` bytes in all; `packed` as for `body_of`."""
+    length = response.headers.get("Content-Length", "")
+    announced = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
+    total = 0
+    if announced <= limit:
+        for chunk in body_of(response, packed=packed):
+            total += len(chunk)
+            if total > limit:
+                break
+            yield chunk
+    if max(total, announced) > limit:
+        raise RefusedError("too-large", f"{max(total, announced)} bytes or more, accepted are {limit}")
+
+
+def beginning_of(response: requests.Response, enough: int, *, packed: bool = True) -> bytes:
+    """Return at least the first `enough` bytes of a body, or all of it; what does not arrive is left out."""
+    read = b""
+    with suppress(TemporaryError):
+        for chunk in body_of(response, packed=packed):
+            read += chunk
+            if len(read) > enough:
+                break
+    return read
+
+
+def place(response: requests.Response) -> str:
+    """Return where an answer came from, for an error's text: host and path, at most 200 characters."""
+    return response.url.partition("?")[0].partition("://")[2][:200]
+
+
+def body_of(response: requests.Response, *, packed: bool = True) -> Iterator[bytes]:
+    """Yield an answer's decoded body in pieces of at most 256 KiB.
+
+    What begins as gzip does is unfolded where the headers say so, or gzip was asked for (`packed`). Encodings that were not
+    asked for (`aws-chunked`, which object stores leave behind; `utf-8`) are taken for no encoding: the bytes show it.
+
+    Raises:
+        TemporaryError: it does not arrive, or not whole.
+    """
+    encoding = response.headers.get("Content-Encoding", "").lower()
+    try:
+        chunks: Iterator[bytes] = response.raw.stream(_CHUNK, decode_content=False)
+        head = b""
+        while len(head) < len(_GZIP) and (chunk := next(chunks, b"")):
+            head += chunk
+        if head.startswith(_GZIP) and (packed or "gzip" in encoding):
+            yield from _gunzipped(head, chunks)
+        else:
+            if head:
+                yield head
+            yield from chunks
+    except FAILURES as error:
+        failure = failure_of(error, response.url)
+    else:
+        return
+    raise failure
+
+
+def _gunzipped(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode gzip (RFC 1952), never more than a piece at a time: a bomb unfolds only as it is read.
+
+    Members follow each other, with zeros between them as gzip(1) allows; what else stands behind a whole member is passed
+    over. urllib3's own decoder takes a stream that ends early for whole.
+    """
+    pending = head
+    while True:
+        decoder = zlib.decompressobj(wbits=31)
+        while not decoder.eof:
+            data = decoder.decompress(pending, _CHUNK)
+            if data:
+                yield data
+            pending = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            if not decoder.eof and not pending and not data:
+                pending = next(chunks, b"")
+                if not pending:
+                    raise EOFError("the gzip stream ends early")
+        passed = 0
+        pending = pending.lstrip(b"\0")
+        while len(pending) < len(_GZIP) and passed < _PADDING and (chunk := next(chunks, b"")):
+            passed += len(chunk)
+            pending = (pending + chunk).lstrip(b"\0")
+        if not pending.startswith(_GZIP):
+            return

@@ -4,13 +4,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from collector.geo import distance_km
 from collector.net.allowlist import origin_of
-from collector.net.client import RefusedError, TemporaryError
+from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.text import clean
 from collector.records import City, normal_id
 
@@ -41,6 +42,19 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RefusedError("unexpected-answer", "JSON, but no object")
     return found
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object of an answer, whatever its status; empty for a refusal that is a page or nothing.
+
+    Raises:
+        TemporaryError, RefusedError: as for `read_object`, where the status is 200.
+    """
+    if answer.status == 200:
+        return read_object(answer.body)
+    with suppress(TemporaryError, RefusedError):
+        return read_object(answer.body)
+    return {}
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from collector.providers.answers import (
     place,
     read_object,
     sequence,
+    told,
     web_address,
 )
 from collector.providers.commons_licences import UnknownLicenceError, licence_id
@@ -41,12 +42,14 @@ _RATE = ("maxlag", "ratelimited", "actionthrottledtext")
 
 
 def judge(answer: Answer) -> None:
-    """Tell an answer that is none: MediaWiki reports errors with status 200. Http reads its Retry-After.
+    """Raise where an answer says that it is none: MediaWiki reports errors with status 200, its proxies with others.
+
+    Http reads its Retry-After.
 
     Raises:
         TemporaryError: half an answer, or an error that passes, such as `maxlag`.
     """
-    code, info = _error(read_object(answer.body))
+    code, info = _error(told(answer))
     code = code or clean(answer.headers.get("MediaWiki-API-Error"))
     if code and _PASSING.fullmatch(code):
         raise TemporaryError("rate-limited" if code in _RATE else code, f"{code}: {info}" if info else "")

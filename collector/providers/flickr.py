@@ -17,12 +17,14 @@ from requests.auth import AuthBase
 
 from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
-from collector.net.client import Access, Http, RefusedError, TemporaryError
+from collector.net.client import Access, Http, NetError, RefusedError, TemporaryError
+from collector.providers.answers import told
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.boxes import cover
 from collector.providers.environment import base_url, key
 from collector.providers.flickr_answers import (
     Failure,
+    failure_of,
     is_passing,
     parse_answer,
     parse_photo,
@@ -210,23 +212,28 @@ class FlickrProvider:
         """Return what a method answers; None for an error whose code is in `nothing`."""
 
         def once() -> Mapping[str, Any] | None:
+            wait: float | None = None
             try:
-                body = method(api_key=self.key, **query)
+                answer = parse_answer(method(api_key=self.key, **query))
             except FlickrError as error:  # an answer with a status between 200 and 400 that is not 200
                 raise TemporaryError("no-answer", "Flickr sent no body") from error
-            answer = parse_answer(body)
+            except NetError as error:
+                refusal = told(error.answer) if error.answer else {}
+                if refusal.get("stat") != "fail":
+                    raise
+                answer, wait = failure_of(refusal), error.retry_after  # a body knows more than its status
             if isinstance(answer, Failure):
                 if answer.code in nothing:
                     return None
-                raise self._error(answer, name)
+                raise self._error(answer, name, wait)
             return answer
 
         return self.http.retrying(once)
 
-    def _error(self, failure: Failure, name: str) -> Exception:
+    def _error(self, failure: Failure, name: str, wait: float | None) -> Exception:
         message = self.http.redacted(failure.message)
         if is_passing(failure):
-            return TemporaryError(f"flickr-{failure.code}", message)
+            return TemporaryError(f"flickr-{failure.code}", message, retry_after=wait)
         if failure.code == 100:
             return ServiceError(f"Flickr does not accept the key in {VARIABLE} (error 100: {message}); {WHERE}")
         said = message if failure.code is None else f"error {failure.code}: {message}"

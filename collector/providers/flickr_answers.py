@@ -82,21 +82,26 @@ def parse_answer(body: bytes) -> Mapping[str, Any] | Failure:
     if stat == "ok":
         return document
     if stat == "fail":
-        return Failure(_whole(document.get("code")), clean(document.get("message")) or "without a message")
+        return failure_of(document)
     return Failure(None, f"the answer has stat {_seen(stat)} where 'ok' or 'fail' is due")
+
+
+def failure_of(document: Mapping[str, Any]) -> Failure:
+    """Return what an answer of `stat` fail says."""
+    return Failure(_whole(document.get("code")), clean(document.get("message")) or "without a message")
 
 
 def is_passing(failure: Failure) -> bool:
     """Return whether the same call may succeed later.
 
     10, 105 and 106 are documented as outages (search down, service unavailable, write failed). 0 and 201 are documented
-    nowhere and were seen with the message "Sorry, the Flickr API service is not currently available."; with any other
-    message they are not asked again. Nor is 100 (invalid key), nor what blames the call: 1 to 4, 18, 20, 111, 112, 116.
+    nowhere and were seen with the message "Sorry, the Flickr API service is not currently available."; 201 with any other
+    message is not asked again. Nor is 100 (invalid key), nor what blames the call: 1 to 4, 18, 20, 111, 112, 116.
     HTTP 429, 5xx, timeouts and broken bodies do not come here: they are TemporaryErrors from where they are met.
     """
-    if failure.code in (10, 105, 106):
+    if failure.code in (0, 10, 105, 106):
         return True
-    return failure.code in (0, 201) and "not currently available" in failure.message.casefold()
+    return failure.code == 201 and "not currently available" in failure.message.casefold()
 
 
 def parse_rows(document: Mapping[str, Any]) -> tuple[list[Any], int | None, int | None] | None:

@@ -19,6 +19,7 @@ from collector.providers.environment import base_url, key
 from collector.providers.mapillary_answers import (
     FIELDS,
     HOSTS,
+    NOT_THERE,
     THUMB,
     TokenError,
     TooMuchError,
@@ -119,6 +120,8 @@ class MapillaryProvider:
             url = self._ask(f"/{native}", {"fields": f"id,{THUMB}"}, lambda body: parse_thumb(body, own))
         except TooMuchError:
             raise TemporaryError("service-error", "the service finds one image too much") from None
+        except RefusedError as error:
+            raise RefusedError("gone", error.detail) if error.reason == NOT_THERE else error from None
         # A signed address of a content network, given out by the API to be fetched: no page for robots.txt to speak of.
         return ImageRequest(url, robots=False)
 
@@ -129,10 +132,11 @@ class MapillaryProvider:
         except TokenError as error:
             raise self._no_token(str(error)) from None
         except RefusedError as error:
-            # Invalid tokens are answered with 400 as well as 401; so are images that are gone, but no search.
+            # Where no body said more: invalid tokens are answered with 400 as well as 401; so are images that are gone, but
+            # no search.
             if error.status in (401, 403) or (error.status == 400 and path == "/images"):
                 raise self._no_token(f"HTTP {error.status}") from None
-            raise RefusedError(error.reason, self.http.redacted(error.detail), error.status) from None
+            raise RefusedError(error.reason, self.http.redacted(error.detail), status=error.status) from None
 
     def _no_token(self, why: str) -> ServiceError:
         return ServiceError(f"Mapillary does not accept {VARIABLE} ({self.http.redacted(why)}): check it; {WHERE}")

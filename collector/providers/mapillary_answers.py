@@ -19,6 +19,7 @@ from collector.providers.answers import (
     point,
     read_object,
     sequence,
+    told,
 )
 from collector.providers.text import clean
 from collector.records import City, Photo, Unusable, normal_id
@@ -32,7 +33,10 @@ THUMB = "thumb_1024_url"
 HOSTS = (".fbcdn.net",)
 """Where the pictures of the service lie."""
 
-# 4, 17 and 341 are limits of the application, the user and again the application, 613 of a single call.
+NOT_THERE = "error-100"
+"""Reason of a refusal: an image that is not there (any more), or a parameter that is wrong."""
+
+# 4, 17, 32 and 341 are limits of the application, the user, the page and again the application, 613 of a single call.
 _LIMITS = frozenset({4, 17, 32, 341, 613})
 _PASSING = frozenset({1, 2})
 _TOKEN = frozenset({102, 190})
@@ -56,12 +60,21 @@ class _Error:
 
 
 def judge(answer: Answer) -> None:
-    """Tell an answer that is none.
+    """Raise what an answer says that it is, under whichever status: limits are told with 400 and 403 too.
+
+    A refusal without a code that is known here is left to its status.
 
     Raises:
         TemporaryError: half an answer, a limit, an error that passes.
+        TooMuchError, TokenError: see there.
+        RefusedError: NOT_THERE.
     """
-    _tell_passing(_error(read_object(answer.body)))
+    error = _error(told(answer))
+    if error is None:
+        return
+    meaning = _meaning(error)
+    if answer.status == 200 or not isinstance(meaning, RefusedError) or meaning.reason == NOT_THERE:
+        raise meaning
 
 
 def _error(document: Mapping[str, Any]) -> _Error | None:
@@ -74,18 +87,19 @@ def _error(document: Mapping[str, Any]) -> _Error | None:
     return _Error(whole, clean(error.get("type")) or "", message, error.get("is_transient") is True)
 
 
-def _tell_passing(error: _Error | None) -> None:
-    if error is None or _is_too_much(error):
-        return
+def _meaning(error: _Error) -> Exception:
+    said = f"code {error.code}: {error.message}"
+    # Code 1, "Please reduce the amount of data you're asking for, then retry your request"; seen with -3 too.
+    if "reduce the amount of data" in error.message:
+        return TooMuchError(error.message)
     if error.code in _LIMITS:
-        raise TemporaryError("rate-limited", f"code {error.code}: {error.message}")
+        return TemporaryError("rate-limited", said)
     if error.code in _PASSING or error.passing:
-        raise TemporaryError("service-error", f"code {error.code}: {error.message}")
-
-
-def _is_too_much(error: _Error) -> bool:
-    # Code 1, "Please reduce the amount of data you're asking for, then retry your request".
-    return error.code == 1 and "reduce the amount" in error.message
+        return TemporaryError("service-error", said)
+    # OAuthException is the type of most errors of the platform, so the code decides where there is a known one.
+    if error.code in _TOKEN or (error.code is None and error.kind == "OAuthException"):
+        return TokenError(said)
+    return RefusedError(f"error-{error.code}", error.message)
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -100,13 +114,7 @@ def _document(body: bytes) -> dict[str, Any]:
     error = _error(document)
     if error is None:
         return document
-    _tell_passing(error)
-    if _is_too_much(error):
-        raise TooMuchError(error.message)
-    # OAuthException is the type of most errors of the platform, so the code decides where there is a known one.
-    if error.code in _TOKEN or (error.code is None and error.kind == "OAuthException"):
-        raise TokenError(f"code {error.code}: {error.message}")
-    raise RefusedError(f"error-{error.code}", error.message)
+    raise _meaning(error)
 
 
 def parse_rows(body: bytes) -> list[Any]:

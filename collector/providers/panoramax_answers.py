@@ -22,6 +22,7 @@ from collector.providers.answers import (
     point,
     read_object,
     sequence,
+    told,
     web_address,
 )
 from collector.providers.text import clean
@@ -36,12 +37,12 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def judge(answer: Answer) -> None:
-    """Tell an answer that is none.
+    """Raise where an answer of status 200 is none; what refusals say (`{"message": …}`) tells no more than their status.
 
     Raises:
         TemporaryError: half an answer.
     """
-    read_object(answer.body)
+    told(answer)
 
 
 def parse_features(body: bytes) -> list[Any]:

@@ -16,6 +16,7 @@ from collector.errors import IncompleteError, ServiceError, T15Error
 from collector.geo import EARTH_RADIUS_KM, distance_km
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
+from collector.providers.answers import told
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.providers.environment import base_url, key
 from collector.providers.streetview_answers import (
@@ -137,8 +138,8 @@ class StreetViewProvider:
             TemporaryError, RefusedError: as for a Survey.
         """
         del query, token, known  # one page, from one call
-        told = self._nearest((cell.south + cell.north) / 2, (cell.west + cell.east) / 2, RADIUS_M)
-        found = photos(told, city, self.url) if told else ()
+        panorama = self._nearest((cell.south + cell.north) / 2, (cell.west + cell.east) / 2, RADIUS_M)
+        found = photos(panorama, city, self.url) if panorama else ()
         return Page(found, len(found))
 
     def image_request(self, photo: Photo) -> ImageRequest:
@@ -159,28 +160,43 @@ class StreetViewProvider:
         """
         if photo.latitude is None or photo.longitude is None:
             return None
-        told = self._nearest(photo.latitude, photo.longitude, SAME_PLACE_M)
-        km = math.inf if told is None else distance_km(photo.latitude, photo.longitude, told.latitude, told.longitude)
-        if told is None or km * 1000 > SAME_PLACE_M:
+        panorama = self._nearest(photo.latitude, photo.longitude, SAME_PLACE_M)
+        if panorama is None:
             return None
-        query = {**_picture_parameters(photo), "pano": told.pano_id}
+        if distance_km(photo.latitude, photo.longitude, panorama.latitude, panorama.longitude) * 1000 > SAME_PLACE_M:
+            return None
+        query = {**_picture_parameters(photo), "pano": panorama.pano_id}
         return replace(photo, image_url=f"{self.url}?{urlencode(query)}")
 
     def _nearest(self, latitude: float, longitude: float, radius_m: int) -> Panorama | None:
         """Return the outdoor panorama nearest to a place, None where there is none within the radius."""
         query = {"location": f"{latitude:.7f},{longitude:.7f}", "radius": str(radius_m), "source": "outdoor"}
         try:
-            answer = self.http.get(self._with_key(f"{self.url}/metadata", query), judge=_judge)
+            answer = self.http.get(self._with_key(f"{self.url}/metadata", query), judge=self._judge)
         except RefusedError as error:
             if error.status in (401, 403):
                 raise self._refused(self.http.redacted(str(error))) from None
             raise
-        told = parse_metadata(answer.body)
-        if not isinstance(told, Failure):
-            return told
-        if told.status in ("ZERO_RESULTS", "NOT_FOUND"):
+        found = parse_metadata(answer.body)
+        if not isinstance(found, Failure):
+            return found
+        if found.status in ("ZERO_RESULTS", "NOT_FOUND"):
             return None
-        raise self._error(told)
+        raise self._error(found)
+
+    def _judge(self, answer: Answer) -> None:
+        """Raise what an answer's status word says that passes; of a refusal, whatever it says."""
+        if answer.status != 200 and "status" not in told(answer):
+            return
+        found = parse_metadata(answer.body)
+        if not isinstance(found, Failure):
+            return
+        if is_passing(found):
+            raise TemporaryError(
+                "rate-limited" if found.status == "OVER_QUERY_LIMIT" else "unknown-error", found.message
+            )
+        if answer.status != 200 and found.status in ("OVER_QUERY_LIMIT", "REQUEST_DENIED"):
+            raise self._error(found)
 
     def _with_key(self, url: str, query: dict[str, str]) -> str:
         unsigned = f"{url}?{urlencode({**query, 'key': self.key})}"
@@ -206,12 +222,6 @@ def _picture_parameters(photo: Photo) -> dict[str, str]:
     """Return what a photo's address asks for, of what may be asked."""
     named = dict(parse_qsl((photo.image_url or "").partition("?")[2]))
     return {name: named[name] for name in _PICTURE_PARAMETERS if name in named}
-
-
-def _judge(answer: Answer) -> None:
-    told = parse_metadata(answer.body)
-    if isinstance(told, Failure) and is_passing(told):
-        raise TemporaryError("rate-limited" if told.status == "OVER_QUERY_LIMIT" else "unknown-error")
 
 
 def _cell(latitude: float, longitude: float) -> Cell:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -400,3 +401,43 @@ def test_evidence_is_kept_as_json(workspace: Workspace) -> None:
     (evidence,) = other.execute("SELECT evidence FROM decisions").fetchone()
     other.close()
     assert json.loads(evidence) == {"radius": 8, "same_bytes": True, "note": "çok"}
+
+
+REFUSALS_OF_OLD = [
+    ("flickr:1", "refused", "a title: http-403: live.staticflickr.com/1.jpg", True),
+    ("flickr:2", "refused", "a title: http-451: live.staticflickr.com/2.jpg", False),
+    ("flickr:3", "gone", "a title: http-404: live.staticflickr.com/3.jpg", False),
+    ("mapillary:4", "http-400", "mapillary:4: http-400", True),
+    ("commons:5", "http-304", "5: http-304: upload.wikimedia.org/5.jpg", True),
+    ("panoramax:6", "forbidden-host", "6: forbidden-host: https://login.example: not among the hosts", True),
+    ("panoramax:7", "unreadable", "7: is no picture in one of JPEG, PNG", True),
+    ("panoramax:8", "unreadable", "8: broken data stream", False),
+    ("panoramax:9", "placeholder", "9: the service sent a picture that says there is none", False),
+    ("folder:10", "unreadable", "10.jpg: is no picture in one of JPEG, PNG", False),
+    ("commons:11", "noai", "11: noai", False),
+]
+
+
+def test_refusals_that_may_have_passed_are_asked_again(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_catalogue(workspace) as catalogue:
+        for photo_id, reason, detail, _ in REFUSALS_OF_OLD:
+            catalogue.list_photo(Photo(photo_id, "izmir", title="kept"))
+            catalogue.reject(Unusable(photo_id, reason, detail, "izmir"), attempts=1)
+        catalogue.reject(Unusable("commons:12", "http-400", "by its listing", "izmir"))
+    with closing(sqlite3.connect(workspace.catalogue)) as database:
+        database.execute("PRAGMA user_version = 3")
+    for _ in range(2):
+        with open_catalogue(workspace) as catalogue:
+            found = {photo_id: catalogue.outcome(photo_id) for photo_id, *_ in REFUSALS_OF_OLD}
+            assert {i for i, outcome in found.items() if outcome and outcome[0] == "failed"} == {
+                photo_id for photo_id, _, _, is_open in REFUSALS_OF_OLD if is_open
+            }
+            assert (catalogue.outcome("commons:12") or ("",))[0] == "rejected"
+            [waiting] = [one for one in catalogue.listing("izmir", "mapillary")]
+            assert (waiting.attempts, waiting.next_try, waiting.photo.title) == (0, None, "kept")
+    said = capsys.readouterr().err
+    assert "5 photos were given up after a refusal that may have passed" in said
+    assert "(forbidden-host 1, http-304 1, http-400 1, refused 1, unreadable 1)" in said
+    assert said.count("asks for them again") == 1

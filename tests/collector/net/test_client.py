@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.net.client import MAX_BODY, Access, Answer, Http, RefusedError, TemporaryError
+from collector.net.client import ERROR_BODY, MAX_BODY, Access, Answer, Http, RefusedError, TemporaryError
 from tests.collector.net.servers import FakeTime, Server, answer, redirect
 
 JPEG = b"\xff\xd8" + bytes(range(256)) * 1000
@@ -222,6 +222,134 @@ def test_pages_instead_of_answers_are_asked_for_again(client: MakeHttp, kind: st
             assert kind[:9].lower() in str(caught.value)
             assert len(str(caught.value)) < 200
     assert len(server.paths) == 10
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "image/jpg",
+        "image/*",
+        "IMAGE/JPEG",
+        "text/plain",
+        "jpeg",
+        "*/*",
+    ],
+)
+@pytest.mark.parametrize(
+    "beginning", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n", b"RIFF....WEBP", b"\0\0\0 ftypheic", b"II*\0"]
+)
+def test_a_picture_is_known_by_its_bytes(client: MakeHttp, kind: str, beginning: bytes) -> None:
+    picture, sink = beginning + bytes(range(256)), io.BytesIO()
+    with Server(answer(picture, kind=kind)) as server:
+        client(server.access()).fetch(server.url, sink, max_bytes=10**6)
+    assert sink.getvalue() == picture
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("image/jpeg", b"<!DOCTYPE html><title>Please wait</title>"),
+        ("image/jpeg", b"\xef\xbb\xbf<html>\xc5\x9f"),
+        ("image/png", b'{"error": "try later"}'),
+        ("image/jpeg", b"Access denied\n"),
+        ("application/octet-stream", bytes(range(200, 256))),
+        ("", b"nothing"),
+        ("text/html", JPEG),
+        ("application/json", JPEG),
+        ("application/problem+json", b"{}"),
+    ],
+)
+def test_what_is_no_picture_is_asked_for_again(client: MakeHttp, kind: str, body: bytes) -> None:
+    with Server(answer(body, kind=kind)) as server, pytest.raises(TemporaryError) as caught:
+        client(server.access()).fetch(server.url, io.BytesIO(), max_bytes=10**6)
+    assert caught.value.reason == "content-type"
+    assert len(server.paths) == 5
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/javascript", "text/plain; charset=utf-8", "application/javascript", "application/octet-stream", "text/html"],
+)
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"\xef\xbb\xbf {}", b"\n[1]"])
+def test_json_is_known_by_its_bytes(client: MakeHttp, kind: str, body: bytes) -> None:
+    with Server(answer(body, kind=kind)) as server:
+        assert client(server.access()).get(server.url).body == body
+    assert len(server.requests) == 1
+
+
+# what refusals say
+
+
+LIMITS = [
+    (400, b'{"error": {"message": "(#613) Calls to this api have exceeded the rate limit."}}'),
+    (403, b'{"error": {"message": "(#4) Application request limit reached"}}'),
+    (403, b"<title>Error 1015</title>You are being rate limited"),
+    (500, b'{"status": "OVER_QUERY_LIMIT"}'),
+    (403, b"You have exceeded your daily request quota for this API."),
+    (418, b"Too many requests"),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), LIMITS)
+def test_a_limit_told_in_the_body_of_a_refusal_passes(client: MakeHttp, status: int, body: bytes) -> None:
+    with Server(answer(body, status, kind="text/html"), answer(b"{}")) as server:
+        assert client(server.access()).get(server.url).status == 200
+        server.scripts[:] = [
+            answer(gzip.compress(body), status, "Content-Encoding: gzip"),
+            answer(JPEG, kind="image/jpeg"),
+        ]
+        client(server.access()).fetch(server.url, io.BytesIO(), max_bytes=10**6)
+        server.scripts[:] = [answer(body, status)]
+        with pytest.raises(TemporaryError) as caught:
+            client(server.access()).get(server.url)
+        assert (caught.value.reason, caught.value.status) == ("rate-limited", status)
+
+
+@pytest.mark.parametrize("status", [404, 410, 451])
+def test_what_is_gone_is_gone_whatever_its_page_speaks_of(client: MakeHttp, status: int) -> None:
+    with Server(answer(b"rate limit", status)) as server, pytest.raises(RefusedError):
+        client(server.access()).get(server.url)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 503])
+def test_the_judge_sees_what_a_refusal_says(client: MakeHttp, time: FakeTime, status: int) -> None:
+    seen: list[Answer] = []
+
+    class ToldError(Exception): ...
+
+    def judge(found: Answer) -> None:
+        seen.append(found)
+        raise ToldError
+
+    with Server(answer(b'{"code": 9}', status, "Retry-After: 3")) as server:
+        http = client(server.access())
+        with pytest.raises(ToldError):
+            http.get(server.url, judge=judge)
+        assert [(found.status, found.body) for found in seen] == [(status, b'{"code": 9}')]
+        assert time.slept == []
+        with pytest.raises(TemporaryError if status == 503 else RefusedError) as caught:
+            http.session.get(server.url)
+        assert time.slept == [3]  # a Retry-After is kept to, whatever the status
+        assert caught.value.retry_after == 3
+        assert caught.value.answer is not None
+
+
+def test_of_a_refusal_only_so_much_is_read(client: MakeHttp) -> None:
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 403 X\r\nContent-Type: text/html\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    bomb = answer(gzip.compress(bytes(10**8)), 403, "Content-Encoding: gzip")
+    for script in (endless, bomb, answer(b"half", 403).replace(b"Length: 4", b"Length: 400")):
+        with Server(script) as server, pytest.raises(RefusedError) as caught:
+            client(server.access()).get(server.url)
+        assert caught.value.answer is not None
+        assert len(caught.value.answer.body) <= ERROR_BODY
 
 
 def test_other_kinds_can_be_accepted(client: MakeHttp) -> None:

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.net.robots import MAX_BYTES, Rules, Sites, parse, says_noai
+from collector.net.robots import MAX_BYTES, Rules, Sites, says_noai
 
 
 def allows(text: str, path: str) -> bool:
-    return parse(text.encode()).allows("https://example.org" + path)
+    return Rules(text.encode()).allows("https://example.org" + path)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_only_so_much_is_read_and_no_half_line() -> None:
     filler = "#" * 99 + "\n"
     head = "User-agent: *\nDisallow: /private\n"
     long = (head + filler * (MAX_BYTES // 100 + 10) + "Disallow: /late\n").encode()
-    assert not parse(long).allows("https://example.org/private")
-    assert parse(long).allows("https://example.org/late")
+    assert not Rules(long).allows("https://example.org/private")
+    assert Rules(long).allows("https://example.org/late")
     lines = b"User-agent: *\n" + b"#" * (MAX_BYTES - 26) + b"\nDisallow: /private"
     assert len(lines) > MAX_BYTES
-    assert parse(lines).allows("https://example.org/other")
+    assert Rules(lines).allows("https://example.org/other")
 
 
 def test_a_hostile_file_takes_no_time() -> None:
@@ -90,8 +90,8 @@ def test_a_hostile_file_takes_no_time() -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_read(body: bytes) -> None:
-    parse(body).allows("https://example.org/a?b")
-    parse(b"User-agent: *\nDisallow: " + body).allows("https://example.org/" + body.decode("latin-1"))
+    Rules(body).allows("https://example.org/a?b")
+    Rules(b"User-agent: *\nDisallow: " + body).allows("https://example.org/" + body.decode("latin-1"))
 
 
 def test_each_site_is_asked_once_a_day() -> None:
@@ -100,7 +100,7 @@ def test_each_site_is_asked_once_a_day() -> None:
 
     def ask(url: str) -> Rules:
         asked.append(url)
-        return parse(b"User-agent: *\nDisallow: /no")
+        return Rules(b"User-agent: *\nDisallow: /no")
 
     sites = Sites(ask, lambda: now[0])
     assert sites.allow("https://a.org/x")

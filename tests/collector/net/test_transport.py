@@ -8,17 +8,21 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import requests
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
+from collector.errors import IncompleteError, UsageError
 from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.net.response_body import body_of
-from collector.net.transport import Timeouts
+from collector.net.transport import Timeouts, body_of
 from tests.collector.net.servers import Script, Server, answer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -49,9 +53,8 @@ def reset(connection: socket.socket) -> None:
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", "truncated"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", "truncated"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "truncated"),
-        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "broken"),
+        (answer(b"\x1f\x8b\x08" + b"damaged from its first byte on", 200, "Content-Encoding: gzip"), "broken"),
         (answer(gzip.compress(b"{}")[:12], 200, "Content-Encoding: gzip"), "truncated"),
-        (HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", "broken"),
         (HEAD + b"Content-Length: 2, 3\r\n\r\n{}", "broken"),
         (b"nonsense\r\n\r\n", "broken"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "broken"),
@@ -213,7 +216,7 @@ def test_connections_are_kept_and_shared() -> None:
     http = Http(Access({}, frozenset({url}), parallel=8))
     for _ in range(5):
         http.get(url)
-        http.fetch(url, io.BytesIO(), max_bytes=9)
+        http.fetch(url, io.BytesIO(), max_bytes=9, accept=())
     assert len(server.connections) == 1  # type: ignore[attr-defined]
     with ThreadPoolExecutor(16) as pool:
         assert all(a.body == b"{}" for a in pool.map(lambda _: http.get(url), range(200)))
@@ -239,8 +242,19 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     access = Access({}, frozenset({right, wrong}))
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(TemporaryError, match="certificate"):
-        Http(access, resolve=found("127.0.0.1")).session.get(right)
+    for ask in ("get", "fetch"):
+        http = Http(access, resolve=found("127.0.0.1"))
+        asking: Any = http.get if ask == "get" else partial(http.fetch, sink=io.BytesIO(), max_bytes=9)
+        with pytest.raises(IncompleteError, match=r"photos\.example.*certifi.*REQUESTS_CA_BUNDLE"):
+            asking(right)
+    assert len(server.connections) == 0  # type: ignore[attr-defined]
+    old = tmp_path / "old.pem"  # a list that knows others only
+    subprocess.run(
+        [*command.split(), *subject, "-keyout", tmp_path / "k.pem", "-out", old], check=True, capture_output=True
+    )
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(old))
+    with pytest.raises(IncompleteError, match=r"REQUESTS_CA_BUNDLE=\S+old\.pem"):
+        Http(access, resolve=found("127.0.0.1")).get(right)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     http = Http(access, resolve=found("127.0.0.1"))
     assert http.get(right).body == b"{}"
@@ -249,3 +263,124 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     http.close()
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, b"", b"no certificates", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_list_of_authorities_that_is_none_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, content: bytes | None
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(bundle))
+    with pytest.raises(UsageError, match=rf"{variable}=\S+bundle\.pem: is no CA bundle"):
+        Http(Access({}))
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Return what sets the environment, in which no proxy is named yet."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+def test_a_proxy_of_the_environment_is_used(proxied: pytest.MonkeyPatch) -> None:
+    """It resolves the names: nobody here asks for one."""
+    with Server(answer(b"{}")) as proxy:
+        proxied.setenv("HTTP_PROXY", proxy.url)
+        own = frozenset({"http://photos.example"})
+        http = Http(Access({}, own), resolve=lambda host, *rest: socket.getaddrinfo(_only_here(host), *rest))
+        assert http.get("http://photos.example/a").body == b"{}"
+        assert proxy.requests[0].startswith("GET http://photos.example/a HTTP/1.1")
+
+
+def test_a_proxy_tunnels_to_hosts_with_tls(proxied: pytest.MonkeyPatch) -> None:
+    with Server(b"HTTP/1.1 502 No\r\n\r\n") as proxy:
+        proxied.setenv("HTTPS_PROXY", proxy.url)
+        http = Http(Access({"photos.example": 100.0}), chance=lambda: 0.0)
+        with pytest.raises(TemporaryError):
+            http.session.get("https://photos.example/secret")
+        assert proxy.requests[0].startswith("CONNECT photos.example:443 HTTP/1.")
+        assert not any("secret" in request for request in proxy.requests)
+
+
+@pytest.mark.parametrize("no_proxy", ["photos.example", ".example", "*"])
+def test_no_proxy_names_whom_it_is_not_for(proxied: pytest.MonkeyPatch, no_proxy: str) -> None:
+    proxied.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    proxied.setenv("NO_PROXY", no_proxy)
+    with Server(answer(b"{}")) as server:
+        url = f"http://photos.example:{server.port}"
+        Http(Access({}, frozenset({url})), resolve=found("127.0.0.1")).get(url)
+
+
+def test_no_proxy_stands_between_two_programs_on_this_machine(proxied: pytest.MonkeyPatch) -> None:
+    proxied.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with Server(answer(b"{}")) as server:
+        assert Http(server.access()).get(server.url).body == b"{}"
+
+
+def _only_here(host: str) -> str:
+    assert host == "127.0.0.1"
+    return host
+
+
+# --- bodies that are other than their headers say
+
+MEMBER, OTHER = gzip.compress(b'{"a": ' + b" " * 3000), gzip.compress(b"1}")
+
+
+def test_what_stands_behind_a_gzip_member_is_passed_over_and_a_second_one_is_read() -> None:
+    whole = b'{"a": ' + b" " * 3000
+    for behind, more in [
+        (b"", b""),
+        (bytes(8), b""),
+        (bytes(70_000), b""),
+        (b"\n<!-- cached -->\n", b""),
+        (b"\x1f", b""),
+        (b"\x1f\x8b", b""),
+        (b"\0\x1f", b""),
+        (OTHER, b"1}"),
+        (bytes(5) + OTHER, b"1}"),
+        (OTHER + bytes(5) + b"junk", b"1}"),
+    ]:
+        with Server(answer(MEMBER + behind, 200, "Content-Encoding: gzip")) as server:
+            assert Http(server.access()).session.get(server.url).content == whole + more, behind[:20]
+
+
+@pytest.mark.parametrize("cut", [4, 12, len(MEMBER) - 9, len(MEMBER) - 1])
+def test_a_first_member_that_is_cut_is_none(cut: int) -> None:
+    assert reason(answer(MEMBER[:cut], 200, "Content-Encoding: gzip")) == "truncated"
+
+
+def test_a_first_member_whose_checksum_is_wrong_is_none() -> None:
+    damaged = MEMBER[:-8] + b"\0\0\0\0" + MEMBER[-4:]
+    assert reason(answer(damaged + bytes(8), 200, "Content-Encoding: gzip")) == "broken"
+
+
+def test_a_second_member_that_is_cut_is_none() -> None:
+    assert reason(answer(MEMBER + OTHER[:-3], 200, "Content-Encoding: gzip")) == "truncated"
+
+
+@given(st.integers(1, 60_000), st.lists(st.integers(0, 3), max_size=3), st.integers(1, 5000), st.binary(max_size=5))
+def test_members_and_padding_in_pieces_of_any_size(size: int, zeros: list[int], piece: int, junk: bytes) -> None:
+    assume(not junk.lstrip(b"\0").startswith(b"\x1f\x8b\x08"))
+    body = bytes(range(256)) * (size // 256 + 1)
+    packed = gzip.compress(body) + b"".join(bytes(n) + gzip.compress(body[:n]) for n in zeros) + junk
+    response = requests.Response()
+    response.headers["Content-Encoding"] = "gzip"
+    pieces = [packed[at : at + piece] for at in range(0, len(packed), piece)]
+    response.raw = cast(Any, SimpleNamespace(stream=lambda *_, **__: iter(pieces)))
+    assert b"".join(body_of(response)) == body + b"".join(body[:n] for n in zeros)
+
+
+@pytest.mark.parametrize("encoding", ["aws-chunked", "aws-chunked,gzip", "identity", "utf-8", "gzip", "br", "none"])
+def test_an_encoding_that_is_none_is_a_hint(encoding: str) -> None:
+    with Server(answer(b"{}", 200, f"Content-Encoding: {encoding}")) as server:
+        assert Http(server.access()).get(server.url).body == b"{}"
+    with Server(answer(gzip.compress(b"{}"), 200, f"Content-Encoding: {encoding}")) as server:
+        assert Http(server.access()).get(server.url).body == b"{}"

@@ -58,4 +58,4 @@ class FakeHttp(Http):
 
 def refused(status: int) -> RefusedError:
     """Return what Http makes of a status."""
-    return RefusedError(f"http-{status}", "", status)
+    return RefusedError(f"http-{status}", status=status)

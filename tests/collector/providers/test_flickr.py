@@ -19,7 +19,7 @@ from collector.errors import DataError, ServiceError, T15Error, UsageError
 from collector.geo import distance_km
 from collector.licences import licences
 from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.net.retries import TRIES
+from collector.net.rate_limit import TRIES
 from collector.providers import flickr
 from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.flickr import BEGAN, CAP, PAGE_ROWS, FlickrProvider
@@ -335,7 +335,7 @@ def test_any_row_is_a_photo_or_unusable_or_names_its_licence(changes: dict[str, 
         (106, "Write operation failed", True),
         (0, DOWN, True),
         (201, DOWN, True),
-        (0, "Unknown error", False),
+        (0, "Unknown error", True),
         (201, "Something else", False),
         (None, DOWN, False),
         *((code, "Refused", False) for code in (1, 2, 3, 4, 18, 20, 99, 100, 111, 112, 116)),

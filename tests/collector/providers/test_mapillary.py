@@ -136,8 +136,11 @@ def test_errors_that_stay() -> None:
         parse_answer(b'{"error": "boom"}', STUTTGART)
     with pytest.raises(TooMuchError):
         parse_answer(error(1, "Please reduce the amount of data you're asking for, then retry"), STUTTGART)
-    for answer in (error(190), error(100)):
-        judge(Answer("u", 200, {}, answer))
+    with pytest.raises(TokenError):
+        judge(Answer("u", 200, {}, error(190)))
+    with pytest.raises(RefusedError, match="error-100"):
+        judge(Answer("u", 400, {}, error(100)))
+    judge(Answer("u", 400, {}, error(77)))
 
 
 def test_it_is_a_survey() -> None:

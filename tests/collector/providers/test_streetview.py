@@ -22,7 +22,7 @@ from collector.geo import distance_km
 from collector.licences import licences
 from collector.manifest.schema import COLUMNS
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
-from collector.net.retries import TRIES
+from collector.net.rate_limit import TRIES
 from collector.providers import streetview
 from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.streetview import TERMS_NOTE, StreetViewProvider
@@ -281,7 +281,7 @@ def test_a_used_up_day_is_incomplete_and_says_when_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    [failing("REQUEST_DENIED", f"The provided API key {KEY} is invalid."), RefusedError("http-403", KEY, 403)],
+    [failing("REQUEST_DENIED", f"The provided API key {KEY} is invalid."), RefusedError("http-403", KEY, status=403)],
 )
 def test_a_refused_key_names_the_variable_and_where_to_get_one(refusal: bytes | Exception) -> None:
     with pytest.raises(ServiceError) as caught:
@@ -447,7 +447,7 @@ def test_a_refused_key_and_a_used_up_quota_are_told_of_a_view_too() -> None:
     with pytest.raises(ServiceError, match=streetview.VARIABLE):
         provider(failing("REQUEST_DENIED", f"no {KEY}"))[0].renewed(view)
     with pytest.raises(ServiceError, match=streetview.VARIABLE):
-        provider(RefusedError("http-403", "", 403))[0].renewed(view)
+        provider(RefusedError("http-403", status=403))[0].renewed(view)
     with pytest.raises(IncompleteError, match="quota"):
         provider(failing("OVER_QUERY_LIMIT", "You have exceeded your daily request quota"))[0].renewed(view)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.net.retries import backoff, retry_after, why_retry
+from collector.net.rate_limit import backoff, retry_after, why_retry
 
 NOW = 1_750_000_000.0
 DAY = 86400.0

@@ -5,8 +5,7 @@ import pytest
 import requests
 
 from collector.errors import UsageError
-from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.net.session import user_agent
+from collector.net.client import Access, Http, RefusedError, TemporaryError, user_agent
 from tests.collector.net.servers import Server, answer, redirect
 
 
