@@ -27,7 +27,7 @@ FORMAT = 1
 
 LOADERS: dict[str, str] = {
     "described": "benchmark.methods.features:load_described",
-    "network": "benchmark.networks.trained:load_network",
+    "network": "benchmark.networks.inference:load_network",
     "network-features": "benchmark.methods.networks:load_features",
 }
 """What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for.

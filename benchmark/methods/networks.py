@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from benchmark.classifiers.saved import Classifier
     from benchmark.features.extract import Feature
     from benchmark.networks.backbones import Backbone
-    from benchmark.networks.trained import Epoch, TrainedNetwork
+    from benchmark.networks.inference import Epoch, TrainedNetwork
 
 TRANSFER_VARIANTS = {
     "finetune-classifier": ("all but the classifier", "classifier only"),
@@ -103,7 +103,7 @@ def fit_networks(
 
 
 def save_curve(path: Path, curve: "Sequence[Epoch]") -> None:
-    """Write a learning curve as JSON: a list of epochs, with the fields of `networks.trained.Epoch`."""
+    """Write a learning curve as JSON: a list of epochs, with the fields of `networks.inference.Epoch`."""
     write_atomically(path, (json.dumps([asdict(epoch) for epoch in curve], indent=1) + "\n").encode())
 
 

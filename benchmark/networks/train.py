@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import Backbone, find_backbone
 from benchmark.networks.fast import FastEngine
+from benchmark.networks.inference import Epoch, TrainedNetwork, load_network
 from benchmark.networks.init_weights import freeze
 from benchmark.networks.recipe import ENGINES, Recipe
-from benchmark.networks.resident import ResidentPhotos
 from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, TrainingRun
-from benchmark.networks.trained import Epoch, TrainedNetwork, load_network
 from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError
 from collector.progress import Track, silent

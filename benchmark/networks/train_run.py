@@ -1,36 +1,117 @@
-"""One training run: epochs, selection, learning curve, checkpoints. The engine takes the steps."""
+"""One training run: epochs, selection, learning curve, checkpoints. The engine takes the steps.
 
+A checkpoint is one file: tensors as safetensors, everything else as JSON in its header, no pickle. Random choices need no
+state in it: they are drawn from (seed, epoch, step).
+"""
+
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.fast import FastEngine
-from benchmark.networks.inference import centre_crops, scores
+from benchmark.networks.inference import CentreCrops, Epoch, TrainedNetwork, scores
 from benchmark.networks.init_weights import starting_network
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.reference import ReferenceEngine
-from benchmark.networks.resident import ResidentPhotos
-from benchmark.networks.trained import Epoch, TrainedNetwork
-from benchmark.networks.training_state import Progress, identify, load_checkpoint, save_checkpoint
-from benchmark.photos import LabelledPhotos
+from benchmark.photos import DECODER, LabelledPhotos
 from collector.errors import T15Error, UsageError
 from collector.progress import Track
+from collector.workspace import draft_of
+
+log = logging.getLogger("t15")
+
+VERSION = 1
+"""Changes whenever a run would go on differently from the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run has come to after an epoch.
+
+    Attributes:
+        facts: plain JSON: the curve, the best epoch so far.
+        tensors: by name.
+    """
+
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def identify(
+    recipe: Recipe,
+    seed: int,
+    engine: str,
+    device: str,
+    training: LabelledPhotos,
+    validation: LabelledPhotos,
+    weights: Mapping[str, Tensor] | None,
+) -> str:
+    """Return the sha256 of everything that the run's result depends on: another run's checkpoint is none of this one."""
+    data = [[*side.digests, *map(str, side.labels.tolist())] for side in (training, validation)]
+    versions = [VERSION, DECODER, torch.__version__]
+    canonical = json.dumps([asdict(recipe), seed, engine, device, training.classes, data, versions], sort_keys=True)
+    digest = hashlib.sha256(canonical.encode())
+    for name, tensor in sorted((weights or {}).items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_checkpoint(path: Path, identity: str, progress: Progress) -> None:
+    """Write a checkpoint so that the old one or the new one is there, whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = draft_of(path)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in progress.tensors.items()}
+    try:
+        save_file(tensors, draft, metadata={"identity": identity, "facts": json.dumps(progress.facts)})
+        draft.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            draft.unlink()
+        if isinstance(error, SafetensorError):  # its writer's word for what the system said
+            raise OSError(f"{path}: {error}") from error
+        raise
+
+
+def load_checkpoint(path: Path, identity: str) -> Progress | None:
+    """Return what was saved for this run; None where nothing was, or, with a warning, by another run, or a damaged file."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("identity") != identity:
+                log.warning("%s: is the checkpoint of another run; training begins anew", path)
+                return None
+            return Progress(json.loads(header["facts"]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        log.warning("%s: cannot be read (%s); training begins anew", path, " ".join(str(error).split())[:200])
+        return None
+
 
 CHECKPOINT_SECONDS = 20.0
 """At least so long lies between two checkpoints: AlexNet's have 0.7 GB, and a GPU ends epochs in a second."""
 
 _ADVICE = "take a smaller learning rate (--set learning_rate=…)"
-
-log = logging.getLogger("t15")
 
 
 class DivergedError(T15Error):
@@ -80,8 +161,8 @@ class SharedPhotos:
         self.resident = cache(
             lambda shape: ResidentPhotos(training.pictures(shape.resize, shape.interpolation), device)
         )
-        self.crops = cache(lambda shape: centre_crops(validation, shape).to(device))
-        self.probe = cache(lambda shape: centre_crops(training, shape, most=4).to(device))
+        self.crops = cache(lambda shape: CentreCrops(validation, shape)[:].to(device))
+        self.probe = cache(lambda shape: CentreCrops(training, shape)[:4].to(device))
         self.labels = torch.from_numpy(validation.labels)
 
 

@@ -12,7 +12,7 @@ from benchmark.methods.types import Predictor
 from benchmark.photos import Photos, given_photos
 
 if TYPE_CHECKING:
-    from benchmark.networks.trained import TrainedNetwork
+    from benchmark.networks.inference import TrainedNetwork
 
 METHODS = {
     "grad-cam": "Grad-CAM on the last feature map (R. R. Selvaraju et al., ICCV 2017)",
@@ -89,10 +89,10 @@ def grad_cam(predictor: "TrainedNetwork", image: Image.Image, city: int) -> Heat
     """
     import torch
 
-    from benchmark.networks.inference import centre_crops, standardised
+    from benchmark.networks.inference import CentreCrops, standardised
 
     recipe, photo = predictor.recipe, given_photos([image])
-    pixels = centre_crops(photo, predictor.preprocessing).to(predictor.device).float() / 255
+    pixels = CentreCrops(photo, predictor.preprocessing)[:].to(predictor.device).float() / 255
     crop = standardised(pixels, predictor.backbone)
     maps: list[torch.Tensor] = []
     layers = predictor.backbone.layers(predictor.network)

@@ -25,13 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.methods.paper import TABLE_TWO
+from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.device import describe_device, resolve_device
 from benchmark.networks.fast import FastEngine
 from benchmark.networks.init_weights import starting_network
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.reference import ReferenceEngine
-from benchmark.networks.resident import ResidentPhotos
 from benchmark.networks.train import Job, TrainedNetwork, train, train_many
 from benchmark.photos import LabelledPhotos
 from collector.progress import Track, silent

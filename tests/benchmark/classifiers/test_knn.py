@@ -101,8 +101,9 @@ def test_rows_sum_to_1(weights: str) -> None:
 
 def test_more_queries_than_fit_in_a_block_are_answered_one_by_one() -> None:
     random = np.random.default_rng(2)
-    vectors, labels = random.random((30, 6), dtype=np.float32), random.integers(0, 3, 30)
-    queries = random.random((1030, 6), dtype=np.float32)
+    # Whole numbers, whose products are exact: a matrix of one query may be multiplied in another order than one of many.
+    vectors, labels = random.integers(0, 99, (30, 6)).astype(np.float32), random.integers(0, 3, 30)
+    queries = random.integers(0, 99, (1030, 6)).astype(np.float32)
     model = fit_knn(vectors, labels, 3, 5)
     alone = np.concatenate([model.predict_proba(queries[i : i + 1]) for i in (0, 511, 512, 1023, 1024, 1029)])
     assert np.array_equal(model.predict_proba(queries)[[0, 511, 512, 1023, 1024, 1029]], alone)

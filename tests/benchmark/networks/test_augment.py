@@ -10,8 +10,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
-from benchmark.networks.augment import Crops, draw_crops, draw_order, step_seed, steps_of
-from benchmark.networks.resident import ResidentPhotos
+from benchmark.networks.augment import Crops, ResidentPhotos, draw_crops, draw_order, step_seed, steps_of
 
 
 def sizes_of(height: int, width: int, count: int) -> NDArray[np.int64]:

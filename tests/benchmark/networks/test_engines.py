@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmark.networks import fast as fast_module
+from benchmark.networks.fast import can_be_grouped, seeded_state, step_by_step
 from benchmark.networks.recipe import Recipe
-from benchmark.networks.stepwise import can_be_grouped, seeded_state, step_by_step
 from benchmark.networks.train import train
 from benchmark.networks.train_run import Job, SharedPhotos, TrainingRun
 from tests.benchmark.conftest import make_world
@@ -61,7 +61,8 @@ def test_dropout_and_batch_normalisation_agree(small_network: str, sides: Sides,
     recipe = Recipe("norm", frozen=frozen, size=28, batch=batch, epochs=6, learning_rate=0.02, weight_decay=0.01)
     reference, fast = (train(*sides, 3, "cpu", recipe, engine=engine) for engine in ("reference", "fast"))
     for name, weight in reference.network.state_dict().items():
-        assert torch.equal(weight, fast.network.state_dict()[name]), name
+        # Frozen layers see several steps in one matrix product, which may sum in another order: roundings, over 18 steps.
+        torch.testing.assert_close(weight, fast.network.state_dict()[name], rtol=1e-3, atol=1e-4, msg=name)
     assert [e.loss for e in fast.curve] == pytest.approx([e.loss for e in reference.curve], abs=1e-6)
     assert [e.validation_accuracy for e in fast.curve] == [e.validation_accuracy for e in reference.curve]
 
@@ -100,10 +101,9 @@ def test_a_pass_of_steps_is_what_the_steps_give() -> None:
         found = together(photos)
     # One matrix product over 11 photos and three over 4, 4 and 3 may sum in another order (seen on an Intel Xeon): a bound of
     # some roundings of float32. What dropout draws and how it leaves the generator is exact.
-    close = {"rtol": 1e-5, "atol": 1e-6}
-    torch.testing.assert_close(found, torch.cat(expected), **close)
+    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-5, atol=1e-6)
     for name, tensor in alone.state_dict().items():
-        torch.testing.assert_close(tensor, together.state_dict()[name], **close, msg=name)
+        torch.testing.assert_close(tensor, together.state_dict()[name], rtol=1e-5, atol=1e-6, msg=name)
     assert torch.equal(found == 0, torch.cat(expected) == 0)
     assert torch.equal(states[2], torch.get_rng_state())
     assert torch.equal(together(photos[:4]), together(photos[:4])) is False  # it is itself again: dropout draws anew
@@ -113,7 +113,8 @@ def test_the_size_of_a_pass_changes_nothing(small_network: str, sides: Sides, mo
     recipe = Recipe("norm", frozen="c", size=28, learning_rate=0.02)
     many = losses("fast", recipe, sides, 12)
     monkeypatch.setitem(fast_module._PHOTOS_AT_ONCE, "cpu", 1)
-    assert losses("fast", recipe, sides, 12) == many
+    # One matrix product for a pass and one for each step may sum in another order (seen on an Intel Xeon).
+    assert losses("fast", recipe, sides, 12) == pytest.approx(many, abs=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])

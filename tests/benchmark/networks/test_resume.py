@@ -192,8 +192,8 @@ from tests.benchmark.networks.conftest import NORM
 
 torch.set_num_threads(1)
 backbones.BACKBONES["norm"] = NORM
-run.CHECKPOINT_SECONDS = 0.0
-saved, save = 0, run.save_checkpoint
+train_run.CHECKPOINT_SECONDS = 0.0
+saved, save = 0, train_run.save_checkpoint
 
 def save_and_die(*arguments):
     global saved
@@ -202,7 +202,7 @@ def save_and_die(*arguments):
     if saved == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-run.save_checkpoint = save_and_die
+train_run.save_checkpoint = save_and_die
 manifest, workspace = read_manifest(Path(sys.argv[1])), Workspace(Path(sys.argv[2]))
 sides = [training_photos(manifest, side, WorkspacePhotos(workspace)) for side in ("train", "val")]
 recipe = Recipe("norm", frozen="a", learning_rate=0.05, decay_every=2, epochs=5, size=28)

@@ -199,7 +199,7 @@ def test_a_last_batch_of_one_photo_does_no_harm(sides: Sides, recipe: Recipe) ->
 def test_predicting_does_not_depend_on_the_batch(sides: Sides, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = train(*sides, 0, "cpu", recipe)
     whole = trained.predict_labels(sides[0])
-    monkeypatch.setattr(inference_module, "BATCH", 5)
+    monkeypatch.setitem(inference_module.BATCH, "cpu", 5)
     assert trained.predict_labels(sides[0]) == pytest.approx(whole, abs=1e-5)
 
 
@@ -253,7 +253,9 @@ def test_features_are_what_goes_into_the_classifier(sides: Sides, recipe: Recipe
     features = trained.embed(sides[1])
     assert features.shape == (6, 4)
     assert features.dtype == np.float32
-    assert np.array_equal(embed_photos(trained.network, DOT, sides[1], "cpu", 28, batch=6), features)
+    # A product of another shape may sum in another order.
+    other_batches = embed_photos(trained.network, DOT, sides[1], "cpu", 28, batch=6)
+    assert other_batches == pytest.approx(features, rel=1e-5, abs=1e-6)
     classifier = trained.network.get_submodule("4")
     shares = classifier(torch.from_numpy(features)).softmax(dim=1).detach().numpy()
     assert trained.predict_labels(sides[1]) == pytest.approx(shares, abs=1e-6)
@@ -270,8 +272,8 @@ def test_inference_takes_smaller_batches_when_memory_runs_out(sides: Sides, reci
     crops = torch.zeros(10, 3, 28, 28, dtype=torch.uint8)
     expected = scores(network, DOT, crops, "cpu")
     network.register_forward_pre_hook(scarce)
-    assert torch.equal(scores(network, DOT, crops, "cpu"), expected)
-    assert seen == [10, 10, 10, 8, 4, 2, 2, 2, 2, 2]  # 64, 32, 16, 8, 4 and 2 photos at a time
+    torch.testing.assert_close(scores(network, DOT, crops, "cpu"), expected)  # other batches may sum in another order
+    assert seen == [10, 8, 4, 2, 2, 2, 2, 2]  # 16, 8, 4 and 2 photos at a time
 
 
 def test_memory_is_given_back_when_the_failed_pass_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

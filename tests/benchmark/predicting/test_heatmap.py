@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from benchmark.networks.backbones import Backbone, Preprocessing
+from benchmark.networks.inference import TrainedNetwork
 from benchmark.networks.recipe import Recipe
-from benchmark.networks.trained import TrainedNetwork
 from benchmark.photos import GivenPictures, Photos
 from benchmark.predicting.heatmap import heat_of, occlusion
 
