@@ -181,7 +181,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.networks import backbones, train_run as run
+from benchmark.networks import backbones, train_run
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import train
 from benchmark.methods.training import training_photos
