@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.errors import UsageError
 from collector.geo import distances_km
 from collector.manifest.manifest import Manifest
-from collector.records import City
+from collector.records import Label, Photo
 
 _AT_ONCE = 1 << 22  # distances in memory
 
@@ -55,15 +56,33 @@ class LabelSet:
 
 
 def label_set(manifest: Manifest, level: str = "city") -> LabelSet:
-    """Return the labels of a manifest at a level, in its order."""
-    return labels_of(manifest.header.cities, level)
+    """Return the labels of a manifest at a level, in its order.
+
+    Raises:
+        UsageError: it has no labels of that level.
+    """
+    labels = manifest.labels.at(level)
+    if not labels:
+        header, levels = manifest.header, ", ".join(manifest.labels.levels)
+        raise UsageError(
+            f"{header.name} {header.version}: has no labels of level {level[:40]!r}; its levels are {levels}"
+        )
+    return labels_of(labels, level)
 
 
-def labels_of(cities: Sequence[City], level: str = "city") -> LabelSet:
-    """Return cities as labels."""
+def labels_of(labels: Sequence[Label], level: str = "city") -> LabelSet:
+    """Return labels of one level as a set."""
     return LabelSet(
         level,
-        tuple(city.slug for city in cities),
-        np.array([(city.latitude, city.longitude) for city in cities], np.float64).reshape(-1, 2),
-        np.array([city.radius_km for city in cities], np.float64),
+        tuple(label.id for label in labels),
+        np.array([(label.latitude, label.longitude) for label in labels], np.float64).reshape(-1, 2),
+        np.array([label.radius_km for label in labels], np.float64),
     )
+
+
+def positions(manifest: Manifest, photos: Sequence[Photo], level: str = "city") -> NDArray[np.int64]:
+    """Return the position of each photo's label among those of a level, (N,); -1 where it has none of that level."""
+    tree = manifest.labels
+    number = {label.id: position for position, label in enumerate(tree.at(level))}
+    labels = (tree.parent_at(tree.by_id[photo.label or photo.city], level) for photo in photos)
+    return np.array([number[label.id] if label else -1 for label in labels], np.int64)

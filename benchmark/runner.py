@@ -21,6 +21,7 @@ import torch
 
 from benchmark.derivations import offered, predict
 from benchmark.doctor import versions
+from benchmark.label_set import label_set, positions
 from benchmark.methods.settings import with_settings
 from benchmark.methods.training import training_photos
 from benchmark.methods.types import Context, Method, Predictor, Training
@@ -42,7 +43,7 @@ from benchmark.results import (
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.records import SPLITS
+from collector.records import SPLITS, Photo
 from collector.text_table import printable
 from collector.workspace import Workspace, is_storage_fault, remove_drafts, storage_errors
 
@@ -109,8 +110,10 @@ def plan(
         level: of the labels.
 
     Raises:
-        UsageError: no method has a parameter of `settings`, or a value is none of its kind.
+        UsageError: no method has a parameter of `settings`, a value is none of its kind, or the manifest has no such level.
+        DataError: a photo has no label of that level.
     """
+    _require_labels(manifest, level)
     settings = settings or {}
     for name in settings:
         if not any(name in method.parameters for method in methods):
@@ -121,6 +124,17 @@ def plan(
         for method in methods
         for task in _tasks(manifest, with_settings(method, settings), method, seeds, tier, models, precision, level)
     ]
+
+
+def _require_labels(manifest: Manifest, level: str) -> None:
+    labels = label_set(manifest, level)
+    of = f"{manifest.header.name} {manifest.header.version}"
+    if len(labels) < 2:
+        raise DataError(f"{of}: has one {level}; a benchmark needs two or more")
+    without = {side: int((positions(manifest, manifest.photos(side), level) < 0).sum()) for side in SPLITS}
+    if any(without.values()):
+        counts = ", ".join(f"{count} of {side}" for side, count in without.items() if count)
+        raise DataError(f"{of}: photos have no label of level {level}: {counts}; run it at another --level")
 
 
 def _tasks(
@@ -172,11 +186,11 @@ def _preprocessing(method: Method, parameters: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-_KNOWN: Mapping[str, Callable[[Any], Any]] = {
+_KNOWN: Mapping[str, Callable[[Photo], object]] = {
     "places": lambda photo: photo.latitude,
-    "headings": lambda photo: getattr(photo, "heading", None),
+    "headings": lambda photo: photo.heading,
     "authors": lambda photo: photo.author_id,
-    "sequences": lambda photo: getattr(photo, "sequence_id", None),
+    "sequences": lambda photo: photo.sequence_id,
     "times": lambda photo: photo.taken_at,
 }
 
@@ -191,7 +205,7 @@ def lacking(needs: frozenset[str], manifest: Manifest) -> str:
         UsageError: a need is none of these.
     """
     photos = manifest.photos("train") if needs else []
-    protocol = getattr(manifest.header, "protocol", None) or "city"
+    protocol = manifest.header.protocol
     missing = []
     for need in sorted(needs):
         kind, _, wanted = need.partition(":")
@@ -208,13 +222,14 @@ def lacking(needs: frozenset[str], manifest: Manifest) -> str:
 
 def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
     """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
-    photos, classes = len(manifest.photos("train")), len(manifest.header.cities)
+    photos = len(manifest.photos("train"))
     known: dict[str, float] = {}
     total = 0.0
     for task in tasks:
         if task.method.estimate is None or not task.can_begin or is_finished(runs, task.inputs.identity):
             continue
         if task.method.name not in known:
+            classes = len(label_set(manifest, task.inputs.level))
             known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
         total += known[task.method.name]
     return total
@@ -335,7 +350,7 @@ def bench(
     A method that raises is recorded as failed, and the others go on. Whatever stops the whole, finished runs stay.
 
     Raises:
-        DataError: the manifest has fewer than two cities or an empty side, or photos are missing in the workspace.
+        DataError: the manifest has an empty side, or photos are missing in the workspace.
         IncompleteError: the disk is full.
     """
     prepare(manifest, workspace)
@@ -353,12 +368,10 @@ def prepare(manifest: Manifest, workspace: Workspace) -> None:
     """Make sure that a benchmark can begin, and remove what killed ones left.
 
     Raises:
-        DataError: the manifest has fewer than two cities or an empty side, or photos are missing in the workspace.
+        DataError: the manifest has an empty side, or photos are missing in the workspace.
         IncompleteError: the disk is full.
     """
     of = f"{manifest.header.name} {manifest.header.version}"
-    if len(manifest.header.cities) < 2:
-        raise DataError(f"{of}: has one city; a benchmark needs two or more")
     if empty := [side for side in SPLITS if not manifest.photos(side)]:
         raise DataError(f"{of}: has no photo in {' and '.join(empty)}; a benchmark needs all three sides")
     require_photos(manifest, workspace)

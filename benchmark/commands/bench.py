@@ -75,6 +75,9 @@ def bench(
             "--set", help="Change a parameter, such as epochs=5, in the methods that have it; again for more."
         ),
     ] = None,
+    level: Annotated[
+        str, typer.Option(help="Level of the labels to tell apart, such as city or district, as the manifest has them.")
+    ] = "city",
     engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
     precision: Annotated[
         str,
@@ -131,7 +134,7 @@ def bench(
     place = Workspace(workspace)
     data = what_is_here(data, place)
     require_photos(data, place, manifest or str(folder))
-    tasks = runner.plan(data, chosen, numbers, tier, changes, models, _precision(precision, on, engine, cluster))
+    tasks = runner.plan(data, chosen, numbers, tier, changes, models, _precision(precision, on, engine, cluster), level)
     if cluster:
         note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
     else:

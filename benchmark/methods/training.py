@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.label_set import label_set
+from benchmark.label_set import label_set, positions
 from benchmark.methods.types import Training
 from benchmark.photos import PhotoStore, photos_of
 from collector.manifest.manifest import Manifest
@@ -14,29 +14,27 @@ from collector.records import Photo
 
 
 def training_photos(manifest: Manifest, split: str, store: PhotoStore, level: str = "city") -> Training:
-    """Return the photos of one side with everything that the manifest says of them."""
+    """Return the photos of one side with everything that the manifest says of them.
+
+    Raises:
+        UsageError: it has no labels of that level.
+    """
     rows, bare, labels = manifest.photos(split), photos_of(manifest, split, store), label_set(manifest, level)
-    number = {label: position for position, label in enumerate(labels.ids)}
     return Training(
         ids=bare.ids,
         digests=bare.digests,
         store=store,
         side=split,
-        labels=np.array([number[photo.city] for photo in rows], dtype=np.int64),
+        labels=positions(manifest, rows, level),
         classes=labels.ids,
         label_set=labels,
         places=np.stack([_numbers(photo.latitude for photo in rows), _numbers(photo.longitude for photo in rows)], 1),
-        headings=_numbers(_optional(rows, "heading")),
+        headings=_numbers(photo.heading for photo in rows),
         authors=_codes(_author(photo) for photo in rows),
-        sequences=_codes(_optional(rows, "sequence_id")),
+        sequences=_codes(photo.sequence_id for photo in rows),
         times=_numbers(photo.taken_at.timestamp() if photo.taken_at else None for photo in rows),
-        protocol=str(getattr(manifest.header, "protocol", "city") or "city"),
+        protocol=manifest.header.protocol,
     )
-
-
-def _optional(rows: Iterable[Photo], name: str) -> list[Any]:
-    # Manifests of the first format have neither headings nor sequences.
-    return [getattr(photo, name, None) for photo in rows]
 
 
 def _author(photo: Photo) -> tuple[str, str] | None:

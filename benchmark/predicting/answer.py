@@ -17,6 +17,7 @@ from benchmark.predicting.heatmap import heat_of
 from benchmark.predicting.model_card import About, about_from_json
 from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
 from collector.errors import DataError
+from collector.labels import label_of
 
 _AT_ONCE = 32  # pictures that a predictor is asked about together
 _LARGEST = 2048  # pixels of a side that a predictor may ask for: what a model file says is not to fill the memory
@@ -97,7 +98,7 @@ class Answerer:
         self.digest = found.digest
         self.about, self._training = _parsed(found, name)
         self._predictor: Predictor = build(found, device, name)
-        self._labels = labels_of(self.about.cities)
+        self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
 
     def answer(self, images: Sequence[Image.Image]) -> list[Answer]:

@@ -3,12 +3,14 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.label_set import positions
 from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.predicting.certainty import Certainty, learn_certainty
@@ -18,7 +20,7 @@ from benchmark.results import Run, finished_runs, read_validation
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.progress import Track, silent
-from collector.records import Photo
+from collector.records import City, Photo
 from collector.workspace import Workspace
 
 _IDENTITY = re.compile(r"[0-9a-f]{4,16}")
@@ -90,7 +92,8 @@ def trained_model(
             f"`t15 bench --method {run.inputs.method} --models all` again"
         )
     model = read_model(path)
-    slugs = tuple(city.slug for city in manifest.header.cities)
+    cities = _answers(manifest, run.inputs.level)
+    slugs = tuple(city.slug for city in cities)
     if model.classes != slugs or tuple(run.classes) != slugs:
         raise DataError(
             f"{path}: its cities are not those of {run.manifest}; delete its folder and run `t15 bench` again"
@@ -104,8 +107,8 @@ def trained_model(
         pretraining=run.pretraining,
         weights_licence=run.weights_licence,
         photo_licences=dict(sorted(Counter(photo.license for photo in manifest.photos("train")).items())),
-        cities=header.cities,
-        certainty=_certainty(run, manifest, workspace),
+        cities=cities,
+        certainty=_certainty(run, manifest, workspace, cities),
     )
     arrays = _training(model, manifest, workspace, device, track) if neighbours else {}
     return replace(model, extra=about.to_json(), arrays=arrays)
@@ -119,7 +122,15 @@ def passed_on(model: Model) -> str | None:
     return f"this model holds its training photos at {side} × {side} pixels: pass it on under their licences only"
 
 
-def _certainty(run: Run, manifest: Manifest, workspace: Workspace) -> Certainty:
+def _answers(manifest: Manifest, level: str) -> tuple[City, ...]:
+    """Return what a model can answer with: the cities, or the labels of another level in their form."""
+    if level == "city":
+        return manifest.header.cities
+    labels = manifest.labels.at(level)
+    return tuple(City(one.id, one.name, one.latitude, one.longitude, one.radius_km) for one in labels)
+
+
+def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Sequence[City]) -> Certainty:
     said = read_validation(workspace.runs, run)
     if said is None:
         return Certainty()
@@ -127,10 +138,10 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace) -> Certainty:
     if sorted(said.photo_ids) != sorted(photos):
         folder = workspace.runs / run.inputs.identity
         raise DataError(f"{folder}: validation.parquet is of other photos than {run.manifest}'s; run `t15 bench` again")
-    number = {city.slug: position for position, city in enumerate(manifest.header.cities)}
     ordered = [photos[photo_id] for photo_id in said.photo_ids]
-    labels = np.array([number[photo.city] for photo in ordered], np.int64)
-    return learn_certainty(said.probabilities, labels, manifest.header.cities, _places(ordered))
+    given = ~np.isnan(said.probabilities).any(axis=1)
+    labels, places = positions(manifest, ordered, run.inputs.level), _places(ordered)
+    return learn_certainty(said.probabilities[given], labels[given], cities, places[given])
 
 
 def _places(photos: list[Photo]) -> NDArray[np.float64]:

@@ -1,0 +1,39 @@
+"""A run's identity leaves a version's defaults out: here they are frozen, for every built-in method and tier.
+
+Whoever changes a default, or code that changes results, raises the method's version and writes a new line: `python -m
+tests.benchmark.methods.test_versions` prints the file. A new parameter whose default changes nothing is added to NEUTRAL.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.methods.paper import PAPER
+from benchmark.methods.types import Method
+
+FILE = Path(__file__).parents[2] / "data" / "method_versions.json"
+
+NEUTRAL: frozenset[str] = frozenset()
+"""Parameters that came after the file was written, whose defaults do what was done before."""
+
+
+def digest(one: Method) -> str:
+    tiers = [{k: v for k, v in one.of_tier(tier).items() if k not in NEUTRAL} for tier in ("paper", "smoke")]
+    shape = [dict(one.preprocessing(**one.of_tier(tier))) if one.preprocessing else None for tier in ("paper", "smoke")]
+    return hashlib.sha256(json.dumps([tiers, shape], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def versions() -> dict[str, str]:
+    return {f"{one.name} {one.version}": digest(one) for one in PAPER}
+
+
+@pytest.mark.parametrize("named", versions())
+def test_the_defaults_of_a_version_do_not_change(named: str) -> None:
+    known = json.loads(FILE.read_text())
+    assert known.get(named) == versions()[named], "raise the method's version, see the head of this file"
+
+
+if __name__ == "__main__":
+    print(json.dumps(versions(), indent=1))
