@@ -4,7 +4,6 @@ Methods get the test photos as `Photos`, which carry no labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +15,7 @@ from PIL import Image
 
 from benchmark.store import ArrayStore
 from collector.errors import DataError
-from collector.images.decode import VERSION, quiet_decoders
+from collector.images.decode import VERSION, map_in_order
 from collector.images.decode import decode as decode_image
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.manifest.versions import partial_folder
@@ -28,7 +27,6 @@ DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
 
 _AT_ONCE = 64  # decoded photos in memory while storing
-_WORKERS = 4
 _NAMED = 5  # photos named in an error; the others are counted
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -170,15 +168,12 @@ class WorkspacePhotos:
                 return error
             return _planes(resize(picture))
 
-        with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
-            for start in range(0, len(positions), _AT_ONCE):
-                chosen = positions[start : start + _AT_ONCE]
-                for position, result in zip(chosen, pool.map(one, chosen), strict=True):
-                    if isinstance(result, DataError):
-                        faults.append(str(result))
-                        yield None
-                    else:
-                        yield photos.digests[position], result
+        for position, result in zip(positions, map_in_order(one, positions, _AT_ONCE), strict=True):
+            if isinstance(result, DataError):
+                faults.append(str(result))
+                yield None
+            else:
+                yield photos.digests[position], result
 
 
 @dataclass(frozen=True)

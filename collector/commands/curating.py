@@ -35,7 +35,7 @@ def dedup(
     json: JsonOption = False,
 ) -> None:
     """Find photos of the same picture, keep the best of each, set contradicting labels aside."""
-    from collector.curating.curate import dedup as dedup_photos
+    from collector.curating.duplicates import dedup as dedup_photos
     from collector.workspace import existing_workspace
 
     summary = dedup_photos(existing_workspace(workspace), radius, dry_run=dry_run)

@@ -1,15 +1,14 @@
 """Flags on photos of poor quality and with doubtful labels: they help people to choose, and never leave a photo out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating import labels
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
-from collector.images.decode import quiet_decoders
+from collector.images.decode import map_in_order
 from collector.images.repair import lacks_end
 from collector.progress import Track, silent
 from collector.records import City, Photo
@@ -21,8 +20,8 @@ STAGE = "quality"
 WORST = 10
 """Photos that are named of each flag."""
 
-_WORKERS = 4
-_BLOCK = 256  # photos whose flags are written together
+BLOCK = 256
+"""Photos whose flags are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,9 @@ class QualitySummary:
     unreadable: Mapping[str, str]
 
 
-def assess(workspace: Workspace, track: Track = silent, *, dry_run: bool = False) -> QualitySummary:
+def assess(
+    workspace: Workspace, track: Track = silent, *, dry_run: bool = False, block_size: int = BLOCK
+) -> QualitySummary:
     """Flag downloaded photos of poor quality or with a doubtful label; nothing is left out or changed by that.
 
     Photos that were measured before in the same way, from the same bytes, are not measured again, so that a stopped run goes
@@ -79,11 +80,11 @@ def assess(workspace: Workspace, track: Track = silent, *, dry_run: bool = False
             catalogue.decide(STAGE, known.values())
         unreadable: dict[str, str] = {}
         found = list(known.values())
-        for block in _measured_blocks(workspace, waiting, unreadable, track):
+        for block in _measured_blocks(workspace, waiting, unreadable, track, block_size):
             found += block
             if not dry_run:
                 catalogue.amend(STAGE, block)
-        doubtful = labels.judge(photos, _cities(catalogue))
+        doubtful = labels.flag_labels(photos, _cities(catalogue))
         if not dry_run:
             catalogue.decide(labels.STAGE, doubtful)
     return _summarise(photos, len(waiting) - len(unreadable), [*found, *doubtful], unreadable)
@@ -115,29 +116,20 @@ def _still_valid(catalogue: Catalogue, photos: Sequence[Photo]) -> dict[str, Dec
 
 
 def _measured_blocks(
-    workspace: Workspace, photos: Sequence[Photo], unreadable: dict[str, str], track: Track
+    workspace: Workspace, photos: Sequence[Photo], unreadable: dict[str, str], track: Track, most: int
 ) -> Iterator[list[Decision]]:
     """Yield what is measured of photos in blocks, to be written down together, and note those that cannot be read."""
     block: list[Decision] = []
-    with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
-        results = _in_order(pool, partial(_assessed, workspace), photos)
-        for photo, result in zip(photos, track(results, "measuring", len(photos)), strict=True):
-            if isinstance(result, str):
-                unreadable[photo.photo_id] = result
-                continue
-            block.append(result)
-            if len(block) == _BLOCK:
-                yield block
-                block = []
+    results = map_in_order(partial(_assessed, workspace), photos, most)
+    for photo, result in zip(photos, track(results, "measuring", len(photos)), strict=True):
+        if isinstance(result, str):
+            unreadable[photo.photo_id] = result
+            continue
+        block.append(result)
+        if len(block) == most:
+            yield block
+            block = []
     yield block
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Photo], Decision | str], photos: Sequence[Photo]
-) -> Iterator[Decision | str]:
-    """Yield what `work` makes of each photo, in their order; what waits is bounded, however many there are."""
-    for start in range(0, len(photos), _BLOCK):
-        yield from pool.map(work, photos[start : start + _BLOCK])
 
 
 def _stamp(photo: Photo) -> str:

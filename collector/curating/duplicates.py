@@ -1,20 +1,54 @@
-"""Which photos show the same picture, which one of them to keep, and which of them contradict each other."""
+"""Which photos show the same picture, which one of them to keep, and which of them contradict each other.
 
-from collections import defaultdict
+Hashes propose pairs: certain ones, and doubtful ones that `pair_verification` decides by the pixels. Decisions are kept in
+the catalogue with their evidence and can be taken back.
+"""
+
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
-from collector.curating.candidates import Candidate, agree, candidates, is_certain
-from collector.curating.pair_verification import Agreement, Doubt, Look
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
+from collector.curating.hamming import Pairs, as_bits, pairs_in_blocks
+from collector.curating.pair_verification import Agreement, DoubtfulPair, VerifyPairs, pair_verifier
+from collector.errors import DataError
+from collector.images.decode import open_image, quiet_decoders
+from collector.images.hashing import HASH_STAMP, hash_picture
 from collector.licences import licences
 from collector.records import Photo
+from collector.workspace import Workspace, exclusive, storage_errors
 
 DEFAULT_RADIUS = 8
 """Largest pHash distance, of 64 bits, at which hashes alone can say that two photos are one picture."""
 
-_LOOKS = 1024  # doubtful pairs that are looked at together
+DHASH_SLACK = 6
+"""dHash is more easily changed by crops than pHash: its distance may be this much larger than the radius."""
+
+MOST_DOUBTS = 16
+"""A photo is looked at beside this many of those that are preferred to it, the nearest: it bounds the work of a closer look
+by the number of photos."""
+
+# The columns of pHash are frequencies across the picture, 0 to 7: in a mirror the odd ones change their sign.
+_ODD_COLUMNS = np.uint8(0b01010101)
+
+_PAIRS_AT_ONCE = 1024  # candidates that are verified together
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pair of positions, the distances of its hashes, and whether the second was seen in a mirror."""
+
+    first: int
+    second: int
+    phash: int
+    dhash: int
+    mirrored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +81,34 @@ class Group:
         return any(member.photo.city != self.kept.city for member in self.members)
 
 
-def find_groups(photos: Sequence[Photo], radius: int = DEFAULT_RADIUS, look: Look | None = None) -> list[Group]:
+def find_groups(
+    photos: Sequence[Photo], radius: int = DEFAULT_RADIUS, verify: VerifyPairs | None = None
+) -> list[Group]:
     """Return the groups of two photos or more, in the order of preference of their kept photos.
 
     The most preferred photo takes all that resemble it, then the most preferred of the rest, and so on. Two photos
     resemble each other when their bytes are equal, or their hashes are certain (both distances together are at most
-    `radius`), or a closer look at a doubtful pair says so (see `candidates`). Where there is no closer look, or it cannot
-    see a pair, hashes alone decide: as `same_picture`.
+    `radius`), or `verify` says so of a doubtful pair (see `candidates`). Where it is None, or
+    cannot see a pair, hashes alone decide: as `same_picture`.
     """
     alike: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
     for photo in sorted(photos, key=preference):
-        alike[_look(photo)].append(photo)
-    looks = list(alike)
-    linked = _links(looks, [str(same[0].sha256) for same in alike.values()], radius, look)
+        alike[_signature(photo)].append(photo)
+    signatures = list(alike)
+    linked = _links(signatures, [str(same[0].sha256) for same in alike.values()], radius, verify)
     taken: set[int] = set()
     groups = []
-    for position, same_look in enumerate(looks):
+    for position, signature in enumerate(signatures):
         if position in taken:
             continue
         taken.add(position)
-        kept, *same = alike[same_look]
+        kept, *same = alike[signature]
         members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
         for other, link, agreement in sorted(linked[position], key=lambda found: found[0]):
             if other not in taken:
                 taken.add(other)
                 evidence = (link.phash, link.dhash, link.mirrored, agreement)
-                members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in alike[looks[other]]]
+                members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in alike[signatures[other]]]
         if members:
             groups.append(Group(kept, tuple(members)))
     return groups
@@ -88,10 +124,10 @@ def same_picture(a: Photo, b: Photo, radius: int = DEFAULT_RADIUS) -> bool:
     if not (a.phash and b.phash and a.dhash and b.dhash):
         return False
     phash, dhash = ((int(x, 16) ^ int(y, 16)).bit_count() for x, y in ((a.phash, b.phash), (a.dhash, b.dhash)))
-    return agree(phash, dhash, radius)
+    return hashes_agree(phash, dhash, radius)
 
 
-def _look(photo: Photo) -> tuple[str, ...]:
+def _signature(photo: Photo) -> tuple[str, ...]:
     """Return what equal-looking photos share: both hashes, or the bytes of a picture without content for hashes."""
     return (photo.phash, photo.dhash) if photo.phash and photo.dhash else (str(photo.sha256),)
 
@@ -116,31 +152,199 @@ _Link = tuple[int, Candidate, Agreement | None]
 
 
 def _links(
-    looks: Sequence[tuple[str, ...]], digests: Sequence[str], radius: int, look: Look | None
+    signatures: Sequence[tuple[str, ...]], digests: Sequence[str], radius: int, verify: VerifyPairs | None
 ) -> dict[int, list[_Link]]:
     """Return, for each position, the positions that resemble it, with what says so."""
-    hashed = [position for position, same in enumerate(looks) if len(same) == 2]
-    phashes, dhashes = ([looks[position][which] for position in hashed] for which in (0, 1))
-    near = candidates(phashes, dhashes, radius, doubtful=look is not None)
+    hashed = [position for position, same in enumerate(signatures) if len(same) == 2]
+    phashes, dhashes = ([signatures[position][which] for position in hashed] for which in (0, 1))
+    near = candidates(phashes, dhashes, radius, doubtful=verify is not None)
     linked: dict[int, list[_Link]] = defaultdict(list)
-    for link, agreement in _judged(near, [digests[position] for position in hashed], radius, look):
+    for link, agreement in _verified(near, [digests[position] for position in hashed], radius, verify):
         first, second = hashed[link.first], hashed[link.second]
         linked[first].append((second, link, agreement))
         linked[second].append((first, link, agreement))
     return linked
 
 
-def _judged(
-    near: Iterable[Candidate], digests: Sequence[str], radius: int, look: Look | None
+def _verified(
+    near: Iterable[Candidate], digests: Sequence[str], radius: int, verify: VerifyPairs | None
 ) -> Iterator[tuple[Candidate, Agreement | None]]:
     """Yield the candidates that show one picture; those that hashes leave in doubt are looked at, many at a time."""
     rest = iter(near)
-    while found := list(islice(rest, _LOOKS)):
-        doubtful = [candidate for candidate in found if look and not is_certain(candidate, radius)]
-        doubts = [Doubt(digests[one.first], digests[one.second], one.mirrored) for one in doubtful]
-        answers = dict(zip(doubtful, look(doubts), strict=True)) if look else {}
-        for candidate in found:
+    while block := list(islice(rest, _PAIRS_AT_ONCE)):
+        doubtful = [candidate for candidate in block if verify and not is_certain(candidate, radius)]
+        doubts = [DoubtfulPair(digests[one.first], digests[one.second], one.mirrored) for one in doubtful]
+        answers = dict(zip(doubtful, verify(doubts), strict=True)) if verify else {}
+        for candidate in block:
             agreement = answers.get(candidate)
-            by_hashes = not candidate.mirrored and agree(candidate.phash, candidate.dhash, radius)
+            by_hashes = not candidate.mirrored and hashes_agree(candidate.phash, candidate.dhash, radius)
             if agreement.is_same if agreement else by_hashes:
                 yield candidate, agreement
+
+
+# --- candidates: pairs whose hashes are near
+
+
+def hashes_agree(phash: int, dhash: int, radius: int) -> bool:
+    """Return whether hashes alone, at these distances, say that two photos show one picture."""
+    return phash <= radius and dhash <= radius + DHASH_SLACK
+
+
+def is_certain(candidate: Candidate, radius: int) -> bool:
+    """Return whether hashes are so near that no closer look is needed: together within the radius that one may have."""
+    return not candidate.mirrored and candidate.phash + candidate.dhash <= radius
+
+
+def candidates(
+    phashes: Sequence[str], dhashes: Sequence[str], radius: int, *, doubtful: bool, most_doubts: int = MOST_DOUBTS
+) -> Iterator[Candidate]:
+    """Yield pairs of positions whose hashes are near, by the second one and the distance; the earlier is the preferred one.
+
+    Without `doubtful` those whose `hashes_agree`. With it also what may be a crop, a captioned or a mirrored copy: hashes
+    that differ in at most 4.5 times the radius of their 128 bits together, for each photo the `most_doubts` nearest.
+    """
+    phash, dhash = as_bits(list(phashes)), as_bits(list(dhashes))
+    both = np.hstack((phash, dhash))
+    by_hashes = 2 * radius + DHASH_SLACK
+    reach = max(_reach(radius), by_hashes) if doubtful else by_hashes
+    for mirrored in (False, True) if doubtful and radius else (False,):
+        seen = np.hstack((mirrored_phash(phash), mirrored_dhash(dhash))) if mirrored else both
+        for pairs in pairs_in_blocks(both, min(reach, 128), seen):
+            most = most_doubts if doubtful else 0
+            yield from _chosen(pairs, phash, seen[:, :8], radius, most, mirrored=mirrored)
+
+
+def _reach(radius: int) -> int:
+    return radius * 9 // 2
+
+
+def _chosen(
+    pairs: Pairs, phash: NDArray[np.uint8], seen: NDArray[np.uint8], radius: int, most_doubts: int, *, mirrored: bool
+) -> Iterator[Candidate]:
+    apart = np.bitwise_count(phash[pairs.first] ^ seen[pairs.second]).sum(axis=1, dtype=np.int64)
+    order = np.lexsort((pairs.first, pairs.distance, pairs.second))
+    second = pairs.second[order]
+    starts = np.flatnonzero(np.diff(second, prepend=-1))
+    rank = np.arange(len(second)) - np.repeat(starts, np.diff(np.append(starts, len(second))))
+    for at, nearness in zip(order.tolist(), rank.tolist(), strict=True):
+        p, both = int(apart[at]), int(pairs.distance[at])
+        if (both <= _reach(radius) and nearness < most_doubts) or (not mirrored and hashes_agree(p, both - p, radius)):
+            yield Candidate(int(pairs.first[at]), int(pairs.second[at]), p, both - p, mirrored)
+
+
+def mirrored_phash(phash: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return about the pHashes (N, 8) of the mirrored pictures: exact but for frequencies next to the median."""
+    return phash ^ _ODD_COLUMNS
+
+
+def mirrored_dhash(dhash: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return about the dHashes (N, 8) of the mirrored pictures: exact but for neighbours of equal grey."""
+    bits = np.unpackbits(dhash, axis=1).reshape(len(dhash), 8, 8)
+    return np.packbits(1 - bits[:, :, ::-1], axis=2).reshape(len(dhash), 8)
+
+
+# --- the run over a workspace
+
+
+@dataclass(frozen=True, slots=True)
+class DedupSummary:
+    """What `dedup` found.
+
+    Attributes:
+        photos: that were compared.
+        exact: left out, because a kept photo has the same bytes.
+        near: left out, because a kept photo shows the same picture.
+        conflicts: left out, because the same picture is labelled with different cities.
+        conflict_groups: how many such pictures there are.
+        clean: photos that stay.
+    """
+
+    photos: int
+    exact: int
+    near: int
+    conflicts: int
+    conflict_groups: int
+    clean: int
+
+
+def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool = False) -> DedupSummary:
+    """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
+
+    Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
+    at; where a photo's bytes are not in the store its hashes alone decide.
+
+    Raises:
+        IncompleteError: the disk is full, or another process is changing the catalogue.
+    """
+    with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
+        _renew_hashes(catalogue, workspace)
+        photos = catalogue.downloaded()
+        with quiet_decoders():
+            groups = find_groups(photos, radius, pair_verifier(workspace))
+        if not dry_run:
+            catalogue.decide("dedup", _decisions(photos, groups, radius))
+    return _summarise(photos, groups)
+
+
+def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
+    """Compute hashes of other versions again: those of different algorithms or libraries must not be compared."""
+    old = [photo_id for photo_id, stamp in catalogue.hash_stamps().items() if stamp != HASH_STAMP]
+    if not old:
+        return
+    digests = {photo.photo_id: str(photo.sha256) for photo in catalogue.downloaded()}
+    with quiet_decoders():
+        for photo_id in old:
+            path = workspace.photo(digests[photo_id])
+            try:
+                with open_image(path) as image:
+                    hashes = hash_picture(image)[1]
+            except FileNotFoundError as error:
+                raise DataError(f"photo {photo_id}: {path} is missing; `t15 collect` fetches it again") from error
+            catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)
+
+
+def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) -> Iterator[Decision]:
+    grouped = set()
+    for group in groups:
+        verdict = "conflict" if group.is_conflict else "duplicate"
+        evidence = {"radius": radius, "members": len(group.members) + 1}
+        kept_verdict = "conflict" if group.is_conflict else "keep"
+        yield Decision(group.kept.photo_id, kept_verdict, group.kept.photo_id, evidence)
+        for member in group.members:
+            yield Decision(member.photo.photo_id, verdict, group.kept.photo_id, _evidence(member, radius))
+        grouped.update([group.kept.photo_id, *(member.photo.photo_id for member in group.members)])
+    for photo in photos:
+        if photo.photo_id not in grouped:
+            yield Decision(photo.photo_id, "keep", photo.photo_id, {"radius": radius, "members": 1})
+
+
+def _evidence(member: Member, radius: int) -> dict[str, Any]:
+    return {
+        "radius": radius,
+        "same_bytes": member.same_bytes,
+        "phash_distance": member.phash_distance,
+        "dhash_distance": member.dhash_distance,
+        "mirrored": member.mirrored,
+        "closer_look": asdict(member.agreement) if member.agreement else None,
+    }
+
+
+def _summarise(photos: Sequence[Photo], groups: Sequence[Group]) -> DedupSummary:
+    tally: Counter[str] = Counter()
+    for group in groups:
+        if group.is_conflict:
+            tally["conflicts"] += len(group.members) + 1
+            tally["conflict_groups"] += 1
+        else:
+            exact = sum(member.same_bytes for member in group.members)
+            tally["exact"] += exact
+            tally["near"] += len(group.members) - exact
+    left_out = tally["exact"] + tally["near"] + tally["conflicts"]
+    return DedupSummary(
+        photos=len(photos),
+        exact=tally["exact"],
+        near=tally["near"],
+        conflicts=tally["conflicts"],
+        conflict_groups=tally["conflict_groups"],
+        clean=len(photos) - left_out,
+    )

@@ -1,4 +1,17 @@
-"""All pairs of binary hashes within a Hamming radius, exactly, in bounded memory."""
+"""All pairs of binary hashes within a Hamming radius, exactly, in bounded memory.
+
+Multi-index hashing (Norouzi, Punjani and Fleet, Fast search in Hamming space with multi-index hashing, CVPR 2012). A code of
+B bits is cut into m parts. Two codes that differ in at most r bits differ in at most f_i bits in at least one part i, for any
+f_1 .. f_m with Σ (f_i + 1) = r + 1: else they would differ in r + 1 or more. So only the buckets within f_i flips of a
+query's part are searched, and each code found is compared whole: the answer is exact whatever the plan. The plan (m from 2
+to 8, or none: every code with every other) is the cheapest by a model of Σ_i C(width_i, ≤ f_i) · (bucket + codes in it ·
+comparison). Parts are indexes of faiss on codes turned so that the part comes first; a query sees only what was added before
+it, so each pair is met as (earlier, later), and pairs met in several parts are made one by sorting. Memory: 50 bytes a code
+and part, and one block's pairs. Time: about N times the model's cost of one query.
+
+Not faiss.IndexBinaryMultiHash, which is the same idea with parts of equal width and one f for all: ten times slower
+at best, docs/decisions/0003.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +21,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 16_384  # queries at a time: many small searches are slow
-_SAMPLE = 64  # of them are asked first, to see how much the block will answer
-_MOST_ANSWERS = 1 << 25  # that one search should give: about 400 MB
+_SAMPLE = 64  # queries of a block that are asked first, to see how much it will answer
 
 # Nanoseconds on one core, measured 2026-11-22 with faiss 1.15.1 on random hashes: to compare two hashes of 64 bits that lie
 # one after the other, and to find a bucket. Only their ratio matters, and only to the speed.
@@ -37,14 +48,32 @@ class Part:
     flips: int
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a search is done; what it finds is the same.
+
+    Attributes:
+        block: queries at a time: many small searches are slow.
+        most_answers: that one search should give, about 12 bytes each.
+        parts: which buckets are searched; None for the plan that is cheapest by `plan`.
+    """
+
+    block: int = 16_384
+    most_answers: int = 1 << 25
+    parts: Sequence[Part] | None = None
+
+
+DEFAULT_SEARCH = Search()
+
+
 def as_bits(hashes: list[str]) -> NDArray[np.uint8]:
     """Return hashes of 16 hex digits as (N, 8) bytes."""
     return np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(len(hashes), 8)
 
 
-def pairs_within(bits: NDArray[np.uint8], radius: int) -> Pairs:
+def pairs_within(bits: NDArray[np.uint8], radius: int, search: Search = DEFAULT_SEARCH) -> Pairs:
     """Return all pairs of rows of `bits` (N, bytes) whose Hamming distance is at most `radius`, sorted by both positions."""
-    blocks = list(pairs_in_blocks(bits, radius))
+    blocks = list(pairs_in_blocks(bits, radius, search=search))
     nothing = np.empty(0, np.int64)
     first = np.concatenate([nothing, *(block.first for block in blocks)])
     second = np.concatenate([nothing, *(block.second for block in blocks)])
@@ -53,34 +82,45 @@ def pairs_within(bits: NDArray[np.uint8], radius: int) -> Pairs:
     return Pairs(first[order], second[order], distance[order])
 
 
-def pairs_in_blocks(bits: NDArray[np.uint8], radius: int, seen_as: NDArray[np.uint8] | None = None) -> Iterator[Pairs]:
+def pairs_in_blocks(
+    bits: NDArray[np.uint8],
+    radius: int,
+    seen_as: NDArray[np.uint8] | None = None,
+    search: Search = DEFAULT_SEARCH,
+) -> Iterator[Pairs]:
     """Yield what `pairs_within` returns, in blocks of ascending `second`; each row's pairs are in one block.
 
     With `seen_as` (N, bytes) the distance is that of `seen_as[second]` from `bits[first]`. Memory is that of the index, some
     50 bytes a hash and part, and of one block's pairs, however many there are altogether.
     """
     count, code_bits = len(bits), 8 * bits.shape[1]
-    parts = _plan(count, code_bits, radius)
+    parts = plan(count, code_bits, radius) if search.parts is None else search.parts
     indexes = [_index(part, code_bits) for part in parts]
-    for start in range(0, count, _BLOCK):
-        rows = bits[start : start + _BLOCK]
+    for start in range(0, count, search.block):
+        rows = bits[start : start + search.block]
         for part, index in zip(parts, indexes, strict=True):
             index.add(_turned(rows, part.start))
-        queries = rows if seen_as is None else seen_as[start : start + _BLOCK]
-        step = _step(queries, parts, indexes, radius)
+        queries = rows if seen_as is None else seen_as[start : start + search.block]
+        step = _step(queries, parts, indexes, radius, search.most_answers)
         for at in range(0, len(queries), step):
             found = _search(queries[at : at + step], parts, indexes, radius)
             query, neighbour, distance = (np.concatenate(column) for column in zip(*found, strict=True))
             yield _distinct(start + at, query, neighbour, distance, count)
 
 
-def _step(queries: NDArray[np.uint8], parts: Sequence[Part], indexes: Sequence[faiss.IndexBinary], radius: int) -> int:
+def _step(
+    queries: NDArray[np.uint8],
+    parts: Sequence[Part],
+    indexes: Sequence[faiss.IndexBinary],
+    radius: int,
+    most_answers: int,
+) -> int:
     """Return how many of the queries to ask at once, judging by what a sample of them is answered."""
     if len(queries) <= _SAMPLE:
         return len(queries)
     sample = queries[:: len(queries) // _SAMPLE]
     most = max(len(first) for _, first, _ in _search(sample, parts, indexes, radius))
-    return max(1, min(len(queries), _MOST_ANSWERS * len(sample) // max(most, 1)))
+    return max(1, min(len(queries), most_answers * len(sample) // max(most, 1)))
 
 
 def _search(
@@ -120,19 +160,19 @@ def _turned(codes: NDArray[np.uint8], by: int) -> NDArray[np.uint8]:
     return np.packbits(np.roll(np.unpackbits(codes, axis=1, bitorder="little"), -by, axis=1), axis=1, bitorder="little")
 
 
-def _plan(count: int, code_bits: int, radius: int) -> Sequence[Part]:
+def plan(count: int, code_bits: int, radius: int) -> Sequence[Part]:
     """Return the parts whose buckets to search; one of width 0 stands for comparing each hash with each.
 
     Multi-index hashing (Norouzi, Punjani and Fleet 2012): two hashes within the radius differ by few enough bits in at
     least one of several parts, and only buckets that near are searched. Whatever is planned, the pairs are the same.
     """
-    plans = [_parts(code_bits, number, radius) for number in range(2, _MOST_PARTS + 1)]
+    plans = [cut(code_bits, number, radius) for number in range(2, _MOST_PARTS + 1)]
     best = min(plans, key=lambda parts: _cost(parts, count, code_bits))
     flat = (Part(0, 0, 0),)
     return min(flat, best, key=lambda parts: _cost(parts, count, code_bits))
 
 
-def _parts(code_bits: int, number: int, radius: int) -> tuple[Part, ...]:
+def cut(code_bits: int, number: int, radius: int) -> tuple[Part, ...]:
     """Cut a code into parts of nearly the same width, and share out the bits by which near hashes may differ in them.
 
     When the flips add up to radius - number + 1, hashes that differ in more than that in every part differ in

@@ -46,7 +46,7 @@ Finding = tuple[float, dict[str, Any]]
 """Score in (0, 1], and what it was concluded from."""
 
 
-def judge(photos: Sequence[Photo], cities: Mapping[str, Sequence[City]]) -> list[Decision]:
+def flag_labels(photos: Sequence[Photo], cities: Mapping[str, Sequence[City]]) -> list[Decision]:
     """Return a decision for each photo that has a flag: the scores, and below `why` what each was concluded from.
 
     `cities` are those of each slug; a photo of another city is asked nothing that needs one.

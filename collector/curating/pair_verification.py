@@ -1,9 +1,13 @@
-"""A closer look at pairs that hashes leave in doubt: small grey pictures are laid over each other and compared in blocks.
+"""Verifies pairs of photos that hashes leave in doubt: small grey pictures are laid over each other and compared in blocks.
 
-The fit is the inverse of a crop: a scale and a shift for each axis, found by Gauss-Newton steps on the difference of the
-normalised pictures, from coarse to fine (Lucas and Kanade 1981), with the weights of a Cauchy distribution, so that a
-caption does not pull. What is compared then is local: each block is normalised by itself, so that light, contrast and
-a strip across the picture do not matter, while different photos of one building disagree in most blocks.
+Given two pictures a and b of 64 × 64 grey levels, the alignment is the inverse of a crop: p = (x scale, x shift, y scale,
+y shift), found by minimising Σ w(e) e² over the pixels that both cover, e = a - b(p), both normalised to mean 0 and deviation
+1 there, w(e) = 1 / (1 + (e / 0.5)²), the weights of a Cauchy distribution, so that a caption does not pull. Gauss-Newton
+steps, damped, go from 16 over 32 to 64 pixels of a side (Lucas and Kanade, An iterative image registration technique, 1981);
+scales stay within 0.7 to 1.43, shifts within a quarter of a side. Then each block of 8 × 8 pixels is normalised by itself and
+correlated: light, contrast and a strip across the picture do not matter, while different photos of one building disagree in
+most blocks. The better of the aligned and the unmoved pair counts, since a large caption can mislead the fit. 16 steps of
+matrix products a pair, in batches: the result for a pair does not depend on its batch. Thresholds: docs/decisions/0003.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +61,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class DoubtfulPair:
     """Two photos by the sha256 of their bytes, and whether the second is to be looked at in a mirror."""
 
     first: str
@@ -65,12 +69,12 @@ class Doubt:
     mirrored: bool = False
 
 
-Look = Callable[[Sequence[Doubt]], list[Agreement | None]]
-"""Answers each doubt; None where the bytes of either photo are not there or cannot be read."""
+VerifyPairs = Callable[[Sequence[DoubtfulPair]], list[Agreement | None]]
+"""Answers each pair; None where the bytes of either photo are not there or cannot be read."""
 
 
-def closer_look(workspace: Workspace) -> Look:
-    """Return a look at the photos in a workspace's store; each is decoded once while it is kept in memory."""
+def pair_verifier(workspace: Workspace) -> VerifyPairs:
+    """Return what verifies pairs of photos in a workspace's store; each is decoded once while it is kept in memory."""
 
     @lru_cache(maxsize=_KEPT)
     def small(sha256: str) -> NDArray[np.uint8] | None:
@@ -79,21 +83,21 @@ def closer_look(workspace: Workspace) -> Look:
             return small_grey(image)
         return None
 
-    def look(doubts: Sequence[Doubt]) -> list[Agreement | None]:
-        answers: list[Agreement | None] = [None] * len(doubts)
-        for start in range(0, len(doubts), _AT_ONCE):
-            seen = []
-            for position, doubt in enumerate(doubts[start : start + _AT_ONCE], start):
-                first, second = small(doubt.first), small(doubt.second)
+    def verify(pairs: Sequence[DoubtfulPair]) -> list[Agreement | None]:
+        answers: list[Agreement | None] = [None] * len(pairs)
+        for start in range(0, len(pairs), _AT_ONCE):
+            readable = []
+            for position, pair in enumerate(pairs[start : start + _AT_ONCE], start):
+                first, second = small(pair.first), small(pair.second)
                 if first is not None and second is not None:
-                    seen.append((position, first, second[:, ::-1] if doubt.mirrored else second))
-            if seen:
-                positions, firsts, seconds = zip(*seen, strict=True)
+                    readable.append((position, first, second[:, ::-1] if pair.mirrored else second))
+            if readable:
+                positions, firsts, seconds = zip(*readable, strict=True)
                 for position, answer in zip(positions, agreements(np.stack(firsts), np.stack(seconds)), strict=True):
                     answers[position] = answer
         return answers
 
-    return look
+    return verify
 
 
 def small_grey(image: Image.Image) -> NDArray[np.uint8]:
@@ -114,7 +118,7 @@ def agreements(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> list[Agre
     """
     a, b = first.astype(np.float32), second.astype(np.float32)
     still = np.tile(np.array([1, 0, 1, 0], dtype=np.float32), (len(a), 1))
-    pairs = zip(_judge(a, b, still), _judge(a, b, _fit(a, b, still)), strict=True)
+    pairs = zip(_compared(a, b, still), _compared(a, b, _fit(a, b, still)), strict=True)
     return [max(pair, key=lambda found: (found.is_same, found.share, found.correlation)) for pair in pairs]
 
 
@@ -125,11 +129,11 @@ def _fit(a: Floats, b: Floats, start: Floats) -> Floats:
         coarse_a, coarse_b, axis = _reduced(a, side), _reduced(b, side), _axis(side)
         for _ in range(steps):
             laid, inside = _laid(coarse_b, fitted)
-            wanted, found = _normalised(coarse_a, inside), _normalised(laid, inside)
-            across = np.gradient(found, axis=2) * (side / fitted[:, 0, None, None])
-            down = np.gradient(found, axis=1) * (side / fitted[:, 2, None, None])
+            target, moved = _normalised(coarse_a, inside), _normalised(laid, inside)
+            across = np.gradient(moved, axis=2) * (side / fitted[:, 0, None, None])
+            down = np.gradient(moved, axis=1) * (side / fitted[:, 2, None, None])
             slopes = np.stack([across * axis, across, down * axis[:, None], down], axis=1).reshape(len(a), 4, -1)
-            error = (wanted - found).reshape(len(a), -1, 1)
+            error = (target - moved).reshape(len(a), -1, 1)
             weights = inside.reshape(error.shape) / (1 + (error / _OUTLIER) ** 2)
             weighted = slopes * weights.transpose(0, 2, 1)
             normal = weighted @ slopes.transpose(0, 2, 1)
@@ -141,7 +145,7 @@ def _fit(a: Floats, b: Floats, start: Floats) -> Floats:
     return fitted
 
 
-def _judge(a: Floats, b: Floats, fitted: Floats) -> list[Agreement]:
+def _compared(a: Floats, b: Floats, fitted: Floats) -> list[Agreement]:
     laid, inside = _laid(b, fitted)
     whole = _blocks(inside).min(axis=-1) > 0
     flat_a, flat_b = (blocks - blocks.mean(axis=-1, keepdims=True) for blocks in (_blocks(a), _blocks(laid)))
@@ -152,11 +156,11 @@ def _judge(a: Floats, b: Floats, fitted: Floats) -> list[Agreement]:
     return [
         Agreement(
             blocks=int(mask.sum()),
-            share=round(float((found[mask] > _ALIKE).mean()), 3) if mask.any() else 0.0,
-            correlation=round(float(np.median(found[mask])), 3) if mask.any() else 0.0,
+            share=round(float((correlations[mask] > _ALIKE).mean()), 3) if mask.any() else 0.0,
+            correlation=round(float(np.median(correlations[mask])), 3) if mask.any() else 0.0,
             overlap=round(float(covered.mean()), 3),
         )
-        for mask, found, covered in zip(used, correlation, inside, strict=True)
+        for mask, correlations, covered in zip(used, correlation, inside, strict=True)
     ]
 
 

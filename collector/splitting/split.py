@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
-from collector.curating.curate import DedupSummary, dedup
-from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.curating.duplicates import DEFAULT_RADIUS, DedupSummary, dedup
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.labels import LabelTree
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest

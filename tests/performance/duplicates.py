@@ -24,7 +24,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from collector.curating.duplicates import find_groups
-from collector.curating.pair_verification import closer_look
+from collector.curating.pair_verification import pair_verifier
 from collector.images.decode import quiet_decoders
 from collector.images.validate import Limits, NotUsableError, examine
 from collector.records import Photo
@@ -111,7 +111,7 @@ def different(paths: Sequence[Path], workspace: Workspace) -> list[Path]:
     """Return the files without those that show the same as another one."""
     by_id = {str(path): path for path in paths}
     photos = [stored(path.read_bytes(), str(path), workspace) for path in paths]
-    gone = {m.photo.photo_id for group in find_groups(photos, look=closer_look(workspace)) for m in group.members}
+    gone = {m.photo.photo_id for group in find_groups(photos, verify=pair_verifier(workspace)) for m in group.members}
     return [path for name, path in by_id.items() if name not in gone]
 
 
@@ -135,7 +135,7 @@ def copies(kind: str, originals: Sequence[Path], folder: Path, python: str | Non
             photos.append(stored(data, f"{number}-{suffix}.jpg", workspace))
             (flat / f"{number}-{suffix}.jpg").write_bytes(data)
     started = time.perf_counter()
-    groups = find_groups(photos, look=closer_look(workspace))
+    groups = find_groups(photos, verify=pair_verifier(workspace))
     seconds = time.perf_counter() - started
     together = [[group.kept, *(member.photo for member in group.members)] for group in groups]
     pairs = {(min(a, b), max(a, b)) for group in together for a in names(group) for b in names(group) if a != b}
@@ -174,7 +174,7 @@ def grouped(folder: Path, workspace: Workspace) -> None:
             photos.append(stored(path.read_bytes(), name, workspace))
         except NotUsableError as error:
             print(f"  {name}: {error}")
-    groups = find_groups(photos, look=closer_look(workspace))
+    groups = find_groups(photos, verify=pair_verifier(workspace))
     print(f"{folder.name}: {len(photos)} pictures")
     for group in groups:
         print(f"  {group.kept.photo_id}")

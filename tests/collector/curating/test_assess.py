@@ -167,9 +167,7 @@ def test_forgetting(filled: Workspace) -> None:
     assert assess(filled).measured == 4
 
 
-def test_a_stopped_run_goes_on_from_where_it_was(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assessing, "_BLOCK", 1)
-
+def test_a_stopped_run_goes_on_from_where_it_was(filled: Workspace) -> None:
     def stopping(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
         assert (description, total) == ("measuring", 5)
         for number, item in enumerate(items):
@@ -178,7 +176,7 @@ def test_a_stopped_run_goes_on_from_where_it_was(filled: Workspace, monkeypatch:
             yield item
 
     with pytest.raises(KeyboardInterrupt):
-        assess(filled, stopping)
+        assess(filled, stopping, block_size=1)
     assert len(evidence(filled)) == 2  # a, centre (broken has none)
     assert assess(filled).measured == 2
     assert len(evidence(filled)) == 4

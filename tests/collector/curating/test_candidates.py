@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from collector.curating import candidates as module
-from collector.curating.candidates import Candidate, agree, candidates, is_certain, mirrored_dhash, mirrored_phash
+from collector.curating.duplicates import (
+    MOST_DOUBTS,
+    Candidate,
+    candidates,
+    hashes_agree,
+    is_certain,
+    mirrored_dhash,
+    mirrored_phash,
+)
 from collector.curating.hamming import as_bits
 from collector.images.hashing import perceptual_hashes
 from tests.conftest import picture
@@ -19,8 +26,10 @@ def bits(*positions: int) -> str:
     return f"{sum(1 << position for position in positions):016x}"
 
 
-def found(phashes: list[str], dhashes: list[str], radius: int, *, doubtful: bool) -> list[tuple[int, int, int, int]]:
-    near = candidates(phashes, dhashes, radius, doubtful=doubtful)
+def found(
+    phashes: list[str], dhashes: list[str], radius: int, *, doubtful: bool, most_doubts: int = MOST_DOUBTS
+) -> list[tuple[int, int, int, int]]:
+    near = candidates(phashes, dhashes, radius, doubtful=doubtful, most_doubts=most_doubts)
     return [(one.first, one.second, one.phash, one.dhash) for one in near if not one.mirrored]
 
 
@@ -65,15 +74,14 @@ def test_without_doubts_those_that_agree(phashes: list[str], radius: int, seed: 
         for j in range(len(phashes))
         for i in range(j)
     }
-    expected = [(i, j, p, d) for (i, j), (p, d) in apart.items() if agree(p, d, radius)]
+    expected = [(i, j, p, d) for (i, j), (p, d) in apart.items() if hashes_agree(p, d, radius)]
     assert sorted(found(phashes, dhashes, radius, doubtful=False)) == sorted(expected)
 
 
-def test_a_photo_is_looked_at_beside_the_nearest_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_DOUBTS", 2)
+def test_a_photo_is_verified_with_the_nearest_only() -> None:
     same = [bits()] * 4
     dhashes = [bits(*range(20)), bits(*range(16)), bits(*range(18)), bits()]
-    near = [pair for pair in found(same, dhashes, 8, doubtful=True) if pair[1] == 3]
+    near = [pair for pair in found(same, dhashes, 8, doubtful=True, most_doubts=2) if pair[1] == 3]
     assert near == [(1, 3, 0, 16), (2, 3, 0, 18)]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.curating.duplicates import DEFAULT_RADIUS, find_groups, preference
-from collector.curating.pair_verification import Agreement, Doubt
+from collector.curating.pair_verification import Agreement, DoubtfulPair
 from collector.records import Photo
 from tests.conftest import MakePhoto
 
@@ -122,9 +122,9 @@ class Looked:
 
     def __init__(self, answers: dict[frozenset[str | None], Agreement | None]) -> None:
         self.answers = answers
-        self.asked: list[Doubt] = []
+        self.asked: list[DoubtfulPair] = []
 
-    def __call__(self, doubts: Sequence[Doubt]) -> list[Agreement | None]:
+    def __call__(self, doubts: Sequence[DoubtfulPair]) -> list[Agreement | None]:
         self.asked += doubts
         return [self.answers[frozenset((doubt.first, doubt.second))] for doubt in doubts]
 
@@ -133,8 +133,8 @@ class Looked:
 def test_a_doubtful_pair_is_what_a_look_says(make_photo: MakePhoto, answer: Agreement | None, grouped: bool) -> None:
     a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(*range(16)), dhash=bits(*range(16)))
     look = Looked({frozenset((a.sha256, b.sha256)): answer})
-    found = find_groups([a, b], look=look)
-    assert look.asked == [Doubt(str(a.sha256), str(b.sha256))]
+    found = find_groups([a, b], verify=look)
+    assert look.asked == [DoubtfulPair(str(a.sha256), str(b.sha256))]
     assert bool(found) == grouped
     if grouped:
         assert found[0].members[0].agreement is answer
@@ -145,14 +145,14 @@ def test_hashes_that_agree_are_looked_at_where_there_are_bytes(
     make_photo: MakePhoto, answer: Agreement | None, grouped: bool
 ) -> None:
     a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(*range(8)), dhash=bits(*range(14)))
-    assert bool(find_groups([a, b], look=Looked({frozenset((a.sha256, b.sha256)): answer}))) == grouped
+    assert bool(find_groups([a, b], verify=Looked({frozenset((a.sha256, b.sha256)): answer}))) == grouped
     assert find_groups([a, b])
 
 
 def test_certain_hashes_need_no_look(make_photo: MakePhoto) -> None:
     a, b = make_photo(0, phash=bits(), dhash=bits()), make_photo(3, phash=bits(1, 2, 3, 4), dhash=bits(1, 2, 3, 4))
     look = Looked({})
-    assert find_groups([a, b], look=look)
+    assert find_groups([a, b], verify=look)
     assert look.asked == []
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.curating import hamming
-from collector.curating.hamming import Part, _parts, _plan, as_bits, pairs_in_blocks, pairs_within
+from collector.curating.hamming import DEFAULT_SEARCH, Part, Search, as_bits, cut, pairs_in_blocks, pairs_within, plan
 
 # Few distinct bits, so that pairs at every distance occur.
 HASHES = st.lists(
@@ -27,8 +26,8 @@ def oracle(hashes: list[str], radius: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def found(hashes: list[str], radius: int) -> list[tuple[int, int, int]]:
-    pairs = pairs_within(as_bits(hashes), radius)
+def found(hashes: list[str], radius: int, search: Search = DEFAULT_SEARCH) -> list[tuple[int, int, int]]:
+    pairs = pairs_within(as_bits(hashes), radius, search)
     assert {part.dtype for part in (pairs.first, pairs.second, pairs.distance)} == {np.dtype(np.int64)}
     return list(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.distance.tolist(), strict=True))
 
@@ -45,16 +44,14 @@ def test_against_brute_force(hashes: list[str], radius: int) -> None:
 
 @given(HASHES, st.integers(0, 20), st.integers(2, 8))
 def test_every_plan_finds_the_same(hashes: list[str], radius: int, number: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hamming, "_plan", lambda count, code_bits, radius: _parts(code_bits, number, radius))
-        assert found(hashes, radius) == oracle(hashes, radius)
+    assert found(hashes, radius, Search(parts=cut(64, number, radius))) == oracle(hashes, radius)
 
 
 @pytest.mark.parametrize("radius", range(1, 17))
 @pytest.mark.parametrize("number", range(2, 9))
 def test_parts_leave_no_pair_out(number: int, radius: int) -> None:
     """Bits that differ can be spread over the parts only so that one part has no more than it is searched for."""
-    parts = _parts(64, number, radius)
+    parts = cut(64, number, radius)
     flips = [part.flips for part in parts] + [-1] * (number - len(parts))
     assert sum(each + 1 for each in flips) == radius + 1
     assert sum(part.width for part in parts) == 64 or min(flips) < 0
@@ -62,9 +59,9 @@ def test_parts_leave_no_pair_out(number: int, radius: int) -> None:
 
 @pytest.mark.parametrize("count", [20_000, 300_000])
 def test_many_are_not_compared_each_with_each(count: int) -> None:
-    assert len(_plan(100, 64, 8)) == 1
-    assert all(part.width for part in _plan(count, 64, 8))
-    assert _plan(count, 64, 32) == (Part(0, 0, 0),)
+    assert len(plan(100, 64, 8)) == 1
+    assert all(part.width for part in plan(count, 64, 8))
+    assert plan(count, 64, 32) == (Part(0, 0, 0),)
 
 
 def test_planted_pairs_among_many() -> None:
@@ -96,22 +93,21 @@ def test_codes_of_128_bits_seen_as_others(hashes: list[str], radius: int) -> Non
     ]
 
 
-def test_answers_are_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_cut_into_pieces() -> None:
     bits = as_bits([f"{number:016x}" for number in range(256)])
     whole = pairs_within(bits, 64)
-    monkeypatch.setattr(hamming, "_MOST_ANSWERS", 1000)
-    pieces = list(pairs_in_blocks(bits, 64))
+    few = Search(most_answers=1000)
+    pieces = list(pairs_in_blocks(bits, 64, search=few))
     assert len(pieces) > 60
     assert max(len(piece.first) for piece in pieces) <= 1000
-    assert len(pairs_within(bits, 64).first) == len(whole.first) == 256 * 255 // 2
+    assert len(pairs_within(bits, 64, few).first) == len(whole.first) == 256 * 255 // 2
 
 
-def test_more_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_one_block() -> None:
     numbers = random.Random(0)
     hashes = [f"{numbers.getrandbits(8) << numbers.randrange(56):016x}" for _ in range(200)]
     whole = found(hashes, 3)
-    monkeypatch.setattr(hamming, "_BLOCK", 7)
-    assert found(hashes, 3) == whole == oracle(hashes, 3)
+    assert found(hashes, 3, Search(block=7)) == whole == oracle(hashes, 3)
 
 
 def test_bits_are_the_bytes_of_the_text() -> None:

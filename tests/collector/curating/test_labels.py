@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.curating.labels import FEWEST, FLAGS, MANY, judge
+from collector.curating.labels import FEWEST, FLAGS, MANY, flag_labels
 from collector.records import City, Photo
 from tests.conftest import MakePhoto
 
@@ -16,7 +16,7 @@ CITIES = {"van": [VAN]}
 def scores(photos: list[Photo], cities: Any = CITIES) -> dict[str, dict[str, float]]:
     """Return the scores by photo_id, after checking that each is explained."""
     found = {}
-    for one in judge(photos, cities):
+    for one in flag_labels(photos, cities):
         said = dict(one.evidence)
         why = said.pop("why")
         assert one.verdict == "keep"
@@ -32,14 +32,14 @@ def at(make_photo: MakePhoto, number: int, latitude: float | None, longitude: fl
 
 
 def test_ordinary_photos_have_no_flag(make_photo: MakePhoto) -> None:
-    assert judge([make_photo(number) for number in range(60)], CITIES) == []
-    assert judge([], CITIES) == []
+    assert flag_labels([make_photo(number) for number in range(60)], CITIES) == []
+    assert flag_labels([], CITIES) == []
 
 
 @pytest.mark.parametrize(("count", "score"), [(MANY - 1, None), (MANY, 0.5), (10, 0.75), (50, 0.95)])
 def test_one_coordinate_for_many(make_photo: MakePhoto, count: int, score: float | None) -> None:
     photos = [at(make_photo, n, 38.5012345, 43.3912345, author_id=f"made:{n % 3}") for n in range(count)]
-    found = judge([*photos, at(make_photo, 99, 38.5012346, 43.3912345)], CITIES)
+    found = flag_labels([*photos, at(make_photo, 99, 38.5012346, 43.3912345)], CITIES)
     assert [one.evidence.get("same-coordinate") for one in found] == [score] * count * (score is not None)
     if found:
         why = {"photos": count, "authors": 3, "latitude": 38.5012345, "longitude": 43.3912345}
@@ -64,7 +64,7 @@ def test_clocks_that_were_reset(make_photo: MakePhoto, moment: datetime | None, 
 
 
 def test_photos_without_coordinates_share_none(make_photo: MakePhoto) -> None:
-    assert judge([at(make_photo, n, None, None) for n in range(9)], CITIES) == []
+    assert flag_labels([at(make_photo, n, None, None) for n in range(9)], CITIES) == []
 
 
 def test_views_of_one_panorama_count_once(make_photo: MakePhoto) -> None:

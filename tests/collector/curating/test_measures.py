@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from collector.curating.measures import SIDE, Measures, measure, reduced
+from collector.curating.quality import SIDE, Measures, measure, reduced
 from collector.sandbox.scenes import plan, render
 from tests.collector.curating.textures import texture
 from tests.conftest import picture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from collector.curating.pair_verification import Agreement, Doubt, agreements, closer_look, small_grey
+from collector.curating.pair_verification import Agreement, DoubtfulPair, agreements, pair_verifier, small_grey
 from collector.workspace import Workspace, write_atomically
 from tests.conftest import PhotoBytes
 
@@ -98,14 +98,14 @@ def test_looking_at_what_is_stored(workspace: Workspace, photo_bytes: PhotoBytes
     for name, data in (("a" * 64, photo_bytes(1)), ("b" * 64, photo_bytes(1, quality=50)), ("c" * 64, b"no picture")):
         write_atomically(workspace.photo(name), data)
     a, b, broken, missing = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
-    doubts = [Doubt(a, missing), Doubt(a, b), Doubt(broken, a), Doubt(a, b, mirrored=True)]
-    found = closer_look(workspace)(doubts * 20)
+    doubts = [DoubtfulPair(a, missing), DoubtfulPair(a, b), DoubtfulPair(broken, a), DoubtfulPair(a, b, mirrored=True)]
+    found = pair_verifier(workspace)(doubts * 20)
     assert [answer is not None for answer in found] == [False, True, False, True] * 20
     assert found[1] is not None
     assert found[1].is_same
     assert found[3] is not None
     assert not found[3].is_same
-    assert closer_look(workspace)([]) == []
+    assert pair_verifier(workspace)([]) == []
 
 
 def test_pairs_judged_by_eye(real_data: Path) -> None:

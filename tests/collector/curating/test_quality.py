@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from collector.curating.measures import Measures
-from collector.curating.quality import FLAGGED, FLAGS, NotMeasurableError, flags, measure_file
+from collector.curating.quality import FLAGGED, FLAGS, Measures, NotMeasurableError, flags, measure_file
 from collector.images.decode import FORMATS, quiet_decoders
 from tests.conftest import PhotoBytes, picture
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from collector.catalogue.catalogue import Decision, open_catalogue
-from collector.curating.curate import DedupSummary, dedup
+from collector.curating.duplicates import DedupSummary, dedup
 from collector.errors import IncompleteError
 from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits, examine
