@@ -1,5 +1,6 @@
 """What a method may answer: probabilities of labels, places, a ranking of the gallery. Plain arrays, checked once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,15 @@ class Places:
     def __len__(self) -> int:
         return len(self.latitude)
 
+    def of(self, rows: Sequence[int]) -> "Places":
+        """Return those of some of the photos, in their order."""
+        return Places(
+            self.latitude[rows],
+            self.longitude[rows],
+            None if self.candidates is None else self.candidates[rows],
+            None if self.weights is None else self.weights[rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -78,6 +88,10 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of(self, rows: Sequence[int]) -> "Ranking":
+        """Return those of some of the photos, in their order."""
+        return Ranking(self.rows[rows], self.scores[rows], None if self.inliers is None else self.inliers[rows])
 
 
 @dataclass(frozen=True, slots=True)

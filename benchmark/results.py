@@ -158,12 +158,14 @@ class Predictions:
         probabilities: (N, C) float32, in the order of the classes; a row of NaN is a withheld answer.
         places: None where the method gives none: they follow from the probabilities (`benchmark.derivations`).
         ranking: of the training photos, in the manifest's order; None where the method gives none.
+        confidence: (N,) of a submission's labels, as stated, NaN where not; None where the probabilities say it.
     """
 
     photo_ids: list[str]
     probabilities: NDArray[np.float32]
     places: Places | None = None
     ranking: Ranking | None = None
+    confidence: NDArray[np.float64] | None = None
 
 
 def is_finished(runs: Path, identity: str) -> bool:
@@ -219,6 +221,8 @@ def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[s
         if ranking.inliers is not None:
             columns["inliers"] = _lists(ranking.inliers)
         _write(_beside(path, "ranking"), pa.table(columns))
+    if predictions.confidence is not None:
+        _write(_beside(path, "confidence"), pa.table({"photo_id": ids, "confidence": predictions.confidence}))
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -323,12 +327,14 @@ def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
         photo_ids = [str(photo_id) for photo_id in table["photo_id"].to_pylist()]
         places = _read_places(_beside(path, "places"), photo_ids)
         ranking = _read_ranking(_beside(path, "ranking"), photo_ids)
+        stated = _read_beside(_beside(path, "confidence"), photo_ids)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: cannot be read ({reason}); delete its folder and run `t15 bench` again") from error
     if not are_probabilities(probabilities, withheld=True):
         raise DataError(f"{path}: holds values that are no probabilities; delete its folder and run `t15 bench` again")
-    return Predictions(photo_ids, probabilities, places, ranking)
+    confidence = None if stated is None else stated["confidence"].to_numpy()
+    return Predictions(photo_ids, probabilities, places, ranking, confidence)
 
 
 def _read_places(path: Path, photo_ids: list[str]) -> Places | None:

@@ -1,23 +1,25 @@
 """Other people's predictions: what a file of them has to hold, what it scores, and how it gets on the board.
 
-A submission is a CSV, TSV or Parquet file with a row for each test photo: `photo_id`, and either a column for each city with
-its probability, or a column `city` with the answer.
+A submission is a CSV, TSV, JSON Lines or Parquet file with a row for each test photo, which is named by its `photo_id`, its
+sha256 or its file's name. It answers with a column for each city with its probability; or a column `city`, and perhaps a
+`confidence`; or columns `latitude` and `longitude`; or labels and places both. An answer may be missing: it is withheld, and
+counts as wrong.
 """
 
 import hashlib
 import shutil
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmark import predictions
+from benchmark.derivations import labels_from_places
+from benchmark.label_set import label_set
 from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
 from benchmark.scoring.evaluation import Scores, evaluate
 from benchmark.scoring.truth import Truth
-from benchmark.submitted_rows import LABEL, read_answers
+from benchmark.submitted_rows import Answers, read_answers
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.text_table import printable
@@ -35,16 +37,17 @@ class Submission:
     """A checked file.
 
     Attributes:
-        photo_ids: every test photo once, in the manifest's order.
-        probabilities: (N, C) of each; an answer alone is a probability of 1.
-        answers: `probabilities` or `labels`.
+        answers: to every test photo once, in the manifest's order.
         sha256: of the file.
     """
 
-    photo_ids: list[str]
-    probabilities: NDArray[np.float32]
-    answers: str
+    answers: Answers
     sha256: str
+
+    @property
+    def kind(self) -> str:
+        """What it answers with: `probabilities`, `labels`, `places`, or `labels and places`."""
+        return " and ".join(self.answers.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,23 @@ def read_submission(path: Path, manifest: Manifest) -> Submission:
         raise DataError(f"{manifest.header.name} {manifest.header.version}: has no test photo to score")
     answers = read_answers(path, manifest)
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    kind = "labels" if answers.columns == [LABEL] else "probabilities"
-    return Submission(answers.photo_ids, answers.probabilities.astype(np.float32), kind, digest)
+        return Submission(answers, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def scores(submission: Submission, manifest: Manifest) -> Scores:
     """Return what a checked submission is worth, as the leaderboard has it."""
-    unstated = np.full(len(submission.photo_ids), np.nan) if submission.answers == "labels" else None
-    return evaluate([predictions.Predictions(submission.probabilities, confidence=unstated)], Truth.of(manifest))
+    answers = submission.answers
+    judged = predictions.Predictions(answers.probabilities, answers.places, confidence=answers.confidence)
+    return evaluate([judged], Truth.of(manifest))
+
+
+def _saved(submission: Submission, manifest: Manifest) -> Predictions:
+    answers = submission.answers
+    shares = answers.probabilities
+    if shares is None:
+        assert answers.places is not None  # noqa: S101 (one of the two is there)
+        shares = labels_from_places(answers.places, label_set(manifest))
+    return Predictions(answers.photo_ids, shares, answers.places, confidence=answers.confidence)
 
 
 def method_name(name: str) -> str:
@@ -108,13 +119,13 @@ def put_on_board(
     Raises:
         UsageError: the name is empty, or it or the description is too long; other content has the name, without `replacing`.
     """
-    title, said = (
+    title, summary = (
         _one_line("--name", name, _LONGEST_NAME),
         _one_line("--description", description, _LONGEST_DESCRIPTION),
     )
     if not title:
         raise UsageError("--name: is empty; give the submission a name")
-    parameters = {"sha256": submission.sha256, "answers": submission.answers}
+    parameters = {"sha256": submission.sha256, "answers": submission.kind}
     inputs = RunInputs(manifest.digest, method_name(title), parameters, None, 0)
     others = [
         run
@@ -128,17 +139,17 @@ def put_on_board(
         )
     record_test_read(runs, inputs)
     scored = Scored(
-        _as_run(inputs, manifest, title, said),
+        _as_run(inputs, manifest, title, summary, submission.answers.kinds),
         scores(submission, manifest),
         tuple(run.inputs.identity for run in others),
     )
-    save_run(runs, scored.run, Predictions(submission.photo_ids, submission.probabilities))
+    save_run(runs, scored.run, _saved(submission, manifest))
     for identity in scored.replaced:
         shutil.rmtree(runs / identity)
     return scored
 
 
-def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str) -> Run:
+def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str, kinds: Sequence[str]) -> Run:
     return Run(
         inputs=inputs,
         manifest=f"{manifest.header.name} {manifest.header.version}",
@@ -155,6 +166,7 @@ def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str)
         seconds={"fit": 0.0, "predict": 0.0},
         peak_memory_mib=0.0,
         origin=ORIGIN,
+        gives=sorted({"places" if kind == "places" else "labels" for kind in kinds}),
     )
 
 

@@ -20,7 +20,11 @@ app = typer.Typer()
 @app.command()
 def score(
     predictions: Annotated[
-        Path, typer.Argument(help="CSV, TSV or Parquet: photo_id and a column for each city, or photo_id and city.")
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSON Lines or Parquet: photo_id and a column for each city; or city, with or without confidence; "
+            "or latitude and longitude; or both. See docs/leaderboard.md."
+        ),
     ],
     name: Annotated[str, typer.Option(help="What the leaderboard calls it.")],
     manifest: ManifestOption = None,
@@ -51,7 +55,7 @@ def score(
             "run": inputs.identity,
             "manifest_digest": inputs.manifest_digest,
             "sha256": submission.sha256,
-            "answers": submission.answers,
+            "answers": submission.kind,
             "replaced": list(scored.replaced),
             "scores": {"photos": scored.scores.photos, "withheld": scored.scores.withheld, **scored.scores.flat()},
         },

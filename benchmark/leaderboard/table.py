@@ -103,7 +103,16 @@ def _cities(manifest: Manifest) -> tuple[CityRow, ...]:
 def _group(run: Run) -> tuple[str, ...]:
     # Runs of one method on other weights are no repetitions of each other, though the parameters may be the same.
     parameters = json.dumps(run.inputs.parameters, sort_keys=True)
-    return run.inputs.method, run.tier, run.origin, run.weights, parameters, run.inputs.weights_digest or ""
+    inputs = run.inputs
+    of_inputs = (
+        parameters,
+        inputs.weights_digest or "",
+        inputs.version,
+        inputs.precision,
+        inputs.preprocessing,
+        inputs.level,
+    )
+    return inputs.method, run.tier, run.origin, run.weights, *of_inputs
 
 
 def _row(
@@ -174,8 +183,15 @@ def aligned(truth: Truth, runs_dir: Path, run: Run) -> Predictions:
     column = {slug: number for number, slug in enumerate(run.classes)}
     rows = [row[photo_id] for photo_id in truth.photo_ids]
     probabilities: NDArray[np.float32] = saved.probabilities[np.ix_(rows, [column[slug] for slug in truth.classes])]
-    unstated = run.inputs.parameters.get("answers") == "labels" and run.origin == "submission"
-    return Predictions(probabilities, confidence=np.full(len(rows), np.nan) if unstated else None)
+    # Runs of the first edition do not say that labels alone were submitted but in their parameters.
+    unstated = run.origin == "submission" and run.inputs.parameters.get("answers") == "labels"
+    confidence = np.full(len(rows), np.nan) if unstated and saved.confidence is None else saved.confidence
+    return Predictions(
+        probabilities if "labels" in run.gives else None,
+        saved.places.of(rows) if saved.places else None,
+        saved.ranking.of(rows) if saved.ranking else None,
+        confidence[rows] if confidence is not None else None,
+    )
 
 
 def _check_photos(expected: Sequence[str], given: Sequence[str], folder: Path) -> None:

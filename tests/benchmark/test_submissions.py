@@ -1,7 +1,10 @@
 """Predictions that others made: what is read, what is refused and how, what they score, how they get on the board."""
 
+import contextlib
 import hashlib
 import json
+import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +15,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
+from benchmark.leaderboard.table import leaderboard
 from benchmark.results import finished_runs, read_predictions
 from benchmark.results import test_reads as reads_of
 from benchmark.submissions import Scored, method_name, put_on_board, read_submission, scores
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, build_manifest
+from collector.records import Photo
 from tests.benchmark.conftest import CITIES, World
+from tests.benchmark.leaderboard import TURKIYE, world_manifest
 
 Row = dict[str, Any]
 
@@ -49,25 +56,26 @@ def test_probabilities_come_back_in_the_manifests_order(
 ) -> None:
     path = write(tmp_path / "mine", answers(world)[::-1])
     submission = read_submission(path, world.manifest)
-    assert submission.answers == "probabilities"
+    assert submission.kind == "probabilities"
     assert submission.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert submission.photo_ids == [photo.photo_id for photo in world.photos("test")]
+    assert submission.answers.photo_ids == [photo.photo_id for photo in world.photos("test")]
     expected = [[0.5 if city == photo.city else 0.25 for city in CITIES] for photo in world.photos("test")]
-    assert submission.probabilities.tolist() == expected
-    assert submission.probabilities.dtype == np.float32
+    shares = shares_in(path, world.manifest)
+    assert shares.tolist() == expected
+    assert shares_in(path, world.manifest).dtype == np.float32
 
 
 @pytest.mark.parametrize("write", [csv, parquet])
 def test_labels_are_certain(world: World, tmp_path: Path, write: Callable[[Path, list[Row]], Path]) -> None:
-    submission = read_submission(write(tmp_path / "mine", labels(world)), world.manifest)
-    assert submission.answers == "labels"
-    assert submission.probabilities.tolist() == [
+    path = write(tmp_path / "mine", labels(world))
+    assert read_submission(path, world.manifest).kind == "labels"
+    assert shares_in(path, world.manifest).tolist() == [
         [float(city == photo.city) for city in CITIES] for photo in world.photos("test")
     ]
 
 
 def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
-    expected = read_submission(csv(tmp_path / "plain.csv", answers(world)), world.manifest)
+    expected = shares_in(csv(tmp_path / "plain.csv", answers(world)), world.manifest)
     text = (tmp_path / "plain.csv").read_text()
     others = {
         "semicolons.csv": text.replace(",", ";"),
@@ -77,16 +85,16 @@ def test_other_ways_to_write_a_table(world: World, tmp_path: Path) -> None:
     }
     for name, other in others.items():
         (tmp_path / name).write_text(other, newline="")
-        found = read_submission(tmp_path / name, world.manifest)
-        assert np.array_equal(found.probabilities, expected.probabilities), name
+        found = shares_in(tmp_path / name, world.manifest)
+        assert np.array_equal(found, expected), name
     table = pa.Table.from_pylist(answers(world))
     for slug in CITIES:
         at = table.column_names.index(slug)
         table = table.set_column(at, slug, table[slug].cast(pa.float32() if slug == "mike" else pa.decimal128(4, 2)))
     table = table.set_column(0, "photo_id", table["photo_id"].dictionary_encode())
     pq.write_table(table, tmp_path / "typed.parquet")
-    found = read_submission(tmp_path / "typed.parquet", world.manifest)
-    assert np.array_equal(found.probabilities, expected.probabilities)
+    found = shares_in(tmp_path / "typed.parquet", world.manifest)
+    assert np.array_equal(found, expected)
 
 
 def test_a_sum_may_be_off_by_a_thousandth(world: World, tmp_path: Path) -> None:
@@ -97,6 +105,13 @@ def test_a_sum_may_be_off_by_a_thousandth(world: World, tmp_path: Path) -> None:
     rows[1]["alpha"] = 1.0011
     with pytest.raises(DataError, match=r"line 3 .*column alpha: '1\.0011' is no probability"):
         read_submission(csv(tmp_path / "mine.csv", rows), world.manifest)
+
+
+def shares_in(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+    """Return the probabilities that a file holds."""
+    shares = read_submission(path, manifest).answers.probabilities
+    assert shares is not None
+    return shares
 
 
 def changed(rows: list[Row], at: int, **values: Any) -> list[Row]:
@@ -133,7 +148,6 @@ WRONG: dict[str, tuple[Callable[[World], list[Row]], str]] = {
     "sum": (lambda w: changed(answers(w), 3, alpha=0.1, mike=0.1, zulu=0.1), "line 5 .*its probabilities sum to 0.3,"),
     "zeros": (lambda w: changed(answers(w), 3, alpha=0, mike=0, zulu=0), "sum to 0, not to 1"),
     "no city": (lambda w: changed(labels(w), 1, city="alhpa"), r"line 3 .*'alhpa' is no city.*did you mean 'alpha'\?"),
-    "no label": (lambda w: changed(labels(w), 1, city=None), "line 3 .*column city: is missing"),
     "city column": (
         lambda w: [{**row, "zulo": 0} for row in without(answers(w), "zulu")],
         r"column 'zulo' is no city of the manifest \(did you mean 'zulu'\?\)",
@@ -238,6 +252,197 @@ def test_there_is_no_such_file(world: World, tmp_path: Path) -> None:
         read_submission(tmp_path / "mine.csv", world.manifest)
 
 
+def places(world: World, *pairs: tuple[Any, Any]) -> list[Row]:
+    """Return a row for each test photo with a place; the first ones' are `pairs`."""
+    rest = [(0.5, 0.5)] * (len(world.photos("test")) - len(pairs))
+    return [
+        {"photo_id": photo.photo_id, "latitude": latitude, "longitude": longitude}
+        for photo, (latitude, longitude) in zip(world.photos("test"), [*pairs, *rest], strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "form", ["csv", "tsv", "jsonl", "parquet", "large_string", "string_view", "binary", "dictionary"]
+)
+def test_every_form_of_table_and_type_of_text(world: World, tmp_path: Path, form: str) -> None:
+    rows, path = labels(world), tmp_path / f"mine.{form}"
+    if form in ("csv", "tsv"):
+        csv(path, rows, sep="\t" if form == "tsv" else ",")
+    elif form == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    elif form == "parquet":
+        parquet(path, rows)
+    else:
+        types = {"large_string": pa.large_string(), "string_view": pa.string_view(), "binary": pa.binary()}
+        columns = pa.Table.from_pylist(rows).columns
+        cast = [column.cast(types[form]) if form in types else column.dictionary_encode() for column in columns]
+        pq.write_table(pa.table(cast, names=["photo_id", "city"]), path)
+    assert shares_in(path, world.manifest).argmax(axis=1).tolist() == [
+        CITIES.index(photo.city) for photo in world.photos("test")
+    ]
+
+
+def test_coordinates_and_the_ways_to_have_no_answer(world: World, tmp_path: Path) -> None:
+    pairs = [(41.5, -29.25), (0, 0), (None, None), ("NaN", "nan"), ("n/a", "-")]
+    submission = read_submission(csv(tmp_path / "mine.csv", places(world, *pairs)), world.manifest)
+    assert submission.kind == "places"
+    answered = submission.answers.places
+    assert answered is not None
+    assert answered.latitude.tolist() == pytest.approx([41.5, *[np.nan] * 4, 0.5], nan_ok=True)
+    assert answered.longitude.tolist() == pytest.approx([-29.25, *[np.nan] * 4, 0.5], nan_ok=True)
+    scored = scores(submission, placed(world))
+    assert scored.withheld == pytest.approx(4 / 6)
+    rows = [
+        {"lat": row["latitude"], "lng": row["longitude"], "id": row["photo_id"]} for row in places(world, (1.0, 2.0))
+    ]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    other = read_submission(path, world.manifest).answers.places
+    assert other is not None
+    assert other.longitude.tolist() == [2.0, *[0.5] * 5]
+
+
+def test_labels_and_coordinates_together_and_a_confidence(world: World, tmp_path: Path) -> None:
+    true = [photo.city for photo in world.photos("test")]
+    rows = [
+        {**row, "city": city, "confidence": 0.75} for row, city in zip(places(world, (0.0, 1.0)), true, strict=True)
+    ]
+    rows[1]["city"] = rows[1]["confidence"] = None
+    submission = read_submission(csv(tmp_path / "mine.csv", rows), world.manifest)
+    assert submission.kind == "labels and places"
+    manifest = placed(world)
+    found = put_on_board(submission, manifest, tmp_path, "Both")
+    assert found.scores["accuracy"].value == pytest.approx(5 / 6)
+    assert found.scores["ece"].value == pytest.approx(0.25)
+    assert found.scores.withheld == pytest.approx(1 / 6)
+    assert found.run.gives == ["labels", "places"]
+    (row,) = leaderboard(manifest, tmp_path).rows
+    assert row.scores == found.scores
+
+
+def test_a_submission_of_places_is_on_the_board_as_scored(world: World, tmp_path: Path) -> None:
+    manifest = placed(world)
+    found = put_on_board(
+        read_submission(csv(tmp_path / "mine.csv", places(world, (0, 0), (0.0, 1.0))), manifest),
+        manifest,
+        tmp_path,
+        "Mine",
+    )
+    (row,) = leaderboard(manifest, tmp_path).rows
+    assert row.scores == found.scores
+    assert row.scores.withheld == pytest.approx(1 / 6)
+    assert row.scores["within_25"].oracle is None
+    assert (found.run.gives, found.run.inputs.parameters["answers"]) == (["places"], "places")
+
+
+def test_cities_by_any_of_their_names(tmp_path: Path) -> None:
+    manifest = world_manifest(TURKIYE, test=1)
+    ids = [photo.photo_id for photo in manifest.photos("test")]
+    said = ["İZMİR", "istanbul", "Istanbul", "NEVŞEHİR", *["Van"] * (len(ids) - 4)]
+    path = csv(tmp_path / "mine.csv", [{"photo_id": of, "city": name} for of, name in zip(ids, said, strict=True)])
+    answered = [manifest.header.cities[index].slug for index in shares_in(path, manifest).argmax(axis=1)]
+    assert answered[:5] == ["izmir", "istanbul", "istanbul", "nevsehir", "van"]
+    columns = {city.name.upper(): [1.0 if city.slug == "van" else 0.0] * len(ids) for city in manifest.header.cities}
+    pd.DataFrame({"photo_id": ids, **columns}).to_csv(tmp_path / "named.csv", index=False)
+    assert (shares_in(tmp_path / "named.csv", manifest).argmax(axis=1) == list(TURKIYE).index("van")).all()
+
+
+@pytest.mark.parametrize("way", ["sha256", "upper", "file", "path", "windows", "native"])
+def test_photos_by_digest_and_file(world: World, tmp_path: Path, way: str) -> None:
+    spell: dict[str, Callable[[Photo], str]] = {
+        "sha256": lambda photo: str(photo.sha256),
+        "upper": lambda photo: str(photo.sha256).upper(),
+        "file": lambda photo: f"{photo.sha256}.jpg",
+        "path": lambda photo: f"./photos/ab/{photo.sha256}.JPG",
+        "windows": lambda photo: f"C:\\test\\{photo.sha256}.jpeg",
+        "native": lambda photo: photo.photo_id.partition(":")[2],
+    }
+    rows = [{"file": spell[way](photo), "city": photo.city} for photo in world.photos("test")]
+    answered = read_submission(csv(tmp_path / "mine.csv", rows), world.manifest).answers
+    assert answered.photo_ids == [photo.photo_id for photo in world.photos("test")]
+    assert scores(read_submission(tmp_path / "mine.csv", world.manifest), world.manifest)["accuracy"].value == 1
+
+
+def test_a_file_name_of_two_photos_is_refused(world: World, tmp_path: Path) -> None:
+    sides = [photo for side in ("train", "val", "test") for photo in world.photos(side)]
+    same = [replace(photo, image_url=f"https://example.org/{photo.photo_id[-1]}/photo.jpg") for photo in sides]
+    manifest = build_manifest(world.manifest.header, same, "tests")
+    rows = changed(labels(world), 0, photo_id="photo.jpg")
+    with pytest.raises(DataError, match=r"line 2 \(photo 'photo.jpg'\): names \d+ photos of the manifest"):
+        read_submission(csv(tmp_path / "mine.csv", rows), manifest)
+
+
+WRONG_PLACES: dict[str, tuple[Callable[[World], list[Row]], str]] = {
+    "half": (lambda w: places(w, (None, 4.0)), "line 2 .*columns latitude and longitude: one is missing"),
+    "far": (lambda w: places(w, (1.0, 2.0), (91, 4.0)), "line 3 .*column latitude: '91.0' is no angle from -90 to 90"),
+    "turns": (lambda w: places(w, (1.0, 190)), "line 2 .*column longitude: '190.0' is no angle from -180"),
+    "infinite": (lambda w: places(w, ("inf", 1.0)), "line 2 .*column latitude: 'inf' is no angle"),
+    "words": (lambda w: places(w, ("40° N", 1.0)), "line 2 .*column latitude: '40° N' is no angle"),
+    "one": (lambda w: without(places(w), "longitude"), "has a column latitude and none for the longitude"),
+    "sure": (
+        lambda w: [{**row, "confidence": 1.5} for row in labels(w)],
+        "line 2 .*column confidence: '1.5' is no confidence",
+    ),
+    "alone": (lambda w: [{**row, "confidence": 0.5} for row in places(w)], "column confidence goes with a column city"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PLACES)
+def test_wrong_places_are_named(world: World, tmp_path: Path, wrong: str) -> None:
+    make, message = WRONG_PLACES[wrong]
+    with pytest.raises(DataError, match=message):
+        read_submission(csv(tmp_path / "mine.csv", make(world)), world.manifest)
+
+
+def test_a_missing_label_and_an_empty_row_are_withheld(world: World, tmp_path: Path) -> None:
+    rows = changed(labels(world), 1, city=None)
+    found = scores(read_submission(csv(tmp_path / "mine.csv", rows), world.manifest), world.manifest)
+    assert [found["accuracy"].value, found.withheld] == pytest.approx([5 / 6, 1 / 6])
+    rows = changed(answers(world), 1, **dict.fromkeys(CITIES))
+    found = scores(read_submission(csv(tmp_path / "mine.csv", rows), world.manifest), world.manifest)
+    assert [found["accuracy"].value, found.withheld] == pytest.approx([5 / 6, 1 / 6])
+
+
+def test_a_huge_file_is_refused_before_it_is_read(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of zeros that takes no room
+    with pytest.raises(DataError, match="leave out other columns"):
+        read_submission(path, world.manifest)
+
+
+def refusal(path: Path, manifest: Manifest) -> str:
+    with pytest.raises(DataError) as caught:
+        scores(read_submission(path, manifest), manifest)
+    return str(caught.value)
+
+
+def test_no_damage_to_a_file_of_predictions_ends_in_anything_but_one_line(world: World, tmp_path: Path) -> None:
+    """Bytes changed, cut out, doubled and put in, in all forms: each is read, or refused in one line, and at once."""
+    rng = random.Random(20)
+    csv(tmp_path / "a", answers(world))
+    csv(tmp_path / "b", [{**row, "city": "alpha", "confidence": 0.5} for row in places(world)])
+    (tmp_path / "c").write_text("\n".join(map(json.dumps, places(world))))
+    parquet(tmp_path / "d", answers(world))
+    bits = [b"", b"\n", b",", b'"', b"nan", b"1e999", b"-0", b"\x00", b"\xff", b"{", b"}" * 50, b"[" * 5000, b"9" * 400]
+    path, began, tried = tmp_path / "mine", time.monotonic(), 0
+    while time.monotonic() - began < 7 and tried < 600:
+        data = (tmp_path / rng.choice("abcd")).read_bytes()
+        for _ in range(rng.randint(1, 4)):
+            at, end = sorted(rng.choices(range(len(data) + 1), k=2))
+            end = min(end, at + 40)
+            data = data[:at] + rng.choice([*bits, data[at:end] * 2, rng.randbytes(5)]) + data[end:]
+        path.write_bytes(data)
+        tried += 1
+        with contextlib.suppress(DataError):
+            scores(read_submission(path, world.manifest), world.manifest)
+            continue
+        message = refusal(path, world.manifest)
+        assert "\n" not in message
+        assert len(message) < 3000
+    assert tried > 20
+
+
 def placed(world: World) -> Manifest:
     """Return the data set with coordinates for two test photos of zulu, at 0°N 0°E: one there, one a degree to the east."""
     photos = [photo for side in ("train", "val", "test") for photo in world.photos(side)]
@@ -322,7 +527,7 @@ def test_a_submission_becomes_a_run(world: World, tmp_path: Path) -> None:
     }
     assert run.seconds == {"fit": 0.0, "predict": 0.0}
     saved = read_predictions(runs, run)
-    assert np.array_equal(saved.probabilities, read_submission(path, world.manifest).probabilities)
+    assert np.array_equal(saved.probabilities, shares_in(path, world.manifest))
     assert reads_of(runs) == {run.inputs.identity: 1}
 
 
