@@ -16,7 +16,7 @@ from collector.errors import DataError, did_you_mean
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import Source, open_table
 from collector.records import SPLITS, City, Photo
-from collector.region_file import city_names, fold
+from collector.regions import city_names, fold
 from collector.text_table import printable
 
 PHOTO, LABEL, CONFIDENCE = "photo_id", "city", "confidence"
