@@ -84,6 +84,18 @@ def pixels(value: object) -> int | None:
     return int(found) if found is not None and 1 <= found <= 1_000_000 and found == int(found) else None
 
 
+def heading(value: object) -> float | None:
+    """Return a direction in degrees clockwise from north, 0 ≤ heading < 360; None for what is none. 0 is one."""
+    found = number(value)
+    return found % 360.0 % 360.0 if found is not None and abs(found) <= 360 else None  # -1e-30 % 360 is 360
+
+
+def metres(value: object) -> float | None:
+    """Return how far off a place may be, if it is a distance on Earth; 0 is how services write that they do not know."""
+    found = number(value)
+    return found if found is not None and 0 < found <= 20_000_000 else None
+
+
 def place(latitude: object, longitude: object) -> tuple[float, float] | None:
     """Return a point in degrees WGS84 if the two make one. 0, 0 is open sea, and how services write "nowhere"."""
     lat, lon = number(latitude), number(longitude)

@@ -49,6 +49,12 @@ LICENCES: Mapping[int, str] = {
 }
 """Licences by Flickr's id (flickr.photos.licenses.getInfo). Names are no key: they have changed, the ids never."""
 
+ACCURACY_M: Mapping[int, float] = {level: round(20_037_508 / 2**level, 1) for level in range(1, 17)}
+"""How far off a place may be, metres, by Flickr's accuracy of it. Flickr names five levels (1 world, 3 country, 6 region, 11
+city, 16 street) and no distances. They are the zoom levels of the map on which photos were placed, each twice as fine as the
+one before: half of a tile of such a map at the equator is 10,000 km of level 1, 313 km of level 6, 9.8 km of level 11 and
+306 m of level 16, which fits the names. An upper bound: what a GPS told has level 16 too."""
+
 # The largest that every account leaves open (1024 pixels on the long side), then the next smaller ones. Originals and the
 # sizes above are closed for free accounts, except for Creative Commons.
 _SIZES = ("l", "c", "z", "m")
@@ -163,6 +169,7 @@ def parse_photo(row: object, city: City, geo_accuracy: int) -> Photo | Unusable:
         latitude=latitude,
         longitude=longitude,
         taken_at=_taken_at(row),
+        position_accuracy_m=ACCURACY_M.get(_whole(row.get("accuracy")) or 0),
         author_id=f"flickr:{owner}" if owner else None,
         author_name=clean(row.get("ownername")),
         license=_licence(row, photo_id),

@@ -14,6 +14,7 @@ from collector.providers.answers import (
     NoPhotoError,
     check_inside,
     from_milliseconds,
+    heading,
     mapping,
     nameless,
     point,
@@ -24,7 +25,10 @@ from collector.providers.answers import (
 from collector.providers.text import clean
 from collector.records import City, Photo, Unusable, normal_id
 
-FIELDS = ("id", "captured_at", "computed_geometry", "geometry", "creator", "sequence", "is_pano", "camera_type")
+FIELDS = (
+    *("id", "captured_at", "computed_geometry", "geometry", "computed_compass_angle", "compass_angle"),
+    *("creator", "sequence", "is_pano", "camera_type"),
+)
 """What is asked of each image. Its size is that of the original, which is not what is fetched, so it is not asked for."""
 
 THUMB = "thumb_1024_url"
@@ -167,8 +171,8 @@ def describe(row: object, city: City) -> Photo | Unusable:
     Panoramas are none: an equirectangular picture bends every line and shows all directions at once; to cut a view out of
     it is to choose a direction, which nobody here can.
 
-    The place is that of the reconstruction where there is one, else the device's. The picture's address is signed and
-    expires, so a photo has none.
+    Place and heading are those of the reconstruction where there is one, else the device's. The picture's address is signed
+    and expires, so a photo has none.
     """
     native = mapping(row).get("id")
     if not (isinstance(native, str) and native.isascii() and native.isdecimal() and len(native) <= 20):
@@ -182,17 +186,21 @@ def describe(row: object, city: City) -> Photo | Unusable:
 def _photo(native: str, image: Mapping[str, Any], city: City) -> Photo:
     if image.get("is_pano") is True or clean(image.get("camera_type")) in _ALL_ROUND:
         raise NoPhotoError("panorama", "shows all directions at once")
-    at = point(image.get("computed_geometry")) or point(image.get("geometry"))
+    computed = point(image.get("computed_geometry"))
+    at = computed or point(image.get("geometry"))
     if at is None:
         raise NoPhotoError("no-location", "has no place")
     check_inside(city, at)
     author_id, author_name = _author(image)
+    sequence_id = clean(image.get("sequence"))
     return Photo(
         photo_id=f"mapillary:{native}",
         city=city.slug,
         latitude=at[0],
         longitude=at[1],
         taken_at=from_milliseconds(image.get("captured_at")),
+        heading=heading(image.get("computed_compass_angle" if computed else "compass_angle")),
+        sequence_id=f"mapillary:{sequence_id}" if sequence_id else None,
         author_id=author_id,
         author_name=author_name,
         license="CC-BY-SA-4.0",

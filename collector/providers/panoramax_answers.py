@@ -16,7 +16,9 @@ from collector.providers.answers import (
     NoPhotoError,
     check_inside,
     from_iso,
+    heading,
     mapping,
+    metres,
     nameless,
     number,
     point,
@@ -103,13 +105,16 @@ def _photo(native: str, feature: Mapping[str, Any], city: City, own: frozenset[O
         spdx = licence(stated).id
     except UsageError:
         raise NoPhotoError("unknown-licence", f"licence {stated!r} is unknown") from None
-    name = _producer(feature, told)
+    name, collection = _producer(feature, told), clean(feature.get("collection"))
     return Photo(
         photo_id=f"panoramax:{native}",
         city=city.slug,
         latitude=at[0],
         longitude=at[1],
         taken_at=from_iso(told.get("datetime")),
+        heading=heading(told.get("view:azimuth")),
+        sequence_id=f"panoramax:{collection}" if collection else None,
+        position_accuracy_m=metres(told.get("quality:horizontal_accuracy")),
         author_id=f"panoramax:user:{normal_id(name)}" if name else None,
         author_name=name,
         license=spdx,

@@ -123,6 +123,8 @@ def _photo(panorama: Panorama, city: City, image_url: str, heading: str) -> Phot
         latitude=panorama.latitude,
         longitude=panorama.longitude,
         taken_at=panorama.taken_at,
+        heading=float(heading),
+        sequence_id=f"streetview:{panorama.pano_id}",  # the service tells of no drive: one panorama's views share it
         author_id=_author(panorama.copyright),
         author_name=panorama.copyright,
         license="LicenseRef-GoogleStreetView",

@@ -24,6 +24,7 @@ from collector.providers import flickr
 from collector.providers.base import Cell, Page, Query, Renews, Survey
 from collector.providers.flickr import BEGAN, CAP, PAGE_ROWS, FlickrProvider
 from collector.providers.flickr_answers import (
+    ACCURACY_M,
     LICENCES,
     Failure,
     is_passing,
@@ -165,7 +166,25 @@ def test_a_row_becomes_a_photo() -> None:
         title="Saat Kulesi",
         width=1024,
         height=768,
+        position_accuracy_m=305.7,
     )
+
+
+def test_an_accuracy_is_half_a_tile_of_its_zoom_level() -> None:
+    """As wide as the names that Flickr gives its levels: world, country, region, city, street."""
+    assert sorted(ACCURACY_M) == list(range(1, 17))
+    for level, least, most in [(1, 5e6, 2e7), (3, 1e6, 5e6), (6, 1e5, 5e5), (11, 5e3, 2e4), (16, 100, 500)]:
+        assert least < ACCURACY_M[level] < most
+    assert all(ACCURACY_M[level] > ACCURACY_M[level + 1] for level in range(1, 16))
+
+
+@pytest.mark.parametrize(
+    ("told", "metres"), [(16, 305.7), ("16", 305.7), ("11", 9783.9), (0, None), (17, None), (..., None)]
+)
+def test_how_far_off_a_place_may_be(told: Any, metres: float | None) -> None:
+    found = parsed(accuracy=told)
+    assert isinstance(found, Photo)
+    assert found.position_accuracy_m == metres
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ def row(**changes: Any) -> dict[str, Any]:
         "captured_at": 1720488258913,
         "computed_geometry": {"type": "Point", "coordinates": [9.1716, 48.7689]},
         "geometry": {"type": "Point", "coordinates": [9.1717, 48.7688]},
+        "computed_compass_angle": 1.2865829255371,
+        "compass_angle": 336.74,
         "creator": {"username": "vorpalblade", "id": "104214208486349"},
         "sequence": "aE5o7bTMH0UtscOYxhVwID",
         "is_pano": False,
@@ -70,7 +72,18 @@ def test_all_that_is_told_of_a_photo() -> None:
         author_name="vorpalblade",
         license="CC-BY-SA-4.0",
         page_url="https://www.mapillary.com/app/?pKey=1666317524185318",
+        heading=1.2865829255371,
+        sequence_id="mapillary:aE5o7bTMH0UtscOYxhVwID",
     )
+
+
+def test_a_heading_goes_with_its_place() -> None:
+    assert photo(computed_geometry=None).heading == 336.74
+    assert photo(computed_compass_angle=None).heading is None
+    assert photo(computed_compass_angle=0).heading == 0
+    assert photo(computed_compass_angle=-90).heading == 270
+    assert photo(computed_compass_angle="north").heading is None
+    assert photo(sequence=None).sequence_id is None
 
 
 def test_every_field_but_the_id_and_a_place_may_be_missing() -> None:

@@ -79,11 +79,19 @@ def test_all_that_is_told_of_a_photo() -> None:
         license="CC-BY-SA-4.0",
         page_url=f"https://api.panoramax.xyz/#focus=pic&pic={NATIVE}",
         image_url=SD,
+        heading=0.0,
     )
 
 
 def test_an_azimuth_is_not_needed() -> None:
-    assert photo({"view:azimuth": None}) == photo({"view:azimuth": 0}) == photo({"view:azimuth": 280})
+    assert [photo({"view:azimuth": told}).heading for told in (None, 0, 280, 360, "x")] == [None, 0, 280, 0, None]
+
+
+def test_the_sequence_and_how_far_off_the_place_may_be() -> None:
+    assert photo(collection="c0ffee").sequence_id == "panoramax:c0ffee"
+    assert photo(collection=None).sequence_id is None
+    told = [photo({"quality:horizontal_accuracy": value}).position_accuracy_m for value in (5.0, "2", 0, -1, 1e9, None)]
+    assert told == [5.0, 2.0, None, None, None, None]
 
 
 def test_the_width_of_the_view_may_be_missing() -> None:

@@ -148,6 +148,8 @@ def test_a_panorama_gives_four_photos() -> None:
         "&fov=90&pitch=0&source=outdoor&return_error_code=true",
         width=640,
         height=640,
+        heading=90.0,
+        sequence_id="streetview:AbCdEfGhIjKlMnOpQrSt_-",
     )
     assert [found.photo_id.partition("@")[2] for found in page.found] == ["0", "90", "180", "270"]
     assert "LicenseRef-GoogleStreetView" in licences()
