@@ -107,7 +107,7 @@ def publish(
     import os
 
     from collector.catalogue.withdrawals import require_none_withdrawn
-    from collector.manifest.manifest import read_manifest
+    from collector.manifest.manifest import read_manifest, this_tool
     from collector.publishing.bundle import publish as write
     from collector.publishing.bundle import secret_values
     from collector.publishing.facts import Release
@@ -121,7 +121,7 @@ def publish(
         folder,
         out,
         manifest=manifest,
-        release=Release(_tool(), date, publisher, url),
+        release=Release(this_tool(), date, publisher, url),
         photos=existing_workspace(workspace) if with_photos else None,
         secrets=secret_values(os.environ),
         track=track,
@@ -151,10 +151,11 @@ def rehydrate(
 ) -> None:
     """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
     from collector.collecting.rehydrate import rehydrate as bring
+    from collector.manifest.manifest import this_tool
     from collector.workspace import create_workspace
 
     manifest = _read(path, workspace)
-    done = bring(manifest, create_workspace(workspace), _tool(), track=track, retry=retry)
+    done = bring(manifest, create_workspace(workspace), this_tool(), track=track, retry=retry)
     result = {
         "photos": len(done.fates),
         "fates": done.counts(),
@@ -264,9 +265,3 @@ def _read(source: str, workspace: Path) -> "Manifest":
     from collector.manifest.manifest import read_manifest
 
     return read_manifest(_locate(source, workspace))
-
-
-def _tool() -> str:
-    from importlib.metadata import version as installed
-
-    return f"t15 {installed('t15')}"

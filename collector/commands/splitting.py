@@ -10,20 +10,25 @@ from collector.commands.collecting import CityOption
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
-from collector.records import SPLITS
+from collector.records import PROTOCOLS, SPLITS
 from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collector.manifest.manifest import Manifest
+    from collector.records import Region
     from collector.regions import Misplaced
     from collector.splitting.allocate import Mode
     from collector.splitting.groups import Grouping
+    from collector.splitting.recipe import Recipe
     from collector.splitting.side_checks import MissedShare
     from collector.splitting.split import FoldResult, FoldsResult, SplitResult
 
 app = typer.Typer()
 
-_QUOTAS = {"train": 100, "val": 25, "test": 25}
+QUOTAS = {"train": 100, "val": 25, "test": 25}
+"""Photos a city, as in the paper."""
+
 _NAMED = 10  # photos that are named in a text; JSON names all
 
 
@@ -32,13 +37,34 @@ def split(
     seed: Annotated[
         int | None, typer.Option(help="Of the random assignment. Default: 0, or the extended one's.")
     ] = None,
-    train: Annotated[int | None, typer.Option(min=1, help="Training photos a city. Default: 100.")] = None,
-    val: Annotated[int | None, typer.Option(min=1, help="Validation photos a city. Default: 25.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, help="Test photos a city. Default: 25.")] = None,
+    train: Annotated[
+        int | None, typer.Option(min=1, help=f"Training photos a city. Default: {QUOTAS['train']}.")
+    ] = None,
+    val: Annotated[int | None, typer.Option(min=1, help=f"Validation photos a city. Default: {QUOTAS['val']}.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help=f"Test photos a city. Default: {QUOTAS['test']}.")] = None,
     fractions: Annotated[
         str | None, typer.Option(help="In place of numbers: shares of each city's photos, such as 70/15/15.")
     ] = None,
     kfold: Annotated[int | None, typer.Option(help="A manifest for each of so many folds.")] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="city: no place is on two sides. place: train is a gallery with the places of the queries, test and val."
+        ),
+    ] = "city",
+    queries: Annotated[
+        int | None, typer.Option(min=1, help=f"With --protocol place: test queries a city. Default: {QUOTAS['test']}.")
+    ] = None,
+    val_queries: Annotated[
+        int | None,
+        typer.Option(min=0, help=f"With --protocol place: validation queries a city. Default: {QUOTAS['val']}."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="With --protocol place: metres to a query's nearest gallery photo, at most. Default: 25."
+        ),
+    ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Single photos at random, as in 2018. It leaks: only to measure how much.")
     ] = False,
@@ -88,64 +114,92 @@ def split(
 
     Photos of one author, one place or one picture stay on one side.
     """
-    from dataclasses import replace
-
     from collector.manifest.manifest import read_manifest
-    from collector.regions import region as find_region
     from collector.splitting.groups import GroupRules
-    from collector.splitting.recipe import Recipe, recipe_of
     from collector.splitting.split import split as split_photos
     from collector.splitting.split import split_folds
     from collector.workspace import existing_workspace
 
-    counts = {side: count for side, count in zip(SPLITS, (train, val, test), strict=True) if count is not None}
-    links = {
-        "min_distance_m": min_distance,
-        "max_hours": max_hours,
-        "authors": authors,
-        "near_duplicates": near_duplicates,
-        "panoramas": panoramas,
+    counts = _given(train=train, val=val, test=test)
+    links = _given(authors=authors, near_duplicates=near_duplicates, panoramas=panoramas)
+    distance = _given(min_distance_m=min_distance, max_hours=max_hours)
+    place = _given(test=queries, val=val_queries, within_m=within)
+    _check_options(counts, fractions, kfold, paper, extend, drop_photos, bool(links or distance), version)
+    _check_protocol(
+        protocol, bool(counts or distance or drop_photos or extend or fractions or kfold or paper), bool(place)
+    )
+    existing = existing_workspace(workspace)
+    of: dict[str, Any] = {
+        "region": _region_asked(region),
+        "cities": city or (),
+        "name": name,
+        "allow_empty_sides": allow_empty_sides,
     }
-    rules: dict[str, Any] = {rule: value for rule, value in links.items() if value is not None}
-    _check_options(counts, fractions, kfold, paper, extend, drop_photos, bool(rules), version)
-    place = existing_workspace(workspace)
-    chosen = find_region(region) if region and region.endswith(".toml") else region
     if kfold is not None:
-        made = split_folds(
-            place,
-            manifests,
-            kfold,
-            seed or 0,
-            _tool(),
-            chosen,
-            city or (),
-            name,
-            GroupRules(**rules),
-            allow_empty_sides=allow_empty_sides,
-        )
+        made = split_folds(existing, manifests, kfold, seed or 0, groups=GroupRules(**links, **distance), **of)
         _note_before(made)
         show([_fold_described(fold) for fold in made.folds], json, lambda: _folds_text(made))
         return
     parent = read_manifest(extend) if extend else None
-    base = recipe_of(parent) if parent else Recipe()
-    mode: Mode = "paper" if paper else "fractions" if fractions is not None else "exact" if counts else base.mode
-    quotas: dict[str, float] = {**(parent.header.quotas if parent and base.mode == mode else _QUOTAS), **counts}
-    result = split_photos(
-        place,
-        manifests,
-        quotas=parse_fractions(fractions) if fractions is not None else quotas,
-        seed=seed if extend else seed or 0,
-        tool=_tool(),
-        region=chosen,
-        cities=city or (),
-        name=name,
-        version=version,
-        recipe=Recipe(mode, replace(base.groups, **rules), drop_photos or (base.drop_photos and mode == "exact")),
-        extend=extend,
-        allow_empty_sides=allow_empty_sides,
-    )
+    if protocol == "place":
+        recipe, quotas = _place_recipe(place, links)
+    else:
+        recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent)
+    seed = seed if parent else seed or 0
+    result = split_photos(existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of)
     _note_before(result)
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _region_asked(region: str | None) -> "str | Region | None":
+    """Return the region of a file as it is now, or the name of one that photos were collected for."""
+    from collector.regions import region as find_region
+
+    return find_region(region) if region and region.endswith(".toml") else region
+
+
+def _recipe(
+    counts: dict[str, int],
+    fractions: str | None,
+    paper: bool,
+    drop_photos: bool,
+    rules: dict[str, Any],
+    parent: "Manifest | None",
+) -> "tuple[Recipe, dict[str, float]]":
+    """Return how to split, and the quotas; what is not given is as it was in the parent."""
+    from dataclasses import replace
+
+    from collector.splitting.recipe import Recipe, recipe_of
+
+    base = recipe_of(parent) if parent else Recipe()
+    mode: Mode = "paper" if paper else "fractions" if fractions is not None else "exact" if counts else base.mode
+    recipe = Recipe(mode, replace(base.groups, **rules), drop_photos or (base.drop_photos and mode == "exact"))
+    if fractions is not None:
+        return recipe, parse_fractions(fractions)
+    return recipe, {**(parent.header.quotas if parent and base.mode == mode else QUOTAS), **counts}
+
+
+def _place_recipe(asked: dict[str, Any], links: dict[str, Any]) -> "tuple[Recipe, dict[str, float]]":
+    from collector.splitting.recipe import Recipe, place_rules
+
+    within = _given(within_m=asked.pop("within_m", None))
+    return Recipe("place", place_rules(**links), **within), {"val": QUOTAS["val"], "test": QUOTAS["test"], **asked}
+
+
+def _check_protocol(protocol: str, of_city: bool, of_place: bool) -> None:
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"--protocol {protocol[:40]!r}: give one of {', '.join(PROTOCOLS)}")
+    if protocol == "place" and of_city:
+        raise UsageError(
+            "--protocol place: takes --queries, --val-queries, --within and the rules about authors and pictures; leave "
+            "numbers and shares of sides, distances, --drop-photos and --extend out"
+        )
+    if protocol == "city" and of_place:
+        raise UsageError("--queries, --val-queries and --within: belong to --protocol place")
 
 
 def _check_options(
@@ -202,12 +256,6 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
     for of in result.empty_sides:
         note(f"empty sides, as allowed: {of}")
-
-
-def _tool() -> str:
-    from importlib.metadata import version as installed
-
-    return f"t15 {installed('t15')}"
 
 
 def _described(result: "SplitResult") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
+from importlib.metadata import version as installed
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ class Manifest:
         for row in groups.to_pylist():
             counts[row["city"]][row["split"]] = row["count_all"]
         return counts
+
+
+def this_tool() -> str:
+    """Return the name and version of what writes manifests here: `t15 1.2.3`."""
+    return f"t15 {installed('t15')}"
 
 
 def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manifest:

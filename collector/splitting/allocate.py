@@ -16,7 +16,7 @@ from collector.splitting.groups import GroupRules, photographer, regroup
 from collector.splitting.milp import Needs
 from collector.splitting.quota_suggestions import largest_found, refusal, scaled
 
-Mode = Literal["exact", "fractions", "paper"]
+Mode = Literal["exact", "fractions", "paper", "place"]
 
 _TRIED = 50_000  # photos up to which a refusal finds out what would help
 

@@ -6,23 +6,30 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from collector.curating.candidates import DHASH_SLACK
 from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
-from collector.records import SPLITS
+from collector.providers.registry import PROVIDERS
+from collector.providers.traits import traits_of
+from collector.records import SPLITS, ProviderTraits
 from collector.regions import misplaced
 from collector.splitting import split_statistics
 from collector.splitting.declared_constraints import Claims, claims_of
-from collector.splitting.leakage import DHASH_SLACK, Alike, Comparison, Near, Shared, compare, rows_of, unknown
+from collector.splitting.groups import MIN_DISTANCE_M
+from collector.splitting.leakage import Alike, Comparison, Near, Rows, Shared, compare, rows_of, unknown
 from collector.splitting.split_statistics import Concentration
 
-DEFAULT_DISTANCE_M = 50.0
-"""Photos of two sides that were taken nearer to each other than this are reported, unless a manifest claims another."""
-
 # Modes of a split (splitting/allocate.py) whose quotas are exact numbers of photos; `paper` was once called `stratified`.
-_EXACT_MODES = ("exact", "paper", "stratified")
+_EXACT_MODES = ("exact", "paper", "stratified", "place")
+
+_ANSWER_M = (10.0, 25.0, 50.0)  # distances at which queries are told to be answerable
 
 # The side that learns or chooses, and the side that is judged against it; the most telling pair first.
 _PAIRS = (("train", "test"), ("val", "test"), ("train", "val"))
@@ -63,6 +70,31 @@ class Untrained:
 
 
 @dataclass(frozen=True, slots=True)
+class Answerable:
+    """How many queries of a side have their place in the gallery, of the protocol `place`.
+
+    Attributes:
+        side: `test` or `val`.
+        queries: photos of that side; `unknown` of them have no place.
+        gallery: photos of `train` whose place is known.
+        shares: by distance in metres, the share of the queries with known place that have a gallery photo so near: the best
+            recall that any method can have.
+        chance_city, chance: by distance, recall@1 of a gallery photo at random, of the query's city and of all: the mean over
+            the queries of the share of gallery photos so near.
+        unanswered: queries without a gallery photo as near as the rules claim.
+    """
+
+    side: str
+    queries: int
+    unknown: int
+    gallery: int
+    shares: Mapping[str, float]
+    chance_city: Mapping[str, float]
+    chance: Mapping[str, float]
+    unanswered: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """A photo that lies outside of the radius that the manifest claims for its city; rows are counted from 0."""
 
@@ -88,6 +120,7 @@ class Audit:
         comparisons: of each two sides that have photos, training against test first.
         leaks: what was found there.
         quotas: that are not kept.
+        answerable: of the protocol `place`, what can be answered; empty for the protocol `city`.
         outside: photos that lie outside of their city's radius, which a manifest claims.
         untrained: cities that are tested but never trained.
         counts: photos by city, licence and provider, and by side.
@@ -110,6 +143,7 @@ class Audit:
     comparisons: tuple[Comparison, ...]
     leaks: tuple[Leak, ...]
     quotas: tuple[Quota, ...]
+    answerable: tuple[Answerable, ...]
     outside: tuple[Outside, ...]
     untrained: tuple[Untrained, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
@@ -123,7 +157,8 @@ class Audit:
     @property
     def verdict(self) -> str:
         """What it comes to: `breach` (own rules broken), `leak` (not claimed), `not-judged`, `partly-judged` or `clean`."""
-        if self.quotas or self.outside or any(leak.claimed for leak in self.leaks):
+        unanswered = any(of.unanswered for of in self.answerable)
+        if self.quotas or self.outside or unanswered or any(leak.claimed for leak in self.leaks):
             return "breach"
         if self.leaks:
             return "leak"
@@ -142,7 +177,7 @@ class Audit:
 
 def _judges_something(found: Comparison) -> bool:
     measures: tuple[Shared | Near | Alike, ...] = (
-        *(found.authors, found.groups, found.panoramas, found.bytes),
+        *(found.authors, found.sequences, found.groups, found.panoramas, found.bytes),
         *(found.near, found.alike),
     )
     return any(measure.known for measure in measures)
@@ -152,6 +187,8 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
     """Audit a manifest. What is not given is taken from its rules, else from the defaults."""
     header = manifest.header
     remarks = [] if len(header.hashes) < 2 else [f"hashes of {len(header.hashes)} versions were compared"]
+    if header.protocol == "place":
+        remarks += _not_excluded(manifest.table)
     return _audit(
         manifest.table,
         name=f"{header.name} {header.version}",
@@ -162,10 +199,20 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         claims=claims_of(header.rules, always=("group",)),
         quotas=_broken_quotas(manifest),
         outside=_outside(manifest),
+        protocol=header.protocol,
+        traits=header.provider_traits or _built_in_traits(),
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
     )
+
+
+def _not_excluded(table: pa.Table) -> Iterator[str]:
+    """Yield what cannot be kept out of the gallery, for not being known of queries."""
+    queries = table.filter(pc.not_equal(table["split"], "train"))
+    for column, what in (("author_id", "author"), ("sequence_id", "sequence"), ("phash", "hashes")):
+        if count := queries[column].null_count:
+            yield f"{what} unknown of {count} of {queries.num_rows} queries: the gallery may hold photos that share it"
 
 
 def audit_foreign(foreign: Foreign, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
@@ -187,6 +234,8 @@ def audit_foreign(foreign: Foreign, min_distance_m: float | None = None, phash_r
         claims=Claims(),
         quotas=(),
         outside=(),
+        protocol="city",
+        traits=_built_in_traits(),
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
@@ -226,13 +275,15 @@ def _audit(
     claims: Claims,
     quotas: tuple[Quota, ...],
     outside: tuple[Outside, ...],
+    protocol: str,
+    traits: Mapping[str, ProviderTraits],
     min_distance_m: float | None,
     phash_radius: int | None,
     remarks: list[str],
 ) -> Audit:
-    metres = next(m for m in (min_distance_m, claims.min_distance_m, DEFAULT_DISTANCE_M) if m is not None)
+    metres = next(m for m in (min_distance_m, claims.min_distance_m, MIN_DISTANCE_M) if m is not None)
     radius = next(r for r in (phash_radius, claims.phash_radius, DEFAULT_RADIUS) if r is not None)
-    rows = rows_of(table, claims.service_authors)
+    rows = rows_of(table, claims.service_authors, traits)
     photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
     comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
@@ -248,8 +299,9 @@ def _audit(
         phash_radius=radius,
         photos=photos,
         comparisons=comparisons,
-        leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims)),
+        leaks=tuple(leak for comparison in comparisons for leak in _leaks(comparison, claims, protocol)),
         quotas=quotas,
+        answerable=tuple(_answerable(rows, table, claims)) if protocol == "place" else (),
         outside=outside,
         untrained=tuple(
             Untrained(city, sides["test"])
@@ -266,10 +318,65 @@ def _audit(
     )
 
 
-def _leaks(found: Comparison, claims: Claims) -> Iterator[Leak]:
+def _built_in_traits() -> dict[str, ProviderTraits]:
+    """Return the traits of t15's own services: manifests of format 1 and other people's files state none."""
+    return {name: traits_of(name) for name in PROVIDERS}
+
+
+def _answerable(rows: Rows, table: pa.Table, claims: Claims) -> Iterator[Answerable]:
+    """Measure what the gallery answers, of each side that asks."""
+    placed = ~np.isnan(rows.degrees).any(axis=1)
+    points = unit_vectors(rows.degrees[:, 0], rows.degrees[:, 1])
+    city = split_statistics.codes(table["city"]).code
+    gallery = (rows.sides == SPLITS.index("train")) & placed
+    for side in ("test", "val"):
+        asking = rows.sides == SPLITS.index(side)
+        if not asking.any():
+            continue
+        near = {metres: _near_counts(points, city, gallery, asking & placed, metres) for metres in _ANSWER_M}
+        of_city = np.bincount(city[gallery], minlength=city.max() + 1)[city[asking & placed]]
+        claimed = _near_counts(points, city, gallery, asking & placed, claims.within_m) if claims.within_m else None
+        yield Answerable(
+            side=side,
+            queries=int(asking.sum()),
+            unknown=int((asking & ~placed).sum()),
+            gallery=int(gallery.sum()),
+            shares={f"{metres:g}": _mean(all_ > 0) for metres, (all_, _) in near.items()},
+            chance_city={f"{metres:g}": _mean(own / np.maximum(1, of_city)) for metres, (_, own) in near.items()},
+            chance={f"{metres:g}": _mean(all_ / max(1, gallery.sum())) for metres, (all_, _) in near.items()},
+            unanswered=0 if claimed is None else int((asking & ~placed).sum() + (claimed[0] == 0).sum()),
+        )
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _near_counts(
+    points: NDArray[np.float64],
+    city: NDArray[np.int64],
+    gallery: NDArray[np.bool_],
+    asking: NDArray[np.bool_],
+    metres: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many gallery photos lie within `metres` of each query: of all, and of the query's city."""
+    reach, queries = chord(metres / 1000), np.flatnonzero(asking)
+    own = np.zeros(len(queries), dtype=np.int64)
+    for of in np.unique(city[queries]) if gallery.any() else ():
+        there, here = gallery & (city == of), city[queries] == of
+        if there.any():
+            own[here] = cKDTree(points[there]).query_ball_point(points[queries[here]], reach, return_length=True)
+    if not gallery.any():
+        return own, own
+    every = cKDTree(points[gallery]).query_ball_point(points[queries], reach, return_length=True)
+    return np.asarray(every, dtype=np.int64), own
+
+
+def _leaks(found: Comparison, claims: Claims, protocol: str) -> Iterator[Leak]:
     near, alike = found.near, found.alike
     measured = {
         "author": (found.authors.photos, found.authors.known, "author" in claims.kinds),
+        "sequence": (found.sequences.photos, found.sequences.known, "sequence" in claims.kinds),
         "group": (found.groups.photos, found.groups.known, "group" in claims.kinds),
         "panorama": (found.panoramas.photos, found.panoramas.known, "panorama" in claims.kinds),
         "bytes": (found.bytes.photos, found.bytes.known, "bytes" in claims.kinds),
@@ -277,7 +384,8 @@ def _leaks(found: Comparison, claims: Claims) -> Iterator[Leak]:
         "distance": (near.photos, near.known, _nearer_than_claimed(found, claims)),
     }
     for kind, (photos, known, claimed) in measured.items():
-        if photos:
+        # That a query's place is in the gallery is what the protocol `place` is about.
+        if photos and not (kind == "distance" and protocol == "place"):
             yield Leak(kind, found.reference, found.judged, photos, known, claimed)
 
 

@@ -28,7 +28,8 @@ def certificate(audit: Audit) -> str:
     """
     parts = [
         "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),
-        *(["\n".join(_findings(audit))] if audit.leaks or audit.quotas or audit.outside or audit.untrained else []),
+        *(["\n".join(findings)] if (findings := list(_findings(audit))) else []),
+        *([_answerable(audit)] if audit.answerable else []),
         *([_measures(audit)] if audit.comparisons else []),
         *(_counts(name, counts) for name, counts in audit.counts.items()),
         *([_spread(audit)] if audit.concentration else []),
@@ -70,14 +71,40 @@ def _about(audit: Audit) -> Iterator[str]:
     claims = [_claim(audit, kind) for kind in audit.claims.kinds]
     yield from _wrapped(f"its rules exclude: {', '.join(claims) or 'nothing'}")
     yield from _wrapped(
-        "looked for: shared authors, groups, panoramas and bytes; photos closer than "
-        f"{audit.min_distance_m:g} m; pHashes within {audit.phash_radius} bits with like dHashes"
+        f"looked for: shared authors, sequences, groups, panoramas and bytes; {_distance(audit)}; "
+        f"pHashes within {audit.phash_radius} bits with like dHashes"
     )
     if audit.unknown:
         lacking = ", ".join(f"{name} of {count}" for name, count in audit.unknown.items())
         yield from _wrapped(f"photos that cannot be judged, for not known: {lacking}")
     for remark in audit.remarks:
         yield from _wrapped(f"note: {remark}")
+
+
+def _distance(audit: Audit) -> str:
+    if audit.answerable:
+        return "queries whose place is not in the gallery (protocol place: train is the gallery)"
+    return f"photos closer than {audit.min_distance_m:g} m"
+
+
+def _answerable(audit: Audit) -> str:
+    """Return the share of queries whose place is in the gallery, by distance, and what chance would find."""
+    rows = [
+        (
+            of.side,
+            of.queries,
+            of.gallery,
+            f"{metres} m",
+            f"{share:.1%}",
+            f"{of.chance_city[metres]:.3%}",
+            f"{of.chance[metres]:.3%}",
+        )
+        for of in audit.answerable
+        for metres, share in of.shares.items()
+    ]
+    head = ("queries", "photos", "gallery", "within", "answerable", "chance, same city", "chance, all")
+    about = "what can be answered (recall of a perfect method; chance: recall@1 of a gallery photo drawn at random)"
+    return f"{about}\n{table(head, rows)}"
 
 
 def _claim(audit: Audit, kind: str) -> str:
@@ -114,6 +141,11 @@ def _findings(audit: Audit) -> Iterator[str]:
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
         yield from (f"    {q.city}, {q.side}: {q.photos} photos, not {q.quota}" for q in audit.quotas[:5])
+    for side in (side for side in audit.answerable if side.unanswered):
+        yield (
+            f"BREACH: place: {side.unanswered} of {side.queries} {side.side} queries have no gallery photo within "
+            f"{audit.claims.within_m:g} m"
+        )
     if audit.outside:
         yield f"BREACH: radius: {len(audit.outside)} photos lie outside of their city's"
         yield from (
@@ -128,7 +160,13 @@ def _findings(audit: Audit) -> Iterator[str]:
 
 
 def _examples(leak: Leak, found: Comparison, min_distance_m: float) -> list[str]:
-    shared = {"author": found.authors, "group": found.groups, "panorama": found.panoramas, "bytes": found.bytes}
+    shared = {
+        "author": found.authors,
+        "sequence": found.sequences,
+        "group": found.groups,
+        "panorama": found.panoramas,
+        "bytes": found.bytes,
+    }
     if leak.kind in shared:
         return [
             f"{_short(value.value)}: {value.judged_photos} in {found.judged} such as {_short(value.judged)}, "
@@ -164,6 +202,7 @@ def _cells(found: Comparison, audit: Audit) -> Iterator[tuple[str, str]]:
     yield "  authors on both sides", _number(found.authors.values, found.authors)
     yield "  author unknown (both sides)", str(found.authors.unknown)
     yield "  not attributable: of a service (both)", str(found.not_attributable)
+    yield "of a sequence of the first side", _share(found.sequences)
     yield "of a group of the first side", _share(found.groups)
     yield "views of a panorama of the first side", str(found.panoramas.photos)
     yield "with the bytes of a photo of the first", _share(found.bytes)

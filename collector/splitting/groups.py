@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.curating.candidates import DHASH_SLACK
 from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
+from collector.providers.traits import panorama_of, provider_of, traits_of
 from collector.records import Photo
 from collector.splitting.places import chain, components, places
 
@@ -27,7 +29,9 @@ PREFIX = "g:"
 PANORAMA_M = 15.0
 """Panoramas along a street are about 10 m apart: views from closer than this show the same houses."""
 
-_DHASH_SLACK = 6  # as in find_groups: crops change dHash more than pHash
+MIN_DISTANCE_M = 50.0
+"""Photos taken closer to each other than this stay on one side."""
+
 _LARGEST = 10  # groups that are described
 
 
@@ -39,22 +43,26 @@ class GroupRules:
         near_duplicates: equal bytes; a `group_id` of `dedup` in common; hashes within `phash_radius`.
         phash_radius: bits, as in `find_groups`: pHashes within it, and dHashes within 6 bits more.
         authors: the same `author_id`, unless it is that of a service.
-        service_authors: author ids that stand for a service, not for a photographer; a `*` at the end matches anything.
+        service_authors: author ids that stand for a service, not for a photographer, beside those whose service says so
+            in its traits; a `*` at the end matches anything.
+        sequences: the same `sequence_id`: photos of one drive, walk or upload batch.
         min_distance_m: taken closer than this, in metres on the great circle, at any time; 0 for never.
         max_hours: links by distance only join photos taken at most so many hours apart (a photo of unknown time may be of any
             time); None at any time: a building gives itself away years later.
-        panoramas: street views taken closer than 15 m, at any time, whatever `min_distance_m` and `max_hours` are.
-        street_views: the providers of street views, as their photo ids begin.
+        panoramas: views of one panorama, and views of panoramas taken closer than `panorama_m`, at any time, whatever
+            `min_distance_m` and `max_hours` are.
+        panorama_m: metres; 0: only views of the same panorama.
     """
 
     near_duplicates: bool = True
     phash_radius: int = DEFAULT_RADIUS
     authors: bool = True
-    service_authors: tuple[str, ...] = ("streetview:*",)
-    min_distance_m: float = 50.0
+    service_authors: tuple[str, ...] = ()
+    sequences: bool = True
+    min_distance_m: float = MIN_DISTANCE_M
     max_hours: float | None = None
     panoramas: bool = True
-    street_views: tuple[str, ...] = ("streetview",)
+    panorama_m: float = PANORAMA_M
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,7 @@ def regroup(photo_ids: Iterable[str], clusters: Iterable[Mapping[str, str]]) -> 
 def photographer(photo: Photo, rules: GroupRules) -> str | None:
     """Return the author_id of a photo when it is that of a photographer, None when it is unknown or a service's."""
     author = photo.author_id
-    if not author:
+    if not author or traits_of(provider_of(author)).author_is_service:
         return None
     for service in rules.service_authors:
         if author.startswith(service[:-1]) if service.endswith("*") else author == service:
@@ -182,12 +190,15 @@ def _links(photos: Sequence[Photo], rules: GroupRules) -> Iterator[tuple[str, li
         yield "near_duplicates", [_equal(bytes_), _equal(decided), *_resembling(photos, rules.phash_radius)]
     if rules.authors:
         yield "authors", [_equal([photographer(photo, rules) for photo in photos])]
+    if rules.sequences:
+        yield "sequences", [_equal([photo.sequence_id for photo in photos])]
     if rules.min_distance_m:
         yield "places", [_close(photos, np.arange(len(photos)), rules.min_distance_m, rules.max_hours)]
     if rules.panoramas:
-        names = tuple(f"{name}:" for name in rules.street_views)
-        views = [position for position, photo in enumerate(photos) if photo.photo_id.startswith(names)]
-        yield "panoramas", [_close(photos, np.array(views, dtype=np.int64), PANORAMA_M)]
+        panoramas = [panorama_of(photo.photo_id) for photo in photos]
+        views = np.array([position for position, panorama in enumerate(panoramas) if panorama], dtype=np.int64)
+        near = [_close(photos, views, rules.panorama_m)] if rules.panorama_m else []
+        yield "panoramas", [_equal(panoramas), *near]
 
 
 def _equal(values: Sequence[str | None]) -> Edges:
@@ -206,7 +217,7 @@ def _resembling(photos: Sequence[Photo], radius: int) -> Iterator[Edges]:
     pairs = pairs_within(as_bits([look[:16] for look in distinct]), radius)
     dhash = as_bits([look[16:] for look in distinct])
     apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1)
-    alike = apart <= radius + _DHASH_SLACK
+    alike = apart <= radius + DHASH_SLACK
     yield _at(positions, (pairs.first[alike], pairs.second[alike]))
 
 

@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from collector.curating.candidates import DHASH_SLACK
 from collector.curating.hamming import as_bits
-from collector.records import SPLITS
+from collector.errors import DataError
+from collector.records import SPLITS, ProviderTraits
 from collector.splitting.cross_split_neighbours import looks, nearest_places, resemblance
 from collector.splitting.split_statistics import Codes, by_side, codes, people, sides_of
-
-DHASH_SLACK = 6
-"""How much larger than the radius a dHash distance may be: two photos are judged as curating/duplicates.py judges them."""
 
 _WORST = 5  # examples that are kept of each finding
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 1.0)
@@ -114,6 +113,7 @@ class Comparison:
     judged_photos: int
     authors: Shared
     not_attributable: int
+    sequences: Shared
     groups: Shared
     panoramas: Shared
     bytes: Shared
@@ -129,6 +129,7 @@ class Rows:
     sides: NDArray[np.int64]
     authors: Codes
     service: NDArray[np.bool_]
+    sequences: Codes
     groups: Codes
     panoramas: Codes
     bytes: Codes
@@ -138,18 +139,22 @@ class Rows:
     hashed: NDArray[np.bool_]
 
 
-def rows_of(table: pa.Table, services: Sequence[str]) -> Rows:
+def rows_of(table: pa.Table, services: Sequence[str], traits: Mapping[str, ProviderTraits]) -> Rows:
     """Return the rows of a manifest's table, or of one that lacks columns: all of theirs are unknown then.
 
-    `services` are authors that are no persons (see `tally.people`). Without a column `dhash` looks are compared by pHash
-    alone; with it a photo needs both to be judged.
+    Without a column `dhash` looks are compared by pHash alone; with it a photo needs both to be judged.
+
+    Args:
+        table: the rows.
+        services: authors that are no persons (see `people`), beside those of services whose traits say so.
+        traits: of the services, by the first part of a photo_id.
     """
     count = table.num_rows
     blank = Codes(np.full(count, -1, dtype=np.int64), [])
-    of = {name: codes(table[name]) for name in ("author_id", "group_id", "sha256", "md5") if name in table.column_names}
+    names = ("author_id", "sequence_id", "group_id", "sha256", "md5")
+    of = {name: codes(table[name]) for name in names if name in table.column_names}
     authors = of.get("author_id", blank)
-    persons = people(authors, services)
-    pano = pc.struct_field(pc.extract_regex(table["photo_id"], r"^streetview:(?P<pano>[^@]+)"), "pano")
+    persons = people(authors, [*services, *(f"{name}:*" for name, trait in traits.items() if trait.author_is_service)])
     phash, phash_known = _hashes(table, "phash")
     dhash, dhash_known = _hashes(table, "dhash")
     return Rows(
@@ -157,14 +162,37 @@ def rows_of(table: pa.Table, services: Sequence[str]) -> Rows:
         sides=sides_of(table),
         authors=persons,
         service=(authors.code >= 0) & (persons.code < 0),
+        sequences=of.get("sequence_id", blank),
         groups=of.get("group_id", blank),
-        panoramas=codes(pano),
+        panoramas=_panoramas(table["photo_id"], traits),
         bytes=of.get("sha256", of.get("md5", blank)),
         degrees=np.column_stack([_degrees(table, name) for name in ("latitude", "longitude")]),
         phash=phash,
         dhash=dhash,
         hashed=phash_known & dhash_known if "dhash" in table.column_names else phash_known,
     )
+
+
+def _panoramas(photo_ids: pa.ChunkedArray, traits: Mapping[str, ProviderTraits]) -> Codes:
+    """Return `provider:panorama` of each photo that is a view of one.
+
+    A manifest may come from anybody: its patterns run in RE2, in time that grows with the rows only.
+
+    Raises:
+        DataError: a pattern is none, or has no group.
+    """
+    found = pa.nulls(len(photo_ids), pa.string())
+    ids = photo_ids.combine_chunks()
+    for name, pattern in ((name, trait.panorama) for name, trait in traits.items() if trait.panorama):
+        try:
+            views = pc.and_(pc.starts_with(ids, f"{name}:"), pc.match_substring_regex(ids, f"^(?:{pattern})"))
+            panoramas = pc.replace_substring_regex(ids, f"(?s)^(?:{pattern}).*$", r"\1")
+        except pa.ArrowException as error:
+            raise DataError(
+                f"provider_traits of {name}: panorama {pattern[:60]!r} is no pattern with a group"
+            ) from error
+        found = pc.if_else(views, pc.binary_join_element_wise(name, panoramas, ":"), found)
+    return codes(found)
 
 
 def _degrees(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -202,6 +230,7 @@ def compare(rows: Rows, reference: str, judged: str, min_distance_m: float, radi
         judged_photos=int(here.sum()),
         authors=_shared(rows, rows.authors, r, j, apart_from=rows.service),
         not_attributable=int((rows.service & (here | there)).sum()),
+        sequences=_shared(rows, rows.sequences, r, j),
         groups=_shared(rows, rows.groups, r, j),
         panoramas=_shared(rows, rows.panoramas, r, j),
         bytes=_shared(rows, rows.bytes, r, j),

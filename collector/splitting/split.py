@@ -12,7 +12,16 @@ from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.duplicates import DEFAULT_RADIUS, DedupSummary, dedup
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.labels import LabelTree
-from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, version_key, write_manifest
+from collector.manifest.manifest import (
+    Header,
+    Manifest,
+    build_manifest,
+    read_header,
+    read_manifest,
+    this_tool,
+    version_key,
+    write_manifest,
+)
 from collector.manifest.versions import next_version, versions
 from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Photo, Region
@@ -20,6 +29,7 @@ from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, allocate, kfold
 from collector.splitting.extend import Growth, grow
 from collector.splitting.groups import Grouping, GroupRules, group_photos
+from collector.splitting.place_protocol import allocate_places
 from collector.splitting.recipe import Recipe, recipe_of
 from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
 from collector.workspace import Workspace, storage_errors
@@ -101,13 +111,12 @@ def split(
     manifests: Path,
     quotas: Mapping[str, float] | None,
     seed: int | None,
-    tool: str,
     region: str | Region | None = None,
     cities: Sequence[str] = (),
     name: str | None = None,
     version: str | None = None,
     recipe: Recipe | None = None,
-    extend: Path | None = None,
+    extend: Manifest | None = None,
     *,
     allow_empty_sides: bool = False,
 ) -> SplitResult:
@@ -117,7 +126,7 @@ def split(
     defaults to the region's; `version` to that of the manifest that holds exactly this data already, or else to the one
     that follows the newest by the rule of `next_version`. Photos that `dedup` has not seen are brought before it first.
 
-    With `extend`, the folder of an earlier manifest, its photos keep their sides, and what is not given is as it was there.
+    With `extend`, an earlier manifest, its photos keep their sides, and what is not given is as it was there.
 
     Raises:
         UsageError: no such region or city, the version exists with other data, or the earlier manifest cannot be extended.
@@ -125,31 +134,35 @@ def split(
             photo on a side, unless `allow_empty_sides`.
         IncompleteError: the disk is full.
     """
-    parent = read_manifest(extend) if extend else None
+    parent = extend
     if parent:
-        region, name, recipe = parent.header.region, name or parent.header.name, recipe or recipe_of(parent)
+        region = region if isinstance(region, Region) else parent.header.region
+        name, recipe = name or parent.header.name, recipe or recipe_of(parent)
     recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
     held = _held(workspace, region, cities)
     growth = _grown(workspace, held, parent, recipe) if parent else None
     photos = list(growth.photos) if growth else held.photos
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups)
     groups = grouping.group_of if grouping else {photo.photo_id: photo.group_id or photo.photo_id for photo in photos}
-    found = allocate(
-        photos,
-        groups,
-        quotas,
-        seed,
-        mode=recipe.mode,
-        drop_photos=recipe.drop_photos,
-        clusters=list(grouping.clusters.values()) if grouping else (),
-        fixed=growth.fixed if growth else None,
-    )
-    asked = [side for side in SPLITS if quotas[side]]
+    if recipe.mode == "place":
+        found = allocate_places(photos, groups, {side: int(of) for side, of in quotas.items()}, seed, recipe.within_m)
+    else:
+        found = allocate(
+            photos,
+            groups,
+            quotas,
+            seed,
+            mode=recipe.mode,
+            drop_photos=recipe.drop_photos,
+            clusters=list(grouping.clusters.values()) if grouping else (),
+            fixed=growth.fixed if growth else None,
+        )
+    asked = [side for side in SPLITS if quotas.get(side, 1)]
     empty = _checked(empty_sides(photos, groups, [found.sides], asked), allow_empty_sides)
     header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, found, grouping)
-        manifest = _versioned(manifests, header, sided, tool, explicit=version is not None, parent=parent)
+        manifest = _versioned(manifests, header, sided, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
     return SplitResult(
@@ -180,7 +193,6 @@ def split_folds(
     manifests: Path,
     folds: int,
     seed: int,
-    tool: str,
     region: str | Region | None = None,
     cities: Sequence[str] = (),
     name: str | None = None,
@@ -213,7 +225,7 @@ def split_folds(
         rules_ = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold}
         header = _header(held, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, rules_, taken, None)
         with storage_errors(manifests):
-            manifest = _versioned(manifests, header, taken, tool, explicit=False)
+            manifest = _versioned(manifests, header, taken, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
             made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
     return FoldsResult(made, held.cleaned, held.misplaced, held.empty_cities, empty)
@@ -346,6 +358,8 @@ def _header(
         cities=tuple(city for city in held.region.cities if city.slug in present),
         hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
+        protocol="place" if rules["mode"] == "place" else "city",
+        provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
         labels=LabelTree.of(held.region).beside(present),
         provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
     )
@@ -376,7 +390,6 @@ def _versioned(
     manifests: Path,
     header: Header,
     photos: Sequence[Photo],
-    tool: str,
     *,
     explicit: bool,
     parent: Manifest | None = None,
@@ -385,18 +398,25 @@ def _versioned(
 
     The parent of an extension is an earlier one wherever it lies.
     """
-    earlier = {of: read_manifest(manifests / header.name / of) for of in versions(manifests, header.name)}
+    folders = {of: manifests / header.name / of for of in versions(manifests, header.name)}
+    # The digests in the headers are enough to find the same data; rows are read of the newest alone.
+    earlier: dict[str, tuple[Mapping[str, str] | None, str]] = {}
+    for of, folder in folders.items():
+        stored = read_header(folder)
+        earlier[of] = (stored.header.parent, stored.digest)
     if parent and parent.header.name == header.name:
-        earlier.setdefault(parent.header.version, parent)
+        earlier.setdefault(parent.header.version, (parent.header.parent, parent.digest))
     if explicit or not earlier:
-        return build_manifest(header, photos, tool)
+        return build_manifest(header, photos, this_tool())
     for version in sorted(earlier, key=version_key, reverse=True):
-        before = earlier[version].header.parent
+        before, digest = earlier[version]
         # An extension that adds nothing is the manifest itself.
         extends = header.parent if header.parent and header.parent.get("version") != version else before
-        same = build_manifest(replace(header, version=version, parent=extends), photos, tool)
-        if same.digest == earlier[version].digest:
+        same = build_manifest(replace(header, version=version, parent=extends), photos, this_tool())
+        if same.digest == digest:
             return same
-    newest = earlier[max(earlier, key=version_key)]
+    newest = max(earlier, key=version_key)
+    of_newest = read_manifest(folders[newest]) if newest in folders else parent
     assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
-    return build_manifest(replace(header, version=next_version(newest, assigned)), photos, tool)
+    version = next_version(of_newest, assigned) if of_newest else header.version
+    return build_manifest(replace(header, version=version), photos, this_tool())

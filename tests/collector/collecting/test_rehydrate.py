@@ -80,7 +80,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         lead_to(sandbox, monkeypatch)
         for service, target in (("flickr", 16), ("commons", 32), ("streetview", 44)):
             run(home, service, query=Query(target=target), wish=Wish(target))
-        found = split(home, root / "manifests", QUOTAS, 0, "t15 test", recipe=Recipe("paper"))
+        found = split(home, root / "manifests", QUOTAS, 0, recipe=Recipe("paper"))
         done = publish(found.folder, root / "out", release=Release("t15 test", "2026-01-01"))
         yield Published(done.folder, home, sandbox)
 
@@ -509,7 +509,7 @@ def test_nothing_survived(published: Published, fresh: Workspace) -> None:
 def test_drawn_photos_are_drawn_again(tmp_path: Path) -> None:
     home = create_workspace(tmp_path / "home")
     collect(home, REGION, REGION.cities, SandboxProvider(), Query(limit=12))
-    found = split(home, tmp_path / "manifests", {"train": 4, "val": 2, "test": 2}, 0, "t15", recipe=Recipe("paper"))
+    found = split(home, tmp_path / "manifests", {"train": 4, "val": 2, "test": 2}, 0, recipe=Recipe("paper"))
     done = bring(found.folder, create_workspace(tmp_path / "fresh"))
     assert done.counts() == {"same": 16}
     assert done.partial is None

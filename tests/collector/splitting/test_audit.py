@@ -235,7 +235,7 @@ def test_views_of_one_panorama(apart: Apart) -> None:
     ]
     found = audit_manifest(manifest([*clean(apart), *views]))
     assert leaks(found) == {("panorama", "train-test"): (1, True)}
-    assert between(found).panoramas.worst[0].value == "Pano_-1"
+    assert between(found).panoramas.worst[0].value == "streetview:Pano_-1"
 
 
 def test_the_unknown_is_counted_and_never_silently_fine(apart: Apart) -> None:
@@ -373,8 +373,8 @@ def test_rules_that_are_not_understood_claim_nothing(rules: Any) -> None:
 
 def test_what_the_rules_of_groups_claim() -> None:
     every = claims_of(GROUPED, always=("group",))
-    assert every == Claims(tuple(LEAKS), 50.0, 8, ("streetview:*",))
-    rules = asdict(replace(GroupRules(), authors=False, near_duplicates=False, min_distance_m=0))
+    assert every == Claims(tuple(LEAKS), 50.0, 8, ())
+    rules = asdict(replace(GroupRules(), authors=False, sequences=False, near_duplicates=False, min_distance_m=0))
     assert claims_of({"groups": rules}).kinds == ("panorama",)
     # Links that end after some hours leave later photos of the place where they are.
     assert claims_of({"groups": asdict(replace(GroupRules(), max_hours=24))}).min_distance_m is None

@@ -36,8 +36,10 @@ def manifests(tmp_path: Path) -> Path:
 
 
 def run(workspace: Workspace, manifests: Path, **options: Any) -> SplitResult:
-    first = {} if options.get("extend") else {"quotas": SHARES, "recipe": SHARED, "seed": 0}
-    return split(workspace, manifests, **{"quotas": None, "seed": None, "tool": "t15 test", **first, **options})
+    if folder := options.get("extend"):
+        options["extend"] = read_manifest(folder)
+    first = {} if folder else {"quotas": SHARES, "recipe": SHARED, "seed": 0}
+    return split(workspace, manifests, **{"quotas": None, "seed": None, **first, **options})
 
 
 def sides_of(manifest: Manifest) -> dict[str, str]:
@@ -220,7 +222,7 @@ def test_modes_that_promise_nothing_are_refused(workspace: Workspace, manifests:
     "groups",
     [
         *({"invented": 1}, 7, None, {"min_distance_m": "wide"}, {"min_distance_m": -1}, {"min_distance_m": True}),
-        *({"authors": "no"}, {"service_authors": "streetview:*"}, {"street_views": [7]}, {"max_hours": 0}),
+        *({"authors": "no"}, {"service_authors": "streetview:*"}, {"panorama_m": "far"}, {"max_hours": 0}),
         *({"phash_radius": 8.5}, {"phash_radius": 65}),
     ],
 )

@@ -44,12 +44,12 @@ def one_author(workspace: Workspace, make_photo: MakePhoto) -> Workspace:
 
 
 def by_fractions(workspace: Workspace, manifests: Path, *, allowed: bool = False) -> SplitResult:
-    return split(workspace, manifests, SHARES, 0, "t15 test", recipe=Recipe("fractions"), allow_empty_sides=allowed)
+    return split(workspace, manifests, SHARES, 0, recipe=Recipe("fractions"), allow_empty_sides=allowed)
 
 
 def test_folds_are_refused_before_anything_is_written(one_author: Workspace, tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
-        split_folds(one_author, tmp_path / "m", 5, 0, "t15 test")
+        split_folds(one_author, tmp_path / "m", 5, 0)
     said = str(raised.value)
     assert "ankara has no train photo in folds" in said
     assert "10 of its 10 photos (100%), all by 'One\\x1b[2JPerson'" in said
@@ -65,7 +65,7 @@ def test_fractions_are_refused_too(one_author: Workspace, tmp_path: Path) -> Non
 
 
 def test_who_wants_empty_sides_gets_them_and_is_told(one_author: Workspace, tmp_path: Path) -> None:
-    made = split_folds(one_author, tmp_path / "m", 5, 0, "t15 test", allow_empty_sides=True)
+    made = split_folds(one_author, tmp_path / "m", 5, 0, allow_empty_sides=True)
     assert [of.city for of in made.empty_sides] == ["ankara"]
     for number, fold in enumerate(made.folds, start=1):
         ankara = fold.manifest.counts()["ankara"]
@@ -82,7 +82,7 @@ def test_who_wants_empty_sides_gets_them_and_is_told(one_author: Workspace, tmp_
 def test_exact_numbers_have_no_empty_sides(one_author: Workspace, tmp_path: Path) -> None:
     """They are met or refused; a side of which none are asked for is no side that is missing."""
     quotas = {"train": 6, "val": 0, "test": 2}
-    result = split(one_author, tmp_path / "m", quotas, 0, "t15 test", recipe=Recipe("paper"))
+    result = split(one_author, tmp_path / "m", quotas, 0, recipe=Recipe("paper"))
     assert result.empty_sides == []
 
 

@@ -44,7 +44,7 @@ def decide(workspace: Workspace, *decisions: Decision) -> None:
 
 def run(workspace: Workspace, manifests: Path, **options: Any) -> SplitResult:
     """Split single photos at random, which needs no groups that fit, unless a recipe says otherwise."""
-    defaults = {"quotas": QUOTAS, "seed": 0, "tool": "t15 test", "recipe": Recipe("paper")}
+    defaults = {"quotas": QUOTAS, "seed": 0, "recipe": Recipe("paper")}
     return split(workspace, manifests, **{**defaults, **options})
 
 
@@ -307,10 +307,10 @@ def test_folds_and_extensions_honour_it_too(workspace: Workspace, manifests: Pat
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
     first = run(workspace, manifests, quotas=shares, recipe=Recipe("fractions"))
     fill(workspace, [], resized(bursa=1.0))
-    folds = split_folds(workspace, manifests, 3, 0, "t15 test")
+    folds = split_folds(workspace, manifests, 3, 0)
     assert len(folds.misplaced) == 7
     assert all(fold.manifest.counts()["bursa"] == dict.fromkeys(QUOTAS, 1) for fold in folds.folds)
-    as_before = {"quotas": None, "seed": None, "recipe": None, "extend": first.folder}
+    as_before = {"quotas": None, "seed": None, "recipe": None, "extend": first.manifest}
     second = run(workspace, manifests, **as_before, allow_empty_sides=True)
     assert second.growth is not None
     assert second.growth.gone == tuple(sorted(second.misplaced))
@@ -411,11 +411,12 @@ def test_the_header_states_the_rules(workspace: Workspace, manifests: Path, make
             "near_duplicates": True,
             "phash_radius": 8,
             "authors": True,
-            "service_authors": ["streetview:*"],
+            "service_authors": [],
+            "sequences": True,
             "min_distance_m": 75.0,
             "max_hours": 24.0,
             "panoramas": False,
-            "street_views": ["streetview"],
+            "panorama_m": 15.0,
         },
         "left_out": {"near-duplicates": {"phash_radius": 8}},
     }
@@ -467,7 +468,7 @@ def test_photos_that_link_two_sides_can_be_dropped(
 
 def test_folds(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> None:
     fill(workspace, [make_photo(n, author_id=f"made:pair-{n // 6}-{n % 3}") for n in range(36)])
-    made = split_folds(workspace, manifests, 3, 0, "t15 test").folds
+    made = split_folds(workspace, manifests, 3, 0).folds
     assert [(fold.folder.parent.name, fold.folder.name, fold.written) for fold in made] == [
         (f"turkiye15-fold-{n}-of-3", "1.0.0", True) for n in (1, 2, 3)
     ]
@@ -484,9 +485,9 @@ def test_folds(workspace: Workspace, manifests: Path, make_photo: MakePhoto) -> 
         assert audit_manifest(manifest).verdict == "clean"
         tested += [photo.photo_id for photo in manifest.photos("test")]
     assert sorted(tested) == [f"made:{n:04d}" for n in range(36)]  # every photo is tested once
-    assert [fold.written for fold in split_folds(workspace, manifests, 3, 0, "t15 test").folds] == [False] * 3
+    assert [fold.written for fold in split_folds(workspace, manifests, 3, 0).folds] == [False] * 3
     with pytest.raises(UsageError, match="at least 3"):
-        split_folds(workspace, manifests, 2, 0, "t15 test")
+        split_folds(workspace, manifests, 2, 0)
 
 
 def test_without_a_parent_there_have_to_be_quotas(filled: Workspace, manifests: Path) -> None:

@@ -1,0 +1,189 @@
+"""The protocol `place`: a gallery (`train`) and queries (`test`, `val`) for methods that recognise the very place.
+
+Idea. Photos that give each other away (one author, sequence, panorama or picture) are one group; distance joins nothing, for
+a query's place has to be in the gallery. At first all groups are in the gallery. In the order of their draws, groups leave it
+and give queries: those of their photos that another group's photo in the gallery is near to, until every city has its
+quotas of test and val. The rest of such a group is left out, so that nothing of a query's author stays in the gallery.
+Invariant: each query chosen so far keeps a gallery photo within reach; a group on whose photos one depends does not leave.
+Groups of more than a twentieth of their city leave last, and none gives more than a fifth of a city's quota, as long as
+others are enough: a gallery should stay large, and queries be of many people. O(photos + pairs within reach); greedy, so that
+a quota which is just possible may be missed. Gallery and queries as in A. Torii et al., "24/7 place recognition by view
+synthesis", CVPR 2015 (25 m); groups are ours.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from collector.errors import DataError, UsageError
+from collector.geo import chord, unit_vectors
+from collector.records import Photo
+from collector.splitting.allocate import Allocation
+from collector.splitting.allocation_units import draw
+
+WITHIN_M = 25.0
+"""A query is answerable when the gallery has a photo so near: the threshold that visual place recognition is judged by."""
+
+_LARGE = 20  # a group is large when it has more than this part of a city's photos
+_NAMED = 5  # cities in a message
+_SHARE = 5  # of a city's queries that one group gives, while others are enough
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Photos by position, sorted by photo_id: their groups in the order in which they may leave, and who is near to whom."""
+
+    photos: Sequence[Photo]
+    group: Sequence[int]
+    members: Sequence[Sequence[int]]
+    order: Sequence[int]
+    near: Sequence[Sequence[int]]
+
+
+def allocate_places(
+    photos: Sequence[Photo], groups: Mapping[str, str], quotas: Mapping[str, int], seed: int, within_m: float = WITHIN_M
+) -> Allocation:
+    """Choose the queries of each city, and the gallery that answers them.
+
+    Args:
+        photos: in any order.
+        groups: photo_id -> group id, by rules that leave distance out.
+        quotas: queries a city, `test` and `val`.
+        seed: of the order.
+        within_m: metres on the great circle within which a gallery photo shows a query's place.
+
+    Raises:
+        UsageError: the numbers make no sense.
+        DataError: a city has too few photos whose place is in somebody else's photo too.
+    """
+    if not 0 < within_m <= 1000 or min(quotas.values()) < 0 or not quotas["test"]:
+        raise UsageError(
+            "protocol place: give at least 1 query a city, and 0 to 1000 metres within which it is answerable"
+        )
+    found = _grouped(photos, groups, seed, within_m)
+    choice = _Choice(found, quotas, seed)
+    choice.run()
+    if any(choice.missing.values()):
+        raise DataError(_refusal(choice, within_m))
+    sides = {
+        photo.photo_id: choice.side_of.get(row, "train")
+        for row, photo in enumerate(found.photos)
+        if row in choice.side_of or found.group[row] not in choice.left
+    }
+    return Allocation(
+        sides=sides,
+        groups={photo_id: groups[photo_id] for photo_id in sides},
+        left_out={photo.photo_id: "link" for photo in found.photos if photo.photo_id not in sides},
+        deviations={},
+    )
+
+
+def _grouped(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, within_m: float) -> _Groups:
+    ordered = sorted(photos, key=lambda photo: photo.photo_id)
+    names = sorted({groups[photo.photo_id] for photo in ordered})
+    number = {name: index for index, name in enumerate(names)}
+    group = [number[groups[photo.photo_id]] for photo in ordered]
+    members: list[list[int]] = [[] for _ in names]
+    for row, of in enumerate(group):
+        members[of].append(row)
+    of_city = Counter(photo.city for photo in ordered)
+    large = [
+        any(_LARGE * n > of_city[c] for c, n in Counter(ordered[r].city for r in rows).items()) for rows in members
+    ]
+    draws = [draw(seed, name) for name in names]
+    order = sorted(range(len(names)), key=lambda index: (large[index] and len(members[index]), draws[index]))
+    return _Groups(ordered, group, members, order, _near(ordered, group, within_m))
+
+
+def _near(photos: Sequence[Photo], group: Sequence[int], within_m: float) -> list[list[int]]:
+    """Return for each photo those of its city that other groups have within reach."""
+    near: list[list[int]] = [[] for _ in photos]
+    known = [row for row, photo in enumerate(photos) if photo.latitude is not None and photo.longitude is not None]
+    if known:
+        degrees = np.array([(photos[row].latitude, photos[row].longitude) for row in known], dtype=np.float64)
+        points = unit_vectors(degrees[:, 0], degrees[:, 1])
+        for at, other in cKDTree(points).query_pairs(chord(within_m / 1000), output_type="ndarray").tolist():
+            one, two = known[at], known[other]
+            if group[one] != group[two] and photos[one].city == photos[two].city:
+                near[one].append(two)
+                near[two].append(one)
+    return near
+
+
+class _Choice:
+    """Queries chosen so far, the groups that left the gallery for them, and how many gallery photos answer each photo."""
+
+    def __init__(self, found: _Groups, quotas: Mapping[str, int], seed: int) -> None:
+        self.found, self.quotas, self.seed = found, quotas, seed
+        self.side_of: dict[int, str] = {}
+        self.left: dict[int, str] = {}
+        self.answers = [len(rows) for rows in found.near]
+        self.missing = Counter({(photo.city, side): quotas[side] for photo in found.photos for side in ("test", "val")})
+
+    def run(self) -> None:
+        """Let groups leave the gallery until nothing is missing, or nothing more can be had."""
+        for share in (_SHARE, 1):
+            for group in self.found.order:
+                for side in (self.left[group],) if group in self.left else ("test", "val"):
+                    rows = self._offered(group, side, share)
+                    if rows and (group in self.left or self._may_leave(group)):
+                        self._take(group, side, rows)
+                        break
+
+    def _offered(self, group: int, side: str, share: int) -> list[int]:
+        """Return the photos of a group that can be queries of a side where some are missing."""
+        given = Counter(self.found.photos[row].city for row in self.found.members[group] if row in self.side_of)
+        offered: list[int] = []
+        for row in sorted(
+            (row for row in self.found.members[group] if self.answers[row] and row not in self.side_of),
+            key=lambda row: draw(self.seed, self.found.photos[row].photo_id),
+        ):
+            city = self.found.photos[row].city
+            most = -(-self.quotas[side] // share)
+            taken = sum(self.found.photos[other].city == city for other in offered)
+            if taken < self.missing[city, side] and given[city] + taken < most:
+                offered.append(row)
+        return offered
+
+    def _may_leave(self, group: int) -> bool:
+        """Whether every query is still answered without the group."""
+        lost = Counter(
+            query for row in self.found.members[group] for query in self.found.near[row] if query in self.side_of
+        )
+        return all(self.answers[query] > count for query, count in lost.items())
+
+    def _take(self, group: int, side: str, rows: Iterable[int]) -> None:
+        if group not in self.left:
+            self.left[group] = side
+            for row in self.found.members[group]:
+                for other in self.found.near[row]:
+                    self.answers[other] -= 1
+        for row in rows:
+            self.side_of[row] = side
+            self.missing[self.found.photos[row].city, side] -= 1
+
+
+def _refusal(choice: _Choice, within_m: float) -> str:
+    """Return one line: which cities have too few queries, of how many photos, and what can be done."""
+    lacking: dict[str, dict[str, int]] = defaultdict(dict)
+    for (city, side), count in sorted(choice.missing.items()):
+        if count:
+            lacking[city][side] = count
+    shared = Counter(photo.city for photo, near in zip(choice.found.photos, choice.found.near, strict=True) if near)
+    of_city = Counter(photo.city for photo in choice.found.photos)
+    said = "; ".join(
+        f"{city} lacks {' and '.join(f'{count} {side} queries' for side, count in sides.items())}: of its {of_city[city]} "
+        f"photos {shared[city]} have one of somebody else's (of another sequence) within {within_m:g} m"
+        for city, sides in list(lacking.items())[:_NAMED]
+    )
+    more = f"; and {len(lacking) - _NAMED} more cities" if len(lacking) > _NAMED else ""
+    found = {side: min(choice.quotas[side] - of.get(side, 0) for of in lacking.values()) for side in ("test", "val")}
+    few = (
+        f"ask for less, such as --queries {max(1, found['test'])} --val-queries {found['val']}; "
+        if found["test"]
+        else ""
+    )
+    return f"{said}{more}; {few}allow a larger --within, leave cities out with --city, or collect more photos"
