@@ -174,9 +174,11 @@ def _refusal(choice: _Choice, within_m: float) -> str:
             lacking[city][side] = count
     shared = Counter(photo.city for photo, near in zip(choice.found.photos, choice.found.near, strict=True) if near)
     of_city = Counter(photo.city for photo in choice.found.photos)
+    unknown = Counter(p.city for p in choice.found.photos if p.latitude is None or p.longitude is None)
     said = "; ".join(
         f"{city} lacks {' and '.join(f'{count} {side} queries' for side, count in sides.items())}: of its {of_city[city]} "
-        f"photos {shared[city]} have one of somebody else's (of another sequence) within {within_m:g} m"
+        f"photos {shared[city]} have one of somebody else's (of another sequence) within {within_m:g} m, and "
+        f"{unknown[city]} have no known place"
         for city, sides in list(lacking.items())[:_NAMED]
     )
     more = f"; and {len(lacking) - _NAMED} more cities" if len(lacking) > _NAMED else ""

@@ -264,10 +264,10 @@ def test_partial_manifests_that_describe_it_go(filled: Workspace) -> None:
 def test_extending_leaves_them_out(filled: Workspace, tmp_path: Path) -> None:
     recipe = Recipe("fractions")
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
-    first = split(filled, tmp_path / "m", shares, 0, recipe=recipe)
+    first = split(filled, tmp_path / "m", shares, 0, recipe=recipe, allow_empty_sides=True)
     photo = first.manifest.photos("train")[0]
     take_out(filled, photo.photo_id)
-    second = split(filled, tmp_path / "m", shares, 0, extend=first.manifest)
+    second = split(filled, tmp_path / "m", shares, 0, extend=first.manifest, allow_empty_sides=True)
     assert second.growth is not None
     assert second.growth.gone == (photo.photo_id,)
     assert second.manifest.header.version == "2.0.0"

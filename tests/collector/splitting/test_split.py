@@ -12,7 +12,7 @@ import pytest
 from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.errors import DataError, UsageError
 from collector.images.hashing import HASH_STAMP
-from collector.manifest.manifest import read_manifest
+from collector.manifest.manifest import read_manifest, this_tool
 from collector.records import City, Photo, Region
 from collector.regions import region
 from collector.splitting.audit import audit_manifest
@@ -86,7 +86,7 @@ def test_a_first_manifest(filled: Workspace, manifests: Path) -> None:
     assert (header.region, header.title, header.note) == (REGION.name, REGION.title, REGION.note)
     assert (header.seed, header.quotas, header.parent) == (0, QUOTAS, None)
     assert header.hashes == (HASH_STAMP,)
-    assert found.tool == "t15 test"
+    assert found.tool == this_tool()
 
 
 def test_two_folders_get_the_same_bytes(filled: Workspace, tmp_path: Path) -> None:
