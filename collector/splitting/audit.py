@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from collector.curating.candidates import DHASH_SLACK
-from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.curating.duplicates import DEFAULT_RADIUS, DHASH_SLACK
 from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.curating.candidates import DHASH_SLACK
-from collector.curating.duplicates import DEFAULT_RADIUS
+from collector.curating.duplicates import DEFAULT_RADIUS, DHASH_SLACK
 from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
 from collector.providers.traits import panorama_of, provider_of, traits_of

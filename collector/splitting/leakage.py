@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from collector.curating.candidates import DHASH_SLACK
+from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import as_bits
 from collector.errors import DataError
 from collector.records import SPLITS, ProviderTraits

@@ -359,7 +359,6 @@ def _header(
         hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
         protocol="place" if rules["mode"] == "place" else "city",
-        provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
         labels=LabelTree.of(held.region).beside(present),
         provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
     )

@@ -38,7 +38,7 @@ def apart(make_photo: MakePhoto) -> Apart:
 
 def manifest(photos: Iterable[Photo], rules: dict[str, Any] | None = None, **header: Any) -> Manifest:
     """Return a manifest whose cities' radii hold whatever the photos are."""
-    wide = tuple(replace(city, radius_km=25_000.0) for city in HEADER.cities)
+    wide = tuple(replace(city, radius_km=20_000.0) for city in HEADER.cities)
     fields = {"cities": wide, "rules": GROUPED if rules is None else rules, "quotas": {}, **header}
     return build_manifest(replace(HEADER, **fields), photos, "t15 test")
 
@@ -114,7 +114,7 @@ def test_a_shared_group_is_a_breach_under_any_rules(apart: Apart) -> None:
 
 
 def test_broken_quotas_are_a_breach(apart: Apart) -> None:
-    cities = tuple(City(slug, slug, 39.0, 33.0, 25_000.0) for slug in ("ankara", "bursa", "van"))
+    cities = tuple(City(slug, slug, 39.0, 33.0, 20_000.0) for slug in ("ankara", "bursa", "van"))
     photos = [apart(n, ("train", "train", "val", "test")[n // 3]) for n in range(12)]
     kept = manifest(photos, quotas={"train": 2, "val": 1, "test": 1}, cities=cities)
     assert audit_manifest(kept).verdict == "clean"
@@ -159,7 +159,7 @@ def test_sides_of_which_nothing_is_known_are_not_judged(apart: Apart) -> None:
 
 @pytest.mark.parametrize("city", ["van", "izmir"])
 def test_a_city_that_is_tested_and_never_trained_is_a_finding(apart: Apart, city: str) -> None:
-    cities = tuple(City(slug, slug, 39.0, 33.0, 25_000.0) for slug in ("ankara", "bursa", "van", "izmir"))
+    cities = tuple(City(slug, slug, 39.0, 33.0, 20_000.0) for slug in ("ankara", "bursa", "van", "izmir"))
     photos = [*clean(apart), apart(30, "test", city="izmir"), apart(31, "test", city="izmir")]
     photos += [apart(32, "train", city=city)]
     found = audit_manifest(manifest(photos, cities=cities))
