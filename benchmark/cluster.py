@@ -185,13 +185,13 @@ def _require_versions(ray: Any) -> None:
     def probe(names: list[str]) -> dict[str, str]:  # nested, so that nodes without t15 can answer too
         from importlib.metadata import PackageNotFoundError, version
 
-        found = {}
+        here = {}
         for name in names:
             try:
-                found[name] = version(name)
+                here[name] = version(name)
             except PackageNotFoundError:
-                found[name] = "missing"
-        return found
+                here[name] = "missing"
+        return here
 
     remote = ray.remote(num_cpus=0, max_retries=0)(probe)
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in _alive(ray) if _can_compute(node)}

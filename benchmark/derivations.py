@@ -12,6 +12,7 @@ they come from a ranking. A ranking is never derived. A withheld answer (NaN, or
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -41,6 +42,32 @@ class Gallery(Protocol):
     def places(self) -> NDArray[np.float64]:
         """Where each was taken."""
         ...
+
+
+@dataclass(frozen=True)
+class RankedPhotos:
+    """A gallery as plain arrays: what a model file holds of it, for predictors that rank and nothing else."""
+
+    labels: NDArray[np.int64]
+    places: NDArray[np.float64]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return it as arrays by name."""
+        return {"gallery-labels": self.labels, "gallery-places": self.places}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], count: int) -> "RankedPhotos | None":
+        """Return what `to_arrays` gave, None where there is nothing of it; `count` is the number of labels.
+
+        Raises:
+            ValueError, KeyError: it is damaged.
+        """
+        if "gallery-labels" not in arrays:
+            return None
+        labels, places = arrays["gallery-labels"], arrays["gallery-places"]
+        if labels.ndim != 1 or places.shape != (len(labels), 2) or ((labels < 0) | (labels >= count)).any():
+            raise ValueError(f"a gallery of {labels.shape} labels and {places.shape} places")
+        return cls(labels.astype(np.int64), places.astype(np.float64))
 
 
 def offered(predictor: Any) -> list[str]:

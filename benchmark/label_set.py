@@ -50,9 +50,9 @@ class LabelSet:
         km = distances_km(places[known, :1], places[known, 1:], centres[0], centres[1])
         held = km <= self.radii_km
         candidates = np.where(held.any(axis=1, keepdims=True) & ~held, np.inf, km)
-        found = np.full(len(places), -1, np.int64)
-        found[known] = candidates.argmin(axis=1)
-        return found
+        positions = np.full(len(places), -1, np.int64)
+        positions[known] = candidates.argmin(axis=1)
+        return positions
 
 
 def label_set(manifest: Manifest, level: str = "city") -> LabelSet:

@@ -144,14 +144,14 @@ def read_model(path: Path) -> Model:
         raise UsageError(f"{path}: there is no such file; `t15 export-model` writes one")
     try:
         with safe_open(path, framework="numpy") as file:
-            said = (file.metadata() or {}).get("t15")
-            if said is None or len(said) > _LONGEST_HEADER:
+            text = (file.metadata() or {}).get("t15")
+            if text is None or len(text) > _LONGEST_HEADER:
                 raise DataError(
                     f"{path}: is no model of t15, but another safetensors file; `t15 export-model` writes one"
                 )
-            header = json.loads(said)
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        model = _parsed(path, header, found)
+            header = json.loads(text)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        model = _parsed(path, header, arrays)
         whole = model.digest == header.get("digest")
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: is damaged or no model of t15 ({_line(error)}); export it again") from error
@@ -195,7 +195,7 @@ def load_predictor(path: Path, device: str) -> tuple[Predictor, ModelInfo]:
     return build(model, device, str(path)), model.info
 
 
-def _parsed(path: Path, header: Any, found: Arrays) -> Model:
+def _parsed(path: Path, header: Any, arrays: Arrays) -> Model:
     if not isinstance(header, dict) or type(header.get("format")) is not int:
         raise DataError(f"{path}: is no model of t15 (no format number); `t15 export-model` writes one")
     if header["format"] > FORMAT:
@@ -213,9 +213,9 @@ def _parsed(path: Path, header: Any, found: Arrays) -> Model:
         or not 1 <= len(set(classes)) == len(classes) <= _MOST_CLASSES
     ):
         raise DataError(f"{path}: its cities are damaged, or one is there twice; export it again")
-    own = {name.removeprefix(_OWN): array for name, array in found.items() if name.startswith(_OWN)}
-    rest = {name.removeprefix(_EXTRA): array for name, array in found.items() if name.startswith(_EXTRA)}
-    if len(own) + len(rest) < len(found):
+    own = {name.removeprefix(_OWN): array for name, array in arrays.items() if name.startswith(_OWN)}
+    rest = {name.removeprefix(_EXTRA): array for name, array in arrays.items() if name.startswith(_EXTRA)}
+    if len(own) + len(rest) < len(arrays):
         raise DataError(f"{path}: holds arrays that no model of t15 has; export it again")
     return Model(kind, spec, own, tuple(classes), extra, rest)
 

@@ -284,20 +284,20 @@ def finished_runs(runs: Path, manifest_digest: str) -> list[Run]:
     Raises:
         DataError: a run.json cannot be read; the message names it.
     """
-    found = [run for run in _read_all(runs.glob("*/run.json")) if run.inputs.manifest_digest == manifest_digest]
-    return sorted(found, key=lambda run: (run.inputs.method, run.tier, run.inputs.seed, run.inputs.identity))
+    mine = [run for run in _read_all(runs.glob("*/run.json")) if run.inputs.manifest_digest == manifest_digest]
+    return sorted(mine, key=lambda run: (run.inputs.method, run.tier, run.inputs.seed, run.inputs.identity))
 
 
 def failures(runs: Path, manifest_digest: str) -> list[Failure]:
     """Return the failures on the manifest with this digest, by method and seed."""
-    found = []
+    read = []
     for path in runs.glob("failed/*.json"):
         data = _read_json(path)
         try:
-            found.append(Failure(**{**data, "inputs": RunInputs(**data["inputs"])}))
+            read.append(Failure(**{**data, "inputs": RunInputs(**data["inputs"])}))
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: is no record of a failed run ({error}); delete it") from error
-    mine = [failure for failure in found if failure.inputs.manifest_digest == manifest_digest]
+    mine = [failure for failure in read if failure.inputs.manifest_digest == manifest_digest]
     return sorted(mine, key=lambda failure: (failure.inputs.method, failure.inputs.seed))
 
 

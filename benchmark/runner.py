@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from benchmark.derivations import offered, predict
+from benchmark.derivations import RankedPhotos, offered, predict
 from benchmark.doctor import versions
 from benchmark.label_set import label_set, positions
 from benchmark.methods.settings import with_settings
@@ -553,6 +553,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     beside = shared.fitted.get(inputs.identity)
     predictor = _fit(task, training, validation, shared, folder)
     fitted = time.perf_counter() + (beside.seconds if beside else 0.0)
+    _require_answers(method, predictor)
     of_validation = _predicted(predictor, "val", training, shared)
     asked = time.perf_counter()
     of_test = _predict_test(predictor, inputs, training, shared)
@@ -578,7 +579,9 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         gives=offered(predictor),
     )
     if task.keeps_model:
-        save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity})
+        # A ranking says nothing without the photos that it is of.
+        gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
+        save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity}, gallery)
     files = [path for name in ("curve.json", "model.safetensors") if (path := folder / name).is_file()]
     return Finished(run, of_test, of_validation, files)
 
@@ -602,6 +605,14 @@ def _require_contract(method: Method) -> None:
                 f"{method.name}: is written for an earlier t15; make its fit take (training, validation, context, …) instead "
                 f"of ({', '.join(names[:4])}, …), with context.seed and context.device (docs/methods.md)"
             )
+
+
+def _require_answers(method: Method, predictor: Predictor) -> None:
+    """Make sure that a predictor offers what its method gives: what it says in `gives` is what lists and boards show."""
+    offers = offered(predictor)
+    if set(offers) != method.gives:
+        wanted, got = ", ".join(sorted(method.gives)), ", ".join(offers)
+        raise UsageError(f"{method.name}: gives={{{wanted}}}, but its predictor offers {got}; let `gives` say that")
 
 
 def _engine(task: Task, shared: RunContext) -> str:

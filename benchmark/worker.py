@@ -100,10 +100,10 @@ class DriverActor:
 
     def weights(self, backbone: str) -> dict[str, bytes]:
         """Return the files of a backbone's weights, by their paths in the folder of weights."""
-        found = weights.stored(find_backbone(backbone))
-        if found is None:
+        stored = weights.stored(find_backbone(backbone))
+        if stored is None:
             raise DataError(f"the weights of {backbone} are no longer on the driver's machine")
-        files = (found.path, found.path.with_suffix(".json"))
+        files = (stored.path, stored.path.with_suffix(".json"))
         return {str(path.relative_to(weights.folder())): path.read_bytes() for path in files}
 
 
@@ -155,16 +155,16 @@ def _packed(result: Finished | Failure, log: Path, warnings: list[str], seconds:
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
     """Collect what is logged as a warning of `t15`, which the driver shows."""
-    found: list[str] = []
+    messages: list[str] = []
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
+            messages.append(record.getMessage())
 
     handler = Collect(logging.WARNING)
     logging.getLogger("t15").addHandler(handler)
     try:
-        yield found
+        yield messages
     finally:
         logging.getLogger("t15").removeHandler(handler)
 
@@ -271,8 +271,8 @@ def _weights(task: Task, ask: Callable[[str], dict[str, bytes]]) -> Iterator[Non
 
 
 def _has(backbone: str, digest: str) -> bool:
-    found = weights.stored(find_backbone(backbone))
-    return found is not None and found.digest == digest
+    stored = weights.stored(find_backbone(backbone))
+    return stored is not None and stored.digest == digest
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Training(LabelledPhotos):
     `labels` (N,) are positions in `label_set.ids`, which `classes` repeats.
     """
 
-    label_set: LabelSet  # the labels that are to be told apart: ids, centres, radii, and the tree that they are of
+    label_set: LabelSet  # the labels that are to be told apart: ids, centres, radii
     places: NDArray[np.float64]  # (N, 2) latitude and longitude, degrees WGS84; NaN where unknown
     headings: NDArray[np.float64]  # (N,) degrees clockwise from north; NaN where unknown
     authors: NDArray[np.int64]  # (N,) equal for photos of one author; -1 where unknown

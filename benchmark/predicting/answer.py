@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.derivations import predict
+from benchmark.derivations import RankedPhotos, predict
 from benchmark.label_set import labels_of
 from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
@@ -42,7 +42,7 @@ class Answer:
         candidates: all cities, the likeliest first.
         confidence: probability of the likeliest one.
         none_of_these: the confidence is below the model's threshold. The four fields below are None then.
-        latitude, longitude: of the answer: the centre of the likeliest city.
+        latitude, longitude: of the answer: the centre of the likeliest city, or what a predictor of places says.
         radius50_km, radius_km: how far at most the photo was taken from there, with a probability of at least 50 and 90 %;
             None also where the model learnt from too few validation photos to say.
     """
@@ -96,7 +96,7 @@ class Answerer:
         name = str(model) if isinstance(model, Path) else "the run's model"
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
-        self.about, self._training = _parsed(found, name)
+        self.about, self._training, self._gallery = _parsed(found, name)
         self._predictor: Predictor = build(found, device, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
@@ -105,17 +105,17 @@ class Answerer:
         """Return an answer for each picture. Pictures are upright and RGB, as `images.decode` gives them; pixels
         are all that the predictor sees of them.
         """
-        probabilities = [
-            self._probabilities(given_photos(images[at : at + _AT_ONCE])) for at in range(0, len(images), _AT_ONCE)
-        ]
-        return [self._answer(row) for block in probabilities for row in block]
+        blocks = [self._asked(given_photos(images[at : at + _AT_ONCE])) for at in range(0, len(images), _AT_ONCE)]
+        return [self._answer(*row) for block in blocks for row in zip(*block, strict=True)]
 
     def explain(self, image: Image.Image) -> Explanation:
         """Return the answer for a picture, where in it that comes from, and what it resembles."""
         photo = given_photos([image])
-        calibrated = self._probabilities(photo)[0]
+        (calibrated,), (place,) = self._asked(photo)
         heat = heat_of(self._predictor, image, int(calibrated.argmax()), self._probabilities)
-        return Explanation(self._answer(calibrated), heat.values, heat.method, heat.strength, self._neighbours(photo))
+        return Explanation(
+            self._answer(calibrated, place), heat.values, heat.method, heat.strength, self._neighbours(photo)
+        )
 
     def _neighbours(self, photo: Photos) -> tuple[Neighbour, ...]:
         embed = getattr(self._predictor, "embed", None)
@@ -124,16 +124,22 @@ class Answerer:
         return tuple(self._training.nearest(embed(photo)[0]))
 
     def _probabilities(self, photos: Photos) -> NDArray[np.float64]:
-        return self.about.certainty.calibrated(self._raw(photos))
+        return self._asked(photos)[0]
 
-    def _raw(self, photos: Photos) -> NDArray[np.float32]:
-        probabilities = predict(self._predictor, photos, self._labels).probabilities
-        if probabilities is None:
+    def _asked(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return calibrated probabilities (N, C), and places (N, 2), NaN where they are the likeliest city's centre."""
+        answers = predict(self._predictor, photos, self._labels, self._gallery)
+        if answers.probabilities is None:
             raise DataError("it gives none")
         # Where it withholds its answer, each city is as likely as any other.
-        return np.where(np.isnan(probabilities), np.float32(1 / len(self._labels)), probabilities)
+        even = np.float32(1 / len(self._labels))
+        probabilities = np.where(np.isnan(answers.probabilities), even, answers.probabilities)
+        places = np.full((len(photos), 2), np.nan)
+        if answers.places is not None and not hasattr(self._predictor, "predict_labels"):
+            places = np.stack([answers.places.latitude, answers.places.longitude], axis=1)
+        return self.about.certainty.calibrated(probabilities), places
 
-    def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
+    def _answer(self, probabilities: NDArray[np.float64], place: NDArray[np.float64]) -> Answer:
         order = np.argsort(-probabilities, kind="stable")
         cities = self.about.cities
         candidates = tuple(
@@ -148,8 +154,8 @@ class Answerer:
         return replace(
             answer,
             none_of_these=False,
-            latitude=best.latitude,
-            longitude=best.longitude,
+            latitude=best.latitude if np.isnan(place[0]) else float(place[0]),
+            longitude=best.longitude if np.isnan(place[1]) else float(place[1]),
             radius50_km=band.km50 if band else None,
             radius_km=band.km90 if band else None,
         )
@@ -157,7 +163,7 @@ class Answerer:
     def _probed(self, name: str) -> int | None:
         asked = _Asked((Image.new("RGB", (64, 48), "grey"),))
         try:
-            self._raw(Photos(("given:0",), ("",), asked))
+            self._asked(Photos(("given:0",), ("",), asked))
         except DataError as error:
             reason = " ".join(str(error).split())[:160]
             message = f"{name}: the model does not answer with a probability for each city ({reason}); export it again"
@@ -188,11 +194,12 @@ class _Asked(GivenPictures):
         self.sides.append(side)
 
 
-def _parsed(model: Model, name: str) -> tuple[About, Training | None]:
+def _parsed(model: Model, name: str) -> tuple[About, Training | None, RankedPhotos | None]:
     if "run" in model.extra and "certainty" not in model.extra:
         raise DataError(f"{name}: is the bare model of a run; `t15 export-model` makes one that can answer of it")
     try:
-        return about_from_json(model.extra, model.classes), training_from_arrays(model.arrays)
+        gallery = RankedPhotos.of_arrays(model.arrays, len(model.classes))
+        return about_from_json(model.extra, model.classes), training_from_arrays(model.arrays), gallery
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(f"{name}: what it says of itself is damaged ({reason}); export it again") from error

@@ -86,7 +86,11 @@ def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
 
 
 def learn_certainty(
-    probabilities: NDArray[Any], labels: NDArray[np.int64], cities: Sequence[City], places: NDArray[np.float64]
+    probabilities: NDArray[Any],
+    labels: NDArray[np.int64],
+    cities: Sequence[City],
+    places: NDArray[np.float64],
+    answers: NDArray[np.float64] | None = None,
 ) -> Certainty:
     """Return what validation photos say about a predictor.
 
@@ -95,12 +99,15 @@ def learn_certainty(
         labels: (N,) positions in `cities`.
         cities: the classes.
         places: (N, 2) latitude and longitude of each photo, NaN where unknown.
+        answers: (N, 2), the places that were answered; None or NaN for the centres of the likeliest cities.
     """
     if len(labels) == 0:
         return Certainty()
     temperature = fit_temperature(probabilities, labels)
     calibrated = with_temperature(probabilities, temperature)
-    off = worst_distances_km(calibrated.argmax(axis=1), labels, cities, places)
+    centres = np.array([(city.latitude, city.longitude) for city in cities])[calibrated.argmax(axis=1)]
+    answered = centres if answers is None else np.where(np.isnan(answers), centres, answers)
+    off = worst_distances_km(answered, labels, cities, places)
     return Certainty(
         temperature,
         reject_threshold(calibrated, labels, KEPT),
@@ -111,19 +118,18 @@ def learn_certainty(
 
 
 def worst_distances_km(
-    answered: NDArray[np.int64], labels: NDArray[np.int64], cities: Sequence[City], places: NDArray[np.float64]
+    answered: NDArray[np.float64], labels: NDArray[np.int64], cities: Sequence[City], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return how far the centre of the answered city is from where each photo was taken, (N,) km.
+    """Return how far the answered place (N, 2) is from where each photo was taken, (N,) km.
 
     Of a photo without a place it is the most that it can be: the distance of the two centres, and the radius in which a photo
     counts as its city's.
     """
     centres = np.array([(city.latitude, city.longitude) for city in cities])
     radii = np.array([city.radius_km for city in cities])
-    there = centres[answered]
     known = ~np.isnan(places.sum(axis=1))
     taken = np.where(known[:, None], places, centres[labels])
-    off = distances_km(there[:, 0], there[:, 1], taken[:, 0], taken[:, 1])
+    off = distances_km(answered[:, 0], answered[:, 1], taken[:, 0], taken[:, 1])
     return np.where(known, off, off + radii[labels])
 
 

@@ -111,7 +111,8 @@ def trained_model(
         certainty=_certainty(run, manifest, workspace, cities),
     )
     arrays = _training(model, manifest, workspace, device, track) if neighbours else {}
-    return replace(model, extra=about.to_json(), arrays=arrays)
+    # What the run kept beside the predictor, such as the gallery of one that ranks, is needed to ask it.
+    return replace(model, extra=about.to_json(), arrays={**model.arrays, **arrays})
 
 
 def passed_on(model: Model) -> str | None:
@@ -141,7 +142,10 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
     ordered = [photos[photo_id] for photo_id in said.photo_ids]
     given = ~np.isnan(said.probabilities).any(axis=1)
     labels, places = positions(manifest, ordered, run.inputs.level), _places(ordered)
-    return learn_certainty(said.probabilities[given], labels[given], cities, places[given])
+    where = None
+    if said.places is not None and "labels" not in run.gives:
+        where = np.stack([said.places.latitude, said.places.longitude], axis=1)[given]
+    return learn_certainty(said.probabilities[given], labels[given], cities, places[given], where)
 
 
 def _places(photos: list[Photo]) -> NDArray[np.float64]:

@@ -80,7 +80,7 @@ def training_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Training | None:
     Raises:
         ValueError, KeyError, TypeError: it is damaged.
     """
-    if not arrays:
+    if "embeddings" not in arrays:
         return None
     credits = tuple(Credit(**one) for one in json.loads(arrays["credits"].tobytes()))
     embeddings, mean, scale = arrays["embeddings"], arrays["mean"], float(arrays["scale"].reshape(()))

@@ -11,13 +11,14 @@ from collector.geo import distances_km
 from collector.records import City
 
 CITIES = (City("a", "A", 0.0, 0.0, 10.0), City("b", "B", 0.0, 1.0, 20.0), City("c", "C", 2.0, 0.0, 5.0))
+CENTRES = np.array([(city.latitude, city.longitude) for city in CITIES])
 NOWHERE = (np.nan, np.nan)
 DEGREE = float(distances_km(0, 0, 0, 1))
 
 
 def test_distances_are_to_the_place_or_an_upper_bound_without_one() -> None:
     places = np.array([(0.0, 0.5), NOWHERE, NOWHERE, (0.0, 1.0)])
-    found = worst_distances_km(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), CITIES, places)
+    found = worst_distances_km(CENTRES[[0, 0, 0, 1]], np.array([0, 0, 1, 1]), CITIES, places)
     np.testing.assert_allclose(found, [DEGREE / 2, 10.0, DEGREE + 20.0, 0.0], atol=1e-9)
 
 
@@ -76,7 +77,7 @@ def test_the_radii_hold_what_they_promise() -> None:
         places = np.column_stack([random.normal(0, 0.2, 101), labels + random.normal(0, 0.2, 101)])
         found = learn_certainty(probabilities[:100], labels[:100], CITIES, places[:100])
         new = found.calibrated(probabilities[100:])
-        off = worst_distances_km(new.argmax(axis=1), labels[100:], CITIES, places[100:])[0]
+        off = worst_distances_km(CENTRES[new.argmax(axis=1)], labels[100:], CITIES, places[100:])[0]
         band = found.band(float(new.max()))
         assert band is not None
         assert band.km50 is not None
