@@ -14,7 +14,7 @@ from datetime import UTC
 from importlib.metadata import version as installed
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,10 +29,14 @@ from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PHOTO_FIELDS, SPLITS, Photo
 from collector.workspace import draft_of, remove_drafts
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "FORMAT",
     "Header",
     "Manifest",
+    "Side",
     "Stored",
     "build_manifest",
     "read_header",
@@ -44,7 +48,7 @@ __all__ = [
 _ROW_GROUP = 4096  # a damaged page is located to within as many rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Manifest:
     """A data set.
 
@@ -88,6 +92,25 @@ class Manifest:
         """The tree of its cities and its other labels."""
         return LabelTree.of(self.header)
 
+    def __repr__(self) -> str:
+        sides = ", ".join(f"{side} {sum(city[side] for city in self.counts().values())}" for side in SPLITS)
+        return f"<Manifest {self.header.name} {self.header.version}: {len(self.header.cities)} cities, {sides}>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the rows as a data frame, sorted by photo_id."""
+        frame: pd.DataFrame = self.rows.to_pandas()
+        return frame
+
+    def split(self, side: str) -> "Side":
+        """Return one side, `train`, `val` or `test`, as a sequence of photos.
+
+        Raises:
+            UsageError: there is no such side.
+        """
+        if side not in SPLITS:
+            raise UsageError(f"side {side!r}: a manifest has {', '.join(SPLITS)}")
+        return Side(self, side)
+
     def photos(self, split: str) -> list[Photo]:
         """Return the photos of one side, `train`, `val` or `test`, sorted by photo_id."""
         if split not in self._cache:
@@ -113,6 +136,32 @@ class Manifest:
 def this_tool() -> str:
     """Return the name and version of what writes manifests here: `t15 1.2.3`."""
     return f"t15 {installed('t15')}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Side(Sequence[Photo]):
+    """One side of a manifest: a sequence of its photos, sorted by photo_id, that prints in a line."""
+
+    manifest: Manifest
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.manifest.photos(self.name))
+
+    @overload
+    def __getitem__(self, position: int) -> Photo: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Photo]: ...
+    def __getitem__(self, position: int | slice) -> Photo | list[Photo]:
+        return self.manifest.photos(self.name)[position]
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of {self.manifest.header.name} {self.manifest.header.version}: {len(self)} photos>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return this side's rows as a data frame, numbered from 0."""
+        frame = self.manifest.to_pandas()
+        return frame[frame["split"] == self.name].reset_index(drop=True)
 
 
 def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manifest:
