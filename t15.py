@@ -11,7 +11,7 @@ import typer
 import benchmark.cli
 import collector.cli
 from collector import standard_streams
-from collector.errors import IncompleteError, T15Error, UsageError
+from collector.errors import IncompleteError, T15Error, UsageError, one_line
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
@@ -180,7 +180,7 @@ def _complain(message: str, code: int, verbose: bool) -> int:
     if verbose:
         traceback.print_exc()
     if message:
-        note(f"t15: {' '.join(message.split())}")
+        note(f"t15: {one_line(message, None)}")
     return code
 
 

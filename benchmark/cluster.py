@@ -20,7 +20,7 @@ from benchmark.networks import weights
 from benchmark.results import Failure
 from benchmark.runner import Outcome, Task, conclude, failure, prepare, settled, unfinished
 from benchmark.worker import ClusterJob, DriverActor, TaskResult, differences, machine, work
-from collector.errors import IncompleteError, UsageError
+from collector.errors import IncompleteError, UsageError, one_line
 from collector.manifest.manifest import Manifest
 from collector.workspace import Workspace, storage_errors
 
@@ -338,4 +338,4 @@ class _Watch:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return one_line(text, 400)

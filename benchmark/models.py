@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from benchmark.methods.types import Predictor
-from collector.errors import DataError, T15Error, UsageError
+from collector.errors import DataError, T15Error, UsageError, one_line
 from collector.plugins import load_plugins
 from collector.workspace import write_atomically
 
@@ -229,4 +229,4 @@ def _little(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+    return f"{type(error).__name__}: {one_line(error)}".rstrip(": ")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.store import ArrayStore
-from collector.errors import DataError
+from collector.errors import DataError, first_few
 from collector.images.decode import VERSION, map_in_order
 from collector.images.decode import decode as decode_image
 from collector.manifest.manifest import Manifest, read_manifest
@@ -27,7 +27,6 @@ DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
 
 _AT_ONCE = 64  # decoded photos in memory while storing
-_NAMED = 5  # photos named in an error; the others are counted
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 """How a picture is resized, by name; Pillow takes in all pixels that a smaller one stands for."""
@@ -150,10 +149,9 @@ class WorkspacePhotos:
             )
             arrays.add(item for item in decoded if item is not None)
             if faults:
-                more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
                 raise DataError(
                     f"{len(faults)} of {len(photos)} photos of {photos.side or 'the manifest'} cannot be decoded: "
-                    f"{'; '.join(faults[:_NAMED])}{more}; `t15 collect --check` fetches them again"
+                    f"{first_few(faults, '; ', longest=500)}; `t15 collect --check` fetches them again"
                 )
         self._arrays[rule] = arrays
         return arrays

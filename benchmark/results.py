@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from benchmark.derivations import are_probabilities
 from benchmark.predictions import Places, Ranking
-from collector.errors import DataError
+from collector.errors import DataError, one_line
 from collector.workspace import draft_of, write_atomically
 
 _TEST, _VALIDATION = "predictions.parquet", "validation.parquet"
@@ -329,7 +329,7 @@ def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
         ranking = _read_ranking(_beside(path, "ranking"), photo_ids)
         stated = _read_beside(_beside(path, "confidence"), photo_ids)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise DataError(f"{path}: cannot be read ({reason}); delete its folder and run `t15 bench` again") from error
     if not are_probabilities(probabilities, withheld=True):
         raise DataError(f"{path}: holds values that are no probabilities; delete its folder and run `t15 bench` again")

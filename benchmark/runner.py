@@ -40,7 +40,7 @@ from benchmark.results import (
     save_failure,
     save_run,
 )
-from collector.errors import DataError, UsageError, did_you_mean
+from collector.errors import DataError, UsageError, did_you_mean, one_line
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
@@ -433,7 +433,7 @@ def attempt(task: Task, shared: RunContext, folder: Path) -> Finished | Failure:
 
 def failure(task: Task, error: BaseException) -> Failure:
     """Return the record of a task that an error ended; the reason is one line of at most 500 characters."""
-    reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")[:500])
+    reason = printable(f"{type(error).__name__}: {one_line(error, 500)}".rstrip(": ")[:500])
     return Failure(task.inputs, _title(task), reason)
 
 

@@ -20,7 +20,7 @@ from benchmark.results import Predictions, Run, RunInputs, finished_runs, record
 from benchmark.scoring.evaluation import Scores, evaluate
 from benchmark.scoring.truth import Truth
 from benchmark.submitted_rows import Answers, read_answers
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 from collector.manifest.manifest import Manifest
 from collector.text_table import printable
 
@@ -172,7 +172,7 @@ def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str,
 
 def _one_line(option: str, text: str, longest: int) -> str:
     """Return text with blanks as single spaces and control characters as escapes."""
-    line = printable(" ".join(text.split()))
+    line = printable(one_line(text, None))
     if len(line) > longest:
         raise UsageError(f"{option}: has {len(line)} characters; {longest} are the most")
     return line

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from benchmark.predictions import Places
-from collector.errors import DataError, did_you_mean
+from collector.errors import DataError, did_you_mean, first_few, one_line
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import Source, open_table
 from collector.records import SPLITS, City, Photo
@@ -412,10 +412,9 @@ def _refuse(source: Source, names: list[str | None], faults: list[_Fault], missi
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(_shown(name) for name in names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
+    return first_few([_shown(name) for name in names])
 
 
 def _shown(name: str) -> str:
     """Return a name from a file as part of a line: files of others hold anything."""
-    return printable(" ".join(name.split()))[:80]
+    return printable(one_line(name, None))[:80]

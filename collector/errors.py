@@ -4,7 +4,7 @@ A T15Error is one line that says what is wrong, where, and what to do; the front
 its exit code. Every other exception is a defect of t15 and is shown as one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -36,6 +36,17 @@ class IncompleteError(T15Error):
     """The work stopped before its end but nothing is lost: the same command goes on from here."""
 
     exit_code = 5
+
+
+def one_line(text: object, longest: int | None = 200) -> str:
+    """Return what an exception, or anybody's text, says on one line: blanks as single spaces, cut after `longest`."""
+    return " ".join(str(text).split())[:longest]
+
+
+def first_few(items: Sequence[object], separator: str = ", ", most: int = 5, longest: int = 80) -> str:
+    """Return the first items, each cut after `longest` characters, and how many more there are: `a, b and 7 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(str(item)[:longest] for item in items[:most]) + more
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

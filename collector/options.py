@@ -15,6 +15,9 @@ WorkspaceOption = Annotated[
 ManifestsOption = Annotated[
     Path, typer.Option("--manifests", envvar="T15_MANIFESTS", help="Folder of published manifests.")
 ]
+NAMED = 10
+"""How many photos are named in a text; JSON names all."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

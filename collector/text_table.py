@@ -8,6 +8,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+# A spreadsheet takes a cell that begins so for a formula, some programs also the full-width forms:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def is_formula(value: object) -> bool:
+    """Return whether a value is a text that a spreadsheet program would run as a formula."""
+    return isinstance(value, str) and value.startswith(_FORMULA)
+
+
+def csv_safe(value: object) -> object:
+    """Return a cell for CSV: a text that a spreadsheet would run gets an apostrophe before it, everything else stays."""
+    return f"'{value}" if is_formula(value) else value
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows as aligned plain text; numbers stand right, everything else left."""
     cells = [[str(c) for c in row] for row in rows]
@@ -34,13 +49,3 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-# Some also the full-width forms.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-def csv_safe(text: str) -> str:
-    """Return text with an apostrophe before it where a spreadsheet would run it as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -188,4 +188,4 @@ def _csv_cell(value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return csv_safe(value) if isinstance(value, str) else value
+    return csv_safe(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from benchmark.leaderboard.figures import pictures
 from benchmark.leaderboard.rows import (
@@ -30,6 +30,7 @@ from benchmark.leaderboard.rows import (
 from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
 from benchmark.scoring.geography import CONVENTION
 from benchmark.scoring.metrics import wilson
+from collector.web.templates import environment
 
 _VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower"}
 _QUESTIONS = {
@@ -97,17 +98,10 @@ def _policy(script: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("benchmark.leaderboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(percent=percent, points=points, took=time_taken, memory=memory)
-    environment.globals.update(written=written, interval=interval)
-    return environment
+    pages = environment("benchmark.leaderboard")
+    pages.filters.update(percent=percent, points=points, took=time_taken, memory=memory)
+    pages.globals.update(written=written, interval=interval)
+    return pages
 
 
 def _bar(city: CityRow, best: Row | None) -> CityBar:

@@ -31,7 +31,7 @@ from benchmark.scoring.significance import (
     unpaired,
 )
 from benchmark.scoring.truth import Truth
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 from collector.manifest.manifest import Manifest
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS
@@ -279,7 +279,7 @@ def _printable(run: Run) -> Run:
 
 def _line(text: str) -> str:
     """Return one printable line: titles and reasons come from other people's programs and may carry control characters."""
-    return printable(" ".join(text.split()))
+    return printable(one_line(text, None))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from benchmark.networks.backbones import Backbone, Preprocessing, find_backbone, penultimate
 from benchmark.networks.recipe import Recipe
 from benchmark.photos import Photos
-from collector.errors import DataError
+from collector.errors import DataError, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def load_network(spec: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], d
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise DataError(f"{backbone.name}: the weights are not this network's ({reason}); train it again") from error
     # In the layout in which it was trained: another one adds in another order, and predictions differ by 1e-6.
     placed = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmark.networks.backbones import Backbone, frozen_modules, with_classes
 from benchmark.networks.recipe import Recipe
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 
 
 def starting_network(
@@ -76,5 +76,5 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise DataError(f"{name}: the weights are not this network's ({reason}); bring the right file") from error

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 
 Tensors = dict[str, torch.Tensor]
 """A network's weights by the names of its `state_dict`; on the CPU, contiguous, floating ones float32."""
@@ -147,7 +147,7 @@ def _why(error: Exception) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
+    text = one_line(error, None).rpartition("WeightsUnpickler error: ")[2]
     return f"{type(error).__name__}: {text[:_REASON]}" if text else type(error).__name__
 
 

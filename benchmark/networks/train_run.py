@@ -29,7 +29,7 @@ from benchmark.networks.init_weights import starting_network
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.reference import ReferenceEngine
 from benchmark.photos import DECODER, LabelledPhotos
-from collector.errors import T15Error, UsageError
+from collector.errors import T15Error, UsageError, one_line
 from collector.progress import Track
 from collector.workspace import draft_of
 
@@ -104,7 +104,7 @@ def load_checkpoint(path: Path, identity: str) -> Progress | None:
                 return None
             return Progress(json.loads(header["facts"]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        log.warning("%s: cannot be read (%s); training begins anew", path, " ".join(str(error).split())[:200])
+        log.warning("%s: cannot be read (%s); training begins anew", path, one_line(error))
         return None
 
 

@@ -16,7 +16,7 @@ from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.predicting.heatmap import heat_of
 from benchmark.predicting.model_card import About, about_from_json
 from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
-from collector.errors import DataError
+from collector.errors import DataError, one_line
 from collector.labels import label_of
 
 _AT_ONCE = 32  # pictures that a predictor is asked about together
@@ -165,11 +165,11 @@ class Answerer:
         try:
             self._asked(Photos(("given:0",), ("",), asked))
         except DataError as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             message = f"{name}: the model does not answer with a probability for each city ({reason}); export it again"
             raise DataError(message) from error
         except (ValueError, RuntimeError, IndexError, TypeError, MemoryError) as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             raise DataError(f"{name}: the model fails on a plain grey picture ({reason}); export it again") from error
         return max(asked.sides, default=None)
 
@@ -201,5 +201,5 @@ def _parsed(model: Model, name: str) -> tuple[About, Training | None, RankedPhot
         gallery = RankedPhotos.of_arrays(model.arrays, len(model.classes))
         return about_from_json(model.extra, model.classes), training_from_arrays(model.arrays), gallery
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise DataError(f"{name}: what it says of itself is damaged ({reason}); export it again") from error

@@ -161,4 +161,4 @@ def _km(value: float | None) -> float | None:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    return csv_safe(value) if isinstance(value, str) else value
+    return csv_safe(value)

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,6 +23,7 @@ from benchmark.predicting.read_image import Source, read_photo, shown
 from collector.errors import UsageError
 from collector.images.decode import decode
 from collector.web.markdown import plain
+from collector.web.templates import environment
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _PHOTO, _THUMBNAIL = 720, 200  # pixels of the longer side
@@ -70,31 +70,28 @@ def page_name(number: int, source: Source) -> str:
 
 def as_html(answerer: Answerer, source: Source, explanation: Explanation, workspace: Workspace) -> str:
     """Return the page; names, titles and authors in it are text, whatever they hold."""
-    environment = Environment(
-        loader=PackageLoader("benchmark.predicting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     photo = _smaller(read_photo(source, _PHOTO), _PHOTO)
     names = {city.slug: city.name for city in answerer.about.cities}
-    return environment.get_template("explanation.html.jinja").render(
-        name=source.name,
-        answer=explanation.answer,
-        best=explanation.answer.candidates[0],
-        place=place_said(explanation.answer),
-        about=answerer.about,
-        shown=SHOWN,
-        percent=lambda share: f"{100 * share:.1f} %",
-        photo=data_uri(photo, "JPEG", quality=85),
-        heat=data_uri(heat_layer(explanation.heat, photo.size), "PNG"),
-        heat_method=METHODS[explanation.heat_method],
-        strength=explanation.strength,
-        square=explanation.heat_method == "grad-cam",
-        map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
-        map_credit=CREDIT,
-        near=[neighbour_told(one, names, workspace) for one in explanation.neighbours],
+    return (
+        environment("benchmark.predicting")
+        .get_template("explanation.html.jinja")
+        .render(
+            name=source.name,
+            answer=explanation.answer,
+            best=explanation.answer.candidates[0],
+            place=place_said(explanation.answer),
+            about=answerer.about,
+            shown=SHOWN,
+            percent=lambda share: f"{100 * share:.1f} %",
+            photo=data_uri(photo, "JPEG", quality=85),
+            heat=data_uri(heat_layer(explanation.heat, photo.size), "PNG"),
+            heat_method=METHODS[explanation.heat_method],
+            strength=explanation.strength,
+            square=explanation.heat_method == "grad-cam",
+            map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
+            map_credit=CREDIT,
+            near=[neighbour_told(one, names, workspace) for one in explanation.neighbours],
+        )
     )
 
 

@@ -1,5 +1,6 @@
 """The server's addresses: the page, the API, and its description."""
 
+import json
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,10 +15,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from benchmark.serving.app_state import Desk
 from benchmark.serving.host_check import Guard
-from benchmark.serving.page import render
-from benchmark.serving.refusals import STATUS, RefusedError
+from benchmark.serving.limits import STATUS, RefusedError
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from benchmark.serving.uploads import FIELD, receive_photo
+from collector.images.decode import FORMATS
+from collector.web.templates import environment
 
 _STATIC = {"serve.css": "text/css", "serve.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _OF_STATUS = {404: ("not-found", "there is no such address"), 405: ("method-not-allowed", "this address takes {}")}
@@ -67,7 +69,7 @@ def make_app(desk: Desk, port: int) -> FastAPI:
 
 
 def _page(desk: Desk, port: int) -> Callable[..., Any]:
-    text = render(desk, port)
+    text = _page_of(desk, port)
 
     async def page() -> HTMLResponse:
         return HTMLResponse(text)
@@ -142,3 +144,23 @@ async def _malformed(_: Request, error: Exception) -> Response:
 async def _failed(_: Request, __: Exception) -> Response:
     """Answer after a defect, whose traceback the server prints."""
     return _answer(RefusedError("failed", "t15 failed on this photo; its terminal says how"))
+
+
+def _page_of(desk: Desk, port: int) -> str:
+    """Return the page that photos are dropped on; what a model file says of itself is text in it, whatever it holds."""
+    about = desk.answerer.about
+    return (
+        environment("benchmark.serving")
+        .get_template("serve.html.jinja")
+        .render(
+            about=about,
+            digest=desk.answerer.digest,
+            cities=[city.name for city in about.cities],
+            limits=desk.limits,
+            accept=",".join(f"image/{name.lower()}" for name in FORMATS),
+            formats=", ".join(FORMATS),
+            port=port,
+            version=version("t15"),
+            settings=json.dumps({"threshold": about.certainty.threshold, "largest": desk.limits.body}),
+        )
+    )

@@ -15,8 +15,7 @@ from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.page import data_uri, heat_layer, neighbour_told
 from benchmark.predicting.read_image import Source
 from benchmark.serving.decoding import Decoder
-from benchmark.serving.limits import Limits, Rate
-from benchmark.serving.refusals import RefusedError
+from benchmark.serving.limits import Limits, Rate, RefusedError
 from benchmark.serving.uploads import Upload
 from collector.workspace import Workspace
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.predicting.read_image import Source, read_photo
-from benchmark.serving.refusals import RefusedError
+from benchmark.serving.limits import RefusedError
 from collector.errors import DataError
 from collector.images import repair
 from collector.images.decode import FORMATS, open_image, quiet_decoders

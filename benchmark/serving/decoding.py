@@ -13,8 +13,7 @@ from PIL import Image
 
 from benchmark.serving import decoder_process
 from benchmark.serving.decoder_process import ANSWER, HEAD, PIXELS, READY, REFUSED
-from benchmark.serving.limits import Limits
-from benchmark.serving.refusals import STATUS, RefusedError
+from benchmark.serving.limits import STATUS, Limits, RefusedError
 
 _LONGEST = 4096  # bytes of a refusal
 _START = 120.0  # seconds that a process may take to begin, on a machine that is busy

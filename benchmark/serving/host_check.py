@@ -1,73 +1,50 @@
-"""Who may ask the server, and what every answer says to browsers.
+"""Who may ask the server: a browser's POST has to come from the server's own page.
 
-A server on 127.0.0.1 is within reach of every web page that the user has open. The Host is checked, since a foreign name can
-be made to resolve to 127.0.0.1 (DNS rebinding); a browser's POST has to come from the server's own page. Programs on this
-machine need no token: what they can ask for is an answer about a photo that they have.
+Programs on this machine need no token: what they can ask for is an answer about a photo that they have.
 """
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
-from benchmark.serving.refusals import RefusedError
+from benchmark.serving.limits import RefusedError
+from collector.web.host_check import HostCheck, is_cross_site
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _DRAINED, _DRAINING = 32 << 20, 10.0  # bytes and seconds
 
 
-class Guard:
-    """Lets through what may pass, and gives every answer the headers that browsers protect with (ASGI)."""
+class Guard(HostCheck):
+    """Lets through what may pass, and reads what is refused to its end."""
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
-        self._app = app
-        self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+    policy = (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
-        if scope["type"] != "http":  # there is no route for anything else
-            await self._app(scope, receive, send)
-            return
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Answer an HTTP request, or pass it on."""
+        del before
         body = _Body(scope, receive)
+        await super().answer(scope, body.receive, send, body.drain)
 
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                await body.drain()
-            await send(message)
-
-        refused = self._refusal(Request(scope))
-        answer = JSONResponse(refused.body, refused.status) if refused else self._app
-        await answer(scope, body.receive, guarded)
-
-    def _refusal(self, request: Request) -> RefusedError | None:
-        host = request.headers.get("host", "")
-        if host not in self._hosts:
-            return RefusedError("foreign-host", "this server answers to 127.0.0.1 and localhost alone")
-        if request.method in ("GET", "HEAD"):
-            return None
-        # Browsers send both with every POST to another site; programs send neither.
-        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
-        if origin not in (None, f"http://{host}") or site != "same-origin":
-            return RefusedError("foreign-origin", "a page of another site may not ask this server")
+    def refusal(self, request: Request) -> Response | None:
+        """Return how a request is refused; None where it may pass."""
+        if not self.is_own_host(request):
+            return _refused("foreign-host", "this server answers to 127.0.0.1 and localhost alone")
+        if request.method not in ("GET", "HEAD") and is_cross_site(request, silent=True):
+            return _refused("foreign-origin", "a page of another site may not ask this server")
         return None
+
+
+def _refused(code: str, reason: str) -> Response:
+    refused = RefusedError(code, reason)
+    return JSONResponse(refused.body, refused.status)
 
 
 class _Body:

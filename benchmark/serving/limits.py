@@ -1,10 +1,10 @@
-"""How much of this machine a server gives to whoever asks: bytes, pixels, seconds, and how often."""
+"""How much of this machine a server gives to whoever asks (bytes, pixels, seconds, how often), and how it says no."""
 
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _CLIENTS = 1024  # whose rate is known at a time; the one that was quiet for longest is forgotten first
 
@@ -55,3 +55,43 @@ class Rate:
         if len(self._buckets) > _CLIENTS:
             self._buckets.popitem(last=False)
         return 0 if allowed else max(1, math.ceil((1 - tokens) / self._per_second))
+
+
+STATUS = {
+    "bad-request": 400,
+    "no-photo": 400,
+    "foreign-host": 403,
+    "foreign-origin": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "too-slow": 408,
+    "too-large": 413,
+    "too-many-pixels": 413,
+    "wrong-type": 415,
+    "not-a-picture": 415,
+    "damaged": 422,
+    "too-costly": 422,
+    "too-many-requests": 429,
+    "failed": 500,
+    "busy": 503,
+}
+"""The status of each code; docs/serving.md says what they mean."""
+
+
+@dataclass(eq=False)
+class RefusedError(Exception):
+    """A request that is not carried out: a code of STATUS, the reason, and headers that go with it."""
+
+    code: str
+    reason: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return STATUS[self.code]
+
+    @property
+    def body(self) -> dict[str, str]:
+        """What is answered, as plain JSON."""
+        return {"code": self.code, "error": self.reason}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.serving.refusals import STATUS
+from benchmark.serving.limits import STATUS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees, WGS84.")]

@@ -1,20 +1,16 @@
 """`t15 serve`: a model's page and API on 127.0.0.1, until it is stopped."""
 
-import socket
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-
-import uvicorn
 
 from benchmark.predicting.answer import Answerer
 from benchmark.serving.app import make_app
 from benchmark.serving.app_state import Desk
 from benchmark.serving.limits import Limits
-from collector.errors import UsageError
 from collector.images.decode import quiet_decoders
+from collector.web.local_server import bound, served, wait
 from collector.workspace import Workspace
 
 _BACKLOG = 1024  # connections that wait to be accepted; where more come at once, some are reset
@@ -45,12 +41,7 @@ def serve(
     _allow_files()
     with serving(answerer, workspace, port, limits) as url:
         say(f"{answerer.about.title} answers on {url}\nPhotos are kept nowhere. Ctrl-C ends it.")
-        if open_browser:
-            webbrowser.open(url)
-        try:
-            (stop or threading.Event()).wait()
-        except KeyboardInterrupt:
-            say("")
+        wait(url, open_browser=open_browser, say=say, stop=stop)
 
 
 @contextmanager
@@ -71,29 +62,10 @@ def serving(
     Raises:
         UsageError: the port is taken or forbidden.
     """
-    with _bound(port) as listening, closing(Desk(answerer, workspace, limits)) as desk, quiet_decoders():
+    with bound(port, "serve") as listening, closing(Desk(answerer, workspace, limits)) as desk, quiet_decoders():
         port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            make_app(desk, port),
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # uvicorn else believes X-Forwarded-For of anybody on this machine
-            timeout_graceful_shutdown=2,
-            backlog=_BACKLOG,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), name="serve", daemon=True)
-        thread.start()
-        try:
+        with served(make_app(desk, port), listening, _BACKLOG):
             yield f"http://127.0.0.1:{port}/"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def _allow_files() -> None:
@@ -106,17 +78,3 @@ def _allow_files() -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (_FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES), hard)
         )
-
-
-@contextmanager
-def _bound(port: int) -> Iterator[socket.socket]:
-    # Named as TCP: asyncio turns Nagle's algorithm off only for sockets that say so, and answers wait 40 ms with it.
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-            listening.listen()
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or "is no port"
-            raise UsageError(f"serve: port {port}: {reason}; choose another with --port, or 0 for any") from error
-        yield listening

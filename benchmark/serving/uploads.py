@@ -12,8 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from benchmark.predicting.read_image import shown
-from benchmark.serving.limits import Limits
-from benchmark.serving.refusals import RefusedError
+from benchmark.serving.limits import Limits, RefusedError
 
 FIELD = "photo"
 """Name of the form's field that holds the photo."""

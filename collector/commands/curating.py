@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.errors import UsageError
-from collector.options import JsonOption, WorkspaceOption, show
+from collector.options import NAMED, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collector.curating.assess import QualitySummary
 
 app = typer.Typer()
-
-_NAMED = 10  # photos that are named in a text; JSON names all
 
 
 @app.command()
@@ -95,8 +93,8 @@ def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
         table(("flag", "photos", "share", "the worst", "says"), rows),
         f"\n{summary.photos} photos, {summary.any_flag} with a flag, {summary.measured} measured now"
         f"{' (dry run: nothing written down)' if dry_run else ''}",
-        *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:_NAMED]],
-        *[f"not measured: {unread - _NAMED} more, --json names all"] * (unread > _NAMED),
+        *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:NAMED]],
+        *[f"not measured: {unread - NAMED} more, --json names all"] * (unread > NAMED),
         *["flags leave no photo out: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
     ]
     return "\n".join(lines)

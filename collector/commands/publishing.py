@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from collector.errors import DataError, IncompleteError, UsageError
-from collector.options import JsonOption, WorkspaceOption, show
+from collector.options import NAMED, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// address or hub:OWNER/NAME.")]
-_NAMED = 10  # photos that are named in a text; JSON names all
 
 
 @app.command()
@@ -189,8 +188,8 @@ def _rehydrated_text(done: "Rehydration") -> str:
         table(("", "", "here", "photos", "%"), rows),
     ]
     if lost:
-        more = f"\n  and {len(lost) - _NAMED} more (--json names all)" if len(lost) > _NAMED else ""
-        named = (" ".join(f"{f.what}: {f.photo.photo_id} {f.detail}".split()) for f in lost[:_NAMED])
+        more = f"\n  and {len(lost) - NAMED} more (--json names all)" if len(lost) > NAMED else ""
+        named = (" ".join(f"{f.what}: {f.photo.photo_id} {f.detail}".split()) for f in lost[:NAMED])
         parts.append("\n".join(f"  {line}" for line in named) + more)
     if done.partial:
         parts.append(f"`t15 bench` on it scores what is here and says so; that is the manifest {done.partial}")

@@ -8,7 +8,7 @@ import typer
 
 from collector.commands.collecting import CityOption
 from collector.errors import UsageError
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import NAMED, JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.records import PROTOCOLS, SPLITS
 from collector.text_table import table
@@ -28,8 +28,6 @@ app = typer.Typer()
 
 QUOTAS = {"train": 100, "val": 25, "test": 25}
 """Photos a city, as in the paper."""
-
-_NAMED = 10  # photos that are named in a text; JSON names all
 
 
 @app.command()
@@ -329,8 +327,8 @@ def _missed_text(missed: Sequence["MissedShare"]) -> str:
     from collector.splitting.side_checks import FEW_POINTS
 
     head = f"shares missed by more than {100 * FEW_POINTS:g} points (photos of a group stay together)"
-    rows = [(of.city, of.side, f"{of.asked:.1%}", f"{of.got:.1%}") for of in missed[:_NAMED]]
-    more = f"\nand {len(missed) - _NAMED} more (--json has all)" if len(missed) > _NAMED else ""
+    rows = [(of.city, of.side, f"{of.asked:.1%}", f"{of.got:.1%}") for of in missed[:NAMED]]
+    more = f"\nand {len(missed) - NAMED} more (--json has all)" if len(missed) > NAMED else ""
     return f"{head}\n{table(('city', 'side', 'asked', 'got'), rows)}{more}"
 
 
@@ -351,9 +349,9 @@ def _misplaced_text(misplaced: Iterable["Misplaced"]) -> str:
     ]
     parts += [f"{count} of {slug} nearer to {other}" for (slug, other), count in nearer.items()]
     count = sum(map(len, outside.values())) + sum(nearer.values())
-    more = f"; and of {len(parts) - _NAMED} more cities" if len(parts) > _NAMED else ""
+    more = f"; and of {len(parts) - NAMED} more cities" if len(parts) > NAMED else ""
     return (
-        f"photos outside of their city as the region has it now: {count}, not part of the split ({'; '.join(parts[:_NAMED])}"
+        f"photos outside of their city as the region has it now: {count}, not part of the split ({'; '.join(parts[:NAMED])}"
         f"{more}); they stay in the workspace and come back when the region holds them again"
     )
 
@@ -384,8 +382,8 @@ def _groups_text(grouping: "Grouping") -> str:
 
 
 def _listed(why: str, ids: tuple[str, ...]) -> str:
-    more = f" and {len(ids) - _NAMED} more (--json names all)" if len(ids) > _NAMED else ""
-    return f"{why}: {len(ids)}" + (f" ({', '.join(ids[:_NAMED])}{more})" if ids else "")
+    more = f" and {len(ids) - NAMED} more (--json names all)" if len(ids) > NAMED else ""
+    return f"{why}: {len(ids)}" + (f" ({', '.join(ids[:NAMED])}{more})" if ids else "")
 
 
 @app.command()

@@ -14,6 +14,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from collector.errors import one_line
 from collector.images.decode import MAX_PIXELS, VERSION, displayed, open_image, shown_size
 
 SIDE = 320
@@ -119,7 +120,7 @@ def measure_file(path: Path) -> tuple[Measures, int, int]:
     except FileNotFoundError as error:
         raise NotMeasurableError("the file is missing") from error
     except Exception as error:  # decoders of broken files raise nearly anything: see `examine`
-        raise NotMeasurableError(" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise NotMeasurableError(one_line(error) or type(error).__name__) from error
 
 
 def _measured(path: Path) -> tuple[Measures, int, int]:

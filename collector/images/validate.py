@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from collector.errors import one_line
 from collector.images.decode import FORMATS, MAX_PIXELS, open_image, shown_size
 from collector.images.hashing import Hashes, hash_picture
 
@@ -109,7 +110,7 @@ def _flatness(picture: Image.Image) -> float:
 
 
 def _as_not_usable(error: Exception) -> NotUsableError:
-    text = " ".join(str(error).split())[:200] or type(error).__name__
+    text = one_line(error) or type(error).__name__
     if isinstance(error, Image.DecompressionBombError) or "too large" in text.lower():
         return NotUsableError("bomb", text)
     # Pillow's words for a file that ends before its picture does.

@@ -16,12 +16,11 @@ import pyarrow as pa
 
 from collector.errors import UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
+from collector.text_table import csv_safe, is_formula
 from collector.workspace import draft_of, storage_errors
 
 Format = Literal["csv", "jsonl"]
 
-# What spreadsheet programs take for a formula (OWASP, "CSV Injection"), the full-width forms among them.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _BATCH = 8192
 # Line ends to some readers of JSON Lines, although JSON allows them within a string.
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -124,16 +123,12 @@ def _rows(table: pa.Table, *, guard: bool) -> Iterator[list[Any]]:
 def _plain(value: Any, guard: bool) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    return f"'{value}" if guard and _is_formula(value) else value
-
-
-def _is_formula(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(_FORMULA)
+    return csv_safe(value) if guard else value
 
 
 def _formulas(table: pa.Table) -> int:
     texts = (column for column in table.columns if pa.types.is_string(column.type))
-    return sum(_is_formula(value) for column in texts for value in column.to_pylist())
+    return sum(is_formula(value) for column in texts for value in column.to_pylist())
 
 
 def _write_csv(stream: TextIO, names: Sequence[str], rows: Iterator[list[Any]]) -> None:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 from collector.labels import LabelTree
 from collector.manifest import digest as digests
 from collector.manifest import schema
 from collector.manifest.header import FETCH, Header, Stored, check_header, defining, json_of, read_header, version_key
-from collector.manifest.read_table import damaged_part, decoded, decoded_schema, one_line, open_parquet
+from collector.manifest.read_table import damaged_part, decoded, decoded_schema, open_parquet
 from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PHOTO_FIELDS, SPLITS, Photo
 from collector.workspace import draft_of, remove_drafts

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 
 BLOCK = 1 << 24
 """Bytes of a CSV file that are read at a time; Arrow cannot read a record that is longer."""
@@ -77,11 +77,6 @@ def open_table(path: Path) -> Source:
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _open_json_lines(path)
     return _open_delimited(path)
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error of a library says, in one line that is not long."""
-    return " ".join(str(error).split())[:160]
 
 
 # --- CSV and TSV

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Collection, Mapping
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Release, judged
 from collector.publishing.with_photos import REASONS, Included
 from collector.web.markdown import Markdown, code, fenced, fenced_json, finalize, grid, number, percent, plain
+from collector.web.templates import environment
 
 USES = (
     "Research on recognising the city in which a photograph was taken: training and comparing methods on one fixed split.",
@@ -165,17 +164,9 @@ def datasheet(manifest: Manifest, facts: Facts, release: Release, included: Incl
 
 def render(template: str, **values: object) -> str:
     """Return a template of this package filled in; every value that is not Markdown is escaped."""
-    environment = Environment(
-        loader=PackageLoader("collector.publishing"),
-        autoescape=False,  # noqa: S701 - for HTML; `finalize` escapes for Markdown
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(number=number, percent=percent, code=code)
-    return environment.get_template(template).render(**values)
+    pages = environment("collector.publishing", autoescape=False, finalize=finalize)  # `finalize` escapes for Markdown
+    pages.filters.update(number=number, percent=percent, code=code)
+    return pages.get_template(template).render(**values)
 
 
 def cite(manifest: Manifest, release: Release) -> str:

@@ -14,6 +14,7 @@ from collector.images.strip_metadata import SUFFIXES, CannotStripError, stripped
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.publishing.facts import is_street_view, judged
+from collector.text_table import csv_safe
 from collector.web.markdown import plain
 from collector.workspace import Workspace
 
@@ -100,10 +101,6 @@ def _copied(source: Path, sha256: str, folder: Path) -> File | str:
 
 COLUMNS = ("photo_id", "title", "author", "license", "license_url", "page_url", "file", "changes", "left_out")
 
-# A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-# Some also the full-width forms.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-
 
 def attribution(manifest: Manifest, included: Included | None) -> str:
     """Return the list as CSV (RFC 4180, UTF-8), sorted by photo_id; `included` is None when no photos are published.
@@ -118,7 +115,7 @@ def attribution(manifest: Manifest, included: Included | None) -> str:
     for photo_id, title, author, license_id, page_url in sorted(zip(*columns, strict=True)):
         licence = judged(license_id)
         told = (photo_id, title, author, licence.id, licence.url, _address(page_url))
-        writer.writerow([_cell(value or "") for value in (*told, *_file(photo_id, included))])
+        writer.writerow([csv_safe(plain(value or "")) for value in (*told, *_file(photo_id, included))])
     return out.getvalue()
 
 
@@ -137,8 +134,3 @@ def _address(url: str | None) -> str:
     except ValueError:  # such as a bracket that is not closed
         return ""
     return url if url and parts.scheme in ("http", "https") and parts.netloc else ""
-
-
-def _cell(text: str) -> str:
-    line = plain(text)
-    return f"'{line}" if line.startswith(_FORMULA) else line

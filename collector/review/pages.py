@@ -1,14 +1,24 @@
 """The review's pages: templates, in which every value is text whatever it holds, and the words of the verdicts."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
+from collector.records import City
+from collector.review import decisions, listing
 from collector.review.decisions import Entry
+from collector.web.templates import environment
+from collector.workspace import Workspace
 
 VERDICT_WORDS = {"keep": "Kept", "reject": "Rejected", "wrong-city": "Wrong city"}
 _LONGEST = 300  # characters of a title or a name that are shown; there are longer ones
@@ -52,17 +62,10 @@ def moment(at: str | None) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("collector.review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(short=_short, query=_query, moment=moment, thousands=_thousands)
-    environment.globals.update(history_lines=history_lines, verdict_words=verdict_words)
-    return environment
+    pages = environment("collector.review")
+    pages.filters.update(short=_short, query=_query, moment=moment, thousands=_thousands)
+    pages.globals.update(history_lines=history_lines, verdict_words=verdict_words)
+    return pages
 
 
 def _short(text: str | None) -> str:
@@ -77,3 +80,75 @@ def _query(values: Mapping[str, object]) -> str:
 
 def _thousands(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
+
+
+GROUP_KINDS = {"duplicates": "duplicate", "conflicts": "conflict"}
+"""Kinds of groups, as addresses name them, and the verdict of `dedup` that makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every request needs: the workspace, who reviews, and the clock (UTC)."""
+
+    workspace: Workspace
+    reviewer: str
+    now: Callable[[], datetime]
+
+
+@dataclass
+class View:
+    """The catalogue during one request; what is asked of it is read once."""
+
+    db: sqlite3.Connection
+    desk: Desk
+
+    @cached_property
+    def cities(self) -> dict[str, City]:
+        """The cities that photos were collected for, by slug."""
+        return listing.known_cities(self.db)
+
+    @cached_property
+    def rows(self) -> list[listing.CityRow]:
+        """The cities that there are photos of."""
+        return listing.cities(self.db)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Names of the cities by slug; a photo may be of a city that no region knows any more."""
+        return {row.city: row.city for row in self.rows} | self.known_names
+
+    @cached_property
+    def known_names(self) -> dict[str, str]:
+        """Names of the regions' cities by slug."""
+        return {slug: city.name for slug, city in self.cities.items()}
+
+    def page(self, template: str, city: str, **values: Any) -> HTMLResponse:
+        """Return a page about a city, or about all of them where `city` is empty."""
+        mine = [row for row in self.rows if city in ("", row.city)]
+        counts = {kind: len(listing.group_keys(self.db, said, city or None)) for kind, said in GROUP_KINDS.items()}
+        text = render(
+            template,
+            city=city,
+            rows=self.rows,
+            names=self.names,
+            cities=sorted(self.known_names.items(), key=lambda item: item[1]),
+            reviewer=self.desk.reviewer,
+            note=listing.note(self.db),
+            decided=sum(row.decided for row in mine),
+            total=sum(row.photos for row in mine),
+            group_counts=counts,
+            **values,
+        )
+        return HTMLResponse(text)
+
+
+@contextmanager
+def viewing(request: Request) -> Iterator[View]:
+    """Open the catalogue for a request.
+
+    Raises:
+        T15Error: as `decisions.connected` does.
+    """
+    desk: Desk = request.app.state.desk
+    with decisions.connected(desk.workspace.catalogue) as db:
+        yield View(db, desk)

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from benchmark.serving.app import make_app
 from benchmark.serving.app_state import Desk
-from benchmark.serving.refusals import STATUS
+from benchmark.serving.limits import STATUS
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from tests.benchmark.predicting.conftest import Cli, Trained, cli
 from tests.benchmark.serving.conftest import HOST, PORT, gps, photo, predict

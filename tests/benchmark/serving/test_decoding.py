@@ -16,8 +16,7 @@ from PIL import Image
 from benchmark.serving import decoder_process
 from benchmark.serving.decoder_process import ANSWER
 from benchmark.serving.decoding import Decoder
-from benchmark.serving.limits import Limits
-from benchmark.serving.refusals import RefusedError
+from benchmark.serving.limits import Limits, RefusedError
 from collector.images.decode import decode
 from tests.benchmark.serving.conftest import LIMITS, gps, photo
 

@@ -27,8 +27,7 @@ from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
 from benchmark.serving import host_check
-from benchmark.serving.limits import Limits
-from benchmark.serving.refusals import STATUS
+from benchmark.serving.limits import STATUS, Limits
 from benchmark.serving.server import serve, serving
 from collector.errors import UsageError
 from tests.benchmark.predicting.conftest import Trained
