@@ -14,6 +14,7 @@ from collector import standard_streams
 from collector.errors import IncompleteError, T15Error, UsageError, one_line
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
+from collector.version import HOUSE
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 INTERRUPTED = 130
@@ -22,7 +23,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they would print local variables, where keys live
-    add_completion=False,
     help="In which city was this photograph taken? Collect, clean, split, publish and benchmark photo-geolocation data.",
 )
 app.add_typer(collector.cli.app)
@@ -31,9 +31,9 @@ app.add_typer(benchmark.cli.app)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from collector.version import describe
 
-        print(f"t15 {version('t15')}")
+        print(f"t15 {describe()}")
         raise typer.Exit
 
 
@@ -74,7 +74,7 @@ def demo(
     with serving(deal(seed, len(CITIES), 180), Trouble(0.01, seed)) as sandbox:
         collect = ["collect", "--region", str(region), "--target", "190", "--provider"]
         services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
-        _run_steps([*services, ["coverage"]], out, sandbox.environment())
+        run_steps([*services, ["coverage"]], out, sandbox.environment())
     manifests = ["--manifests", str(out / "manifests")]
     report = out / "leaderboard"
     steps = [
@@ -84,20 +84,22 @@ def demo(
         ["bench", "--all", "--tier", "smoke", *manifests],
         ["leaderboard", "--out", str(report), *manifests],
     ]
-    _run_steps(steps, out)
+    run_steps(steps, out)
     print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
 
 
-def _run_steps(steps: list[list[str]], out: Path, environment: dict[str, str] | None = None) -> None:
+def run_steps(steps: list[list[str]], out: Path, environment: dict[str, str] | None = None) -> None:
     """Run commands of t15, a process each, as a person would: what one leaves behind is all that the next one has."""
     import os
     import subprocess
 
+    # Not by `-m`: a `benchmark.py` in the current folder would be taken for ours.
+    start = f"import sys; sys.path.append({str(HOUSE)!r}); import t15; t15.main()"
     for step in steps:
         command = [*step, "--workspace", str(out / "workspace")]
         print(f"\n$ t15 {' '.join(command)}", flush=True)
         finished = subprocess.run(  # noqa: S603 (t15 itself)
-            [sys.executable, "-m", "t15", *command], check=False, env={**os.environ, **(environment or {})}
+            [sys.executable, "-P", "-c", start, *command], check=False, env={**os.environ, **(environment or {})}
         )
         if finished.returncode:
             raise IncompleteError(
@@ -147,6 +149,8 @@ def _doctor_text(facts: dict[str, Any]) -> str:
 def main() -> None:
     """Run t15 on the command line's arguments and leave with its exit code."""
     standard_streams.prepare()
+    # Before torch is imported: threads that spin while they wait starve whatever else runs (docs/performance.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     code = run(sys.argv[1:])
     standard_streams.settle()
     sys.exit(code)

@@ -17,12 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as t15.main does
+
 import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.doctor import versions
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
+from benchmark.networks.fast import keep_freed_memory
 from benchmark.photos import missing_photos
 from benchmark.results import Failure, RunInputs, record_test_read
 from benchmark.runner import Finished, RunContext, Task, attempt, logged, unfinished
@@ -118,6 +121,8 @@ def work(task: Task, job: ClusterJob) -> TaskResult:
     import ray
 
     started = time.perf_counter()
+    if job.device == "cpu" and task.method.fit_many:
+        keep_freed_memory()
     if other := differences(job.versions, versions()):
         raise UsageError(f"node {platform.node()}: {other}")
     here, is_drivers = _workspace(job)

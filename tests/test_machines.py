@@ -361,3 +361,19 @@ def test_a_current_folder_that_was_deleted(tmp_path: Path, arguments: list[str])
     assert (finished.returncode, finished.stdout) == (2, "")
     assert "current folder was deleted" in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+# --- other work on the machine
+
+
+@pytest.mark.parametrize(("given", "is_set"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_wait_without_spinning_unless_the_user_says_otherwise(given: dict[str, str], is_set: str) -> None:
+    code = (
+        "import atexit, os, sys, t15\n"
+        "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules, file=sys.stderr))\n"
+        "sys.argv = ['t15', '--version']\n"
+        "t15.main()"
+    )
+    env = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"} | given
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert finished.stderr == f"{is_set} False\n"

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import typer
 
 import t15
 from collector.doctor import KEYS
+from collector.version import HOUSE, describe
 from tests.benchmark.conftest import World, make_world, paint
 
 COMMANDS = {
@@ -137,10 +137,34 @@ def test_json_is_json_and_nothing_else(name: str, tmp_path: Path, capsys: pytest
     assert err == ""
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    finished = command("--show-completion", shell)
+    assert finished.returncode == 0
+    assert "_T15_COMPLETE" in finished.stdout
+
+
+def test_a_completion_names_commands() -> None:
+    finished = command(_T15_COMPLETE="complete_bash", COMP_WORDS="t15 co", COMP_CWORD="1")
+    assert finished.stdout.split() == ["collect", "coverage"]
+
+
+def test_the_demonstration_runs_this_t15(tmp_path: Path) -> None:
+    """Whatever lies in the current folder: it used to import a `benchmark.py` of the user's."""
+    for name in ("benchmark", "collector", "t15"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(77)")
+    code = f"import sys; sys.path.append({str(HOUSE)!r}); import t15; t15.run_steps([['cities']], t15.Path('out'))"
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment()
+    )
+    assert "exit code 77" not in finished.stderr
+    assert "No such option: --workspace" in finished.stderr  # `cities` was ours
+
+
 def test_version() -> None:
     finished = command("--version")
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == f"t15 {version('t15')}\n"
+    assert finished.stdout == f"t15 {describe()}\n"
 
 
 def test_without_a_command_the_help_is_all_that_is_said() -> None:

@@ -107,6 +107,7 @@ def bench(
     from benchmark import runner
     from benchmark.methods.registry import choose
     from benchmark.networks.device import describe_device, resolve_device
+    from benchmark.networks.fast import keep_freed_memory
     from benchmark.networks.recipe import ENGINES
     from benchmark.photos import require_photos
     from collector.manifest.manifest import read_manifest
@@ -140,6 +141,8 @@ def bench(
     else:
         _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
     _show_warnings()
+    if on == "cpu" and any(task.method.fit_many for task in tasks):
+        keep_freed_memory()
     doing = (
         clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
         if cluster
