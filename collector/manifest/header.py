@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, one_line
 from collector.labels import LEVELS
 from collector.manifest.digest import canonical_json
-from collector.manifest.read_table import one_line
 from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PROTOCOLS, City, Label, ProviderTraits
 from collector.regions import MOST_CITIES, MOST_LABELS
