@@ -178,7 +178,7 @@ def build(model: Model, device: str, name: str) -> Predictor:
             load = getattr(import_module(module), function)
         predictor: Predictor = load(model.spec, model.tensors, device)
     except T15Error as error:
-        raise DataError(f"{name}: {error}") from error
+        raise DataError(f"{name}: {' '.join(str(error).split())[:300]}") from error
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
         raise DataError(f"{name}: its description is no {model.kind}'s ({_line(error)}); export it again") from error
     return predictor

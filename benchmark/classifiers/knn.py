@@ -110,6 +110,8 @@ def load_knn(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device
     Raises:
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
     """
+    if arrays["labels"].dtype.kind not in "iu":
+        raise ValueError(f"k nearest neighbours: their labels are {arrays['labels'].dtype}")
     vectors, labels = arrays["vectors"].astype(np.float32, copy=False), arrays["labels"].astype(np.int64, copy=False)
     classes, k, weights = int(spec["classes"]), int(spec["k"]), spec["weights"]
     if vectors.ndim != 2 or labels.shape != (len(vectors),) or not 1 <= k <= len(vectors) or weights not in WEIGHTS:

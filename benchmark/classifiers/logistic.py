@@ -87,6 +87,8 @@ def load_logistic(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], d
     Raises:
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
     """
+    if arrays["labels"].dtype.kind not in "iu":
+        raise ValueError(f"logistic regression: its labels are {arrays['labels'].dtype}")
     classes, link, labels = int(spec["classes"]), spec["link"], arrays["labels"].astype(np.int64, copy=False)
     weights, biases = arrays["weights"], arrays["biases"]
     if weights.ndim != 2 or not len(weights) == len(biases) == len(labels) or link not in LINKS:
