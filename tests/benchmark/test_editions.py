@@ -16,8 +16,11 @@ from collector.manifest.manifest import read_manifest
 from tests.benchmark.conftest import paint
 
 DATA = Path(__file__).parents[1] / "data"
-EDITIONS = ["first-edition"]
-RUNS = {"first-edition": {"a85c33d06ed562cb": "tiny-64+logreg", "e1328ce55571df4d": "tiny-64+knn"}}
+RUNS = {
+    "first-edition": {"a85c33d06ed562cb": "tiny-64+logreg", "e1328ce55571df4d": "tiny-64+knn"},
+    "second-edition": {"8337a44d67d50d65": "tiny-64+logreg", "3e4b3f2fafe7ef6c": "nearest-colour"},
+}
+EDITIONS = list(RUNS)
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
@@ -40,8 +43,8 @@ def test_its_models_are_loaded_and_answer(edition: str) -> None:
     answers = Answerer(DATA / edition / "model.safetensors").answer(pictures)
     assert [answer.candidates[0].slug for answer in answers] == ["zulu", "alpha", "mike"]
     assert [answer.confidence for answer in answers] == pytest.approx([0.9888, 0.9891, 0.9887], abs=1e-3)
-    for identity in RUNS[edition]:
-        predictor: Any = load_predictor(DATA / edition / "runs" / identity / "model.safetensors", "cpu")[0]
+    for path in (DATA / edition / "runs").glob("*/model.safetensors"):
+        predictor: Any = load_predictor(path, "cpu")[0]
         assert predictor.predict_labels(given_photos(pictures)).argmax(axis=1).tolist() == [0, 1, 2]
 
 
@@ -52,3 +55,16 @@ def test_the_board_shows_its_runs(edition: str, tmp_path: Path, capsys: pytest.C
     assert t15.run(["leaderboard", *options, "--json"]) == 0
     board = json.loads(capsys.readouterr().out)
     assert {row["method"] for row in board["rows"]} == set(RUNS[edition].values())
+
+
+def test_places_and_rankings_of_the_second_edition_are_read() -> None:
+    manifest, runs = read_manifest(DATA / "second-edition" / "manifest"), DATA / "second-edition" / "runs"
+    (run,) = [run for run in finished_runs(runs, manifest.digest) if run.gives == ["ranking"]]
+    said = read_predictions(runs, run)
+    assert said.places is not None
+    assert said.ranking is not None
+    city = [photo.city for photo in manifest.photos("train")]
+    first = [city[row] for row in said.ranking.rows[:, 0]]
+    test = {photo.photo_id: photo for photo in manifest.photos("test")}
+    assert first == [test[photo_id].city for photo_id in said.photo_ids]
+    assert said.places.latitude.tolist() == [test[photo_id].latitude for photo_id in said.photo_ids]
