@@ -30,9 +30,9 @@ RETRIES = 3
 """How often a run is done again whose worker or node was lost."""
 
 _CONNECT_SECONDS = 5.0
-_HEALTH_SECONDS = 20.0  # a healthy cluster answers `ray health-check` in about a second, most of which is its start
+HEALTH_SECONDS = 20.0  # a healthy cluster answers `ray health-check` in about a second, most of which is its start
 _PROBE_SECONDS = 120.0  # a node may have to start Python from a slow disk
-_LOOK_SECONDS = 5.0  # between looks at which nodes are there
+LOOK_SECONDS = 5.0  # between looks at which nodes are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _require_answer(address: str) -> None:
         ) from error
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        subprocess.run(check, check=True, capture_output=True, timeout=_HEALTH_SECONDS)  # noqa: S603 (no shell, our own words)
+        subprocess.run(check, check=True, capture_output=True, timeout=HEALTH_SECONDS)  # noqa: S603 (no shell, our own words)
     except (subprocess.SubprocessError, OSError) as error:
         raise IncompleteError(
             f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
@@ -273,7 +273,7 @@ def _done(ray: Any, tasks: Sequence[Task], workspace: Workspace, job: ClusterJob
                 yield conclude(task, failure(task, error), workspace.runs, lambda: 0.0)
         watch.look()
         while under_way:
-            for reference in ray.wait(list(under_way), timeout=_LOOK_SECONDS)[0]:
+            for reference in ray.wait(list(under_way), timeout=LOOK_SECONDS)[0]:
                 yield _received(ray, reference, under_way.pop(reference), workspace)
             watch.look()
     finally:

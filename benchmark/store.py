@@ -22,8 +22,8 @@ from collector.workspace import take_lock, write_atomically
 
 # sha256 of the photo, where its array begins (bytes), and its shape; unused dimensions are 0.
 _RECORD = np.dtype([("digest", "V32"), ("start", "<u8"), ("shape", "<u4", (3,))])
-_MOST_IN_MEMORY = 512 << 20  # of arrays that do not lie in the order asked for
-_FLUSH_BYTES = 64 << 20  # arrays are entered in the index after so many bytes: bounds what a crash loses
+MOST_IN_MEMORY = 512 << 20  # of arrays that do not lie in the order asked for
+FLUSH_BYTES = 64 << 20  # arrays are entered in the index after so many bytes: bounds what a crash loses
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ArrayStore:
                         records.append((raw, end, array.shape))
                         waiting.add(raw)
                         end += self._bytes(array.shape)
-                        if end - entered >= _FLUSH_BYTES:
+                        if end - entered >= FLUSH_BYTES:
                             self._enter(data, index, records)
                             waiting.clear()
                             entered = end
@@ -127,7 +127,7 @@ class ArrayStore:
 
     def _room(self, size: int, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return an empty array in memory, or, when it would take much of that, mapped to a file that goes with it."""
-        if size <= _MOST_IN_MEMORY:
+        if size <= MOST_IN_MEMORY:
             return np.empty(shape, dtype=self.dtype)
         with TemporaryFile(dir=self.folder) as file:
             return np.memmap(file, dtype=self.dtype, mode="w+", shape=shape)

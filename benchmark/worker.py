@@ -34,7 +34,7 @@ from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, take_lock, write_atomically
 
-_AT_ONCE = 64 << 20  # bytes of photos in one message
+PIECE_BYTES = 64 << 20  # bytes of photos in one message
 _TYPICAL = 1 << 20  # of a photo whose size the manifest does not tell
 
 
@@ -246,7 +246,7 @@ def _batches(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
     size = 0
     for photo in photos:
         of = photo.bytes or _TYPICAL
-        if batch and size + of > _AT_ONCE:
+        if batch and size + of > PIECE_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(photo)

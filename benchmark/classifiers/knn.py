@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from collector.errors import DataError
 
-_BLOCK_BYTES = 256 << 20  # of distances at a time
+BLOCK_BYTES = 256 << 20  # of distances at a time
 
 # A tie-breaker's largest weight, in votes: too small to overturn a whole vote, and, falling in equal steps with the rank of
 # a class's nearest member, large enough to survive float32 for k up to 1,000.
@@ -74,7 +74,7 @@ class NearestNeighbours:
 
     def nearest_of_many(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """As `nearest`, in blocks that bound the memory of the distances."""
-        block = max(1, _BLOCK_BYTES // (8 * len(self.vectors)))
+        block = max(1, BLOCK_BYTES // (8 * len(self.vectors)))
         parts = [self.nearest(queries[at : at + block]) for at in range(0, len(queries), block)]
         parts = parts or [(np.empty((0, self.k)), np.empty((0, self.k), dtype=np.int64))]
         return np.concatenate([squares for squares, _ in parts]), np.concatenate([nearest for _, nearest in parts])
@@ -85,7 +85,7 @@ class NearestNeighbours:
         float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
         """
         wanted = torch.from_numpy(queries.astype(np.float64)).to(self.device)
-        step = max(1, _BLOCK_BYTES // (8 * self.vectors.shape[1]))
+        step = max(1, BLOCK_BYTES // (8 * self.vectors.shape[1]))
         length = (wanted * wanted).sum(dim=1, keepdim=True)
         distances = []
         for at in range(0, len(self.vectors), step):

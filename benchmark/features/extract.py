@@ -12,10 +12,10 @@ from benchmark.photos import DECODER, Photos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
 
-_MOST_IN_MEMORY = 1 << 30
+MOST_IN_MEMORY = 1 << 30
 """Bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk."""
 
-_BATCH = 256
+BATCH = 256
 """Photos at a time; halved when the device runs out of memory."""
 
 
@@ -65,7 +65,7 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
     """
     values = feature.compute(_none(feature)).shape[1]
     cache = photos.store.cache
-    if cache is None or (not feature.kept and 4 * values * len(photos) <= _MOST_IN_MEMORY):
+    if cache is None or (not feature.kept and 4 * values * len(photos) <= MOST_IN_MEMORY):
         blocks = list(_computed(feature, photos, list(range(len(photos))), device))
         return np.concatenate([np.empty((0, values), np.float32), *blocks])
     store = ArrayStore(cache, feature.key, np.dtype(np.float32))
@@ -83,7 +83,7 @@ def _none(feature: Feature) -> torch.Tensor:
 
 
 def _computed(feature: Feature, photos: Photos, positions: list[int], device: str) -> Iterator[NDArray[np.float32]]:
-    batch, done = _BATCH, 0
+    batch, done = BATCH, 0
     source = _source(feature, photos, device)
     while done < len(positions):
         chosen = positions[done : done + batch]

@@ -97,7 +97,7 @@ class Answerer:
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
         self.about, self._training, self._gallery = _parsed(found, name)
-        self._predictor: Predictor = build(found, device, name)
+        self.predictor: Predictor = build(found, device, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
 
@@ -112,13 +112,13 @@ class Answerer:
         """Return the answer for a picture, where in it that comes from, and what it resembles."""
         photo = given_photos([image])
         (calibrated,), (place,) = self._asked(photo)
-        heat = heat_of(self._predictor, image, int(calibrated.argmax()), self._probabilities)
+        heat = heat_of(self.predictor, image, int(calibrated.argmax()), self._probabilities)
         return Explanation(
             self._answer(calibrated, place), heat.values, heat.method, heat.strength, self._neighbours(photo)
         )
 
     def _neighbours(self, photo: Photos) -> tuple[Neighbour, ...]:
-        embed = getattr(self._predictor, "embed", None)
+        embed = getattr(self.predictor, "embed", None)
         if self._training is None or embed is None:
             return ()
         return tuple(self._training.nearest(embed(photo)[0]))
@@ -128,14 +128,14 @@ class Answerer:
 
     def _asked(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return calibrated probabilities (N, C), and places (N, 2), NaN where they are the likeliest city's centre."""
-        answers = predict(self._predictor, photos, self._labels, self._gallery)
+        answers = predict(self.predictor, photos, self._labels, self._gallery)
         if answers.probabilities is None:
             raise DataError("it gives none")
         # Where it withholds its answer, each city is as likely as any other.
         even = np.float32(1 / len(self._labels))
         probabilities = np.where(np.isnan(answers.probabilities), even, answers.probabilities)
         places = np.full((len(photos), 2), np.nan)
-        if answers.places is not None and not hasattr(self._predictor, "predict_labels"):
+        if answers.places is not None and not hasattr(self.predictor, "predict_labels"):
             places = np.stack([answers.places.latitude, answers.places.longitude], axis=1)
         return self.about.certainty.calibrated(probabilities), places
 

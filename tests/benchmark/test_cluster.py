@@ -87,7 +87,7 @@ def test_photos_come_in_pieces_once_and_are_checked(world: World, tmp_path: Path
         return home.photos(digests)
 
     sizes = [photo.bytes or 0 for side in ("train", "val", "test") for photo in world.photos(side)]
-    monkeypatch.setattr(worker, "_AT_ONCE", 3 * max(sizes))
+    monkeypatch.setattr(worker, "PIECE_BYTES", 3 * max(sizes))
     worker.bring_photos(world.manifest, here, ask)
     assert not any(missing_photos(world.manifest, here).values())
     assert len(asked) > 1
@@ -202,7 +202,7 @@ def test_where_nothing_listens_one_line_says_so(world: World, ray: Any, monkeypa
 
 
 def test_where_something_else_listens_one_line_says_so(world: World, ray: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(cluster, "_HEALTH_SECONDS", 0.2)  # another service never answers as a cluster does
+    monkeypatch.setattr(cluster, "HEALTH_SECONDS", 0.2)  # another service never answers as a cluster does
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(IncompleteError, match="no healthy cluster"):
         bench(world, plan(world.manifest, [method()], [0], "paper"), f"127.0.0.1:{other.getsockname()[1]}")
 
@@ -320,7 +320,7 @@ def test_the_numbers_are_those_of_a_local_run(
 def test_what_a_lost_node_did_is_done_again_and_written_once(
     world: World, ray: Any, head: Any, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(cluster, "_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.5)
     monkeypatch.setattr(cluster, "machine", lambda: "elsewhere")
     place = tmp_path / "signs"
     place.mkdir()

@@ -134,7 +134,7 @@ def test_large_copies_are_mapped_to_a_file_that_goes_with_them(tmp_path: Path, m
     store = opened(tmp_path)
     store.add(values(range(6)))
     files = sorted(store.folder.iterdir())
-    monkeypatch.setattr(store_module, "_MOST_IN_MEMORY", 20)  # one array and a half
+    monkeypatch.setattr(store_module, "MOST_IN_MEMORY", 20)  # one array and a half
     stacked = store.stacked(digests([4, 1, 1, 5]))
     assert isinstance(stacked, np.memmap)
     assert sorted(store.folder.iterdir()) == files
@@ -248,7 +248,7 @@ def breaking(numbers: Iterable[int], shape: Shape = (3,)) -> Iterator[tuple[str,
 def test_a_source_that_fails_halfway_leaves_only_whole_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flush_bytes: int
 ) -> None:
-    monkeypatch.setattr(store_module, "_FLUSH_BYTES", flush_bytes)
+    monkeypatch.setattr(store_module, "FLUSH_BYTES", flush_bytes)
     store = opened(tmp_path)
     store.add(values(range(2)))
     with pytest.raises(BrokenError):
@@ -264,7 +264,7 @@ def test_a_source_that_fails_halfway_leaves_only_whole_arrays(
 
 
 def test_what_was_entered_before_a_failure_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_FLUSH_BYTES", 24)  # two arrays
+    monkeypatch.setattr(store_module, "FLUSH_BYTES", 24)  # two arrays
     with pytest.raises(BrokenError):
         opened(tmp_path).add(breaking(range(5)))
     assert set(opened(tmp_path).missing(digests(range(5)))) <= {4}
@@ -273,7 +273,7 @@ def test_what_was_entered_before_a_failure_stays(tmp_path: Path, monkeypatch: py
 def test_a_full_disk_leaves_only_whole_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
-    monkeypatch.setattr(store_module, "_FLUSH_BYTES", 4000)
+    monkeypatch.setattr(store_module, "FLUSH_BYTES", 4000)
     store = opened(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -303,7 +303,7 @@ from benchmark import store as store_module
 from tests.benchmark.test_store import digest, opened, value
 
 root, first, last, length, flush, killed_at = Path(sys.argv[1]), *map(int, sys.argv[2:])
-store_module._FLUSH_BYTES = flush
+store_module.FLUSH_BYTES = flush
 
 def arrays():
     for number in range(first, last):
@@ -476,7 +476,7 @@ def test_any_sequence_of_adding_and_opening_keeps_everything(
     steps: list[tuple[str, list[int]]], flush_bytes: int, asked: list[int]
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "_FLUSH_BYTES", flush_bytes)
+        patch.setattr(store_module, "FLUSH_BYTES", flush_bytes)
         store, known = opened(Path(folder)), set[int]()
         for step, numbers in steps:
             if step == "reopen":

@@ -117,7 +117,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, block_bytes: int
     queries = random.random((23, 6), dtype=np.float32)
     model = fit_knn(vectors, labels, 3, 7, weights)
     whole = model.predict_proba(queries)
-    monkeypatch.setattr(knn, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(knn, "BLOCK_BYTES", block_bytes)
     assert model.predict_proba(queries) == pytest.approx(whole, abs=1e-6)
 
 

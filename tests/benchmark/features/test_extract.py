@@ -217,7 +217,7 @@ def test_values_come_in_the_order_of_the_photos(
 def test_features_of_many_photos_never_hold_more_than_a_batch_of_pixels(workspace: Workspace, spy: Spy) -> None:
     photos = drawn(workspace, *range(2000))
     found = extract(feature(spy, size=2), photos, "cpu")
-    assert max(photos.asked) == max(spy.batches) == extract_module._BATCH
+    assert max(photos.asked) == max(spy.batches) == extract_module.BATCH
     assert sum(photos.asked) == spy.computed == 2000
     few = [0, 255, 256, 1791, 1792, 1999]
     assert np.array_equal(found[few], of_each(drawn(workspace, *few), size=2))
@@ -235,7 +235,7 @@ def test_tiny_features_that_are_not_kept_write_nothing(workspace: Workspace, spy
 def test_features_that_are_not_kept_and_would_fill_the_memory_are_kept_all_the_same(
     workspace: Workspace, spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract_module, "_MOST_IN_MEMORY", 4 * 4 * 10)  # ten photos
+    monkeypatch.setattr(extract_module, "MOST_IN_MEMORY", 4 * 4 * 10)  # ten photos
     for count, computed in ((10, 20), (11, 11)):
         photos = drawn(workspace, *range(count))
         spy.batches.clear()
@@ -250,7 +250,7 @@ def test_features_that_are_not_kept_and_would_fill_the_memory_are_kept_all_the_s
 def test_without_memory_for_a_batch_smaller_ones_are_tried(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kept: bool, batch: int, largest: int
 ) -> None:
-    monkeypatch.setattr(extract_module, "_BATCH", batch)
+    monkeypatch.setattr(extract_module, "BATCH", batch)
     photos, limited = drawn(workspace, *range(11)), Spy(largest=largest)
     found = extract(feature(limited, kept=kept), photos, "cpu")
     assert np.array_equal(found, of_each(drawn(workspace, *range(11))))
@@ -260,7 +260,7 @@ def test_without_memory_for_a_batch_smaller_ones_are_tried(
 
 
 def test_memory_may_run_out_later(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract_module, "_BATCH", 4)
+    monkeypatch.setattr(extract_module, "BATCH", 4)
     fewer = Spy()
 
     def compute(photos: torch.Tensor) -> torch.Tensor:
@@ -289,7 +289,7 @@ def test_without_memory_for_one_photo_there_is_no_answer(workspace: Workspace, k
 def test_what_is_no_number_names_the_photo_and_the_feature(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kept: bool, wrong: float, at: int
 ) -> None:
-    monkeypatch.setattr(extract_module, "_BATCH", 4)
+    monkeypatch.setattr(extract_module, "BATCH", 4)
     photos = drawn(workspace, *range(7))
     value = of_each(photos)[at, 1]
     failing = Spy(failing=lambda values: torch.where(values == value, wrong, values))

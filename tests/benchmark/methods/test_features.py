@@ -267,7 +267,7 @@ def test_choosing_neighbours_takes_validation_in_blocks(sides: Sides, monkeypatc
         monkeypatch.setattr(torch, name, spied(getattr(torch, name)))
     fit_modern_knn(*sides, Context(0), **TINY, ks="1,3")
     assert largest == [9 * 12]  # validation by training photos
-    monkeypatch.setattr(knn, "_BLOCK_BYTES", 8 * 2 * 12)
+    monkeypatch.setattr(knn, "BLOCK_BYTES", 8 * 2 * 12)
     largest[0] = 0
     fit_modern_knn(*sides, Context(0), **TINY, ks="1,3")
     assert 0 < largest[0] <= 2 * 12

@@ -108,14 +108,14 @@ def test_exif_never_reaches_the_model(answerer: Answerer, monkeypatch: pytest.Mo
     assert [bool(image.getexif()) for image in images] == [False, True, True, True]
     assert images[1].getexif().get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] is not None
     handed: list[Any] = []
-    predictor: Any = answerer._predictor
+    predictor: Any = answerer.predictor
     ask = predictor.predict_labels
 
     def note(photos: Any) -> Any:
         handed.append(photos)
         return ask(photos)
 
-    monkeypatch.setattr(answerer, "_predictor", type("Noting", (), {"predict_labels": staticmethod(note)})())
+    monkeypatch.setattr(answerer, "predictor", type("Noting", (), {"predict_labels": staticmethod(note)})())
     alone = [answerer.answer([image])[0] for image in images]
     assert alone[1:] == alone[:1] * 3
     for photos in handed:
