@@ -82,6 +82,7 @@ class Answerer:
     Attributes:
         about: what the model says of itself.
         digest: of the model.
+        predictor: the fitted method in it.
         side: the fewest pixels on each side of a picture that the predictor makes use of; `images.decode` with this
             size gives pixels as it was trained with. None where it does not ask for any.
     """
