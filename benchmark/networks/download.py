@@ -1,31 +1,35 @@
 """Fetch a file that somebody publishes: resumable, from mirrors, checked before anybody uses it."""
 
+import base64
 import hashlib
 import json
 import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urljoin, urlsplit
-
-import requests
+from urllib.parse import unquote, urlsplit
 
 from collector.errors import IncompleteError, T15Error, UsageError
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Answer, Http, NetError, RefusedError, Timeouts
 from collector.progress import Track
 from collector.workspace import storage_errors, take_lock, write_atomically
 
 MIRROR = "T15_WEIGHTS_MIRROR"
 """Environment variable: base address of a mirror that is asked first."""
 
-_TIMEOUT_S = (10.0, 60.0)  # to connect; without a byte
-_BLOCK = 1 << 16  # bytes written at a time: what a cut connection can lose
+LARGEST = 8 << 30
+"""Bytes: more than any network's weights that t15 can train."""
+
+ATTEMPTS = 5
+"""Connections to one address; each goes on where the last was cut."""
+
+_TIMEOUTS = Timeouts(connect=10.0, read=60.0, whole=86_400.0)
 _PROGRESS = 1 << 20  # bytes of one step of progress
-_LARGEST = 8 << 30  # bytes: more than any network's weights that t15 can train
-_ATTEMPTS = 5  # connections to one address; each goes on where the last was cut
-_HOPS = 5  # redirects
 
 
 class DownloadError(T15Error):
@@ -59,7 +63,15 @@ def without_secrets(url: str) -> str:
     return parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host, query="", fragment="").geturl()
 
 
-def download(url: str, folder: Path, track: Track, listed: Sequence[str] = ()) -> Path:
+def download(
+    url: str,
+    folder: Path,
+    track: Track,
+    listed: Sequence[str] = (),
+    *,
+    attempts: int = ATTEMPTS,
+    largest: int = LARGEST,
+) -> Path:
     """Return the file at this address, fetched into `folder`; its draft stays there when it cannot be finished.
 
     A draft is gone on with (Range, If-Range) where the server has shown a validator and the file is unchanged; else the file
@@ -69,8 +81,10 @@ def download(url: str, folder: Path, track: Track, listed: Sequence[str] = ()) -
         url: http or https.
         folder: for the draft; made when missing.
         track: shows MiB.
-        listed: plain http addresses to which a redirect may lead; any other is refused, for anybody between may change
-            what it brings.
+        listed: plain http addresses to whose hosts a redirect may lead; other hosts are reached over TLS only, for anybody
+            between may change what plain http brings.
+        attempts: connections at most.
+        largest: bytes that are accepted.
 
     Raises:
         DownloadError: the server cannot be reached, has no such file, or broke off again and again.
@@ -80,11 +94,11 @@ def download(url: str, folder: Path, track: Track, listed: Sequence[str] = ()) -
     draft = draft_at(folder, url)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("ab") as file, requests.Session() as session:
+        with draft.open("ab") as file:
             if not take_lock(file, wait=False):
                 raise IncompleteError(f"{draft}: another process fetches this file; wait for it to end")
             try:
-                _fetch(session, url, draft, file, track, listed)
+                _Download(url, draft, file, track, largest).run(_client(url, listed), attempts)
             except BaseException:
                 if file.tell() == 0:
                     forget(draft)
@@ -107,47 +121,114 @@ def _notes(draft: Path) -> Path:
     return draft.with_suffix(".json")
 
 
-def _fetch(
-    session: requests.Session, url: str, draft: Path, file: BinaryIO, track: Track, listed: Sequence[str]
-) -> None:
-    """Try until the file is whole. A connection that brought something earns another; one that brought nothing does not."""
-    failure = ""
-    for _ in range(_ATTEMPTS):
-        had = file.tell()
+def _client(url: str, listed: Sequence[str]) -> Http:
+    named = [one for one in (without_secrets(url), *listed) if one.startswith("http:") or one == without_secrets(url)]
+    secrets = tuple(unquote(secret) for secret in (urlsplit(url).password,) if secret)
+    own = frozenset(str(origin_of(without_secrets(one))) for one in named)
+    return Http(Access({}, own, secrets=secrets, anywhere=True), timeouts=_TIMEOUTS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """One address, and the draft that it is written to."""
+
+    url: str
+    draft: Path
+    file: BinaryIO
+    track: Track
+    largest: int
+
+    def run(self, http: Http, attempts: int) -> None:
+        """Try until the file is whole. A connection that brought something earns another, one that brought nothing none."""
+        failure = ""
+        for _ in range(attempts):
+            had = self.file.tell()
+            try:
+                return self._exchange(http)
+            except NetError as error:
+                failure = _in_words(error)
+                if error.status is not None or self.file.tell() == had:
+                    break
+        kept = f"; {self.file.tell() >> 10} KiB are kept" if self.file.tell() else ""
+        raise DownloadError(f"{self._name}: {failure}{kept}")
+
+    @property
+    def _name(self) -> str:
+        return without_secrets(self.url)
+
+    def _exchange(self, http: Http) -> None:
+        """Ask once and write what comes; a body shorter than announced raises."""
+        validator = _validator_of(self.draft) if self.file.tell() else ""
+        headers = {"Range": f"bytes={self.file.tell()}-", "If-Range": validator} if validator else {}
+        address, authorization = _split_user(self.url)
         try:
-            return _exchange(session, url, draft, file, track, listed)
-        except requests.RequestException as error:
-            failure = _said(error)
-        if file.tell() == had:
-            break
-    kept = f"; {file.tell() >> 10} KiB are kept" if file.tell() else ""
-    raise DownloadError(f"{without_secrets(url)}: {failure}{kept}")
-
-
-def _exchange(
-    session: requests.Session, url: str, draft: Path, file: BinaryIO, track: Track, listed: Sequence[str]
-) -> None:
-    """Ask once and write what comes; a body shorter than announced raises (urllib3 from 2.0 on compares)."""
-    validator = _validator_of(draft) if file.tell() else ""
-    headers = {"User-Agent": f"t15/{version('t15')}", "Accept-Encoding": "identity"}
-    if validator:
-        headers |= {"Range": f"bytes={file.tell()}-", "If-Range": validator}
-    with _answer(session, url, headers, listed) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable and validator:
-            if answer.headers.get("Content-Range", "") == f"bytes */{file.tell()}":
+            with http.stream("GET", address, {**headers, **authorization}) as (answer, pieces):
+                self._write(answer, pieces, validator)
+        except RefusedError as error:
+            if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not validator or error.answer is None:
+                raise
+            if error.answer.headers.get("Content-Range", "") == f"bytes */{self.file.tell()}":
                 return  # there is no more: the process was killed after the last byte
-            _start_again(file)  # the draft is longer than the file
-            return _exchange(session, url, draft, file, track, listed)
-        if answer.status_code == requests.codes.partial:
+            _start_again(self.file)  # the draft is longer than the file
+            self._exchange(http)
+
+    def _write(self, answer: Answer, pieces: Iterable[bytes], validator: str) -> None:
+        """Write the answer's body behind what the file has, or from its start where the whole file comes."""
+        file = self.file
+        if answer.status == HTTPStatus.PARTIAL_CONTENT:
             if not validator or _starts_at(answer) != file.tell():
                 _start_again(file)
-                raise DownloadError(f"{without_secrets(url)}: sent another part of the file than was asked for")
-        elif answer.status_code == requests.codes.ok:
+                raise DownloadError(f"{self._name}: sent another part of the file than was asked for")
+        elif answer.status == HTTPStatus.OK:
             _start_again(file)
-            write_atomically(_notes(draft), json.dumps({"validator": _validator(answer)}).encode())
+            write_atomically(_notes(self.draft), json.dumps({"validator": _validator(answer)}).encode())
         else:
-            raise DownloadError(f"{without_secrets(url)}: status {answer.status_code}")
-        _write(answer, file, track, file_name(url), draft.parent)
+            raise DownloadError(f"{self._name}: status {answer.status}")
+        length = answer.headers.get("Content-Length", "")
+        expected = int(length) if length.isdecimal() else None
+        self._check_room(expected or 0)
+        steps = self._steps(pieces, file.tell() + (expected or self.largest))
+        for _ in self.track(
+            steps, f"{file_name(self.url)}, MiB", math.ceil(expected / _PROGRESS) if expected else None
+        ):
+            pass
+        file.flush()
+        os.fsync(file.fileno())
+
+    def _check_room(self, size: int) -> None:
+        name, folder = file_name(self.url), self.draft.parent
+        if size > self.largest:
+            raise DownloadError(f"{name}: {size >> 30} GiB are announced; weights are not that large")
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise IncompleteError(
+                f"{folder}: {name} needs {size >> 20} MiB, and {free >> 20} are free; make room, then again"
+            )
+
+    def _steps(self, pieces: Iterable[bytes], until: int) -> Iterator[None]:
+        """Write pieces, and yield after every MiB."""
+        file = self.file
+        shown = file.tell()
+        for piece in pieces:
+            if file.tell() + len(piece) > until:
+                _start_again(file)
+                raise DownloadError(f"{file_name(self.url)}: more bytes come than any network's weights have")
+            file.write(piece)
+            while file.tell() - shown >= _PROGRESS:
+                shown += _PROGRESS
+                yield
+        if file.tell() > shown:
+            yield
+
+
+def _split_user(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without its user and password, and the header that says them; it goes to no other host."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    said = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return bare, {"Authorization": f"Basic {base64.b64encode(said).decode()}"}
 
 
 def _start_again(file: BinaryIO) -> None:
@@ -163,77 +244,29 @@ def _validator_of(draft: Path) -> str:
         return ""
 
 
-def _validator(answer: requests.Response) -> str:
+def _validator(answer: Answer) -> str:
     # A weak ETag promises the same meaning, not the same bytes; If-Range takes strong ones only (RFC 9110, 13.1.5).
     tag = answer.headers.get("ETag", "")
     return tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
 
 
-def _starts_at(answer: requests.Response) -> int:
+def _starts_at(answer: Answer) -> int:
     unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdecimal() else -1
 
 
-def _answer(session: requests.Session, url: str, headers: dict[str, str], listed: Sequence[str]) -> requests.Response:
-    """Return the first answer that is no redirect."""
-    at = url
-    for _ in range(_HOPS):
-        answer = session.get(at, headers=headers, timeout=_TIMEOUT_S, stream=True, allow_redirects=False)
-        if not answer.is_redirect:
-            return answer
-        answer.close()
-        at = urljoin(at, answer.headers["Location"])
-        if urlsplit(at).scheme != "https" and at not in listed:
-            raise DownloadError(f"{without_secrets(url)}: leads to an address without https that is not in the list")
-    raise DownloadError(f"{without_secrets(url)}: leads from one address to another without end")
-
-
-def _write(answer: requests.Response, file: BinaryIO, track: Track, name: str, folder: Path) -> None:
-    """Write the answer's body behind what the file has."""
-    length = answer.headers.get("Content-Length", "")
-    expected = int(length) if length.isdecimal() else None
-    _check_room(expected or 0, folder, name)
-    until = file.tell() + (expected or _LARGEST)
-    steps = _steps(answer.iter_content(_BLOCK), file, until, name)
-    for _ in track(steps, f"{name}, MiB", math.ceil(expected / _PROGRESS) if expected else None):
-        pass
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _check_room(size: int, folder: Path, name: str) -> None:
-    if size > _LARGEST:
-        raise DownloadError(f"{name}: {size >> 30} GiB are announced; weights are not that large")
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise IncompleteError(
-            f"{folder}: {name} needs {size >> 20} MiB, and {free >> 20} are free; make room, then again"
-        )
-
-
-def _steps(blocks: Iterable[bytes], file: BinaryIO, until: int, name: str) -> Iterator[None]:
-    """Write blocks, and yield after every MiB."""
-    shown = file.tell()
-    for block in blocks:
-        if file.tell() + len(block) > until:
-            _start_again(file)
-            raise DownloadError(f"{name}: more bytes come than any network's weights have")
-        file.write(block)
-        while file.tell() - shown >= _PROGRESS:
-            shown += _PROGRESS
-            yield
-    if file.tell() > shown:
-        yield
-
-
-def _said(error: requests.RequestException) -> str:
-    """Return what went wrong in words: an exception's own hold addresses, and with them what may be a password."""
-    kinds = {
-        requests.exceptions.SSLError: "its certificate is not valid",
-        requests.exceptions.ProxyError: "the proxy refused",
-        requests.exceptions.Timeout: "it did not answer in time",
-        requests.exceptions.ChunkedEncodingError: "the connection broke off",
-        requests.exceptions.ConnectionError: "it cannot be reached",
+def _in_words(error: NetError) -> str:
+    """Return what went wrong in words: an error's own detail holds addresses."""
+    words = {
+        "certificate": "its certificate is not valid",
+        "timeout": "it did not answer in time",
+        "truncated": "the connection broke off",
+        "reset": "the connection broke off",
+        "unreachable": "it cannot be reached",
+        "unresolved": "it cannot be reached",
+        "private-address": "it leads to an address that is not public",
+        "forbidden-host": "leads to an address without https that is not in the list",
+        "redirects": "leads from one address to another without end",
     }
-    return next((said for kind, said in kinds.items() if isinstance(error, kind)), type(error).__name__)
+    return words.get(error.reason) or (f"status {error.status}" if error.status else error.reason)

@@ -1,23 +1,26 @@
 """Asking a server instead of a model of one's own: `t15 predict --url`."""
 
 import io
-import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import requests
 from pydantic import BaseModel, ValidationError
 
 from benchmark.predicting.read_image import Source, shown
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from collector.errors import DataError, ServiceError, UsageError
 from collector.images.strip_metadata import CannotStripError, stripped
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Answer, Http, NetError, TemporaryError, Timeouts
+from collector.net.rate_limit import LONGEST_WAIT_S, retry_after
 
-_SECONDS = (10.0, 120.0)  # to connect, and between two pieces of an answer
+_TIMEOUTS = Timeouts(connect=10.0, read=120.0, whole=600.0)
 _LONGEST = 1 << 20  # bytes of an answer without an explanation; a thousand cities' names fit into it
 _MOST_BYTES = 256 << 20  # of a photo, which is held in memory
+_SHORT_WAIT_S = 1.0
+_A_SECOND = 1000.0  # requests: the server says itself what is too much
 _PATIENCE = 120.0  # seconds in all that a busy server is waited for, for one photo
 
 Read = TypeVar("Read", bound=BaseModel)
@@ -30,17 +33,20 @@ class Server:
         facts: what goes with its answers: the model, as `formats.model_facts` says it.
     """
 
-    def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Ask a server which model it has.
+    def __init__(
+        self, url: str, sleep: Callable[[float], object] = time.sleep, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Ask a server which model it has. `sleep` and `clock` are for tests.
 
         Raises:
             UsageError: the address is none, or photos would go over a network in the clear.
             ServiceError: nobody answers there, or no server of t15.
         """
-        self._url, here = _checked(url)
+        self._url = _checked(url)
         self._sleep = sleep
-        self._session = requests.Session()
-        self._session.trust_env = not here  # no proxy stands between two programs on this machine
+        origin = origin_of(self._url)
+        access = Access({origin.host: _A_SECOND}, frozenset({str(origin)}))
+        self._http = Http(access, timeouts=_TIMEOUTS, sleep=sleep, clock=clock)
         self.facts = _understood(ModelFacts, *self._ask("GET", "api/v1/model"), self._url).model_dump()
 
     def records(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
@@ -59,68 +65,47 @@ class Server:
         left = _PATIENCE
         while True:
             answer, content = self._ask("POST", "api/v1/predict", data)
-            if answer.status_code in (429, 503) and left > 0:
-                wait = _retry_after(answer)
-                left -= wait
-                self._sleep(wait)
-                continue
-            if answer.status_code in (400, 413, 415, 422):
+            if answer.status in (429, 503) and left > 0:
+                wait = retry_after(answer.headers, time.time())  # which the next request waits for
+                if wait is None:
+                    self._sleep(_SHORT_WAIT_S)
+                if (wait or 0.0) <= LONGEST_WAIT_S:
+                    left -= wait or _SHORT_WAIT_S
+                    continue
+            if answer.status in (400, 413, 415, 422):
                 raise DataError(shown(_understood(Problem, answer, content, self._url, good=False).error))
             told = _understood(Predictions, answer, content, self._url).model_dump(exclude_unset=True)
             record: dict[str, Any] = told["photos"][0]
             return record
 
-    def _ask(self, method: str, path: str, data: bytes | None = None) -> tuple[requests.Response, bytes]:
+    def _ask(self, method: str, path: str, data: bytes | None = None) -> tuple[Answer, bytes]:
         headers = {"Content-Type": "application/octet-stream"} if data is not None else {}
         try:
-            with self._session.request(
-                method,
-                self._url + path,
-                data=data,
-                headers=headers,
-                timeout=_SECONDS,
-                stream=True,
-                allow_redirects=False,
-            ) as answer:
-                content = b"".join(_limited(answer.iter_content(65_536)))
-        except requests.RequestException as error:
-            reason = type(error).__name__
+            with self._http.stream(method, self._url + path, headers, data) as (answer, pieces):
+                return answer, b"".join(_limited(pieces))
+        except NetError as error:
+            if error.answer is not None:
+                return error.answer, error.answer.body
             raise ServiceError(
-                f"--url {self._url}: cannot be reached ({reason}); is `t15 serve` running there?"
+                f"--url {self._url}: cannot be reached ({error.reason}); is `t15 serve` running there?"
             ) from error
-        return answer, content
 
 
-def _checked(url: str) -> tuple[str, bool]:
-    """Return the address, ending in `/`, and whether it is on this machine."""
+def _checked(url: str) -> str:
+    """Return the address, ending in `/`."""
     try:
+        origin = origin_of(url)
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        plain = parts.port is None or parts.port > 0
-    except ValueError as error:
-        raise UsageError(f"--url {shown(url)[:200]}: is no address; give one such as http://127.0.0.1:8000") from error
-    if (
-        parts.scheme not in ("http", "https")
-        or not host
-        or not plain
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
+        plain = not parts.query and not parts.fragment
+    except ValueError:
+        plain = False
+    if not plain:
         raise UsageError(f"--url {shown(url)[:200]}: is no address; give one such as http://127.0.0.1:8000")
-    here = _is_here(host)
-    if parts.scheme == "http" and not here:
+    if origin.scheme == "http" and not origin.loopback:
         raise UsageError(
             f"--url {shown(url)[:200]}: photos would cross a network unencrypted; use https, or a server on this machine"
         )
-    return url.rstrip("/") + "/", here
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return url.rstrip("/") + "/"
 
 
 def _content(source: Source) -> bytes:
@@ -143,21 +128,16 @@ def _limited(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         left -= len(piece)
         if left < 0:
-            raise requests.exceptions.ContentDecodingError
+            raise TemporaryError("too-large")
         yield piece
 
 
-def _retry_after(answer: requests.Response) -> float:
-    said = answer.headers.get("Retry-After", "")
-    return min(60.0, max(1.0, float(said))) if said.isascii() and said.isdigit() else 1.0
-
-
-def _understood(kind: type[Read], answer: requests.Response, content: bytes, url: str, *, good: bool = True) -> Read:
-    if answer.ok == good:
+def _understood(kind: type[Read], answer: Answer, content: bytes, url: str, *, good: bool = True) -> Read:
+    if (answer.status < 400) == good:
         try:
             return kind.model_validate_json(content)
         except ValidationError:
             pass
     raise ServiceError(
-        f"--url {url}: answers with status {answer.status_code}, and not as t15 does; is `t15 serve` of this version there?"
+        f"--url {url}: answers with status {answer.status}, and not as t15 does; is `t15 serve` of this version there?"
     )

@@ -2,27 +2,26 @@
 
 import hashlib
 import importlib
-import ipaddress
 import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 from collector.errors import DataError, IncompleteError, ServiceError, T15Error, UsageError
 from collector.manifest.manifest import read_manifest, version_key
+from collector.net.allowlist import origin_of
+from collector.net.client import Access, Http, NetError, Timeouts
 from collector.workspace import draft_of, remove_drafts, storage_errors
 
 FILES = {"manifest.json": 64 << 20, "photos.parquet": 8 << 30}
 """What is fetched, and the most bytes that each may have."""
 
-_TIMEOUT_S = 30.0  # without a byte
-_CHUNK = 1 << 16  # small, for a server may compress what was to come plain, a thousand times
+_WHOLE_S = 86_400.0  # for one file; 30 seconds without a byte end it sooner
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HUB = re.compile(r"hub:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^@#\s]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -139,88 +138,51 @@ def _stored_digest(folder: Path) -> str | None:
         return None
 
 
-def _check_url(url: str, start: str | None = None) -> None:
-    """Refuse addresses that anybody on the way could answer, and such as hold keys; `start` is where a redirect began.
-
-    A redirect may lead to this machine only from this machine: nobody else's server reaches into it through t15.
+def _check_url(url: str) -> None:
+    """Refuse addresses that anybody on the way could answer, and such as hold keys.
 
     Raises:
         UsageError: it is one; the message does not repeat what may be secret.
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        origin = None if parts.username or parts.password or not parts.hostname else origin_of(url)
     except ValueError:
-        raise UsageError("an address that cannot be understood was given, or redirected to") from None
-    shown = f"{parts.scheme}://{host}{parts.path}" + (f" (redirected there from {start})" if start else "")
-    here = _is_here(host)
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        raise UsageError("an address that cannot be understood was given") from None
+    shown = f"{parts.scheme}://{parts.hostname}{parts.path}"
+    if not parts.hostname or (parts.scheme != "https" and not (origin and origin.loopback)):
         raise UsageError(f"{shown}: only https: addresses are read, and http: ones on this machine")
-    if start is None and (parts.username or parts.password or parts.query):
+    if origin is None or parts.query:
         raise UsageError(f"{shown}: give the address of the folder alone, without a name, a password or a ?query")
-    if start and here and not _is_here(urlsplit(start).hostname):
-        raise UsageError(f"{shown}: a redirect to this machine is not followed")
-
-
-def _is_here(host: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class _Bounded:
-    """A file that takes so many bytes and no more."""
-
-    def __init__(self, file: BinaryIO, what: str, most: int) -> None:
-        self.file, self.what, self.left = file, what, most
-
-    def write(self, data: bytes) -> int:
-        self.left -= len(data)
-        if self.left < 0:
-            raise DataError(f"{self.what}: is larger than a manifest's file can be; nothing of it is kept")
-        return self.file.write(data)
-
-    def flush(self) -> None:
-        """Leave the bytes in the buffer: the downloader flushes after every chunk."""
 
 
 def _from_web(url: str, folder: Path) -> None:
-    import pooch
-
-    answers: list[Any] = []
-
-    def look(response: Any, **_: Any) -> None:
-        answers.append(response)
-        if response.is_redirect:
-            _check_url(urljoin(response.url, response.headers["location"]), url)
-
-    download = pooch.HTTPDownloader(
-        chunk_size=_CHUNK,
-        timeout=_TIMEOUT_S,
-        headers={"User-Agent": f"t15/{installed('t15')}", "Accept-Encoding": "identity"},
-        hooks={"response": look},
-    )
+    """Fetch a manifest's files; redirects lead to its own server, or to public ones over TLS."""
+    http = Http(Access({}, frozenset({str(origin_of(url))}), anywhere=True), timeouts=Timeouts(whole=_WHOLE_S))
     for name, most in FILES.items():
         address = f"{url}/{name}"
         with (folder / name).open("wb") as file:
             try:
-                download(address, _Bounded(file, address, most), None)
-            except OSError as error:  # all of requests' errors are
-                if not hasattr(error, "response"):
-                    raise
-                raise _web_error(address, getattr(error.response, "status_code", None), error) from error
-            finally:
-                for answer in answers:  # pooch leaves them open where anything fails
-                    answer.close()
+                with http.stream("GET", address) as (_, pieces):
+                    for piece in pieces:
+                        if file.tell() + len(piece) > most:
+                            raise DataError(
+                                f"{address}: is larger than a manifest's file can be; nothing of it is kept"
+                            )
+                        file.write(piece)
+            except NetError as error:
+                raise _web_error(address, error) from error
 
 
-def _web_error(address: str, status: int | None, error: BaseException) -> T15Error:
+def _web_error(address: str, error: NetError) -> T15Error:
+    status = error.status
+    if error.reason in ("forbidden-host", "private-address"):
+        return UsageError(f"{address}: leads elsewhere ({error.detail}): only public https: addresses are followed to")
     if status in (404, 410):
         return UsageError(f"{address}: is not there (HTTP {status}); give the address of a manifest's folder")
     if status in (401, 403, 451):
         return ServiceError(f"{address}: the server refuses access (HTTP {status})")
-    what = f"HTTP {status}" if status else type(error).__name__
+    what = f"HTTP {status}" if status else error.reason
     return IncompleteError(f"{address}: was not answered to the end ({what}); try again later")
 
 

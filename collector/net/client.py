@@ -53,6 +53,7 @@ ERROR_BODY = 64 * 2**10
 GONE = frozenset({404, 410, 451})
 """Statuses that say of what was asked for that it is not there any more, or may not be had, for ever (RFC 9110, RFC 7725)."""
 
+_PIECE = 64 * 2**10
 _HEAD = 512  # bytes of a body that show what it is
 _MAX_REDIRECTS = 5
 _OURS = {"Accept", "Accept-Encoding", "User-Agent"}
@@ -175,7 +176,7 @@ class Http:
     def stream(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None
     ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-        """Ask once, and yield the answer (2xx, or 3xx that leads nowhere) and the pieces of its body, as they come.
+        """Ask once, and yield the answer (2xx, or 3xx that leads nowhere) and its body in pieces of at most 64 KiB.
 
         Raises:
             TemporaryError, RefusedError: as for `get`; also while pieces are read.
@@ -183,7 +184,7 @@ class Http:
         try:
             request = self._prepared(url, None, headers, (), "identity", method, data)
             with self._opened(request, robots=False) as response:
-                yield self._answer(response), body_of(response, packed=False)
+                yield self._answer(response), body_of(response, packed=False, piece=_PIECE)
         except NetError as error:
             self._clean(error)
             raise

@@ -364,8 +364,8 @@ def place(response: requests.Response) -> str:
     return response.url.partition("?")[0].partition("://")[2][:200]
 
 
-def body_of(response: requests.Response, *, packed: bool = True) -> Iterator[bytes]:
-    """Yield an answer's decoded body in pieces of at most 256 KiB.
+def body_of(response: requests.Response, *, packed: bool = True, piece: int = _CHUNK) -> Iterator[bytes]:
+    """Yield an answer's decoded body in pieces of at most 256 KiB; one that breaks off loses less than `piece` bytes.
 
     What begins as gzip does is unfolded where the headers say so, or gzip was asked for (`packed`). Encodings that were not
     asked for (`aws-chunked`, which object stores leave behind; `utf-8`) are taken for no encoding: the bytes show it.
@@ -375,7 +375,7 @@ def body_of(response: requests.Response, *, packed: bool = True) -> Iterator[byt
     """
     encoding = response.headers.get("Content-Encoding", "").lower()
     try:
-        chunks: Iterator[bytes] = response.raw.stream(_CHUNK, decode_content=False)
+        chunks: Iterator[bytes] = response.raw.stream(piece, decode_content=False)
         head = b""
         while len(head) < len(_GZIP) and (chunk := next(chunks, b"")):
             head += chunk

@@ -11,10 +11,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from benchmark.networks import download as module
 from benchmark.networks.download import DownloadError, addresses, download, forget, without_secrets
 from collector.errors import IncompleteError, T15Error, UsageError
 from collector.progress import silent
+from tests.collector.net.servers import Server, redirect
 
 DATA = bytes(range(256)) * 2000  # half a MB: eight blocks
 
@@ -91,29 +91,24 @@ def test_a_cut_connection_is_gone_on_with_at_once(shop: Shop, tmp_path: Path) ->
     assert 200_000 - 2**16 < again <= 200_000
 
 
-def test_a_draft_is_gone_on_with_by_the_next_command(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_ATTEMPTS", 1)
+def test_a_draft_is_gone_on_with_by_the_next_command(shop: Shop, tmp_path: Path) -> None:
     shop.cut_after = 300_000
     with pytest.raises(DownloadError, match=r"net\.pth: the connection broke off; \d+ KiB are kept"):
-        download(shop.url, tmp_path, silent)
+        download(shop.url, tmp_path, silent, attempts=1)
     kept = parts(tmp_path)[0].stat().st_size
     assert 300_000 - 2**16 < kept <= 300_000
     assert download(shop.url, tmp_path, silent).read_bytes() == DATA
     assert shop.asked == [None, f"bytes={kept}-"]
 
 
-def begin(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_ATTEMPTS", 1)
-        shop.cut_after = 300_000
-        with pytest.raises(DownloadError):
-            download(shop.url, folder, silent)
+def begin(shop: Shop, folder: Path) -> None:
+    shop.cut_after = 300_000
+    with pytest.raises(DownloadError):
+        download(shop.url, folder, silent, attempts=1)
 
 
 def test_a_changed_file_is_fetched_from_its_start(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(shop, tmp_path, monkeypatch)
+    begin(shop, tmp_path)
     shop.data, shop.etag = DATA[::-1], '"two"'
     assert download(shop.url, tmp_path, silent).read_bytes() == DATA[::-1]
     assert len(shop.asked) == 2
@@ -124,21 +119,21 @@ def test_without_a_strong_validator_a_draft_is_not_gone_on_with(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
 ) -> None:
     shop.etag = etag
-    begin(shop, tmp_path, monkeypatch)
+    begin(shop, tmp_path)
     assert download(shop.url, tmp_path, silent).read_bytes() == DATA
     assert shop.asked == [None, None]
 
 
 def test_a_server_may_ignore_ranges(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.ranges = False
-    begin(shop, tmp_path, monkeypatch)
+    begin(shop, tmp_path)
     assert download(shop.url, tmp_path, silent).read_bytes() == DATA
     assert len(shop.asked) == 2
     assert shop.asked[1]
 
 
 def test_a_draft_without_its_notes_is_begun_anew(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(shop, tmp_path, monkeypatch)
+    begin(shop, tmp_path)
     for notes in tmp_path.glob("*.json"):
         notes.write_text("[")
     assert download(shop.url, tmp_path, silent).read_bytes() == DATA
@@ -160,7 +155,7 @@ def test_a_draft_longer_than_the_file_is_begun_anew(shop: Shop, tmp_path: Path) 
 def test_another_part_than_asked_for_is_refused(
     shop: Shop, httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(shop, tmp_path, monkeypatch)
+    begin(shop, tmp_path)
     httpserver.clear()
     wrong = Response(DATA[5:], status=206, headers={"Content-Range": f"bytes 5-{len(DATA) - 1}/{len(DATA)}"})
     httpserver.expect_request("/models/net.pth").respond_with_response(wrong)
@@ -189,14 +184,24 @@ def test_nobody_there(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_redirects_to_plain_http_need_to_be_listed(shop: Shop, httpserver: HTTPServer, tmp_path: Path) -> None:
-    moved = {"Location": shop.url}
-    httpserver.expect_request("/old/net.pth").respond_with_data(b"", status=302, headers=moved)
-    url = httpserver.url_for("/old/net.pth")
-    with pytest.raises(DownloadError, match="leads to an address without https"):
-        download(url, tmp_path, silent)
-    assert shop.asked == []
-    assert download(url, tmp_path, silent, [shop.url]).read_bytes() == DATA
+def test_redirects_to_plain_http_need_to_be_listed(httpserver: HTTPServer, tmp_path: Path) -> None:
+    url = httpserver.url_for("/net.pth")
+    with Server(redirect(url)) as old:
+        with pytest.raises(DownloadError, match="leads to an address without https"):
+            download(f"{old.url}/net.pth", tmp_path, silent)
+        assert httpserver.log == []
+        httpserver.expect_request("/net.pth").respond_with_data(DATA)
+        assert download(f"{old.url}/net.pth", tmp_path, silent, [url]).read_bytes() == DATA
+
+
+def test_a_mirrors_password_goes_to_the_mirror_alone(httpserver: HTTPServer, tmp_path: Path) -> None:
+    httpserver.expect_request("/net.pth").respond_with_data(DATA)
+    url = httpserver.url_for("/net.pth")
+    with Server(redirect(url)) as mirror:
+        named = mirror.url.replace("://", "://me:se%40cret@")
+        assert download(f"{named}/net.pth", tmp_path, silent, [url]).read_bytes() == DATA
+    assert "Authorization: Basic bWU6c2VAY3JldA==" in mirror.requests[0]
+    assert "Authorization" not in httpserver.log[0][0].headers
 
 
 def test_redirects_end(httpserver: HTTPServer, tmp_path: Path) -> None:
@@ -227,9 +232,8 @@ def test_a_full_disk_keeps_what_came(shop: Shop, tmp_path: Path, monkeypatch: py
 
 
 def test_weights_are_not_endless(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LARGEST", 100_000)
     with pytest.raises(DownloadError, match="are announced"):
-        download(shop.url, tmp_path, silent)
+        download(shop.url, tmp_path, silent, largest=100_000)
 
 
 def test_an_endless_answer_without_a_length_is_cut(
@@ -238,10 +242,9 @@ def test_an_endless_answer_without_a_length_is_cut(
     def endless(_: Request) -> Response:
         return Response(iter([DATA] * 100), headers={"Transfer-Encoding": "identity"})
 
-    monkeypatch.setattr(module, "_LARGEST", 1_000_000)
     httpserver.expect_request("/net.pth").respond_with_handler(endless)
     with pytest.raises(DownloadError, match="more bytes come"):
-        download(httpserver.url_for("/net.pth"), tmp_path, silent)
+        download(httpserver.url_for("/net.pth"), tmp_path, silent, largest=1_000_000)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from benchmark.serving.server import serving
 from collector.errors import ServiceError, UsageError
 from tests.benchmark.predicting.conftest import Cli, Trained, cli
 from tests.benchmark.serving.conftest import LIMITS, gps, photo
+from tests.collector.net.servers import FakeTime
 
 __all__ = ["cli"]  # a fixture
 
@@ -135,18 +136,21 @@ def busy(status: int, after: str) -> Response:
 def test_a_busy_server_is_waited_for(httpserver: HTTPServer, told: Any) -> None:
     good = Response(json.dumps(told))
     Fake(httpserver, told["model"], [busy(503, "1"), busy(429, "7"), busy(429, "soon"), good])
-    slept: list[float] = []
-    records = list(Server(httpserver.url_for("/"), slept.append).records([Source("mine.jpg", data=photo())]))
-    assert slept == [1, 7, 1]
+    time = FakeTime()
+    server = Server(httpserver.url_for("/"), time.sleep, time.clock)
+    records = list(server.records([Source("mine.jpg", data=photo())]))
+    assert time.slept == [1, 7, 1]
     assert records == [{**told["photos"][0], "photo": "mine.jpg"}]
 
 
 def test_not_for_ever(httpserver: HTTPServer, told: Any) -> None:
-    Fake(httpserver, told["model"], [busy(503, "100000")] * 9)
-    slept: list[float] = []
-    with pytest.raises(ServiceError, match="status 503"):
-        list(Server(httpserver.url_for("/"), slept.append).records([Source("a", data=photo())]))
-    assert slept == [60, 60]
+    for after, slept in (("100000", []), ("60", [60, 60])):
+        httpserver.clear()
+        Fake(httpserver, told["model"], [busy(503, after)] * 9)
+        time = FakeTime()
+        with pytest.raises(ServiceError, match="status 503"):
+            list(Server(httpserver.url_for("/"), time.sleep, time.clock).records([Source("a", data=photo())]))
+        assert time.slept == slept
 
 
 def test_what_a_photo_says_of_itself_is_not_sent(httpserver: HTTPServer, told: Any, tmp_path: Path) -> None:
