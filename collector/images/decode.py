@@ -85,7 +85,12 @@ def orientation(image: Image.Image) -> int:
     """Return how an opened picture is to be turned, 1 to 8 as EXIF has it; 1 where it says nothing that can be read.
 
     Numbers count, whatever type they are stored in; texts and bytes do not, as in browsers.
+
+    Raises:
+        Exception: whatever Pillow raises on a PNG with broken pixels, behind which its EXIF may be.
     """
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # `getexif` does so too; its error must not be taken for one of the EXIF, since Pillow raises it once
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return next((number for number in _TURNS if value == number), 1)
@@ -95,6 +100,7 @@ def orientation(image: Image.Image) -> int:
 
 def upright(image: Image.Image) -> Image.Image:
     """Return a picture turned as its EXIF says, the same one where it is upright; only pixels are moved."""
+    image.load()  # turns a TIFF by itself, and says so in its EXIF
     turn = _TURNS.get(orientation(image))
     return image.transpose(turn) if turn is not None else image
 
@@ -126,6 +132,8 @@ def displayed(image: Image.Image, *, colour_managed: bool = False) -> Image.Imag
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
     """Return width and height of an opened picture as `displayed` would turn it, in pixels; no JPEG is decoded."""
+    if image.format == "TIFF":  # Pillow turns it, and tells the turned size
+        return image.size
     return (image.height, image.width) if orientation(image) >= 5 else image.size
 
 

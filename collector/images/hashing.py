@@ -62,7 +62,6 @@ def decoded(image: Image.Image) -> Image.Image:
     """Return an opened picture upright and no larger than hashes need it: in grey, or RGB where it is no colour JPEG."""
     image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
     if image.mode == "L" and image.format in _JPEG:
-        image.load()
         return upright(image)
     return displayed(image)
 

@@ -204,15 +204,20 @@ def _png_without_burden(data: bytes) -> bytes | None:
                 kept.append(chunk)
     except LayoutError:
         cut_off = data[len(layout.PNG_START) + total :][4:8]
-        if not pixels or cut_off == b"IDAT":  # what lacks pixels stays as it is
+        damaged = any(chunk[4:8] == b"IDAT" and _is_wrong(chunk) for chunk in kept)
+        if not pixels or damaged or cut_off == b"IDAT":  # what lacks pixels stays as it is
             return None
         return layout.PNG_START + b"".join(kept) + layout.png_chunk(b"IEND", b"")
     return layout.PNG_START + b"".join(kept) if sum(map(len, kept)) < total else None
 
 
 def _is_broken(kind: bytes, chunk: bytes) -> bool:
-    wrong = zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:])
-    return bool(kind[0] & 0x20) and (wrong or len(chunk) - 12 < _LEAST_LENGTH.get(kind, 0))
+    return bool(kind[0] & 0x20) and (_is_wrong(chunk) or len(chunk) - 12 < _LEAST_LENGTH.get(kind, 0))
+
+
+def _is_wrong(chunk: bytes) -> bool:
+    """Return whether a chunk's checksum is not that of its bytes."""
+    return zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:])
 
 
 def _unfolded(kind: bytes, chunk: bytes) -> int | None:

@@ -51,7 +51,7 @@ class FolderProvider:
     _there: set[bytes] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
+        if not os.path.isdir(self.root):  # Path.is_dir raises on names that are too long and folders one may not enter
             raise UsageError(f"--root {self.root}: is no folder")
         self._names = {
             fold(name): city.slug

@@ -359,7 +359,7 @@ def test_an_empty_folder_has_nothing(root: Path) -> None:
     assert found(root) == {}
 
 
-@pytest.mark.parametrize("name", ["file", "none"])
+@pytest.mark.parametrize("name", ["file", "none", "n" * 256, "file/below"])
 def test_a_root_that_is_no_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match="is no folder"):
