@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.geography import CONVENTION
-from benchmark.scoring.significance import Difference, Power
+from benchmark.scoring.significance import Difference
+from collector.power import Power
 from collector.text_table import duration
 
 PAPER_NOTE = (

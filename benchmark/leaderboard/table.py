@@ -23,16 +23,15 @@ from benchmark.results import Run
 from benchmark.scoring.evaluation import details_of, evaluate
 from benchmark.scoring.significance import (
     Difference,
-    Power,
     bootstrap,
     indistinguishable_groups,
-    power_of_mcnemar,
     rank_ranges,
     unpaired,
 )
 from benchmark.scoring.truth import Truth
 from collector.errors import DataError, UsageError, one_line
 from collector.manifest.manifest import Manifest
+from collector.power import Power, power_of_mcnemar
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS
 

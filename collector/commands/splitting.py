@@ -259,7 +259,10 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
 def _described(result: "SplitResult") -> dict[str, Any]:
     from dataclasses import asdict
 
+    from collector.power import DISAGREE, power_of_mcnemar
+
     growth, grouping = result.growth, result.grouping
+    tested = sum(sides["test"] for sides in result.manifest.counts().values())
     return {
         "folder": str(result.folder),
         "name": result.manifest.header.name,
@@ -274,6 +277,7 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         "empty_cities": result.empty_cities,
         "deviations": result.deviations,
         "empty_sides": [asdict(of) for of in result.empty_sides],
+        "power": asdict(power_of_mcnemar(tested, DISAGREE)) if tested else None,
         "missed_shares": [asdict(of) for of in result.missed_shares],
         "links_left_out": result.links,
         "groups": grouping
@@ -299,6 +303,7 @@ def _split_text(result: "SplitResult") -> str:
         parts.append(f"`t15 audit {result.folder}` measures anew what the sides share")
     else:
         parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
+    parts.append(_power_text(sum(sides["test"] for sides in counts.values())))
     if result.missed_shares:
         parts.insert(2, _missed_text(result.missed_shares))
     if result.links:
@@ -353,6 +358,24 @@ def _misplaced_text(misplaced: Iterable["Misplaced"]) -> str:
     return (
         f"photos outside of their city as the region has it now: {count}, not part of the split ({'; '.join(parts[:NAMED])}"
         f"{more}); they stay in the workspace and come back when the region holds them again"
+    )
+
+
+def _power_text(photos: int) -> str:
+    """Return which differences of two methods the test photos can show."""
+    from collector.power import DISAGREE, power_of_mcnemar
+
+    if not photos:
+        return "without test photos no two methods can be told apart"
+    seen = power_of_mcnemar(photos, DISAGREE)
+    likely = (
+        f"; where they disagree on {DISAGREE:.0%} of photos, one of {100 * seen.likely:.1f} points is seen four times in five"
+        if seen.likely is not None
+        else ""
+    )
+    return (
+        f"with {photos} test photos, a difference of two methods under {100 * seen.least:.1f} points cannot be seen "
+        f"(McNemar's exact test, 5 %){likely}"
     )
 
 

@@ -19,12 +19,12 @@ from benchmark.scoring.significance import (
     letters,
     mcnemar,
     mcnemar_midp,
-    power_of_mcnemar,
     rank_ranges,
     sign_flip_test,
     significantly_different,
     unpaired,
 )
+from collector.power import power_of_mcnemar
 
 BITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 

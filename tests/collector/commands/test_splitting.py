@@ -100,6 +100,7 @@ def test_a_split_and_its_words(house: House) -> None:
     assert "linked by" in out
     assert "`t15 audit " in out
     assert "proves" not in out  # the audit has not been made yet
+    assert "with 8 test photos, a difference of two methods under 75.0 points cannot be seen" in out
     again, _ = house.run("split", *QUOTAS)
     assert "unchanged, is there already" in again
 
