@@ -54,10 +54,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
 ) -> None:
     """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
-    from collector.sandbox.fault_injection import Trouble
+    from collector.sandbox.holdings import deal
     from collector.sandbox.scenes import CITIES
-    from collector.sandbox.server import serving
-    from collector.sandbox.services import deal
+    from collector.sandbox.server import Trouble, serving
     from collector.sandbox.world import region_text
     from collector.workspace import storage_errors
 

@@ -255,7 +255,7 @@ def sandbox(
     region_file: Annotated[Path, typer.Option(help="Where its cities are written.")] = Path("sandbox-region.toml"),
 ) -> None:
     """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults."""
-    from collector.sandbox.command import serve_forever
+    from collector.sandbox.server import serve_forever
     from collector.workspace import storage_errors
 
     with storage_errors(region_file):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from collector.sandbox import commons_api, commons_files, flickr_api, flickr_rows, streetview_api
+from collector.sandbox import commons_api, flickr_api, streetview_api
 from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import Holdings, Item
@@ -99,7 +99,7 @@ class Services:
         if request.method == "POST" and path != COMMONS:
             return Answer("refused", 405, _TEXT, b"Method not allowed\n", {"Allow": "GET, HEAD"})
         if path == COMMONS:
-            reply = commons_api.reply(self.wiki, params, origin, self.prints.fingerprint)
+            reply = commons_api.reply(self.wiki, params, origin, self.prints.length)
             return Answer(_commons_endpoint(params), 200, reply.content_type, reply.body, reply.headers, api=True)
         if path.startswith(STREETVIEW):
             return self._streetview(path, params, request)
@@ -142,15 +142,15 @@ class Services:
 
     def _flickr_picture(self, static: re.Match[str], origin: str) -> Answer:
         item, letter = self.holdings.flickr.by_number.get(int(static[2])), static[4] or ""
-        known = item is not None and (letter in flickr_rows.SIZES or letter == "o")
-        if item is None or not known or flickr_rows.picture_path(item, letter) != static[0] or item.kind == "gone":
+        known = item is not None and (letter in flickr_api.SIZES or letter == "o")
+        if item is None or not known or flickr_api.picture_path(item, letter) != static[0] or item.kind == "gone":
             return Answer("flickr.picture", 404, _HTML, b"")
         if item.kind == "unavailable":
             return Answer("flickr.picture", 302, _HTML, b"", {"Location": origin + _GONE_PICTURE})
         if letter == "o":
             body = self.prints.original(item)
         else:
-            body = self.prints.reduced(item, flickr_rows.SIZES[letter], square=letter in ("s", "q"))
+            body = self.prints.reduced(item, flickr_api.SIZES[letter], square=letter in ("s", "q"))
         return Answer(
             "flickr.picture", 200, _JPEG, body, {"X-Robots-Tag": "noai, noimageai"} if item.kind == "noai" else {}
         )
@@ -161,11 +161,11 @@ class Services:
         if item is None or item.kind in ("gone", "deleted") or thumb != (file[4] is not None):
             return Answer("commons.file", 404, _HTML, b"<!DOCTYPE html><title>Not found</title>")
         if not thumb:
-            return Answer("commons.file", 200, commons_files.media_type(item), self._original(item))
+            return Answer("commons.file", 200, commons_api.media_type(item), self._original(item))
         width = _WIDTH.match(file[4])
-        if width is None or commons_files.thumb_path(item, int(width[1])).rpartition("/")[2] != file[4]:
+        if width is None or commons_api.thumb_path(item, int(width[1])).rpartition("/")[2] != file[4]:
             return Answer("commons.file", 404, _HTML, b"<!DOCTYPE html><title>Not found</title>")
-        if int(width[1]) not in commons_files.WIDTHS:
+        if int(width[1]) not in commons_api.WIDTHS:
             text = b"Use thumbnail steps listed on https://w.wiki/GHai\n"
             return Answer("commons.file", 429, _TEXT, text)
         if int(width[1]) >= item.size[0] and item.kind != "map":
@@ -195,7 +195,7 @@ def in_own_words(answer: Answer, request: Request) -> Answer:
 
 
 def _commons_endpoint(params: Mapping[str, str]) -> str:
-    if "geosearch" in (params.get("list"), params.get("generator")):
+    if params.get("list") == "geosearch":
         return "commons.geosearch"
     return "commons.imageinfo" if "imageinfo" in params.get("prop", "") else "commons.other"
 

@@ -1,4 +1,4 @@
-"""Flickr's REST API as it is, in JSON: flickr.photos.search, .getInfo, .getSizes and flickr.photos.licenses.getInfo.
+"""Flickr's REST API as t15 meets it, in JSON: flickr.photos.search in a box, and flickr.photos.getSizes.
 
 What is copied from the real service (its documentation, client libraries and recorded answers of 2012 to 2025):
 
@@ -8,7 +8,7 @@ What is copied from the real service (its documentation, client libraries and re
   cell: another box or another time shows what this one lost. The same query loses the same rows;
 - `total` is an estimate, off by a few per cent, a number here and a string there, and changes between pages;
 - types are mixed and keys are missing; videos come although photos are asked for;
-- without a limiting agent (a tag, a text, the least time of upload or of taking) only the last 12 hours answer;
+- without a limiting agent (the least time of upload) only the last 12 hours answer;
 - misspelt parameters pass silently.
 """
 
@@ -23,40 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.sandbox.flickr_rows import accuracy, details, licence, owner, row, sizes, tags
-from collector.sandbox.holdings import Item, Listing, chance, distance_m, token
+from collector.sandbox.holdings import Item, Listing, chance, fitted, token
 
 KEY = "5a4db0c5" * 4
 """The one key that the sandbox accepts; Flickr's have 32 hexadecimal digits too."""
 
-METHODS = (
-    "flickr.photos.search",
-    "flickr.photos.getInfo",
-    "flickr.photos.getSizes",
-    "flickr.photos.licenses.getInfo",
-)
+METHODS = ("flickr.photos.search", "flickr.photos.getSizes")
 
-_LICENCES = (
-    (0, "All Rights Reserved", ""),
-    (4, "CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/"),
-    (6, "CC BY-ND 2.0", "https://creativecommons.org/licenses/by-nd/2.0/"),
-    (3, "CC BY-NC-ND 2.0", "https://creativecommons.org/licenses/by-nc-nd/2.0/"),
-    (2, "CC BY-NC 2.0", "https://creativecommons.org/licenses/by-nc/2.0/"),
-    (1, "CC BY-NC-SA 2.0", "https://creativecommons.org/licenses/by-nc-sa/2.0/"),
-    (5, "CC BY-SA 2.0", "https://creativecommons.org/licenses/by-sa/2.0/"),
-    (7, "No known copyright restrictions", "https://www.flickr.com/commons/usage/"),
-    (8, "United States Government Work", "https://www.usa.gov/government-copyright"),
-    (9, "Public Domain Dedication (CC0)", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    (10, "Public Domain Mark", "https://creativecommons.org/publicdomain/mark/1.0/"),
-    (11, "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
-    (12, "CC BY-SA 4.0", "https://creativecommons.org/licenses/by-sa/4.0/"),
-    (13, "CC BY-ND 4.0", "https://creativecommons.org/licenses/by-nd/4.0/"),
-    (14, "CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/"),
-    (15, "CC BY-NC-SA 4.0", "https://creativecommons.org/licenses/by-nc-sa/4.0/"),
-    (16, "CC BY-NC-ND 4.0", "https://creativecommons.org/licenses/by-nc-nd/4.0/"),
-)
-_GEO = ("bbox", "lat", "lon", "place_id", "woe_id", "has_geo")
-_AGENTS = ("tags", "text", "min_upload_date", "min_taken_date", "user_id")
 _NEWEST_S = 12 * 3600
 _MOST_GEO_ROWS = 250
 
@@ -125,7 +98,10 @@ def reply(listing: Listing, params: Mapping[str, str], origin: str, limits: Limi
             raise _FailError(100, "Invalid API Key (Key has invalid format)")  # noqa: TRY301 (one way out for all)
         if params["api_key"] != KEY:
             raise _FailError(100, "Invalid API Key (Key not found)")  # noqa: TRY301
-        return _written(params, {**_method(params.get("method", ""))(asked), "stat": "ok"})
+        method = {"flickr.photos.search": _search, "flickr.photos.getSizes": _get_sizes}.get(params.get("method", ""))
+        if method is None:
+            raise _FailError(112, f'Method "{params.get("method", "")[:100]}" not found')  # noqa: TRY301
+        return _written(params, {**method(asked), "stat": "ok"})
     except _FailError as error:
         return _written(params, _failure(error.code, error.message))
 
@@ -147,26 +123,13 @@ def _failure(code: int, message: str) -> dict[str, Any]:
     return {"stat": "fail", "code": code, "message": message}
 
 
-def _method(name: str) -> Callable[[_Asked], dict[str, Any]]:
-    known = dict(zip(METHODS, (_search, _get_info, _get_sizes, _licences), strict=True))
-    if name not in known:
-        raise _FailError(112, f'Method "{name[:100]}" not found')
-    return known[name]
-
-
-def _licences(asked: _Asked) -> dict[str, Any]:
-    del asked
-    return {"licenses": {"license": [{"id": str(id_), "name": name, "url": url} for id_, name, url in _LICENCES]}}
-
-
 # --- flickr.photos.search
 
 
 def _search(asked: _Asked) -> dict[str, Any]:
     params, limits = asked.params, asked.limits
     found = _selected(asked)
-    most = _MOST_GEO_ROWS if any(name in params for name in _GEO) else 500
-    per_page = min(max(_whole(params.get("per_page"), 100), 1), most)
+    per_page = min(max(_whole(params.get("per_page"), 100), 1), _MOST_GEO_ROWS)
     page = max(_whole(params.get("page"), 1), 1)
     query = json.dumps(sorted((n, v) for n, v in params.items() if n not in ("page", "per_page", "extras", "format")))
     shown = _shaken(found[: limits.cap], per_page, query, limits)
@@ -186,71 +149,29 @@ def _search(asked: _Asked) -> dict[str, Any]:
 def _selected(asked: _Asked) -> NDArray[np.intp]:
     """Return the positions of what a query finds, in its order."""
     listing, params = asked.listing, asked.params
-    if not any(name in params for name in (*_GEO, *_AGENTS, "max_upload_date", "max_taken_date", "license")):
+    if not {"bbox", "min_upload_date"} & set(params):
         raise _FailError(3, "Parameterless searches have been disabled. Please use flickr.photos.getRecent instead.")
-    since = _moment(params.get("min_upload_date"), 0)
-    until = _moment(params.get("max_upload_date"), asked.now)
+    since = _whole(params.get("min_upload_date"), 0)
+    until = _whole(params.get("max_upload_date"), asked.now)
     if since > until:
         raise _FailError(18, "Illogical arguments")
-    if not any(params.get(name) for name in _AGENTS):
+    if not params.get("min_upload_date"):  # no limiting agent
         since = max(since, asked.now - _NEWEST_S)
     start, stop = np.searchsorted(listing.uploaded, [since, until + 1])  # both ends are inclusive
-    keep = _within(listing, params, slice(start, stop))
-    positions: NDArray[np.intp] = np.flatnonzero(keep) + start
-    tests = _tests(params)
-    if tests:
-        chosen = [at for at in positions if all(test(listing.items[at]) for test in tests)]
-        positions = np.array(chosen, dtype=np.intp)
-    sort = params.get("sort", "date-posted-desc")
-    if sort.startswith("date-taken"):
-        positions = np.array(sorted(positions, key=lambda at: listing.items[at].scene.taken_at), dtype=np.intp)
-    return positions if sort.endswith("-asc") else positions[::-1]
+    positions: NDArray[np.intp] = np.flatnonzero(_within(listing, params, slice(start, stop))) + start
+    return positions if params.get("sort", "").endswith("-asc") else positions[::-1]
 
 
 def _within(listing: Listing, params: Mapping[str, str], part: slice) -> NDArray[np.bool_]:
-    latitude, longitude, kind = listing.latitude[part], listing.longitude[part], listing.kind[part]
-    keep = np.ones(len(latitude), dtype=np.bool_)
-    # `media=photos` keeps nothing out: videos come all the same.
-    if params.get("media") == "videos":
-        keep &= kind == "video"
+    """Return what lies in the box; `media=photos` keeps nothing out: videos come all the same."""
+    latitude, longitude = listing.latitude[part], listing.longitude[part]
+    west, south, east, north = _numbers(params.get("bbox", "-180,-90,180,90"), 4)
+    if south > north or west > east or abs(south) > 90 or abs(north) > 90:
+        raise _FailError(18, "Illogical arguments")
+    keep = (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
     if "0" in params.get("content_types", "") or params.get("content_type") == "1":
-        keep &= kind != "screenshot"
-    if "bbox" in params:
-        west, south, east, north = _numbers(params["bbox"], 4)
-        if south > north or west > east or abs(south) > 90 or abs(north) > 90:
-            raise _FailError(18, "Illogical arguments")
-        keep &= (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
-    if "lat" in params or "lon" in params:
-        at = _numbers(f"{params.get('lat', '')},{params.get('lon', '')}", 2)
-        (radius,) = _numbers(params.get("radius", "5"), 1)
-        radius *= 1.609344 if params.get("radius_units") == "mi" else 1.0
-        if not 0 < radius < 32 or abs(at[0]) > 90:
-            raise _FailError(18, "Illogical arguments")
-        keep &= distance_m(at[0], at[1], latitude, longitude) <= radius * 1000
+        keep &= listing.kind[part] != "screenshot"
     return keep
-
-
-def _tests(params: Mapping[str, str]) -> list[Callable[[Item], bool]]:
-    """Return the questions that no array answers."""
-    tests: list[Callable[[Item], bool]] = []
-    if "license" in params:
-        wanted = {part.strip() for part in params["license"].split(",")}
-        tests.append(lambda item: str(licence(item)) in wanted)
-    if "accuracy" in params:
-        least = _whole(params["accuracy"], 16)
-        tests.append(lambda item: accuracy(item) >= least)
-    if "user_id" in params:
-        tests.append(lambda item: owner(item) == params["user_id"])
-    if "tags" in params:
-        wanted_tags = {part.strip().casefold() for part in params["tags"].split(",")}
-        tests.append(lambda item: bool(wanted_tags & set(tags(item).split())))
-    if "text" in params:
-        tests.append(lambda item: params["text"].casefold() in item.scene.title.casefold())
-    if "min_taken_date" in params or "max_taken_date" in params:
-        low = _moment(params.get("min_taken_date"), -(2**40))
-        high = _moment(params.get("max_taken_date"), 2**40)
-        tests.append(lambda item: low <= item.scene.taken_at.timestamp() <= high)
-    return tests
 
 
 def _shaken(found: NDArray[np.intp], per_page: int, query: str, limits: Limits) -> list[int]:
@@ -271,32 +192,24 @@ def _estimate(count: int, query: str, page: int, limits: Limits) -> int:
     return max(0, round(count * (1 + limits.total_error * (2 * chance("total", limits.seed, query, page) - 1))))
 
 
-# --- flickr.photos.getInfo, flickr.photos.getSizes
-
-
-def _get_info(asked: _Asked) -> dict[str, Any]:
-    return {"photo": details(_named(asked), asked.limits.mixed)}
+# --- flickr.photos.getSizes
 
 
 def _get_sizes(asked: _Asked) -> dict[str, Any]:
-    found = sizes(_named(asked), asked.origin, asked.limits.mixed)
-    return {"sizes": {"canblog": 0, "canprint": 0, "candownload": 1, "size": found}}
-
-
-def _named(asked: _Asked) -> Item:
-    """Return the photo that is asked about. Searches still list some that were removed."""
+    """Tell the sizes of the photo that is asked about. Searches still list some that were removed."""
     id_ = asked.params.get("photo_id", "")
     item = asked.listing.by_number.get(int(id_)) if re.fullmatch(r"[0-9]{1,18}", id_) else None
     if item is None or item.kind in ("gone", "unavailable"):
         raise _FailError(1, f'Photo "{id_[:40]}" not found (invalid ID)' if id_ else "Photo not found")
-    return item
+    found = sizes(item, asked.origin, asked.limits.mixed)
+    return {"sizes": {"canblog": 0, "canprint": 0, "candownload": 1, "size": found}}
 
 
 # --- parameters
 
 
 def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and re.fullmatch(r"[0-9]{1,9}", text) else default
+    return int(text) if text and re.fullmatch(r"[0-9]{1,12}", text) else default
 
 
 def _numbers(text: str, count: int) -> list[float]:
@@ -309,13 +222,159 @@ def _numbers(text: str, count: int) -> list[float]:
     return found
 
 
-def _moment(text: str | None, default: int) -> int:
-    """Return a time as seconds since 1970; it comes as such or as `2024-01-31 12:00:00`. What is neither is ignored."""
-    if text is None:
-        return default
-    if re.fullmatch(r"-?[0-9]{1,15}", text):
-        return int(text)
-    try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-    except (ValueError, OverflowError):
-        return default
+# --- what is told about a photo
+
+
+SIZES = {"s": 75, "q": 150, "t": 100, "m": 240, "n": 320, "": 500, "z": 640, "c": 800, "b": 1024}
+"""Letter in a picture's address -> pixels of the longer side; s and q are squares."""
+
+_EXTRAS = {"sq": "s", "q": "q", "t": "t", "s": "m", "n": "n", "m": "", "z": "z", "c": "c", "l": "b", "o": "o"}
+"""Letter in `extras` and in the keys of a row -> letter in the address."""
+
+_LABELS = {
+    "sq": "Square", "q": "Large Square", "t": "Thumbnail", "s": "Small", "n": "Small 320", "m": "Medium",
+    "z": "Medium 640", "c": "Medium 800", "l": "Large", "o": "Original",
+}  # fmt: skip
+"""Letter as in _EXTRAS -> what getSizes calls it."""
+
+_DEALT_LICENCES = (0, 0, 4, 4, 4, 5, 5, 2, 1, 1, 3, 6, 9, 10, 7, 8, 11, 12, 13, 14, 15, 16)
+_ACCURACIES = (16, 16, 16, 16, 15, 14, 12, 11)
+
+
+def row(item: Item, extras: str, origin: str, mixed: bool) -> dict[str, Any]:
+    """Return a photo as a search tells it.
+
+    Args:
+        item: the photo.
+        extras: what is wanted beyond id, owner, address and title; comma-separated. Unknown names are ignored.
+        origin: `scheme://host:port` of the pictures.
+        mixed: types are mixed and keys are missing.
+    """
+    wanted = {part.strip() for part in extras.split(",")}
+    told: dict[str, Any] = {
+        "id": str(item.number), "owner": owner(item), "secret": secret(item), "server": server(item), "farm": 66,
+        "title": item.scene.title, "ispublic": 1, "isfriend": 0, "isfamily": 0,
+    }  # fmt: skip
+    for name, tell in _TOLD.items():
+        if name in wanted:
+            told |= tell(item, mixed)
+    for letter in _EXTRAS:
+        if f"url_{letter}" in wanted and _has(item, letter, mixed):
+            told |= _picture(item, letter, origin, mixed)
+    return told
+
+
+def sizes(item: Item, origin: str, mixed: bool) -> list[dict[str, Any]]:
+    """Return a photo's pictures as getSizes tells them."""
+    page = f"https://www.flickr.com/photos/{owner(item)}/{item.number}/sizes"
+    found = []
+    for letter, label in _LABELS.items():
+        if _has(item, letter, mixed=False):
+            told = _picture(item, letter, origin, mixed)
+            measures = {name: told[f"{name}_{letter}"] for name in ("width", "height")}
+            address = {"source": told[f"url_{letter}"], "url": f"{page}/{letter}/", "media": "photo"}
+            found.append({"label": label, **measures, **address})
+    return found
+
+
+def picture_path(item: Item, letter: str) -> str:
+    """Return the path of a picture: `letter` is one of SIZES, or `o` for the original, whose secret is another one."""
+    suffix = f"_{letter}" if letter else ""
+    return f"/static/{server(item)}/{item.number}_{secret(item, letter == 'o')}{suffix}.jpg"
+
+
+def server(item: Item) -> str:
+    """Return the number of the server that has a photo's files."""
+    return "65535" if item.uploaded > 1_550_000_000 else str(4000 + item.number % 4000)
+
+
+def secret(item: Item, original: bool = False) -> str:
+    """Return the part of a picture's address that cannot be guessed."""
+    return token(10, "original" if original else "secret", item.number, *(["moved"] if item.moved else []))
+
+
+def licence(item: Item) -> int:
+    """Return Flickr's id of a photo's licence."""
+    return _DEALT_LICENCES[int(chance("flickr-licence", item.number) * len(_DEALT_LICENCES))]
+
+
+def accuracy(item: Item) -> int:
+    """Return how well a photo's place is known, 1 (world) to 16 (street)."""
+    if item.kind == "low-accuracy":
+        return 6 + item.number % 4
+    return _ACCURACIES[int(chance("accuracy", item.number) * len(_ACCURACIES))]
+
+
+def owner(item: Item) -> str:
+    """Return the id of a photo's author."""
+    return f"{int(chance('owner', item.scene.author_id) * 9e7) + 10_000_000}@N0{len(item.scene.author_id) % 9}"
+
+
+def _taken(item: Item, mixed: bool) -> dict[str, Any]:
+    # A third of real rows has the time of upload in the place of an unknown one.
+    unknown = chance("taken", item.number) < 1 / 3
+    moment = datetime.fromtimestamp(item.uploaded, UTC) if unknown else item.scene.taken_at
+    return {
+        "datetaken": moment.strftime("%Y-%m-%d %H:%M:%S"),
+        "datetakengranularity": 0 if mixed and chance("granularity", item.number) < 0.2 else "0",
+        "datetakenunknown": "1" if unknown else "0",
+    }
+
+
+def _geo(item: Item, mixed: bool) -> dict[str, Any]:
+    if item.kind == "no-location":
+        return {"latitude": 0, "longitude": 0, "accuracy": 0, "context": 0}
+    known: Any = accuracy(item)
+    latitude: Any = item.scene.latitude
+    longitude: Any = item.scene.longitude
+    if mixed:
+        if item.kind == "photo" and chance("accuracy-0", item.number) < 0.02:
+            known = 0
+        if chance("accuracy-type", item.number) < 0.7:
+            known = str(known)
+        if chance("place-type", item.number) < 0.4:
+            latitude, longitude = str(latitude), str(longitude)
+    return {
+        "latitude": latitude, "longitude": longitude, "accuracy": known, "context": 0,
+        "place_id": token(16, "place", item.city), "woeid": str(23_424_000 + len(item.city)),
+        "geo_is_public": 1, "geo_is_contact": 0, "geo_is_friend": 0, "geo_is_family": 0,
+    }  # fmt: skip
+
+
+def _has(item: Item, letter: str, mixed: bool) -> bool:
+    """Return whether a row names the picture of a size."""
+    if letter == "o":
+        return licence(item) != 0 and not (mixed and chance("has-o", item.number) < 0.3)
+    if letter not in ("sq", "q") and SIZES[_EXTRAS[letter]] > max(item.size):
+        return False
+    if item.scene.index % 20 == 4:  # it was carried over to Commons: its largest size is there
+        return True
+    return letter not in ("l", "c") or not (mixed and chance("has", letter, item.number) < 0.25)
+
+
+def _picture(item: Item, letter: str, origin: str, mixed: bool) -> dict[str, Any]:
+    in_address = _EXTRAS[letter]
+    width: Any
+    height: Any
+    if letter in ("sq", "q"):
+        width = height = SIZES[in_address]
+    else:
+        width, height = item.size if letter == "o" else fitted(item.size, SIZES[in_address])
+    if mixed and chance("width-type", letter, item.number) < 0.3:
+        width, height = str(width), str(height)
+    return {
+        f"url_{letter}": origin + picture_path(item, in_address),
+        f"height_{letter}": height,
+        f"width_{letter}": width,
+    }
+
+
+_TOLD: Mapping[str, Callable[[Item, bool], dict[str, Any]]] = {
+    "license": lambda item, _: {"license": str(licence(item))},
+    "date_upload": lambda item, _: {"dateupload": str(item.uploaded)},
+    "date_taken": _taken,
+    "owner_name": lambda item, _: {"ownername": item.scene.author_name},
+    "geo": _geo,
+    "media": lambda item, _: {"media": "video" if item.kind == "video" else "photo", "media_status": "ready"},
+}
+"""What each name in `extras` adds to a row; the pictures' addresses are apart."""

@@ -16,8 +16,7 @@ from collector.providers.base import ImageRequest, Query
 from collector.providers.registry import Settings
 from collector.providers.text import clean
 from collector.records import City, Photo, Unusable
-from collector.sandbox.jpeg import encode
-from collector.sandbox.scenes import CITIES, Scene, scenes_of
+from collector.sandbox.scenes import CITIES, Scene, encode, scenes_of
 
 _ID = re.compile(r"sandbox:([0-9]{1,6})-([a-z]+)-([0-9]{1,5})")
 _PHOTOS = 150  # of a city, unless more are asked for

@@ -1,34 +1,25 @@
 """The files of the sandbox's services: scenes as JPEGs in the sizes that a service offers, made when they are asked for."""
 
-import hashlib
 import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageOps
 
 from collector.errors import UsageError
 from collector.sandbox.holdings import Item, Listing, chance, fitted
-from collector.sandbox.jpeg import compress, encode
-from collector.sandbox.panoramas import Panorama
-from collector.sandbox.scenes import Scene, plan, render
+from collector.sandbox.scenes import Scene, compress, encode, plan, render
+from collector.sandbox.streetview_api import Panorama
 from collector.sandbox.world import altered
 
 Source = Literal["drawn", "pool"]
 """Where pictures come from: each is drawn (some 10 ms), or all are taken from a few, for tests of throughput."""
 
 _POOL = 24
-
-
-class Fingerprint(NamedTuple):
-    """What Commons tells of an original: its length in bytes, and its SHA-1 in hexadecimal digits."""
-
-    bytes: int
-    sha1: str
 
 
 class Prints:
@@ -52,7 +43,7 @@ class Prints:
         self._capacity = capacity
         self._files: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._held = 0
-        self._fingerprints: dict[tuple[int, bool], Fingerprint] = {}
+        self._lengths: dict[tuple[int, bool], int] = {}
         self._lock = threading.Lock()
 
     def original(self, item: Item) -> bytes:
@@ -86,15 +77,12 @@ class Prints:
 
         return self._kept(("reduced", item.number, size), make)
 
-    def fingerprint(self, item: Item) -> Fingerprint:
-        """Return length and SHA-1 of the original, which is made for it once."""
+    def length(self, item: Item) -> int:
+        """Return the length of the original in bytes, which is made for it once."""
         key = (item.number, item.repacked)
-        found = self._fingerprints.get(key)
-        if found is None:
-            data = self.original(item)
-            found = Fingerprint(len(data), hashlib.sha1(data, usedforsecurity=False).hexdigest())
-            self._fingerprints[key] = found
-        return found
+        if key not in self._lengths:
+            self._lengths[key] = len(self.original(item))
+        return self._lengths[key]
 
     def panorama(self, there: Panorama, size: tuple[int, int], sector: int, fov: float) -> bytes:
         """Return what is seen from a panorama.

@@ -7,15 +7,17 @@ It is bound to 127.0.0.1 and to nothing else.
 """
 
 import os
+import shlex
 import socket
 import struct
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -23,11 +25,97 @@ from collector.errors import UsageError
 from collector.sandbox import answers, flickr_api, streetview_api
 from collector.sandbox.answers import MARK, Answer, Request, Services
 from collector.sandbox.commons_api import Wiki
-from collector.sandbox.fault_injection import Strikes, Trouble
 from collector.sandbox.flickr_api import Limits
-from collector.sandbox.holdings import Holdings
-from collector.sandbox.link_rot import Ageing, aged
+from collector.sandbox.holdings import Holdings, chance, deal, token
 from collector.sandbox.rendered_files import Prints, Source
+from collector.sandbox.scenes import CITIES
+from collector.sandbox.world import region_text
+
+# --- what goes wrong, so that a client can be tried against it
+#
+# Which answer goes wrong, and how, depends on the seed, the request and how often it was asked: not on time, threads or the
+# order of requests. A request that is asked again and again is answered in the end.
+
+KINDS = (
+    "rate-limited",  # 429 with Retry-After
+    "server-error",  # 500, 502 or 503 with a page of HTML
+    "slow",  # the whole answer, but late
+    "reset",  # the connection is reset in the middle of the body
+    "truncated",  # the connection ends before Content-Length is reached
+    "html",  # 200 with a page of HTML in the place of JSON or a picture
+    "not-json",  # 200 with half of the JSON, at its full Content-Length; answers of APIs only
+    "redirect",  # to the same address with a mark
+    "empty",  # 200 without a body
+    "wrong-type",  # the whole answer, under a wrong Content-Type
+    "service-error",  # in the service's own words: Flickr's 105, MediaWiki's maxlag, UNKNOWN_ERROR; answers of APIs only
+)
+"""All faults, in the order in which they are documented."""
+
+_API_ONLY = ("not-json", "service-error")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """How often what goes wrong.
+
+    Attributes:
+        rate: the part of the answers that goes wrong, 0 to 1.
+        seed: other seeds let other answers go wrong.
+        kinds: what may go wrong; each is as likely as the others that are possible.
+        endpoints: names, or beginnings of names, of the endpoints where it does (server.py names them); all when empty.
+        in_a_row: so often at most does one request go wrong before it is answered.
+        retry_after: seconds, in the header of 429 and 503.
+        slow_s: seconds by which a slow answer is late.
+    """
+
+    rate: float = 0.0
+    seed: int = 0
+    kinds: tuple[str, ...] = KINDS
+    endpoints: tuple[str, ...] = ()
+    in_a_row: int = 2
+    retry_after: int = 1
+    slow_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise UsageError(f"sandbox: the rate of trouble is 0 to 1, not {self.rate}")
+        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
+            raise UsageError(f"sandbox: no trouble is called {', '.join(unknown)}; there is: {', '.join(KINDS)}")
+
+
+class Strikes:
+    """Decides what goes wrong, and remembers how often each request was asked. Safe to use from many threads."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self.trouble = trouble
+        self._lock = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+
+    def next(self, endpoint: str, request: str, api: bool) -> str | None:
+        """Return what goes wrong with an answer, None when it is as it should be.
+
+        Args:
+            endpoint: its name.
+            request: all that was asked, the same for the same request.
+            api: whether the answer is an API's; else it is a file.
+        """
+        trouble = self.trouble
+        possible = [kind for kind in trouble.kinds if api or kind not in _API_ONLY]
+        if not trouble.rate or not possible or (trouble.endpoints and not endpoint.startswith(trouble.endpoints)):
+            return None
+        key = token(24, request)
+        with self._lock:
+            self._asked[key] += 1
+            again = self._asked[key]
+            if self._failed[key] < trouble.in_a_row and chance("strike", trouble.seed, key, again) < trouble.rate:
+                self._failed[key] += 1
+                return possible[int(chance("kind", trouble.seed, key, again) * len(possible))]
+            self._failed[key] = 0
+            return None
+
+
+# --- the server
 
 _LONGEST_TARGET = 8192  # characters; longer ones answer 414, as nginx's default has it
 _LONGEST_BODY = 64 << 10
@@ -54,8 +142,8 @@ class Sandbox:
     Attributes:
         url: `http://127.0.0.1:<port>`.
         services: what answers; `holdings` is what they hold, with the truth.
-        requests: how often an endpoint was asked (`flickr.photos.search`, `flickr.photos.getInfo`,
-            `flickr.photos.getSizes`, `flickr.photos.licenses.getInfo`, `flickr.other`, `flickr.picture`,
+        requests: how often an endpoint was asked (`flickr.photos.search`, `flickr.photos.getSizes`,
+            `flickr.other`, `flickr.picture`,
             `commons.geosearch`, `commons.imageinfo`, `commons.other`, `commons.file`, `commons.page`,
             `streetview.metadata`, `streetview.picture`, `robots`, `refused`), and how often what went wrong there
             (`flickr.picture/reset`).
@@ -78,9 +166,8 @@ class Sandbox:
         """What the services hold, with the truth."""
         return self.services.holdings
 
-    def age(self, change: Ageing) -> None:
-        """Let years pass: what is asked for from now on is answered as by services whose holdings have changed."""
-        holdings = aged(self.holdings, change)
+    def hold(self, holdings: Holdings) -> None:
+        """Let years pass: what is asked for from now on is answered as by services that hold this."""
         self.services = replace(self.services, holdings=holdings, wiki=Wiki(holdings.commons))
 
     def change(self, trouble: Trouble) -> None:
@@ -349,3 +436,49 @@ def _instead(trouble: str | None, answer: Answer, request: Request, settings: Tr
     if trouble == "service-error":
         return answers.in_own_words(answer, request)
     return others.get(trouble, answer)
+
+
+def serve_forever(
+    port: int,
+    seed: int,
+    photos_per_city: int,
+    trouble_rate: float,
+    region_file: Path,
+    say: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until Ctrl-C, after saying how to collect from it.
+
+    Args:
+        port: 0 for any that is free.
+        seed, photos_per_city: as for `scenes.plan`.
+        trouble_rate: the part of the answers that goes wrong, 0 to 1.
+        region_file: where the region file is written.
+        say: prints a text.
+        stop: ends it too.
+
+    Raises:
+        UsageError: a number is outside its range, or the port is taken.
+        OSError: the region file cannot be written.
+    """
+    trouble = Trouble(trouble_rate, seed)
+    holdings = deal(seed, len(CITIES), photos_per_city)
+    with serving(holdings, trouble, port) as sandbox:
+        region_file.parent.mkdir(parents=True, exist_ok=True)
+        region_file.write_text(region_text(len(CITIES)), encoding="utf-8")
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in sandbox.environment().items()]
+        collect = f"t15 collect --provider commons --region {shlex.quote(str(region_file))} --workspace sandbox"
+        lines = [
+            f"# Commons, Flickr and Street View, drawn, on {sandbox.url}; the keys are good here and nowhere else.",
+            *exports,
+            "",
+            "# In another terminal, after these lines:",
+            collect,
+            "",
+            "# Ctrl-C ends it.",
+        ]
+        say("\n".join(lines))
+        try:
+            (stop or threading.Event()).wait()
+        except KeyboardInterrupt:
+            say("")

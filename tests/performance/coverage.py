@@ -22,10 +22,9 @@ from collector.providers import flickr
 from collector.providers.base import Query
 from collector.records import Region
 from collector.sandbox.flickr_api import Limits
-from collector.sandbox.holdings import Holdings
+from collector.sandbox.holdings import Holdings, deal
 from collector.sandbox.scenes import CITIES
 from collector.sandbox.server import serving
-from collector.sandbox.services import deal
 from collector.workspace import create_workspace
 
 REGION = Region("sandbox", "", CITIES[:1])

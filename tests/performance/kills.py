@@ -15,10 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from collector.sandbox.fault_injection import Trouble
 from collector.sandbox.flickr_api import Limits
-from collector.sandbox.server import serving
-from collector.sandbox.services import deal
+from collector.sandbox.holdings import deal
+from collector.sandbox.server import Trouble, serving
 from collector.sandbox.world import region_text
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import check_store, content, downloaded, finish, kill, start

@@ -17,9 +17,9 @@ from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import read_manifest
 from collector.providers.base import Query
 from collector.records import SPLITS
+from collector.sandbox.holdings import deal
 from collector.sandbox.provider import SandboxProvider
 from collector.sandbox.server import serving
-from collector.sandbox.services import deal
 from collector.splitting.recipe import Recipe
 from collector.splitting.split import split
 from collector.workspace import Workspace, create_workspace, exclusive

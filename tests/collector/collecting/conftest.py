@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.sandbox.fault_injection import Trouble
-from collector.sandbox.server import Sandbox, serving
-from collector.sandbox.services import deal
+from collector.sandbox.holdings import deal
+from collector.sandbox.server import Sandbox, Trouble, serving
 from tests.collector.collecting.sandboxed import lead_to
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.sandbox.fault_injection import Trouble
-from collector.sandbox.server import Sandbox
+from collector.sandbox.server import Sandbox, Trouble
 from collector.sandbox.world import region_text
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import (

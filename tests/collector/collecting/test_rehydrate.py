@@ -27,11 +27,9 @@ from collector.providers.registry import Settings, make_provider
 from collector.publishing.bundle import publish
 from collector.publishing.facts import Release
 from collector.records import SPLITS, Photo, Unusable
-from collector.sandbox.fault_injection import Trouble
-from collector.sandbox.link_rot import Ageing
+from collector.sandbox.holdings import deal
 from collector.sandbox.provider import SandboxProvider
-from collector.sandbox.server import Sandbox, serving
-from collector.sandbox.services import deal
+from collector.sandbox.server import Sandbox, Trouble, serving
 from collector.splitting.recipe import Recipe
 from collector.splitting.split import split
 from collector.workspace import Workspace, create_workspace, exclusive
@@ -48,6 +46,7 @@ from tests.collector.collecting.sandboxed import (
     run,
     states,
 )
+from tests.collector.sandbox.link_rot import Ageing, age
 
 SETTINGS = Settings(REGION)
 QUOTAS = {"train": 18, "val": 6, "test": 6}
@@ -136,7 +135,7 @@ def grow_old(published: Published) -> dict[str, str]:
                     truth[of] = words[change]
     both = next(photo_id for photo_id in sorted(changes["repacked"]) if photo_id.startswith("flickr"))
     changes["moved"].add(both)  # packed again under another address
-    published.sandbox.age(Ageing(**{change: frozenset(chosen) for change, chosen in changes.items()}))
+    age(published.sandbox, Ageing(**{change: frozenset(chosen) for change, chosen in changes.items()}))
     return truth
 
 
@@ -161,7 +160,7 @@ def test_the_report_is_right_to_the_photo(published: Published, fresh: Workspace
 
 def test_moved_photos_are_found_through_their_providers(published: Published, fresh: Workspace) -> None:
     one = [published.photos(service)[0].photo_id for service in ("commons", "flickr", "streetview")]
-    published.sandbox.age(Ageing(moved=frozenset(one)))
+    age(published.sandbox, Ageing(moved=frozenset(one)))
     assert set(fates(bring(published, fresh)).values()) == {"same"}
     here = {photo.photo_id: photo for photo in downloaded(fresh)}
     assert {photo.photo_id for photo in published.photos()} == set(here)
@@ -276,7 +275,7 @@ def test_failed_photos_stay_open(published: Published, fresh: Workspace) -> None
 def test_what_cannot_be_asked_about_now_is_no_loss(published: Published, fresh: Workspace) -> None:
     """An old address leads nowhere, and the service that knows the new one is out of order: the photo may be there."""
     moved = frozenset(photo.photo_id for photo in published.photos("flickr")[:2])
-    published.sandbox.age(Ageing(moved=moved))
+    age(published.sandbox, Ageing(moved=moved))
     published.sandbox.change(
         Trouble(1.0, kinds=("service-error",), endpoints=("flickr.photos.getSizes",), in_a_row=FOR_EVER)
     )
@@ -488,7 +487,7 @@ def test_the_partial_manifest(published: Published, fresh: Workspace) -> None:
 def test_a_city_without_photos_is_no_class(published: Published, fresh: Workspace) -> None:
     there = REGION.cities[1].slug
     lost = frozenset(photo.photo_id for photo in published.photos() if photo.city == there)
-    published.sandbox.age(Ageing(vanished=lost))
+    age(published.sandbox, Ageing(vanished=lost))
     done = bring(published, fresh)
     assert done.survival("city")[there] == (0, len(lost))
     assert done.partial is not None
@@ -496,7 +495,7 @@ def test_a_city_without_photos_is_no_class(published: Published, fresh: Workspac
 
 
 def test_nothing_survived(published: Published, fresh: Workspace) -> None:
-    published.sandbox.age(Ageing(vanished=frozenset(photo.photo_id for photo in published.photos())))
+    age(published.sandbox, Ageing(vanished=frozenset(photo.photo_id for photo in published.photos())))
     done = bring(published, fresh)
     assert done.counts() == {"gone": len(published.photos())}
     assert done.partial is None

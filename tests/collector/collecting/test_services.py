@@ -22,8 +22,8 @@ from collector.providers.traits import author_of
 from collector.records import City, Region
 from collector.regions import nearest_city
 from collector.sandbox.flickr_api import Limits
+from collector.sandbox.holdings import deal
 from collector.sandbox.server import Sandbox, serving
-from collector.sandbox.services import deal
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import (
     MAKERS,

@@ -14,10 +14,9 @@ from collector.collecting.select import Wish
 from collector.errors import IncompleteError, ServiceError
 from collector.providers import flickr, streetview
 from collector.providers.base import Query
-from collector.sandbox.fault_injection import KINDS, Trouble
 from collector.sandbox.flickr_api import Limits as FlickrLimits
-from collector.sandbox.server import Sandbox, serving
-from collector.sandbox.services import deal
+from collector.sandbox.holdings import deal
+from collector.sandbox.server import KINDS, Sandbox, Trouble, serving
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import (
     FOR_EVER,

@@ -17,12 +17,11 @@ import pytest
 import t15
 from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import PHOTO_FIELDS, SPLITS
-from collector.sandbox.fault_injection import Trouble
-from collector.sandbox.link_rot import Ageing
-from collector.sandbox.server import serving
-from collector.sandbox.services import deal
+from collector.sandbox.holdings import deal
+from collector.sandbox.server import Trouble, serving
 from tests.collector.cli import CITIES, QUOTAS, House, furnish, like
 from tests.collector.collecting.sandboxed import FOR_EVER, lead_to
+from tests.collector.sandbox.link_rot import Ageing, age
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +301,7 @@ def test_rehydrate_tells_what_was_lost_and_how_to_go_on(
         folder = old.json("split", "--paper", *QUOTAS)["folder"]
         manifest = read_manifest(Path(folder))
         lost = [photo.photo_id for side in ("train", "test") for photo in manifest.photos(side)[:2]]
-        sandbox.age(Ageing(vanished=frozenset(lost[:3]), placeholder=frozenset(lost[3:])))
+        age(sandbox, Ageing(vanished=frozenset(lost[:3]), placeholder=frozenset(lost[3:])))
         failing = Trouble(1.0, kinds=("server-error",), endpoints=("flickr.picture",), in_a_row=FOR_EVER, retry_after=0)
         fresh = House(tmp_path / "fresh", house.capsys)
         out, err = fresh.run("rehydrate", folder)

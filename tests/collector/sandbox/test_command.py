@@ -8,8 +8,8 @@ import requests
 
 from collector.errors import UsageError
 from collector.regions import region
-from collector.sandbox.command import serve_forever
 from collector.sandbox.scenes import CITIES
+from collector.sandbox.server import serve_forever
 
 
 def test_it_says_what_to_export_and_what_to_run(tmp_path: Path) -> None:

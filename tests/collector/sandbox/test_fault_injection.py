@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from collector.errors import UsageError
-from collector.sandbox.fault_injection import KINDS, Strikes, Trouble
+from collector.sandbox.server import KINDS, Strikes, Trouble
 
 
 def drawn(trouble: Trouble, requests: int = 600, api: bool = True) -> list[str | None]:

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from collector.sandbox import faults
+from collector.sandbox import world as faults
 from collector.sandbox.world import World
 
 
@@ -34,7 +34,7 @@ def test_broken_files_are_broken_as_said(world: World) -> None:
 
 
 def test_a_bomb_of_harmless_size_is_a_valid_picture() -> None:
-    with Image.open(io.BytesIO(faults._bomb(200))) as image:
+    with Image.open(io.BytesIO(faults.bomb(200))) as image:
         image.load()
         assert (image.size, image.getextrema()) == ((200, 200), (0, 0))
 

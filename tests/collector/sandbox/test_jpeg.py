@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from collector.sandbox import jpeg, scenes
-from collector.sandbox.jpeg import encode
-from collector.sandbox.scenes import plan, render
+from collector.sandbox import scenes
+from collector.sandbox.scenes import encode, plan, render
 
 
 @pytest.mark.parametrize("text", [*scenes.HOSTILE, "小雨 Oak", "Дарья Élise"])
@@ -22,7 +21,7 @@ def test_exif_survives_a_round_trip(text: str) -> None:
         upright = ImageOps.exif_transpose(image)
     for tag in (ExifTags.Base.Artist, ExifTags.Base.ImageDescription):
         assert exif[tag].encode("latin-1").decode("utf-8") == text
-    assert exif[ExifTags.Base.Copyright] == jpeg.CREDIT
+    assert exif[ExifTags.Base.Copyright] == scenes.CREDIT
     assert camera[ExifTags.Base.DateTimeOriginal] == f"{scene.taken_at:%Y:%m:%d %H:%M:%S}"
     assert camera[ExifTags.Base.OffsetTimeOriginal] == "+00:00"
     assert (gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLongitudeRef]) == ("S", "W")

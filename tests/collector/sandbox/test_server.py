@@ -15,20 +15,21 @@ import requests
 
 from collector.errors import UsageError
 from collector.sandbox import answers
-from collector.sandbox.fault_injection import KINDS, Trouble
 from collector.sandbox.flickr_api import Limits
+from collector.sandbox.holdings import deal
 from collector.sandbox.scenes import CITIES
-from collector.sandbox.server import Sandbox, serving
-from collector.sandbox.services import deal
+from collector.sandbox.server import KINDS, Sandbox, Trouble, serving
 
 CITY = CITIES[0]
 SEARCH = "/w/api.php?" + urlencode(
     {
         "action": "query",
         "format": "json",
+        "formatversion": "2",
         "list": "geosearch",
-        "gscoord": f"{CITY.latitude}|{CITY.longitude}",
-        "gsradius": 9000,
+        "gsbbox": "|".join(
+            f"{CITY.latitude + north:.3f}|{CITY.longitude + east:.3f}" for north, east in ((0.08, -0.08), (-0.08, 0.08))
+        ),
         "gsnamespace": 6,
     }
 )
@@ -60,7 +61,7 @@ def flickr(sandbox: Sandbox, **params: str | int) -> dict[str, str | int]:
 
 
 def flickr_rows(sandbox: Sandbox) -> list[dict[str, str]]:
-    search = flickr(sandbox, tags="quellmora", per_page=500, extras="url_z,url_o")
+    search = flickr(sandbox, min_upload_date=1, per_page=500, extras="url_z,url_o")
     answer = requests.post(f"{sandbox.url}/services/rest/", data=search, timeout=5)
     rows: list[dict[str, str]] = answer.json()["photos"]["photo"]
     return rows
@@ -90,7 +91,7 @@ def test_the_environment_names_all_services_with_keys_that_work(calm: Sandbox) -
         *("T15_STREETVIEW_URL", "T15_GOOGLE_KEY", "T15_GOOGLE_SECRET"),
     }
     assert requests.get(environment["T15_COMMONS_URL"], params={"action": "x", "format": "json"}, timeout=5).ok
-    found = requests.post(environment["T15_FLICKR_URL"], data=flickr(calm, tags="quellmora"), timeout=5).json()
+    found = requests.post(environment["T15_FLICKR_URL"], data=flickr(calm, min_upload_date=1), timeout=5).json()
     assert found["stat"] == "ok"
     params: dict[str, str | int] = {
         "location": f"{CITY.latitude},{CITY.longitude}",
@@ -129,10 +130,10 @@ def test_files_of_commons_are_served_at_standard_widths_only(calm: Sandbox) -> N
     item = next(item for item in calm.holdings.commons.items if item.kind == "photo" and item.size[0] == 1536)
 
     def info(width: int) -> dict[str, Any]:
-        params = {"action": "query", "format": "json", "prop": "imageinfo", "iiprop": "url|size"}
+        params = {"action": "query", "format": "json", "formatversion": "2", "prop": "imageinfo", "iiprop": "url|size"}
         asked: dict[str, str | int] = {**params, "pageids": item.number, "iiurlwidth": width}
         answer = requests.get(f"{calm.url}/w/api.php", params=asked, timeout=5).json()
-        told: dict[str, Any] = answer["query"]["pages"][str(item.number)]["imageinfo"][0]
+        told: dict[str, Any] = answer["query"]["pages"][0]["imageinfo"][0]
         return told
 
     thumb = requests.get(info(500)["thumburl"], timeout=5)
@@ -262,7 +263,7 @@ def test_redirects_lead_to_the_same_answer_and_keep_a_form(calm: Sandbox) -> Non
     calm.change(Trouble(1.0, kinds=("redirect",)))
     followed = requests.get(calm.url + SEARCH, timeout=5)
     assert "warnings" not in followed.json()
-    posted = requests.post(f"{calm.url}/services/rest/", data=flickr(calm, tags="quellmora"), timeout=5)
+    posted = requests.post(f"{calm.url}/services/rest/", data=flickr(calm, min_upload_date=1), timeout=5)
     assert [step.status_code for step in posted.history] == [307]
     assert posted.json()["stat"] == "ok"
 

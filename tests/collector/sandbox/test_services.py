@@ -5,10 +5,9 @@ import pytest
 
 from collector.errors import UsageError
 from collector.geo import distance_km
-from collector.sandbox.holdings import chance
-from collector.sandbox.panoramas import KINDS
+from collector.sandbox.holdings import COMMONS_KINDS, FLICKR_KINDS, Holdings, Item, chance, deal
 from collector.sandbox.scenes import CITIES, plan
-from collector.sandbox.services import COMMONS_KINDS, FLICKR_KINDS, Holdings, Item, deal
+from collector.sandbox.streetview_api import PANORAMA_KINDS
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +125,7 @@ def test_panoramas_are_dense_in_the_middle_and_are_found_again_by_their_ids(hold
 
 def test_scenes_dealt_to_street_view_are_there_and_look_outdoors(holdings: Holdings) -> None:
     truth = holdings.what("streetview", "quellmora")
-    assert set(truth.others.values()) == set(KINDS)
+    assert set(truth.others.values()) == set(PANORAMA_KINDS)
     assert len(truth.collectable) > 10_000
     mine = [scene for scene in holdings.panoramas.dealt if scene.city == "quellmora"]
     for scene in mine:

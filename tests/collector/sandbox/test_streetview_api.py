@@ -9,9 +9,19 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collector.sandbox.panoramas import Panorama, Panoramas
 from collector.sandbox.scenes import CITIES
-from collector.sandbox.streetview_api import KEY, SECRET, Missing, Refused, View, metadata, picture, signature
+from collector.sandbox.streetview_api import (
+    KEY,
+    SECRET,
+    Missing,
+    Panorama,
+    Panoramas,
+    Refused,
+    View,
+    metadata,
+    picture,
+    signature,
+)
 
 CITY = CITIES[0]
 PANORAMAS = Panoramas(0, CITIES[:1])

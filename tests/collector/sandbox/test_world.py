@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from collector.regions import region
-from collector.sandbox import faults
+from collector.sandbox import world as faults
 from collector.sandbox.scenes import CITIES, plan
 from collector.sandbox.world import World, draw_world
 

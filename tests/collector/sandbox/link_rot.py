@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from collector.errors import UsageError
 from collector.sandbox.holdings import Holdings, Item, Listing, token
-from collector.sandbox.panoramas import Panoramas
+from collector.sandbox.server import Sandbox
+from collector.sandbox.streetview_api import Panoramas
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Ageing:
     repacked: frozenset[str] = frozenset()
     placeholder: frozenset[str] = frozenset()
     moved: frozenset[str] = frozenset()
+
+
+def age(sandbox: Sandbox, change: Ageing) -> None:
+    """Let years pass at a running sandbox."""
+    sandbox.hold(aged(sandbox.holdings, change))
 
 
 def aged(holdings: Holdings, change: Ageing) -> Holdings:
