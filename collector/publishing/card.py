@@ -263,10 +263,10 @@ def limitations(manifest: Manifest, facts: Facts) -> list[str]:
         said.append(f"The author of {facts.authors.unknown} photos is not known.")
     if facts.split_groups:
         said.append(f"{facts.split_groups} groups of related photos lie on more than one side of the split.")
-    if facts.street_view:
+    if facts.ids_only:
         said.append(
-            f"{facts.street_view} rows are of Google Street View: ids and parameters only, which everybody fetches with "
-            "a key of their own. Panoramas move and disappear."
+            f"{facts.ids_only} rows are of services that keep their pictures: ids and parameters only, which everybody "
+            "fetches with a key of their own. Panoramas move and disappear."
         )
     return said
 

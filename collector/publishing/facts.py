@@ -1,7 +1,7 @@
 """What a publication tells: what follows from a manifest by counting its rows, and what only its publisher knows."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 from collector.errors import UsageError
 from collector.licences import licence
 from collector.manifest.manifest import Manifest
+from collector.providers.registry import PROVIDERS
+from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Licence
-
-STREET_VIEW_LICENCE = "LicenseRef-GoogleStreetView"
-STREET_VIEW_PROVIDER = "streetview"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Facts:
         grouped: photos that have a `group_id`.
         split_groups: groups of photos that lie on more than one side: leaks.
         megabytes: of the original files, in 10^6 bytes.
-        street_view: rows of Google Street View, of which ids and parameters are all that may be published.
+        ids_only: rows of services that do not let their pictures be kept: ids and parameters are all that is published.
     """
 
     total: Row
@@ -89,7 +88,7 @@ class Facts:
     grouped: int
     split_groups: int
     megabytes: float
-    street_view: int
+    ids_only: int
 
 
 def gather(manifest: Manifest) -> Facts:
@@ -99,6 +98,7 @@ def gather(manifest: Manifest) -> Facts:
     by_city = {slug: Row(slug, **counts) for slug, counts in manifest.counts().items()}
     times = [time for time in columns["taken_at"] if time is not None]
     rows = zip(columns["photo_id"], columns["license"], strict=True)
+    is_ids_only = ids_only_test(manifest)
     return Facts(
         total=_tally(["all"] * len(sides), sides)[0] if sides else Row("all", 0, 0, 0),
         cities=tuple(
@@ -115,7 +115,7 @@ def gather(manifest: Manifest) -> Facts:
         grouped=len(sides) - columns["group_id"].count(None),
         split_groups=_split_groups(columns["group_id"], sides),
         megabytes=sum(columns["bytes"]) / 1e6,
-        street_view=sum(is_street_view(photo_id, license_) for photo_id, license_ in rows),
+        ids_only=sum(is_ids_only(photo_id, license_id) for photo_id, license_id in rows),
     )
 
 
@@ -127,15 +127,19 @@ def judged(license_id: str) -> Licence:
         return Licence(license_id, license_id, "", redistributable=False)
 
 
-def provider_of(photo_id: str) -> str:
-    """Return the provider's name, the first part of an id."""
-    return photo_id.partition(":")[0]
+def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
+    """Return what tells by photo_id and licence whether a row's picture must stay out of every publication.
 
-
-def is_street_view(photo_id: str, license_id: str) -> bool:
-    """Return whether a row is one of Google Street View; either of the two signs is enough."""
-    named = license_id.casefold() == STREET_VIEW_LICENCE.casefold()
-    return named or provider_of(photo_id) == STREET_VIEW_PROVIDER
+    It must where its service does not let pictures be kept: by the manifest's own traits or by those that t15 knows (a
+    manifest may be anybody's), by the provider in its id or by that service's licence.
+    """
+    providers = {provider_of(photo_id) for photo_id in manifest.table["photo_id"].to_pylist()}
+    known = [(name, traits_of(name)) for name in providers | set(PROVIDERS)]
+    closed = [
+        (name, of) for name, of in (*known, *manifest.header.provider_traits.items()) if not of.pixels_may_be_kept
+    ]
+    names, licences = {name for name, _ in closed}, {of.licence.casefold() for _, of in closed if of.licence}
+    return lambda photo_id, license_id: provider_of(photo_id) in names or license_id.casefold() in licences
 
 
 def _tally(names: Sequence[str], sides: Sequence[str]) -> tuple[Row, ...]:

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +12,13 @@ from urllib.parse import urlsplit
 from collector.images.strip_metadata import SUFFIXES, CannotStripError, stripped
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.publishing.facts import is_street_view, judged
+from collector.publishing.facts import ids_only_test, judged
 from collector.text_table import csv_safe
 from collector.web.markdown import plain
 from collector.workspace import Workspace
 
 REASONS = {
-    "street-view": "Google Street View: ids and parameters only",
+    "ids-only": "its service keeps its pictures: ids and parameters only",
     "licence": "the licence does not allow it to be passed on, or is not known",
     "missing": "not in the workspace",
     "damaged": "its bytes in the workspace are not those of the manifest",
@@ -57,11 +56,14 @@ def include_photos(manifest: Manifest, workspace: Workspace, folder: Path, track
     """
     columns = (manifest.table[name].to_pylist() for name in ("photo_id", "license", "sha256"))
     rows = list(zip(*columns, strict=True))
-    forbidden = _forbidden(rows)
+    is_ids_only = ids_only_test(manifest)
+    reasons = [_why_not(license_id, ids_only=is_ids_only(photo_id, license_id)) for photo_id, license_id, _ in rows]
+    # The same bytes may be in two rows: what one of them forbids is forbidden.
+    forbidden = {sha256: reason for (_, _, sha256), reason in zip(rows, reasons, strict=True) if reason}
     done: dict[str, File | str] = {}
     found = Included({}, {})
-    for photo_id, license_id, sha256 in track(rows, "photos", len(rows)):
-        outcome: File | str = _why_not(photo_id, license_id) or forbidden.get(sha256, "")
+    for (photo_id, _, sha256), reason in track(zip(rows, reasons, strict=True), "photos", len(rows)):
+        outcome: File | str = reason or forbidden.get(sha256, "")
         outcome = outcome or done.get(sha256) or _copied(workspace.photo(sha256), sha256, folder)
         if isinstance(outcome, File):
             done[sha256] = found.files[photo_id] = outcome
@@ -70,15 +72,9 @@ def include_photos(manifest: Manifest, workspace: Workspace, folder: Path, track
     return found
 
 
-def _forbidden(rows: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """Return the originals that some row does not allow, with its reason: the same bytes may be in two rows."""
-    reasons = ((sha256, _why_not(photo_id, license_id)) for photo_id, license_id, sha256 in rows)
-    return {sha256: reason for sha256, reason in reasons if reason}
-
-
-def _why_not(photo_id: str, license_id: str) -> str:
-    if is_street_view(photo_id, license_id):
-        return "street-view"
+def _why_not(license_id: str, *, ids_only: bool) -> str:
+    if ids_only:
+        return "ids-only"
     return "" if judged(license_id).redistributable else "licence"
 
 

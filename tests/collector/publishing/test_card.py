@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.publishing.card import card, datasheet
 from collector.publishing.facts import Release, gather
+from collector.records import ProviderTraits
 from collector.web.markdown import Markdown, escape, fenced, grid, plain
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
@@ -136,9 +137,18 @@ def test_facts_on_the_card(small: Manifest) -> None:
 def test_street_view_is_named(make_photo: MakePhoto) -> None:
     photos = [make_photo(0), make_photo(1, license="LicenseRef-GoogleStreetView")]
     text, sheet = pages(build_manifest(HEADER, photos, "t15"))
-    assert "**1 rows are of Google Street View.**" in text
+    assert "**1 rows are of services that keep their pictures, such as Google Street View.**" in text
     assert "| [Google Maps Platform terms](https://cloud.google.com/maps-platform/terms) | 1 | 1 | 0 | 0 | no |" in text
     assert "ids and parameters only" in sheet
+
+
+def test_a_service_that_keeps_its_pictures_is_known_by_its_traits(make_photo: MakePhoto) -> None:
+    photos = [make_photo(0), make_photo(1, photo_id="streets:1", license="CC0-1.0"), make_photo(2, license="CC-BY-4.0")]
+    traits = {"streets": ProviderTraits(pixels_may_be_kept=False), "streetview": ProviderTraits()}
+    manifest = build_manifest(replace(HEADER, provider_traits=traits), photos, "t15")
+    assert gather(manifest).ids_only == 1
+    photos[2] = replace(photos[2], photo_id="streetview:abc")  # whatever the manifest says of a service that t15 knows
+    assert gather(build_manifest(replace(HEADER, provider_traits=traits), photos, "t15")).ids_only == 2
 
 
 def test_leaks_are_said(make_photo: MakePhoto) -> None:

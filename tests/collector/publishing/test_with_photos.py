@@ -57,12 +57,12 @@ def test_each_photo_has_its_outcome(mixed: Manifest, workspace: Workspace, tmp_p
     }
     assert included.left_out == {
         **dict.fromkeys(("made:0003", "made:0004", "made:0005"), "licence"),
-        **dict.fromkeys(("made:0006", "streetview:abc", "made:0008"), "street-view"),
+        **dict.fromkeys(("made:0006", "streetview:abc", "made:0008"), "ids-only"),
         "made:0009": "missing",
         "made:0010": "damaged",
         "made:0011": "format",
     }
-    assert list(included.reasons()) == ["street-view", "licence", "missing", "damaged", "format"]
+    assert list(included.reasons()) == ["ids-only", "licence", "missing", "damaged", "format"]
     assert set(included.reasons()) <= set(REASONS)
     files = {path.relative_to(tmp_path / "draft").as_posix() for path in (tmp_path / "draft").rglob("*.*")}
     assert {file.path for file in included.files.values()} == files
@@ -75,7 +75,7 @@ def test_no_pixel_of_street_view_leaves(
     write_manifest(mixed, tmp_path / "manifest")
     published = publish(tmp_path / "manifest", tmp_path / "out", release=Release("t15"), photos=workspace)
     assert published.photos_included == 3
-    assert published.photos_left_out["street-view"] == 3
+    assert published.photos_left_out["ids-only"] == 3
     whole = {path: path.read_bytes() for path in published.folder.rglob("*") if path.is_file()}
     for seed in (3, 4, 5, 6, 90):
         coded = photo_bytes(seed)[-400:]
@@ -93,11 +93,11 @@ def test_the_list_says_what_became_of_each(mixed: Manifest, workspace: Workspace
     assert (published.folder / rows["made:0000"]["file"]).is_file()
     assert rows["made:0000"]["changes"] == "metadata removed, pixels unchanged"
     assert rows["made:0001"]["changes"] == "none"
-    assert (rows["made:0006"]["file"], rows["made:0006"]["left_out"]) == ("", "street-view")
+    assert (rows["made:0006"]["file"], rows["made:0006"]["left_out"]) == ("", "ids-only")
     card = (published.folder / "README.md").read_text(encoding="utf-8")
     assert "**3 of 12 photos are here**" in card
     assert "Under licences for non-commercial purposes only: 1 of these photos." in card
-    assert "| Google Street View: ids and parameters only | 3 |" in card
+    assert "| its service keeps its pictures: ids and parameters only | 3 |" in card
 
 
 def test_without_photos_none_is_touched(mixed: Manifest, workspace: Workspace, tmp_path: Path) -> None:
