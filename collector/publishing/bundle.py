@@ -178,7 +178,7 @@ def _move(draft: Path, folder: Path, files: Sequence[str]) -> bool:
 
 _NAMES = re.compile(r"T15_\w*(?:KEY|SECRET|TOKEN)\w*|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
 _SHORTEST = 8  # shorter values are in any text by accident, and no service gives out such a key
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _TEXT = {".json", ".md", ".csv", ".svg", ""}  # SHA256SUMS has no suffix
 
 

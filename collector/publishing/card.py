@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from collector.manifest.manifest import Manifest
-from collector.publishing.facts import Facts, Release, judged
+from collector.publishing.facts import Facts, Release, judged, summed
 from collector.publishing.with_photos import REASONS, Included
 from collector.web.markdown import Markdown, code, fenced, fenced_json, finalize, grid, number, percent, plain
 from collector.web.templates import environment
@@ -41,6 +41,7 @@ _HUB_LICENCES = {
     *("CC-BY-NC-SA-3.0", "CC-BY-NC-SA-4.0", "etalab-2.0"),
 }
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_ROWS = 1_000  # of a table on the card; what is beyond is one row
 _SIDES = ("photos", "training", "validation", "test")
 
 
@@ -104,18 +105,20 @@ def _yaml(manifest: Manifest, facts: Facts) -> str:
 
 
 def _cities(facts: Facts) -> Markdown:
-    rows = [(row.name, row.photos, row.train, row.val, row.test) for row in (*facts.cities,)]
+    rows = [(row.name, row.photos, row.train, row.val, row.test) for row in summed(facts.cities, _ROWS, "cities")]
     total = ("all", facts.total.photos, facts.total.train, facts.total.val, facts.total.test)
     return grid(("city", *_SIDES), [*rows, total])
 
 
 def _licences(facts: Facts) -> Markdown:
     rows = []
-    for of, counts in ((row.licence, row.counts) for row in facts.licences):
+    for of, counts in ((row.licence, row.counts) for row in facts.licences[:_ROWS]):
         allowed = "yes" if of.redistributable else "no"
         limits = [*(["non-commercial"] if of.noncommercial else []), *(["unaltered"] if of.no_derivatives else [])]
         told = ", ".join([allowed, *limits])
         rows.append((_linked(of.name, of.url), counts.photos, counts.train, counts.val, counts.test, told))
+    for row in summed([row.counts for row in facts.licences], _ROWS, "licences")[_ROWS:]:
+        rows.append((row.name, row.photos, row.train, row.val, row.test, "see each row"))
     return grid(("licence", *_SIDES, "may be passed on"), rows)
 
 
@@ -131,7 +134,10 @@ def _linked(name: str, url: str) -> str:
 
 
 def _providers(facts: Facts) -> Markdown:
-    return grid(("source", *_SIDES), [(row.name, row.photos, row.train, row.val, row.test) for row in facts.providers])
+    return grid(
+        ("source", *_SIDES),
+        [(row.name, row.photos, row.train, row.val, row.test) for row in summed(facts.providers, _ROWS, "sources")],
+    )
 
 
 def _reasons(included: Included | None) -> Markdown | None:
@@ -197,9 +203,10 @@ def collection(facts: Facts) -> str:
             "Files on the publisher's own disk, labelled by the name of their folder or by the coordinates in their EXIF "
             "data. How they came to be there is for the publisher to say."
         )
+    sources = " and ".join(row.name for row in summed(facts.providers, 10, "sources"))
     return (
-        f"Photos that {' and '.join(row.name for row in facts.providers)} list with coordinates, found by place and not by "
-        "content; each is labelled with the city whose radius around its centre holds it."
+        f"Photos that {sources} list with coordinates, found by place and not by content; each is labelled with the city "
+        "whose radius around its centre holds it."
     )
 
 

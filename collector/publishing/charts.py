@@ -20,7 +20,7 @@ from matplotlib.patches import Circle, Patch
 
 from collector.geo import KM_PER_DEGREE
 from collector.manifest.manifest import Manifest
-from collector.publishing.facts import Facts, Row
+from collector.publishing.facts import Facts, Row, summed
 from collector.records import SPLITS, City
 from collector.web.markdown import plain
 
@@ -29,7 +29,7 @@ COLOURS = {"train": "#8fb8de", "val": "#e69f00", "test": "#a4243b"}
 
 _SIDE_NAMES = {"train": "training", "val": "validation", "test": "test"}
 _INK, _QUIET = "#1b1f24", "#5b6470"
-_MAPS = 100  # cities that get a map; more would be too small to read
+_SHOWN = 100  # cities that get a bar and a map; more would be too small to read
 _WIDTH, _HEAD, _TITLE, _FOOT = 8.5, 0.36, 0.17, 0.42  # inches: of a figure, its legend, a map's title, the note
 _NOTE_LINES = 3
 
@@ -84,18 +84,19 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def _counts(facts: Facts) -> Figure:
-    """Draw a stacked bar for each city, in up to three columns."""
-    columns = min(3, -(-len(facts.cities) // 30))
-    length = -(-len(facts.cities) // columns)
-    names = [drawable(row.name) for row in facts.cities]
+    """Draw a stacked bar for each city, in up to three columns; the smallest of very many are one bar."""
+    cities = summed(facts.cities, _SHOWN, "cities")
+    columns = min(3, -(-len(cities) // 30))
+    length = -(-len(cities) // columns)
+    names = [drawable(row.name) for row in cities]
     margin = 0.25 + 0.078 * max(map(len, names))  # inches; what the letters of this size take at most
     width = _WIDTH / columns
     figure = _figure(_WIDTH, _HEAD + 0.2 * length)
-    most = max(row.photos for row in facts.cities)
+    most = max(row.photos for row in cities)
     for column in range(columns):
         axes = _axes(figure, column * width + margin, _HEAD, width - margin - 0.1, 0.2 * length)
         here = slice(column * length, (column + 1) * length)
-        _bars(axes, facts.cities[here], names[here], length, most)
+        _bars(axes, cities[here], names[here], length, most)
     _legend(figure)
     return figure
 
@@ -144,8 +145,8 @@ def _columns(maps: int) -> int:
 def _mapped(manifest: Manifest) -> list[City]:
     """Return the cities to draw, in the manifest's order: all, or the ones with the most photos where they are many."""
     totals = {slug: sum(sides.values()) for slug, sides in manifest.counts().items()}
-    chosen = sorted(totals, key=lambda slug: (-totals[slug], slug))[:_MAPS]
-    return [city for city in manifest.header.cities if city.slug in set(chosen)]
+    chosen = set(sorted(totals, key=lambda slug: (-totals[slug], slug))[:_SHOWN])
+    return [city for city in manifest.header.cities if city.slug in chosen]
 
 
 def _places(manifest: Manifest) -> dict[str, dict[str, list[tuple[float, float]]]]:

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from collector.errors import UsageError
-from collector.licences import licence
+from collector.licences import licences
 from collector.manifest.manifest import Manifest
-from collector.providers.registry import PROVIDERS
+from collector.providers.registry import PROVIDERS, plugin_providers
 from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Licence
 
@@ -119,12 +120,25 @@ def gather(manifest: Manifest) -> Facts:
     )
 
 
+def summed(rows: Sequence[Row], most: int, what: str) -> tuple[Row, ...]:
+    """Return at most `most` rows, those with the most photos in the given order, and one that sums the others."""
+    if len(rows) <= most:
+        return tuple(rows)
+    kept = set(sorted(range(len(rows)), key=lambda at: (-rows[at].photos, at))[:most])
+    others = [row for at, row in enumerate(rows) if at not in kept]
+    sums = (sum(getattr(row, side) for row in others) for side in SPLITS)
+    return (*(rows[at] for at in sorted(kept)), Row(f"{len(others):,} more {what}", *sums))
+
+
 def judged(license_id: str) -> Licence:
     """Return what the table of licences says; one that is not in it allows nothing."""
-    try:
-        return licence(license_id)
-    except UsageError:
-        return Licence(license_id, license_id, "", redistributable=False)
+    known = _licences().get(license_id.strip().casefold())
+    return known or Licence(license_id, license_id, "", redistributable=False)
+
+
+@cache
+def _licences() -> dict[str, Licence]:
+    return {id_.casefold(): of for id_, of in licences().items()}
 
 
 def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
@@ -133,8 +147,7 @@ def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
     It must where its service does not let pictures be kept: by the manifest's own traits or by those that t15 knows (a
     manifest may be anybody's), by the provider in its id or by that service's licence.
     """
-    providers = {provider_of(photo_id) for photo_id in manifest.table["photo_id"].to_pylist()}
-    known = [(name, traits_of(name)) for name in providers | set(PROVIDERS)]
+    known = [(name, traits_of(name)) for name in (*PROVIDERS, *plugin_providers())]
     closed = [
         (name, of) for name, of in (*known, *manifest.header.provider_traits.items()) if not of.pixels_may_be_kept
     ]

@@ -32,7 +32,7 @@ def html(markdown: str) -> str:
 
 
 def hostile(make_photo: MakePhoto) -> Manifest:
-    city = replace(HEADER.cities[0], name=HOSTILE)
+    city = replace(HEADER.cities[0], name=HOSTILE[:200])
     odd: dict[str, Any] = {"rules": {HOSTILE: HOSTILE}, "parent": {"version": HOSTILE, "digest": HOSTILE}}
     header = replace(HEADER, title=HOSTILE, note=HOSTILE, hashes=(HOSTILE,), cities=(city, *HEADER.cities[1:]), **odd)
     photos = [make_photo(n, title=HOSTILE, author_name=HOSTILE, author_id=HOSTILE) for n in range(9)]
