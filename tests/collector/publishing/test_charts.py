@@ -60,13 +60,13 @@ def test_a_dot_for_each_photo_with_a_place(make_photo: MakePhoto) -> None:
     assert set(drawn(build_manifest(HEADER, [make_photo(0)], "t15"))) == {"counts.svg", "map.svg"}
 
 
-@pytest.mark.parametrize("name", ["$\\frac{1}{2$", "</text><script>", "東京\u202e&amp;", "\x00\n\t", "x" * 500, "ش𝒳"])
+@pytest.mark.parametrize("name", ["$\\frac{1}{2$", "</text><script>", "東京\u202e&amp;", "\x00\n\t", "x" * 200, "ش𝒳"])
 def test_any_name(make_photo: MakePhoto, name: str) -> None:
     city = replace(HEADER.cities[0], name=name)
     manifest = build_manifest(replace(HEADER, note=name, cities=(city, *HEADER.cities[1:])), [make_photo(0)], "t15")
     for svg in drawn(manifest).values():
         assert b"<script" not in svg
-        assert drawable(name) in texts(svg) or not drawable(name)
+        assert drawable(name, 15).rstrip("…") in texts(svg) or not drawable(name)
 
 
 @pytest.mark.parametrize("cities", [1, 2, 16, 101])
@@ -74,7 +74,8 @@ def test_any_number_of_cities(make_photo: MakePhoto, cities: int) -> None:
     header = replace(HEADER, cities=tuple(City(f"c{n}", f"City {n}", 1.0, 1.0, 10.0) for n in range(cities)))
     photos = [make_photo(n, city=f"c{n}", latitude=1.0, longitude=1.0) for n in range(cities)]
     pictures = drawn(build_manifest(header, photos, "t15"))
-    assert texts(pictures["counts.svg"]).count("City") == cities
+    assert texts(pictures["counts.svg"]).count("City") == min(cities, 100)
+    assert ("1 more cities" in texts(pictures["counts.svg"])) == (cities == 101)
     assert texts(pictures["map.svg"]).count("City") == min(cities, 100)
 
 
