@@ -89,6 +89,7 @@ class Licence:
         redistributable: anyone may pass the photo itself on, with credit, within the two limits below.
         noncommercial: passing it on or using it is allowed for non-commercial purposes only.
         no_derivatives: altered copies may not be passed on (a crop is one).
+        ids_only_of: a provider whose photos are all under it, whatever a row says, and of which only ids may be published.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Licence:
     redistributable: bool
     noncommercial: bool = False
     no_derivatives: bool = False
+    ids_only_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

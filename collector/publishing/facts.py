@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from collector.errors import UsageError
 from collector.licences import licences
 from collector.manifest.manifest import Manifest
-from collector.providers.registry import PROVIDERS, plugin_providers
-from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Licence
 
 
@@ -107,7 +105,7 @@ def gather(manifest: Manifest) -> Facts:
             for city in manifest.header.cities
         ),
         licences=tuple(LicenceRow(judged(row.name), row) for row in _tally(columns["license"], sides)),
-        providers=_tally([provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
+        providers=_tally([_provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
         authors=_authors(columns["author_id"], sides),
         located=len(sides) - columns["latitude"].count(None),
         dated=len(times),
@@ -144,15 +142,17 @@ def _licences() -> dict[str, Licence]:
 def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
     """Return what tells by photo_id and licence whether a row's picture must stay out of every publication.
 
-    It must where its service does not let pictures be kept: by the manifest's own traits or by those that t15 knows (a
+    It must where its service does not let pictures be kept: by the traits in the manifest or by the table of licences (a
     manifest may be anybody's), by the provider in its id or by that service's licence.
     """
-    known = [(name, traits_of(name)) for name in (*PROVIDERS, *plugin_providers())]
-    closed = [
-        (name, of) for name, of in (*known, *manifest.header.provider_traits.items()) if not of.pixels_may_be_kept
-    ]
-    names, licences = {name for name, _ in closed}, {of.licence.casefold() for _, of in closed if of.licence}
-    return lambda photo_id, license_id: provider_of(photo_id) in names or license_id.casefold() in licences
+    closed = [(name, of.licence) for name, of in manifest.header.provider_traits.items() if not of.pixels_may_be_kept]
+    closed += [(of.ids_only_of, of.id) for of in licences().values() if of.ids_only_of]
+    names, ids = {name for name, _ in closed}, {id_.casefold() for _, id_ in closed if id_}
+    return lambda photo_id, license_id: _provider_of(photo_id) in names or license_id.casefold() in ids
+
+
+def _provider_of(photo_id: str) -> str:
+    return photo_id.partition(":")[0]
 
 
 def _tally(names: Sequence[str], sides: Sequence[str]) -> tuple[Row, ...]:

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from collector.licences import licences
 from collector.manifest.manifest import Manifest, build_manifest
+from collector.providers.registry import PROVIDERS
+from collector.providers.traits import traits_of
 from collector.publishing.card import card, datasheet
 from collector.publishing.facts import Release, gather
 from collector.records import ProviderTraits
@@ -149,6 +152,11 @@ def test_a_service_that_keeps_its_pictures_is_known_by_its_traits(make_photo: Ma
     assert gather(manifest).ids_only == 1
     photos[2] = replace(photos[2], photo_id="streetview:abc")  # whatever the manifest says of a service that t15 knows
     assert gather(build_manifest(replace(HEADER, provider_traits=traits), photos, "t15")).ids_only == 2
+
+
+def test_the_table_of_licences_names_every_service_that_keeps_its_pictures() -> None:
+    closed = {name: traits_of(name).licence for name in PROVIDERS if not traits_of(name).pixels_may_be_kept}
+    assert {of.ids_only_of: of.id for of in licences().values() if of.ids_only_of} == closed
 
 
 def test_leaks_are_said(make_photo: MakePhoto) -> None:
