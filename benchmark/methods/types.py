@@ -1,9 +1,7 @@
 """What a method is: the whole contract between the runner and everything that learns where photos were taken.
 
-    fit(training: Training, validation: Training, context: Context, **parameters) -> Predictor
-
-`fit` learns from `training`; `validation` may choose settings or an epoch; nothing else may be looked at. The predictor then
-sees photos of the test side, which are pixels and nothing else. docs/methods.md has a method that is whole.
+`fit(training, validation, context, **parameters)` learns from `training`; `validation` may choose settings or an epoch. The
+predictor that it returns sees photos that are pixels and nothing else. docs/methods.md has a method that is whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -309,6 +309,36 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     accuracy = {row["name"]: row["paper_accuracy"] for row in rows}
     assert accuracy["tiny-64+knn"] == 15.47
     assert "15.47" in text
+    (knn,) = [row for row in rows if row["name"] == "tiny-64+knn"]
+    assert (knn["gives"], knn["needs"]) == (["labels"], [])
+    assert knn["parameters"] == {"feature_kind": "tiny", "size": 64, "k": 11}
+    assert knn["version"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--precision", "float16"], "--precision 'float16': choose auto or float32 or bf16"),
+        (["--level", "street"], "no labels of level 'street'; its levels are city"),
+    ],
+)
+def test_wrong_precisions_and_levels_are_usage_errors(
+    known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert t15.run(["bench", "--all", "--device", "cpu", *options, *world.options]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not any(world.workspace.runs.glob("*/run.json"))
+
+
+def test_a_method_without_what_it_needs_is_left_out_of_all_and_said_when_named(
+    known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known.clear()
+    known.update({"quick": method("quick"), "needy": method("needy", needs=frozenset({"places"}))})
+    assert t15.run(["bench", "--all", "--device", "cpu", *world.options]) == 0
+    assert "needs what this manifest lacks: places" in capsys.readouterr().err
+    assert t15.run(["bench", "--method", "needy", "--device", "cpu", *world.options]) == 5
+    assert "that are not here" in capsys.readouterr().err
 
 
 def test_a_leaderboard_is_made_from_the_runs(
