@@ -288,6 +288,16 @@ def test_pictures_of_many_sizes_keep_their_own_values(workspace: Workspace) -> N
         assert np.array_equal(found.transpose(1, 2, 0), np.asarray(expected))
 
 
+def test_each_interpolation_has_pixels_of_its_own(workspace: Workspace) -> None:
+    picture = paint(3, 1, 60, 40)
+    photos = of(workspace, picture)
+    for name, resampling in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)) * 2:
+        expected = np.asarray(picture.resize((30, 20), resampling))
+        assert np.array_equal(photos.pictures(20, name)[0].transpose(1, 2, 0), expected)
+    cut = photos.pictures(20, "bicubic")[0][:, :, 5:25]
+    assert np.array_equal(photos.pixels(20, "cover-bicubic")[0], cut)
+
+
 def test_orientation_counts_before_resizing(workspace: Workspace) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -15,7 +15,7 @@ from benchmark.methods.training import training_photos
 from benchmark.methods.types import Context
 from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import backbones
-from benchmark.networks.backbones import Backbone, Pretrained
+from benchmark.networks.backbones import Backbone, Preprocessing, Pretrained
 from benchmark.photos import WorkspacePhotos, photos_of
 from tests.benchmark.conftest import World
 
@@ -96,16 +96,29 @@ def test_features_are_those_of_the_given_weights(world: World) -> None:
     assert not np.allclose(first, unknown)
 
 
-def test_features_see_what_a_test_transform_sees(world: World) -> None:
-    """The centre of the photo, its shorter side resized to 8/7 of the crop."""
+SHAPES = {
+    "torchvision's": (Preprocessing(), 32, "bilinear"),
+    "its own": (
+        Preprocessing(resize=224, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), interpolation="bicubic"),
+        28,
+        "bicubic",
+    ),
+}
+
+
+@pytest.mark.parametrize("named", SHAPES)
+def test_features_see_what_a_test_transform_sees(world: World, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """The centre of the photo, its shorter side resized in the backbone's proportion to the crop, as it says."""
+    shape, side, interpolation = SHAPES[named]
+    monkeypatch.setitem(backbones.BACKBONES, DOT.name, replace(DOT, preprocessing=shape))
     photos = photos_of(world.manifest, "test", WorkspacePhotos(world.workspace))
     fitted = fit(world, "features:dot/colours", context=Context(weights=weights(1), weights_digest="03" * 32))
     crops = []
-    for picture in photos.pictures(32):
+    for picture in photos.pictures(side, interpolation):
         height, width = picture.shape[1:]
         top, left = (height - 28) // 2, (width - 28) // 2
         crops.append(picture[:, top : top + 28, left : left + 28])
-    mean, std = (torch.tensor(of).view(3, 1, 1) for of in (DOT.preprocessing.mean, DOT.preprocessing.std))
+    mean, std = (torch.tensor(of).view(3, 1, 1) for of in (shape.mean, shape.std))
     batch = (torch.from_numpy(np.stack(crops)).float() / 255 - mean) / std
     with torch.inference_mode():
         expected = fitted.network[:-1](batch).numpy()
