@@ -24,7 +24,7 @@ class Decoder:
     """A process that decodes one photo at a time, started again whenever it ended; for one thread at a time."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._closed = False
         self._process = self._started()
         self._ready = False
@@ -36,7 +36,7 @@ class Decoder:
             RefusedError: it is no picture, damaged, or takes too many pixels, too much time or memory.
         """
         self.prepare()
-        seconds = self._limits.decoding
+        seconds = self.limits.decoding
         try:
             with self._killed_after(seconds) as late:
                 self._write(HEAD.pack(len(data), side or 0, math.ceil(seconds)), data)
@@ -80,8 +80,8 @@ class Decoder:
             "-P",
             "-m",
             decoder_process.__name__,
-            str(self._limits.pixels),
-            str(self._limits.memory),
+            str(self.limits.pixels),
+            str(self.limits.memory),
         ]
         # What it says on stderr would hold pieces of the photo's text.
         quiet = subprocess.DEVNULL
@@ -129,7 +129,7 @@ class Decoder:
     def _answer(self) -> Image.Image:
         """Return what the process answered; it is not believed beyond the limits."""
         kind, first, second = ANSWER.unpack(self._read(ANSWER.size))
-        if kind == PIXELS and 0 < first * second <= self._limits.pixels:
+        if kind == PIXELS and 0 < first * second <= self.limits.pixels:
             return Image.frombytes("RGB", (first, second), self._read(3 * first * second))
         if kind == REFUSED and first <= _LONGEST:
             code, reason = json.loads(self._read(first))

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from benchmark.serving.limits import RefusedError
 from collector.web.host_check import HostCheck, is_cross_site
 
-_DRAINED, _DRAINING = 32 << 20, 10.0  # bytes and seconds
+DRAINED, DRAINING = 32 << 20, 10.0  # bytes and seconds
 
 
 class Guard(HostCheck):
@@ -72,9 +72,9 @@ class _Body:
         """Read on to the end, within bounds; not where the client waits for a go-ahead before it sends anything."""
         if self._asks_first and not self._begun:
             return
-        left = _DRAINED
+        left = DRAINED
         try:
-            async with asyncio.timeout(_DRAINING):
+            async with asyncio.timeout(DRAINING):
                 while self._more and left > 0:
                     left -= len((await self.receive()).get("body", b""))
         except TimeoutError:

@@ -26,7 +26,7 @@ STAGE = "review"
 VERDICTS = ("keep", "reject", "wrong-city")
 """`keep` also brings back a photo that another stage left out."""
 
-_WAIT_S = 10.0  # for another writer
+WAIT_S = 10.0  # for another writer
 _LONGEST_NAME = 100
 
 _TABLES = f"""
@@ -121,7 +121,7 @@ def connected(catalogue: Path) -> Iterator[sqlite3.Connection]:
         DataError: it is damaged.
     """
     uri = f"{catalogue.resolve().as_uri()}?mode=rw"
-    with storage_errors(catalogue), closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S)) as db:
+    with storage_errors(catalogue), closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as db:
         yield db
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.text_table import duration, printable, table
+from collector.text_table import csv_safe, duration, is_formula, printable, table
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:
@@ -74,3 +74,16 @@ def test_printable_leaves_nothing_for_the_terminal_to_obey(text: str) -> None:
 )
 def test_duration(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_no_csv_cell_is_a_formula(start: str) -> None:
+    assert is_formula(f"{start}1+1")
+    assert csv_safe(f"{start}1+1") == f"'{start}1+1"
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans()))
+def test_only_formulas_are_changed_and_once(value: object) -> None:
+    safe = csv_safe(value)
+    assert csv_safe(safe) is safe
+    assert (safe is value) != is_formula(value)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from benchmark.predicting.answer import Answerer
 from benchmark.serving.app import make_app
 from benchmark.serving.app_state import Desk
 from benchmark.serving.limits import STATUS
@@ -222,7 +223,7 @@ def test_the_description(client: TestClient) -> None:
 
 def test_a_defect_is_told_and_the_server_goes_on(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Desk, "_answered", lambda self, name, image: 1 / 0)
+        patch.setattr(Answerer, "answer", lambda self, images: 1 / 0)
         answer = predict(client, photo())
     assert refused(answer) == (500, "failed")
     assert "ZeroDivision" not in answer.text

@@ -53,7 +53,7 @@ def test_a_decoder_that_hangs_is_ended(decoder: Decoder, monkeypatch: pytest.Mon
     decoder.decode(photo(), None)
     process = decoder._process
     os.kill(process.pid, signal.SIGSTOP)
-    monkeypatch.setattr(decoder, "_limits", replace(LIMITS, decoding=0.05))
+    monkeypatch.setattr(decoder, "limits", replace(LIMITS, decoding=0.05))
     with pytest.raises(RefusedError, match=r"more than 0\.05 seconds") as refused:
         decoder.decode(photo(), None)
     assert refused.value.code == "too-costly"

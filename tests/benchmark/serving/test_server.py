@@ -94,7 +94,7 @@ def test_a_client_that_asks_first_sends_nothing_in_vain(trained: Trained, answer
 
 
 def test_a_photo_that_comes_too_slowly(trained: Trained, answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_check, "_DRAINING", 0.05)
+    monkeypatch.setattr(host_check, "DRAINING", 0.05)
     limits = replace(LIMITS, uploading=0.05, at_once=1)
     with served(trained, answerer, limits) as address, socket.create_connection(address, 20) as connection:
         host = f"{address[0]}:{address[1]}"

@@ -155,7 +155,7 @@ def test_progress(db: sqlite3.Connection) -> None:
 def test_a_catalogue_that_another_process_holds(
     shelf: Workspace, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decisions, "_WAIT_S", 0.01)
+    monkeypatch.setattr(decisions, "WAIT_S", 0.01)
     db.execute("BEGIN IMMEDIATE")
     with pytest.raises(IncompleteError, match="in use"), connected(shelf.catalogue) as other:
         decide(other, "made:0000", "keep", "Ayşe", AT)

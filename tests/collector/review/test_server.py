@@ -287,7 +287,7 @@ def test_a_body_without_an_end_is_cut_off(looking: Reviewer) -> None:
 
 
 def test_an_error_of_the_catalogue_is_a_line(shelf: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "_WAIT_S", 0.01)
+    monkeypatch.setattr(decisions, "WAIT_S", 0.01)
     with reviewing(shelf) as reviewer, decisions.opened(shelf) as db:
         db.execute("BEGIN IMMEDIATE")
         answer = reviewer.submit("/decide", {"photo_id": "made:0000", "verdict": "keep"})
