@@ -37,6 +37,7 @@ from collector.workspace import (
     storage_errors,
     write_atomically,
 )
+from tests.benchmark.conftest import make_world
 from tests.test_t15 import command, environment
 
 # --- file locks
@@ -255,6 +256,19 @@ def test_what_writes_says_that_it_cannot(
     assert out == ""
     assert err.count("\n") == 1
     assert str(read_only.root) in err
+
+
+def test_a_board_of_a_read_only_workspace_is_written_elsewhere(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = make_world(small_disk)
+    assert t15.run(["bench", "--tier", "smoke", "--method", "tiny-64+knn", *world.options]) == 0
+    lock_up(small_disk)
+    capsys.readouterr()
+    assert t15.run(["leaderboard", *world.options]) == 2
+    assert "--out" in capsys.readouterr().err
+    assert t15.run(["leaderboard", "--out", str(tmp_path / "board"), *world.options]) == 0
+    assert (tmp_path / "board" / "index.html").is_file()
 
 
 def test_a_read_only_catalogue_of_an_older_t15_is_read_as_a_copy(small_disk: Path) -> None:

@@ -1,11 +1,13 @@
 """Comparing runs."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark.commands.shared import manifest_folder, what_is_here
+from collector.errors import UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -41,6 +43,8 @@ def leaderboard(
     place = existing_workspace(workspace)
     data = [what_is_here(read_manifest(path), place) for path in paths]
     folder = out or place.reports / folder_name(data)
+    if out is None and not os.access(place.root, os.W_OK):
+        raise UsageError(f"{folder}: the workspace cannot be written to; name another folder with --out")
     named = [None if path.is_absolute() else path for path in paths]
     with storage_errors(folder):
         boards = write_leaderboard(list(zip(data, named, strict=True)), place.runs, folder)
