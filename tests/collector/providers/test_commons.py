@@ -11,7 +11,7 @@ import pytest
 from collector.licences import licences
 from collector.net.allowlist import origin_of
 from collector.net.client import Answer, RefusedError, TemporaryError
-from collector.providers.base import Cell, Query, Survey
+from collector.providers.base import Cell, Query
 from collector.providers.commons import CommonsProvider, make
 from collector.providers.commons_answers import describe, judge, merge, parse_answer, parse_details, parse_search
 from collector.providers.commons_licences import UnknownLicenceError, licence_id
@@ -171,17 +171,6 @@ def test_where_the_camera_stood_comes_first() -> None:
     assert photo(p_coordinates=[thing, page]).latitude == 41.02
     assert reason(p_coordinates=[thing]) == "outside-city"
     assert photo(p_coordinates=[], m_GPSLatitude="41.03", m_GPSLongitude="29.0").latitude == 41.03
-
-
-def test_hostile_shapes_are_told_not_crashed_on() -> None:
-    odd: Any
-    for odd in (None, [], {}, "x", 3, True, [None], {"a": {}}, -1, 2**70, "\ud800"):
-        for name in ("imageinfo", "coordinates", "title", "pageid"):
-            describe({**file(), name: odd}, ISTANBUL, frozenset())
-        for name in file()["imageinfo"][0]:
-            describe({**file(), "imageinfo": [{**file()["imageinfo"][0], name: odd}]}, ISTANBUL, frozenset())
-        for name in ("Artist", "DateTimeOriginal", "LicenseUrl", "Categories", "GPSLatitude"):
-            described(**{f"m_{name}": odd})
 
 
 # --- who, when, what, under which licence
@@ -433,10 +422,6 @@ def test_parts_of_a_page_are_put_together() -> None:
 
 
 # --- questions
-
-
-def test_it_is_a_survey() -> None:
-    assert isinstance(provider()[0], Survey)
 
 
 def test_the_questions() -> None:

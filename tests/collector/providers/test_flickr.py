@@ -21,7 +21,7 @@ from collector.licences import licences
 from collector.net.client import Access, Http, RefusedError, TemporaryError
 from collector.net.rate_limit import TRIES
 from collector.providers import flickr
-from collector.providers.base import Cell, Page, Query, Renews, Survey
+from collector.providers.base import Cell, Page, Query, Renews
 from collector.providers.flickr import BEGAN, CAP, PAGE_ROWS, FlickrProvider
 from collector.providers.flickr_answers import (
     ACCURACY_M,
@@ -139,13 +139,6 @@ def unusable(**changes: Any) -> Unusable:
     found = parsed(**changes)
     assert isinstance(found, Unusable), found
     return found
-
-
-def test_it_is_a_survey_and_does_not_show_its_key() -> None:
-    service, _ = provider()
-    assert isinstance(service, Survey)
-    assert service.name == "flickr"
-    assert KEY not in repr(service)
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------------

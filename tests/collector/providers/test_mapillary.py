@@ -14,7 +14,7 @@ import pytest
 from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
-from collector.providers.base import Cell, Query, Survey
+from collector.providers.base import Cell, Query
 from collector.providers.mapillary import MapillaryProvider, make
 from collector.providers.mapillary_answers import TokenError, TooMuchError, describe, judge, parse_answer, parse_thumb
 from collector.records import City, Photo, Unusable
@@ -117,13 +117,6 @@ def test_what_cannot_be_used(changes: dict[str, Any], reason: str) -> None:
     assert (found.reason, found.city) == (reason, "stuttgart")
 
 
-def test_hostile_shapes_are_told_not_crashed_on() -> None:
-    for odd in (None, [], {}, "x", 3, True, -1e300, [None], {"type": "Point", "coordinates": ["a", []]}, "\ud800"):
-        assert isinstance(describe(odd, STUTTGART), Unusable)
-        for name in row():
-            describe({**row(), name: odd}, STUTTGART)
-
-
 @pytest.mark.parametrize("code", [4, 17, 341])
 def test_limits(code: int) -> None:
     with pytest.raises(TemporaryError, match="rate-limited"):
@@ -154,12 +147,6 @@ def test_errors_that_stay() -> None:
     with pytest.raises(RefusedError, match="error-100"):
         judge(Answer("u", 400, {}, error(100)))
     judge(Answer("u", 400, {}, error(77)))
-
-
-def test_it_is_a_survey() -> None:
-    service, _ = provider()
-    assert isinstance(service, Survey)
-    assert service.count(CELL) is None
 
 
 def test_the_question() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from collector.net.allowlist import origin_of
 from collector.net.client import Answer, RefusedError, TemporaryError
-from collector.providers.base import Cell, Query, Survey
+from collector.providers.base import Cell, Query
 from collector.providers.panoramax import PanoramaxProvider, make
 from collector.providers.panoramax_answers import describe, judge, parse_answer
 from collector.records import City, Photo, Unusable
@@ -153,17 +153,6 @@ def test_pictures_of_both_national_instances_and_of_the_own_one() -> None:
     assert isinstance(describe(item(assets=at("http://127.0.0.1:8123/sd.jpg")), LEON, own), Photo)
 
 
-def test_hostile_shapes_are_told_not_crashed_on() -> None:
-    odd: Any
-    for odd in (None, [], {}, "x", 3, True, [None], {"title": []}, {"href": 3}, "\ud800"):
-        assert isinstance(describe(odd, LEON, frozenset()), Unusable)
-        for name in (*item(), "links", "providers"):
-            describe({**item(), name: odd}, LEON, frozenset())
-        for name in item()["properties"]:
-            described({name: odd})
-        described(assets={"sd": odd, "hd": odd}, links=[odd], providers=[odd])
-
-
 def test_answers_to_other_questions() -> None:
     with pytest.raises(TemporaryError, match="not-json"):
         judge(Answer("u", 200, {}, b"<html>Bad gateway"))
@@ -171,12 +160,6 @@ def test_answers_to_other_questions() -> None:
         parse_answer(b'{"message": "Parameter bbox must be in range", "status_code": 400}', LEON, frozenset())
     with pytest.raises(RefusedError, match="unexpected-answer"):
         parse_answer(b'{"features": null}', LEON, frozenset())
-
-
-def test_it_is_a_survey() -> None:
-    service, _ = provider()
-    assert isinstance(service, Survey)
-    assert service.count(CELL) is None
 
 
 def test_the_question() -> None:

@@ -24,7 +24,7 @@ from collector.manifest.schema import COLUMNS
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
 from collector.net.rate_limit import TRIES
 from collector.providers import streetview
-from collector.providers.base import Cell, Page, Query, Renews, Survey
+from collector.providers.base import Cell, Page, Query, Renews
 from collector.providers.streetview import TERMS_NOTE, StreetViewProvider
 from collector.providers.streetview_answers import (
     Failure,
@@ -112,15 +112,6 @@ def read(body: bytes) -> Panorama | Failure | None:
 
 def query_of(url: str | None) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url or "").query))
-
-
-def test_it_is_a_survey_and_shows_neither_key_nor_secret() -> None:
-    service, _ = provider(secret=SECRET)
-    assert isinstance(service, Survey)
-    assert service.name == "streetview"
-    assert KEY not in repr(service)
-    assert SECRET[:8] not in repr(service)
-    assert str(decoded_secret(SECRET)) not in repr(service)
 
 
 def test_the_terms_are_told() -> None:
