@@ -101,14 +101,16 @@ def _chosen(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     for name, of in given.items():
         if of not in source.names:
             raise UsageError(
-                f"{source.path}: has no column {of!r} to be {name}{did_you_mean(of, source.names)}; {_held(source)}"
+                f"{source.path}: has no column {of[:60]!r} to be {name}{did_you_mean(of, source.names)}; {_held(source)}"
             )
     plain = {name.strip().casefold().replace(" ", "_").replace("-", "_"): name for name in reversed(source.names)}
     guessed = {name: plain[found[0]] for name, words in NAMES.items() if (found := [w for w in words if w in plain])}
     chosen = {**guessed, **given}
     for name, of in chosen.items():
         if source.names.count(of) > 1:
-            raise DataError(f"{source.path}: column {of!r} is there {source.names.count(of)} times: which is {name}?")
+            raise DataError(
+                f"{source.path}: column {of[:60]!r} is there {source.names.count(of)} times: which is {name}?"
+            )
     if "split" not in chosen:
         raise DataError(f"{source.path}: no column tells the side; name it with --column split=NAME; {_held(source)}")
     for one, other in (("latitude", "longitude"), ("longitude", "latitude")):
@@ -121,7 +123,7 @@ def _chosen(source: Source, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _held(source: Source) -> str:
-    shown = ", ".join(source.names[:20])
+    shown = ", ".join(name[:60] for name in source.names[:20])
     return f"it has {shown}{', …' if len(source.names) > 20 else ''}"
 
 
@@ -145,7 +147,7 @@ class _Values:
     def fail(self, name: str, row: int, rule: str) -> NoReturn:
         value = self.raw[self.chosen[name]][row].as_py()
         seen = "" if value is None else f"{repr(value)[:60]} "
-        raise DataError(f"{self.source.path}: {self.source.place(row)}, column {self.chosen[name]}: {seen}{rule}")
+        raise DataError(f"{self.source.path}: {self.source.place(row)}, column {self.chosen[name][:60]}: {seen}{rule}")
 
     def require(self, name: str, good: pa.ChunkedArray, rule: str) -> None:
         """Fail at the first row where `good` is false; a null is good."""
@@ -160,7 +162,7 @@ class _Values:
             column = pc.utf8_trim_whitespace(column.cast(pa.string()))
         except (pa.ArrowException, UnicodeError) as error:
             raise DataError(
-                f"{self.source.path}: column {self.chosen[name]}: cannot be read as text (it is of type {column.type})"
+                f"{self.source.path}: column {self.chosen[name][:60]}: cannot be read as text (it is of type {column.type})"
             ) from error
         column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
         if name.endswith("_id"):

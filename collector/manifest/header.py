@@ -120,7 +120,7 @@ def read_header(folder: Path | str) -> Stored:
     try:
         header = _header_of(data)
         complete = isinstance(data["digest"], str) and {"columns", "rows", "rows_per_check"} <= set(data["checks"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path}: a field is missing or of the wrong kind ({one_line(error)}); {FETCH}") from error
     try:
         check_header(header)

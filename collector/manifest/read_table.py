@@ -154,7 +154,7 @@ def _explain(file: _Csv, names: Sequence[str], columns: Sequence[str]) -> None:
         for position, name in used:
             if byte := _stray_byte(record[position]):
                 raise DataError(
-                    f"{file.path}: line {line}, column {name}: is not UTF-8 (byte {byte}); save the file as UTF-8"
+                    f"{file.path}: line {line}, column {name[:60]}: is not UTF-8 (byte {byte}); save the file as UTF-8"
                 )
 
 
@@ -258,9 +258,9 @@ def _json_column(path: Path, name: str, values: list[Any]) -> pa.Array:
                 [None if value is None or value == "" else str(value).strip() for value in values], pa.string()
             )
     except (pa.ArrowException, OverflowError, UnicodeError, ValueError) as error:
-        raise DataError(f"{path}: column {name}: holds a value that does not fit ({one_line(error)})") from error
+        raise DataError(f"{path}: column {name[:60]}: holds a value that does not fit ({one_line(error)})") from error
     odd = ", ".join(sorted(kind.__name__ for kind in kinds - {str, int, float}))
-    raise DataError(f"{path}: column {name}: must hold texts or numbers, not {odd}")
+    raise DataError(f"{path}: column {name[:60]}: must hold texts or numbers, not {odd}")
 
 
 # --- Parquet
@@ -388,6 +388,6 @@ def damaged_part(file: pq.ParquetFile, columns: Sequence[str]) -> str:
                 for _ in file.iter_batches(_BATCH, row_groups=[group], columns=[name]):
                     pass
             except (OSError, pa.ArrowException):
-                return f"rows {start} to {end - 1}, column {name}: damaged"
+                return f"rows {start} to {end - 1}, column {name[:60]}: damaged"
         start = end
     return "damaged"
