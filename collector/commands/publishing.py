@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,22 +28,46 @@ Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// ad
 def verify(path: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """Check a manifest: its schema, and that every value is as it was published."""
     manifest = _read(path, workspace)
-    counts = manifest.counts()
+    ids = manifest.table["photo_id"]
+    outside = [
+        {
+            "row": of.row,
+            "photo_id": ids[of.row].as_py(),
+            "city": of.city.slug,
+            "km": of.km,
+            "radius_km": of.city.radius_km,
+        }
+        for of in manifest.outside()
+    ]
     result = {
         "name": manifest.header.name,
         "version": manifest.header.version,
+        "format": manifest.format,
         "digest": manifest.digest,
         "photos": manifest.table.num_rows,
-        "cities": len(counts),
+        "cities": len(manifest.header.cities),
+        "extra": {"columns": manifest.extra.column_names, "digest": manifest.extra_digest} if manifest.extra else None,
+        "outside": outside,
     }
-    show(
-        result,
-        json,
-        lambda: (
-            f"ok: {result['name']} {result['version']}, {result['photos']} photos of {result['cities']} cities\n"
-            f"digest {manifest.digest}"
-        ),
-    )
+    show(result, json, lambda: _verified_text(result))
+
+
+def _verified_text(result: dict[str, Any]) -> str:
+    lines = [
+        f"ok: {result['name']} {result['version']}, {result['photos']} photos of {result['cities']} cities",
+        f"digest {result['digest']}",
+    ]
+    if result["extra"]:
+        names = ", ".join(name[:60] for name in result["extra"]["columns"][:_NAMED])
+        lines.append(f"columns that this t15 does not know: {names} (digest {result['extra']['digest']})")
+    if outside := result["outside"]:
+        lines.append(f"{len(outside)} photos lie outside of their city's radius, which the header says none does:")
+        lines += [
+            f"  row {of['row']} ({of['photo_id']}): {of['km']:.1f} km from {of['city']}, its radius being {of['radius_km']:g}"
+            for of in outside[:_NAMED]
+        ]
+        lines += [f"  and {len(outside) - _NAMED} more"] if len(outside) > _NAMED else []
+    return "\n".join(lines)
 
 
 @app.command()

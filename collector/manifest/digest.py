@@ -50,7 +50,12 @@ def canonical_json(value: Any) -> bytes:
 
 
 def summarise(
-    header: Mapping[str, Any], batches: Iterable[pa.RecordBatch], columns: Sequence[str], rows: int
+    header: Mapping[str, Any],
+    batches: Iterable[pa.RecordBatch],
+    columns: Sequence[str],
+    rows: int,
+    *,
+    any_type: bool = False,
 ) -> Summary:
     """Return the digest and the checksums of rows that come in batches.
 
@@ -59,6 +64,7 @@ def summarise(
         batches: of at least these columns; read once, one after the other.
         columns: that count, in the order of a canonical row.
         rows: how many there are in all, which decides how many share a checksum.
+        any_type: the columns are not the schema's: they may be of any type and hold NaN, which is spelled `NaN`.
 
     Raises:
         ValueError: a value has no spelling in JSON (NaN, a lone surrogate in the header).
@@ -70,7 +76,7 @@ def summarise(
     for batch in batches:
         for start in range(0, batch.num_rows, _BATCH):
             piece = batch.slice(start, _BATCH)
-            spelled = [_spelled(piece.column(name)) for name in columns]
+            spelled = [_spelled(piece.column(name), any_type) for name in columns]
             for name, values in zip(columns, spelled, strict=True):
                 by_column[name] = zlib.crc32(b"\n".join(values) + b"\n", by_column[name])
             for row in map(b",".join, zip(*spelled, strict=True)):
@@ -101,11 +107,11 @@ def _eights(text: str) -> list[str]:
     return [text[at : at + 8] for at in range(0, len(text), 8)]
 
 
-def _spelled(column: pa.Array) -> list[bytes]:
+def _spelled(column: pa.Array, any_type: bool) -> list[bytes]:
     """Return each value as canonical JSON; times in ISO 8601 with UTC offset, a missing value as `null`."""
     if column.null_count == len(column):
         return list(repeat(b"null", len(column)))
-    spell = _SPELL.get(column.type, _any_type)
+    spell = _any_type if any_type else _SPELL[column.type]
     return [b"null" if value is None else spell(value).encode() for value in column.to_pylist()]
 
 

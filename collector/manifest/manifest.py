@@ -27,6 +27,7 @@ from collector.manifest.header import FETCH, Header, Stored, check_header, defin
 from collector.manifest.read_table import damaged_part, decoded, decoded_schema, open_parquet
 from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PHOTO_FIELDS, SPLITS, Photo
+from collector.regions import Misplaced, misplaced
 from collector.workspace import draft_of, remove_drafts
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class Manifest:
         if side not in SPLITS:
             raise UsageError(f"side {side!r}: a manifest has {', '.join(SPLITS)}")
         return Side(self, side)
+
+    def outside(self) -> list[Misplaced]:
+        """Return the photos whose place lies outside of their city's radius, by row: the header claims that none does."""
+        labels, latitude, longitude = (self.table[name] for name in ("city", "latitude", "longitude"))
+        places = latitude.to_numpy(), longitude.to_numpy()
+        return misplaced(self.header.cities, labels.to_pylist(), *places, nearest=False)
 
     def photos(self, split: str) -> list[Photo]:
         """Return the photos of one side, `train`, `val` or `test`, sorted by photo_id."""
@@ -266,7 +273,7 @@ def read_manifest(folder: Path | str) -> Manifest:
         raise DataError(f"{path}: holds a value that JSON has no spelling for ({error}); {FETCH}") from error
     if summary.digest != stored.digest:
         raise DataError(_describe_change(path, table, stored, summary, missing))
-    extra_digest = _extra_digest(extra)
+    extra_digest = _extra_digest(rows_path, extra)
     if stored.extra is not None and stored.extra != extra_digest:
         names = ", ".join(extra.column_names[:5]) if extra is not None else "that are missing"
         raise DataError(f"{rows_path}: columns unknown to this t15 ({names}): not as published; {FETCH}")
@@ -347,10 +354,14 @@ def _known_columns(path: Path, batch: pa.RecordBatch, known: Sequence[str]) -> p
     return pa.Table.from_arrays(columns, schema=schema.ARROW)
 
 
-def _extra_digest(extra: pa.Table | None) -> str:
+def _extra_digest(path: Path, extra: pa.Table | None) -> str:
     if extra is None:
         return ""
-    return digests.summarise({}, extra.to_batches(), sorted(extra.column_names), extra.num_rows).digest
+    names = sorted(extra.column_names)
+    try:
+        return digests.summarise({}, extra.to_batches(), names, extra.num_rows, any_type=True).digest
+    except (ArithmeticError, ValueError, RecursionError) as error:  # a time beyond Python's, a text that is none
+        raise DataError(f"{path}: columns unknown to this t15: cannot be read ({one_line(error)})") from error
 
 
 def _describe_change(

@@ -18,7 +18,6 @@ from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS
 from collector.providers.traits import traits_of
 from collector.records import SPLITS, ProviderTraits
-from collector.regions import misplaced
 from collector.splitting import split_statistics
 from collector.splitting.declared_constraints import Claims, claims_of
 from collector.splitting.groups import MIN_DISTANCE_M
@@ -255,13 +254,10 @@ def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
 
 
 def _outside(manifest: Manifest) -> tuple[Outside, ...]:
-    photo_ids, labels, latitude, longitude = (
-        manifest.table[name] for name in ("photo_id", "city", "latitude", "longitude")
+    photo_ids = manifest.table["photo_id"]
+    return tuple(
+        Outside(of.row, photo_ids[of.row].as_py(), of.city.slug, of.km, of.city.radius_km) for of in manifest.outside()
     )
-    wrong = misplaced(
-        manifest.header.cities, labels.to_pylist(), latitude.to_numpy(), longitude.to_numpy(), nearest=False
-    )
-    return tuple(Outside(of.row, photo_ids[of.row].as_py(), of.city.slug, of.km, of.city.radius_km) for of in wrong)
 
 
 def _audit(

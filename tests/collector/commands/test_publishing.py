@@ -51,10 +51,37 @@ def test_verify(house: House, first: Path) -> None:
     manifest = read_manifest(first)
     out, _ = house.run("verify", first)
     assert out == f"ok: sandbox 1.0.0, 32 photos of 2 cities\ndigest {manifest.digest}\n"
-    found = {"name": "sandbox", "version": "1.0.0", "digest": manifest.digest, "photos": 32, "cities": 2}
+    found = {
+        "name": "sandbox",
+        "version": "1.0.0",
+        "format": FORMAT,
+        "digest": manifest.digest,
+        "photos": 32,
+        "cities": 2,
+    }
+    found |= {"extra": None, "outside": []}
     assert house.json("verify", first) == found
     assert house.json("verify", f"{first}#sha256={manifest.digest}") == found
     assert "not 000" in house.complaint("verify", f"{first}#sha256={'0' * 64}", code=3)
+
+
+def test_verify_tells_of_photos_outside_and_of_columns_that_it_does_not_know(house: House, first: Path) -> None:
+    manifest = read_manifest(first)
+    cities = tuple(replace(city, radius_km=1e-3) for city in manifest.header.cities)
+    photos = [photo for side in SPLITS for photo in manifest.photos(side)]
+    small = build_manifest(replace(manifest.header, cities=cities), photos, "t15 test")
+    extra = pa.table({"weather": ["fine"] * len(photos)})
+    folder = first.with_name("9.0.0")
+    write_manifest(replace(small, extra=extra), folder)
+    located = sorted((photo for photo in photos if photo.latitude is not None), key=lambda photo: photo.photo_id)
+    found = house.json("verify", folder)["outside"]
+    assert [of["photo_id"] for of in found] == [photo.photo_id for photo in located]
+    assert all(of["km"] > of["radius_km"] == 1e-3 for of in found)
+    out, _ = house.run("verify", folder)
+    assert out.startswith("ok: ")
+    assert f"{len(located)} photos lie outside of their city's radius" in out
+    assert re.search(r"  row \d+ \(.*\): \d+\.\d km from", out)
+    assert "columns that this t15 does not know: weather (digest " in out
 
 
 Edit = Callable[[Path], None]

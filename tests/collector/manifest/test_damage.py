@@ -4,6 +4,8 @@ import json
 import random
 import re
 from collections.abc import Callable
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.errors import DataError, UsageError
+from collector.manifest.export import export
 from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
@@ -149,6 +152,86 @@ def test_a_column_more_is_accepted(small: Manifest, folder: Path) -> None:
     found = read_manifest(folder)
     assert found.digest == small.digest
     assert found.table.column_names == small.table.column_names
+
+
+# --- columns that are not known, and such as are missing
+
+
+EXTRA = {
+    "weather": pa.array(["fine", None, "rain"] * 10),
+    "altitude": pa.array([1.5, float("nan"), None] * 10),
+    "tags": pa.array([["a", "b"], [], None] * 10),
+    "seen": pa.array([datetime(2020, 1, 1)] * 30),
+    "bytes more": pa.array([b"\xff\x00"] * 30),
+}
+
+
+def with_extra(folder: Path, **columns: pa.Array) -> Manifest:
+    def edit(table: pa.Table) -> pa.Table:
+        for name, values in columns.items():
+            table = table.append_column(name, values)
+        return table
+
+    edit_table(folder, edit)
+    return read_manifest(folder)
+
+
+def test_columns_that_are_not_known_are_kept_with_a_digest_of_their_own(
+    small: Manifest, folder: Path, tmp_path: Path
+) -> None:
+    manifest = with_extra(folder, **EXTRA)
+    assert manifest.digest == small.digest
+    assert manifest.extra is not None
+    assert manifest.extra.column_names == list(EXTRA)
+    assert manifest.columns == (*small.columns, *EXTRA)
+    assert len(manifest.extra_digest) == 64
+    write_manifest(manifest, tmp_path / "again")
+    again = read_manifest(tmp_path / "again")
+    assert again.extra is not None
+    assert again.extra.equals(manifest.extra) or again.extra.column_names == manifest.extra.column_names  # NaN
+    assert (again.digest, again.extra_digest) == (small.digest, manifest.extra_digest)
+    stream = BytesIO()
+    export(again, stream, columns=["photo_id", "weather"])
+    assert stream.getvalue().splitlines()[1] == b"made:0000,fine"
+
+
+def test_the_order_of_unknown_columns_does_not_count_and_their_values_do(folder: Path) -> None:
+    first = with_extra(folder, weather=EXTRA["weather"], altitude=EXTRA["altitude"]).extra_digest
+    edit_table(folder, lambda table: table.drop_columns(["weather", "altitude"]))
+    assert with_extra(folder, altitude=EXTRA["altitude"], weather=EXTRA["weather"]).extra_digest == first
+    edit_table(folder, lambda table: table.drop_columns(["weather"]))
+    assert with_extra(folder, weather=pa.array(["fog"] * 30)).extra_digest != first
+
+
+@pytest.mark.parametrize("change", ["value", "gone"])
+def test_published_unknown_columns_that_were_changed(folder: Path, tmp_path: Path, change: str) -> None:
+    written = tmp_path / "again"
+    write_manifest(with_extra(folder, weather=EXTRA["weather"]), written)
+    edit_table(written, lambda table: table.drop_columns(["weather"]))
+    if change == "value":
+        edit_table(written, lambda table: table.append_column("weather", pa.array(["fog"] * 30)))
+    assert re.search(r"photos\.parquet: columns unknown to this t15 .*: not as published", says(written))
+
+
+def test_columns_without_a_value_may_be_missing(small: Manifest, folder: Path) -> None:
+    absent = ["heading", "sequence_id", "position_accuracy_m", "label"]
+    edit_table(folder, lambda table: table.drop_columns(absent))
+    assert read_manifest(folder).digest == small.digest
+    assert {photo.heading for photo in read_manifest(folder).photos("train")} == {None}
+
+
+@pytest.mark.parametrize("column", ["photo_id", "city", "sha256", "split"])
+def test_columns_that_no_manifest_lacks(folder: Path, column: str) -> None:
+    edit_table(folder, lambda table: table.drop_columns([column]))
+    assert says(folder) == f"photos.parquet: column {column} is there 0 times, not once; fetch the manifest again"
+
+
+def test_a_file_that_claims_more_rows_than_it_has_bytes(folder: Path) -> None:
+    path = folder / "photos.parquet"
+    nothing = pa.table({name: pa.nulls(100_000, pa.string()) for name in ("photo_id", "city")})
+    pq.write_table(nothing, path)
+    assert path.stat().st_size < 100_000
+    assert re.fullmatch(r"photos\.parquet: claims 100000 rows, which \d+ bytes cannot hold", says(folder))
 
 
 @pytest.mark.parametrize(
