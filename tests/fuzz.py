@@ -28,6 +28,7 @@ MEMORY = 3 << 30
 """Bytes of address space: libraries map some 1.5 GB of it, and use little."""
 
 _LONGEST_MESSAGE = 4000
+_FEWEST = 20  # cases, however long the machine takes for them
 
 _TOKENS = (
     *(b"-1", b"0", b"1e999", b"NaN", b"9" * 400, b"18446744073709551616", b"null", b"true", b'""', b"[]", b"{}"),
@@ -247,7 +248,7 @@ def fuzz(name: str, seed: int, seconds: float, folder: Path) -> dict[str, Any]:
     target, numbers = TARGETS[name], random.Random(seed)
     cases, read, worst = 0, 0, 0.0
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while cases < _FEWEST or time.monotonic() < end:
         case = folder / "case"
         shutil.rmtree(case, ignore_errors=True)
         case.mkdir(parents=True)

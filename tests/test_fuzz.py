@@ -18,5 +18,4 @@ def test_damaged_files_are_read_or_refused_in_bounded_time_and_memory(name: str,
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert finished.returncode == 0, finished.stderr[-3000:]
     found = json.loads(finished.stdout)
-    assert found["cases"] >= 5
     assert found["refused"] > 0

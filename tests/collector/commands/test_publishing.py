@@ -70,9 +70,10 @@ def test_verify_tells_of_photos_outside_and_of_columns_that_it_does_not_know(hou
     cities = tuple(replace(city, radius_km=1e-3) for city in manifest.header.cities)
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
     small = build_manifest(replace(manifest.header, cities=cities), photos, "t15 test")
-    extra = pa.table({"weather": ["fine"] * len(photos)})
     folder = first.with_name("9.0.0")
-    write_manifest(replace(small, extra=extra), folder)
+    write_manifest(small, folder)
+    rows = pq.read_table(folder / "photos.parquet").append_column("weather", pa.array(["fine"] * len(photos)))
+    pq.write_table(rows, folder / "photos.parquet")
     located = sorted((photo for photo in photos if photo.latitude is not None), key=lambda photo: photo.photo_id)
     found = house.json("verify", folder)["outside"]
     assert [of["photo_id"] for of in found] == [photo.photo_id for photo in located]
