@@ -58,15 +58,15 @@ def _verified_text(result: dict[str, Any]) -> str:
         f"digest {result['digest']}",
     ]
     if result["extra"]:
-        names = ", ".join(name[:60] for name in result["extra"]["columns"][:_NAMED])
+        names = ", ".join(name[:60] for name in result["extra"]["columns"][:NAMED])
         lines.append(f"columns that this t15 does not know: {names} (digest {result['extra']['digest']})")
     if outside := result["outside"]:
         lines.append(f"{len(outside)} photos lie outside of their city's radius, which the header says none does:")
         lines += [
             f"  row {of['row']} ({of['photo_id']}): {of['km']:.1f} km from {of['city']}, its radius being {of['radius_km']:g}"
-            for of in outside[:_NAMED]
+            for of in outside[:NAMED]
         ]
-        lines += [f"  and {len(outside) - _NAMED} more"] if len(outside) > _NAMED else []
+        lines += [f"  and {len(outside) - NAMED} more"] if len(outside) > NAMED else []
     return "\n".join(lines)
 
 
