@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from benchmark.predicting.answer import Answerer
     from benchmark.predicting.read_image import Source
 
-    Told = tuple[Iterator[dict[str, Any]], dict[str, Any]]
-    """Records of photos, and what is said of the model."""
+    Records = tuple[Iterator[dict[str, Any]], dict[str, Any]]
+    """Records of photos, and the facts of the model."""
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def predict(
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
 ) -> None:
     """Say in which city photos were taken, how sure that is, and when it is none of the cities."""
-    from benchmark.predicting.formats import tell
+    from benchmark.predicting.formats import print_records
     from benchmark.predicting.read_image import described, find_photos
 
     if json + csv + geojson > 1:
@@ -103,20 +103,20 @@ def predict(
     if not found.photos and not found.unreadable:
         raise UsageError(f"predict: no photo in {', '.join(photos)[:200]}; name files, or folders that hold some")
     if model is None:
-        told, facts = _asked(str(url), found.photos)
+        records, facts = _asked(str(url), found.photos)
     else:
         answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=explain is not None)
-        told, facts = _answered(answerer, found.photos, explain, workspace)
+        records, facts = _answered(answerer, found.photos, explain, workspace)
     form = "json" if json else "csv" if csv else "geojson" if geojson else "text"
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
-    failed = tell(chain(unreadable, told), form, facts, note)
+    failed = print_records(chain(unreadable, records), form, facts, note)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
 
 
-def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Told":
-    from benchmark.predicting.batch_predict import answers
+def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Records":
+    from benchmark.predicting.answer import answers
     from benchmark.predicting.formats import model_facts
     from benchmark.predicting.page import explained
     from collector.workspace import Workspace
@@ -125,7 +125,7 @@ def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None
     return explained(answerer, results, explain, Workspace(workspace)), model_facts(answerer.about, answerer.digest)
 
 
-def _asked(url: str, photos: list["Source"]) -> "Told":
+def _asked(url: str, photos: list["Source"]) -> "Records":
     from benchmark.serving.client import Server
 
     server = Server(url)

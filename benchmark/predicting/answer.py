@@ -1,6 +1,7 @@
 """From pictures to answers: the one place that turns a model and pixels into cities, and says how sure that is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,11 +17,16 @@ from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.predicting.heatmap import heat_of
 from benchmark.predicting.model_card import About, about_from_json
 from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
+from benchmark.predicting.read_image import Source, read_photo
 from collector.errors import DataError, one_line
+from collector.images.decode import quiet_decoders
 from collector.labels import label_of
 
 _AT_ONCE = 32  # pictures that a predictor is asked about together
 _LARGEST = 2048  # pixels of a side that a predictor may ask for: what a model file says is not to fill the memory
+_WORKERS = 4  # threads that decode
+_MOST_PHOTOS = 32  # that wait for the predictor
+_MOST_PIXELS = 48_000_000  # of decoded photos that wait for the predictor: 144 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +210,38 @@ def _parsed(model: Model, name: str) -> tuple[About, Training | None, RankedPhot
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = one_line(error)
         raise DataError(f"{name}: what it says of itself is damaged ({reason}); export it again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A photo's answer, or the reason why there is none."""
+
+    source: Source
+    answer: Answer | None = None
+    error: str | None = None
+
+
+def answers(answerer: Answerer, sources: Sequence[Source], most_pixels: int = _MOST_PIXELS) -> Iterator[Result]:
+    """Yield a result for each photo, in their order; at most 32 photos, or `most_pixels` and a few more, wait decoded."""
+    waiting: list[tuple[Source, Image.Image | str]] = []
+    with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
+        for at in range(0, len(sources), _WORKERS):
+            chosen = sources[at : at + _WORKERS]
+            waiting += zip(chosen, pool.map(lambda source: _read(source, answerer.side), chosen), strict=True)
+            pixels = sum(read.width * read.height for _, read in waiting if not isinstance(read, str))
+            if len(waiting) >= _MOST_PHOTOS or pixels >= most_pixels or at + _WORKERS >= len(sources):
+                yield from _answered(answerer, waiting)
+                waiting = []
+
+
+def _read(source: Source, side: int | None) -> Image.Image | str:
+    try:
+        return read_photo(source, side)
+    except DataError as error:
+        return str(error)
+
+
+def _answered(answerer: Answerer, waiting: Sequence[tuple[Source, Image.Image | str]]) -> Iterator[Result]:
+    given = iter(answerer.answer([read for _, read in waiting if not isinstance(read, str)]))
+    for source, read in waiting:
+        yield Result(source, error=read) if isinstance(read, str) else Result(source, next(given))

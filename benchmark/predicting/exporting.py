@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from benchmark.label_set import positions
 from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos, WorkspacePhotos
-from benchmark.predicting.certainty import Certainty, learn_certainty
-from benchmark.predicting.model_card import About
+from benchmark.predicting.model_card import About, Certainty, learn_certainty
 from benchmark.predicting.neighbours import training_photos
 from benchmark.results import Run, finished_runs, read_validation
+from benchmark.scoring.truth import places_of
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.progress import Track, silent
-from collector.records import City, Photo
+from collector.records import City
 from collector.workspace import Workspace
 
 _IDENTITY = re.compile(r"[0-9a-f]{4,16}")
@@ -132,25 +132,20 @@ def _answers(manifest: Manifest, level: str) -> tuple[City, ...]:
 
 
 def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Sequence[City]) -> Certainty:
-    said = read_validation(workspace.runs, run)
-    if said is None:
+    saved = read_validation(workspace.runs, run)
+    if saved is None:
         return Certainty()
     photos = {photo.photo_id: photo for photo in manifest.photos("val")}
-    if sorted(said.photo_ids) != sorted(photos):
+    if sorted(saved.photo_ids) != sorted(photos):
         folder = workspace.runs / run.inputs.identity
         raise DataError(f"{folder}: validation.parquet is of other photos than {run.manifest}'s; run `t15 bench` again")
-    ordered = [photos[photo_id] for photo_id in said.photo_ids]
-    given = ~np.isnan(said.probabilities).any(axis=1)
-    labels, places = positions(manifest, ordered, run.inputs.level), _places(ordered)
+    ordered = [photos[photo_id] for photo_id in saved.photo_ids]
+    given = ~np.isnan(saved.probabilities).any(axis=1)
+    labels, places = positions(manifest, ordered, run.inputs.level), places_of(ordered)
     where = None
-    if said.places is not None and "labels" not in run.gives:
-        where = np.stack([said.places.latitude, said.places.longitude], axis=1)[given]
-    return learn_certainty(said.probabilities[given], labels[given], cities, places[given], where)
-
-
-def _places(photos: list[Photo]) -> NDArray[np.float64]:
-    places = [(photo.latitude, photo.longitude) for photo in photos]
-    return np.array([pair if None not in pair else (np.nan, np.nan) for pair in places], np.float64).reshape(-1, 2)
+    if saved.places is not None and "labels" not in run.gives:
+        where = np.stack([saved.places.latitude, saved.places.longitude], axis=1)[given]
+    return learn_certainty(saved.probabilities[given], labels[given], cities, places[given], where)
 
 
 def _training(

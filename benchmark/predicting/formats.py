@@ -5,14 +5,13 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from benchmark.predicting.answer import Answer
-from benchmark.predicting.batch_predict import Result
+from benchmark.predicting.answer import Answer, Result
 from benchmark.predicting.model_card import About
 from collector.standard_streams import print_json
 from collector.text_table import csv_safe, table
 
 SHOWN = 5
-"""How many candidates are told."""
+"""How many candidates are shown."""
 
 COLUMNS = (
     *("photo", "city", "name", "confidence", "none_of_these", "latitude", "longitude", "radius50_km", "radius90_km"),
@@ -24,13 +23,13 @@ COLUMNS = (
 def record(result: Result, explanation: str | None = None) -> dict[str, Any]:
     """Return a result as plain JSON: `photo`, and either `error` or what was answered; probabilities to six digits.
 
-    `city` and the place are null where the answer is "none of these"; `candidates` are told all the same.
+    `city` and the place are null where the answer is "none of these"; `candidates` are there all the same.
     """
     answer = result.answer
     if answer is None:
         return {"photo": result.source.name, "error": result.error}
     best = answer.candidates[0]
-    told = {
+    fields = {
         "photo": result.source.name,
         "city": None if answer.none_of_these else best.slug,
         "name": None if answer.none_of_these else best.name,
@@ -51,7 +50,7 @@ def record(result: Result, explanation: str | None = None) -> dict[str, Any]:
             for one in answer.candidates[:SHOWN]
         ],
     }
-    return told | ({"explanation": explanation} if explanation else {})
+    return fields | ({"explanation": explanation} if explanation else {})
 
 
 def model_facts(about: About, digest: str) -> dict[str, Any]:
@@ -73,16 +72,16 @@ def model_facts(about: About, digest: str) -> dict[str, Any]:
     }
 
 
-def as_text(told: dict[str, Any]) -> str:
+def as_text(fields: dict[str, Any]) -> str:
     """Return a record as lines for people."""
-    if "error" in told:
-        return f"{told['photo']}\n  not answered"
-    rows = [(f"{100 * one['probability']:.1f} %", one["name"]) for one in told["candidates"]]
+    if "error" in fields:
+        return f"{fields['photo']}\n  not answered"
+    rows = [(f"{100 * one['probability']:.1f} %", one["name"]) for one in fields["candidates"]]
     lines = table(("", ""), rows).splitlines()[2:]
-    return "\n".join([told["photo"], *(f"  {line}" for line in lines), f"  {_said(told)}"])
+    return "\n".join([fields["photo"], *(f"  {line}" for line in lines), f"  {_place_text(fields)}"])
 
 
-def as_geojson(told: Iterable[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
+def as_geojson(records: Iterable[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
     """Return records as a FeatureCollection (RFC 7946): a point for each photo, no geometry where there is no answer."""
     features = [
         {
@@ -92,7 +91,7 @@ def as_geojson(told: Iterable[dict[str, Any]], model: dict[str, Any]) -> dict[st
             else {"type": "Point", "coordinates": [one["longitude"], one["latitude"]]},
             "properties": {name: value for name, value in one.items() if name not in ("latitude", "longitude")},
         }
-        for one in told
+        for one in records
     ]
     return {"type": "FeatureCollection", "model": model, "features": features}
 
@@ -104,18 +103,20 @@ def as_csv(cells: Sequence[object]) -> str:
     return line.getvalue()
 
 
-def cells(told: dict[str, Any]) -> list[object]:
+def cells(fields: dict[str, Any]) -> list[object]:
     """Return a record as the cells of COLUMNS."""
-    flat: dict[str, object] = {name: value for name, value in told.items() if name != "candidates"}
-    for place, one in enumerate(told.get("candidates", []), start=1):
+    flat: dict[str, object] = {name: value for name, value in fields.items() if name != "candidates"}
+    for place, one in enumerate(fields.get("candidates", []), start=1):
         flat |= {f"city{place}": one["city"], f"probability{place}": one["probability"]}
     return [flat.get(name) for name in COLUMNS]
 
 
-def tell(records: Iterable[dict[str, Any]], form: str, model: dict[str, Any], complain: Callable[[str], None]) -> int:
+def print_records(
+    records: Iterable[dict[str, Any]], form: str, model: dict[str, Any], complain: Callable[[str], None]
+) -> int:
     """Print records as `text`, `csv`, `json` or `geojson`, the first two as they come; return how many have no answer.
 
-    Those without are told to `complain`, too.
+    Those without are passed to `complain`, too.
     """
     kept: list[dict[str, Any]] = []
     failed = 0
@@ -137,21 +138,21 @@ def tell(records: Iterable[dict[str, Any]], form: str, model: dict[str, Any], co
     return failed
 
 
-def place_said(answer: Answer) -> str:
+def place_text(answer: Answer) -> str:
     """Return where an answer says that a photo was taken, in words."""
-    told = {"none_of_these": answer.none_of_these, "latitude": answer.latitude, "longitude": answer.longitude}
-    return _said(told | {"radius50_km": answer.radius50_km, "radius90_km": answer.radius_km})
+    fields = {"none_of_these": answer.none_of_these, "latitude": answer.latitude, "longitude": answer.longitude}
+    return _place_text(fields | {"radius50_km": answer.radius50_km, "radius90_km": answer.radius_km})
 
 
-def _said(told: dict[str, Any]) -> str:
-    if told["none_of_these"]:
+def _place_text(fields: dict[str, Any]) -> str:
+    if fields["none_of_these"]:
         return "none of these: too unsure to be an answer"
     radii = [
         f"{share} % within {km:,.0f} km"
-        for share, km in ((50, told["radius50_km"]), (90, told["radius90_km"]))
+        for share, km in ((50, fields["radius50_km"]), (90, fields["radius90_km"]))
         if km is not None
     ]
-    return f"{told['latitude']:.4f}, {told['longitude']:.4f}; {', '.join(radii) or 'how far off is unknown'}"
+    return f"{fields['latitude']:.4f}, {fields['longitude']:.4f}; {', '.join(radii) or 'how far off is unknown'}"
 
 
 def _km(value: float | None) -> float | None:

@@ -1,11 +1,167 @@
-"""What an exported model says of itself: where it comes from, its cities, how sure it is, and whose licences it carries."""
+"""What an exported model says of itself: where it comes from, its cities, whose licences it carries, and how sure it is.
 
-from collections.abc import Mapping
+How sure is learnt from validation photos: a temperature, when to refuse, and how many km an answer may be off.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
-from benchmark.predicting.certainty import Certainty, certainty_from_json
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.scoring.calibration import fit_temperature, reject_threshold, with_temperature
+from collector.geo import distances_km
 from collector.records import City
+
+KEPT = 0.95
+"""Share of right answers that the threshold has to let through."""
+
+_PHOTOS_A_BAND = 40  # with fewer, the 90 % radius hangs on the two or three worst photos
+_MOST_BANDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Validation photos of like confidence, and how far their answers were off.
+
+    Attributes:
+        confidence: the lowest confidence of the band; it reaches up to the next one's. 0 in the first.
+        photos: how many there are.
+        km50, km90: a new answer of such confidence is at most so far off with a probability of at least 50 and 90 %; None
+            where there are too few photos to say.
+    """
+
+    confidence: float
+    photos: int
+    km50: float | None
+    km90: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """What validation photos taught about a predictor's certainty.
+
+    Attributes:
+        temperature: softens (above 1) or sharpens its probabilities.
+        threshold: an answer of lower confidence is "none of these".
+        bands: by confidence, the lowest first; empty where there was no validation photo.
+        photos: validation photos that this is from.
+        placed: how many of these say where they were taken; the others' distances are upper bounds.
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    bands: tuple[Band, ...] = ()
+    photos: int = 0
+    placed: int = 0
+
+    def calibrated(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities (N, C) at this temperature."""
+        return with_temperature(probabilities, self.temperature)
+
+    def band(self, confidence: float) -> Band | None:
+        """Return the band that an answer of this confidence belongs to."""
+        return next((band for band in reversed(self.bands) if confidence >= band.confidence), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+
+def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
+    """Return what `Certainty.to_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none, or a value is out of its range.
+    """
+    bands = tuple(Band(**band) for band in data["bands"])
+    found = Certainty(float(data["temperature"]), float(data["threshold"]), bands, data["photos"], data["placed"])
+    kms = [km for band in bands for km in (band.km50, band.km90) if km is not None]
+    if not 0 < found.temperature < np.inf or not 0 <= found.threshold <= 1 or not all(0 <= km < np.inf for km in kms):
+        raise ValueError("a temperature, threshold or distance is out of its range")
+    if [band.confidence for band in bands] != sorted(band.confidence for band in bands) or (
+        bands and bands[0].confidence != 0
+    ):
+        raise ValueError("bands of confidence are out of order")
+    return found
+
+
+def learn_certainty(
+    probabilities: NDArray[Any],
+    labels: NDArray[np.int64],
+    cities: Sequence[City],
+    places: NDArray[np.float64],
+    answers: NDArray[np.float64] | None = None,
+) -> Certainty:
+    """Return what validation photos say about a predictor.
+
+    Args:
+        probabilities: (N, C), as predicted.
+        labels: (N,) positions in `cities`.
+        cities: the classes.
+        places: (N, 2) latitude and longitude of each photo, NaN where unknown.
+        answers: (N, 2), the places that were answered; None or NaN for the centres of the likeliest cities.
+    """
+    if len(labels) == 0:
+        return Certainty()
+    temperature = fit_temperature(probabilities, labels)
+    calibrated = with_temperature(probabilities, temperature)
+    centres = np.array([(city.latitude, city.longitude) for city in cities])[calibrated.argmax(axis=1)]
+    answered = centres if answers is None else np.where(np.isnan(answers), centres, answers)
+    off = worst_distances_km(answered, labels, cities, places)
+    return Certainty(
+        temperature,
+        reject_threshold(calibrated, labels, KEPT),
+        _bands(calibrated.max(axis=1), off),
+        len(labels),
+        int((~np.isnan(places.sum(axis=1))).sum()),
+    )
+
+
+def worst_distances_km(
+    answered: NDArray[np.float64], labels: NDArray[np.int64], cities: Sequence[City], places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far the answered place (N, 2) is from where each photo was taken, (N,) km.
+
+    Of a photo without a place it is the most that it can be: the distance of the two centres, and the radius in which a photo
+    counts as its city's.
+    """
+    centres = np.array([(city.latitude, city.longitude) for city in cities])
+    radii = np.array([city.radius_km for city in cities])
+    known = ~np.isnan(places.sum(axis=1))
+    taken = np.where(known[:, None], places, centres[labels])
+    off = distances_km(answered[:, 0], answered[:, 1], taken[:, 0], taken[:, 1])
+    return np.where(known, off, off + radii[labels])
+
+
+def _bands(confidence: NDArray[np.float64], off: NDArray[np.float64]) -> tuple[Band, ...]:
+    """Divide the photos by confidence into bands of like many, and take each band's radii."""
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, int(np.clip(len(order) // _PHOTOS_A_BAND, 1, _MOST_BANDS)))
+    # Equal confidences (a kNN has few) belong together: where a border would divide them, the bands are one.
+    merged = [parts[0]]
+    for part in parts[1:]:
+        if confidence[part[0]] > confidence[merged[-1][-1]]:
+            merged.append(part)
+        else:
+            merged[-1] = np.concatenate([merged[-1], part])
+    lows = [0.0, *(float(confidence[part[0]]) for part in merged[1:])]
+    return tuple(
+        Band(low, len(part), _radius(off[part], 0.5), _radius(off[part], 0.9))
+        for low, part in zip(lows, merged, strict=True)
+    )
+
+
+def _radius(off: NDArray[np.float64], share: float) -> float | None:
+    """Return the ⌈share · (n + 1)⌉-th smallest of n distances, None where that is more than n.
+
+    A new photo that comes about like these is no farther off with a probability of at least `share`: split conformal
+    prediction, within a band (V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World, 2005, section 4.5).
+    """
+    place = ceil(share * (len(off) + 1) - 1e-9)
+    return float(np.sort(off)[place - 1]) if place <= len(off) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.predicting.answer import Answerer, Explanation
-from benchmark.predicting.batch_predict import Result
-from benchmark.predicting.formats import SHOWN, place_said, record
+from benchmark.predicting.answer import Answerer, Explanation, Result
+from benchmark.predicting.formats import SHOWN, place_text, record
 from benchmark.predicting.geomap import CREDIT, map_svg
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
@@ -79,7 +78,7 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             name=source.name,
             answer=explanation.answer,
             best=explanation.answer.candidates[0],
-            place=place_said(explanation.answer),
+            place=place_text(explanation.answer),
             about=answerer.about,
             shown=SHOWN,
             percent=lambda share: f"{100 * share:.1f} %",
@@ -90,12 +89,12 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             square=explanation.heat_method == "grad-cam",
             map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
             map_credit=CREDIT,
-            near=[neighbour_told(one, names, workspace) for one in explanation.neighbours],
+            near=[neighbour_record(one, names, workspace) for one in explanation.neighbours],
         )
     )
 
 
-def neighbour_told(neighbour: Neighbour, names: dict[str, str], workspace: Workspace) -> dict[str, Any]:
+def neighbour_record(neighbour: Neighbour, names: dict[str, str], workspace: Workspace) -> dict[str, Any]:
     """Return what a page says of a training photo; its texts are one line each, and hostile all the same: escape them.
 
     `names` are the cities' by slug; `url` is http or https, `thumbnail` a data URI, each empty where there is none.

@@ -46,16 +46,16 @@ class Found:
     others: Counter[str]
 
 
-def find_photos(names: Iterable[str], stdin: BinaryIO) -> Found:
+def find_photos(names: Iterable[str], stdin: BinaryIO, most_bytes: int = _MOST_BYTES) -> Found:
     """Return the photos that names stand for, in their order; of a folder all below it, sorted, hidden ones left out.
 
-    `-` is one photo's bytes on `stdin`. Names become printable text: a file may be called anything.
+    `-` is one photo's bytes on `stdin`, at most `most_bytes`. Names become printable text: a file may be called anything.
     """
     found = Found([], [], Counter())
     for name in names:
         if name == "-":
             try:
-                found.photos.append(Source(_STDIN, data=_read_all(stdin)))
+                found.photos.append(Source(_STDIN, data=_read_all(stdin, most_bytes)))
             except DataError as error:
                 found.unreadable.append((_STDIN, str(error)))
         elif os.path.isdir(name):  # Path.is_dir raises on a null byte
@@ -108,12 +108,12 @@ def _search(folder: str, found: Found) -> None:
                 found.others[shown(path.suffix.lower())[:12]] += 1
 
 
-def _read_all(stdin: BinaryIO) -> bytes:
-    data = stdin.read(_MOST_BYTES + 1)
+def _read_all(stdin: BinaryIO, most: int) -> bytes:
+    data = stdin.read(most + 1)
     if not data:
         raise DataError("is empty; one photo's bytes were expected")
-    if len(data) > _MOST_BYTES:
-        raise DataError(f"holds more than {_MOST_BYTES >> 20} MiB; save the photo as a file and give its name")
+    if len(data) > most:
+        raise DataError(f"holds more than {most >> 20} MiB; save the photo as a file and give its name")
     return data
 
 

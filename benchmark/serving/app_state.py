@@ -7,12 +7,11 @@ from typing import Any
 
 from PIL import Image
 
-from benchmark.predicting.answer import Answerer
-from benchmark.predicting.batch_predict import Result
+from benchmark.predicting.answer import Answerer, Result
 from benchmark.predicting.formats import model_facts, record
 from benchmark.predicting.geomap import CREDIT, map_svg
 from benchmark.predicting.heatmap import METHODS
-from benchmark.predicting.page import data_uri, heat_layer, neighbour_told
+from benchmark.predicting.page import data_uri, heat_layer, neighbour_record
 from benchmark.predicting.read_image import Source
 from benchmark.serving.decoding import Decoder
 from benchmark.serving.limits import Limits, Rate, RefusedError
@@ -99,7 +98,7 @@ class Desk:
             "method": METHODS[found.heat_method],
             "strength": found.strength,
         }
-        near = [neighbour_told(one, names, self.workspace) for one in found.neighbours]
+        near = [neighbour_record(one, names, self.workspace) for one in found.neighbours]
         on_map = {"svg": map_svg(found.answer), "credit": CREDIT}
         return record(Result(Source(name), found.answer)) | {
             "explanation": {"heat": heat, "map": on_map, "neighbours": near}

@@ -15,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark.predicting.answer import Answerer
-from benchmark.predicting.batch_predict import answers
+from benchmark.predicting.answer import Answerer, answers
 from benchmark.predicting.read_image import find_photos
 from collector.images.decode import decode, quiet_decoders
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.predicting import batch_predict
-from benchmark.predicting.answer import Answerer
+from benchmark.predicting.answer import Answerer, answers
 from benchmark.predicting.formats import COLUMNS
+from benchmark.predicting.read_image import find_photos
 from tests.benchmark.conftest import paint
 from tests.benchmark.predicting.conftest import Cli, Trained, jpeg, read
 
@@ -242,7 +242,7 @@ def test_many_photos_are_decoded_a_few_at_a_time(
     assert len(json.loads(out)["photos"]) == 301
     assert "predicting: 301/301 in" in err
     assert most <= 32
-    monkeypatch.setattr(batch_predict, "_MOST_PIXELS", 90 * 70 * 4)
     most = 0
-    assert cli("predict", folder, "--model", trained.file, "--csv")[0] == 5
+    sources = find_photos([str(folder)], io.BytesIO()).photos
+    assert len(list(answers(Answerer(trained.file), sources, most_pixels=90 * 70 * 4))) == 301
     assert most == 4

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.predicting.answer import Answer, Candidate
-from benchmark.predicting.batch_predict import Result
-from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_said, record, tell
+from benchmark.predicting.answer import Answer, Candidate, Result
+from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_text, record
 from benchmark.predicting.read_image import Source
 
 ANKARA = Candidate("ankara", "Ankara", 0.61234567, 39.92, 32.85)
@@ -62,8 +61,8 @@ def test_text_says_as_much_as_is_known() -> None:
         "  39.9200, 32.8500; 50 % within 12 km, 90 % within 1,235 km",
     ]
     unknown = Answer(SURE.candidates, 0.6, False, 39.92, 32.85, 5.0, None)
-    assert place_said(unknown) == "39.9200, 32.8500; 50 % within 5 km"
-    assert place_said(Answer(SURE.candidates, 0.6, False, 1.0, 2.0, None, None)).endswith("how far off is unknown")
+    assert place_text(unknown) == "39.9200, 32.8500; 50 % within 5 km"
+    assert place_text(Answer(SURE.candidates, 0.6, False, 1.0, 2.0, None, None)).endswith("how far off is unknown")
 
 
 def test_geojson_is_longitude_then_latitude() -> None:
@@ -93,6 +92,6 @@ def test_csv_cells_stand_under_their_columns() -> None:
 def test_those_without_an_answer_are_counted_and_complained_of(capsys: pytest.CaptureFixture[str]) -> None:
     complaints: list[str] = []
     records = [told(SURE), told(None, error="gone")]
-    assert tell(records, "json", {"title": "T"}, complaints.append) == 1
+    assert print_records(records, "json", {"title": "T"}, complaints.append) == 1
     assert complaints == ["a.jpg: gone"]
     assert json.loads(capsys.readouterr().out) == {"model": {"title": "T"}, "photos": records}

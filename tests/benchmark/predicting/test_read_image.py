@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.predicting import read_image
 from benchmark.predicting.read_image import Source, described, find_photos, read_photo, shown
 from collector.errors import DataError
 from tests.benchmark.conftest import paint
@@ -65,11 +64,10 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
     assert find_photos([str(tmp_path)], NOTHING).unreadable == [(str(tmp_path), "Permission denied")]
 
 
-def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_image, "_MOST_BYTES", 1 << 20)
-    full = find_photos(["-"], io.BytesIO(bytes(1 << 20)))
+def test_standard_input_has_a_limit() -> None:
+    full = find_photos(["-"], io.BytesIO(bytes(1 << 20)), most_bytes=1 << 20)
     assert [len(source.data) for source in full.photos] == [1 << 20]
-    more = find_photos(["-"], io.BytesIO(bytes((1 << 20) + 1)))
+    more = find_photos(["-"], io.BytesIO(bytes((1 << 20) + 1)), most_bytes=1 << 20)
     assert more.unreadable == [("standard input", "holds more than 1 MiB; save the photo as a file and give its name")]
     assert find_photos(["-"], NOTHING).unreadable[0][1].startswith("is empty")
 

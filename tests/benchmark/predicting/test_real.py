@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.predicting.answer import Answerer
-from benchmark.predicting.batch_predict import answers
+from benchmark.predicting.answer import Answerer, answers
 from benchmark.predicting.read_image import find_photos
 from tests.benchmark.predicting.conftest import Cli, Trained, read
 

@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from benchmark.predicting.certainty import Certainty, certainty_from_json, learn_certainty, worst_distances_km
+from benchmark.predicting.model_card import Certainty, certainty_from_json, learn_certainty, worst_distances_km
 from collector.geo import distances_km
 from collector.records import City
 
