@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmark.predicting.answer import Answer, Candidate, Result
-from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_text, record
+from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_text, print_records, record
 from benchmark.predicting.read_image import Source
 
 ANKARA = Candidate("ankara", "Ankara", 0.61234567, 39.92, 32.85)
