@@ -244,7 +244,10 @@ def _power(rows: Sequence[Row], photos: int) -> Power:
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    return {**row.run.inputs.parameters, "weights digest": (row.run.inputs.weights_digest or "none")[:12]}
+    inputs = row.run.inputs
+    settings = {**inputs.parameters, "weights digest": (inputs.weights_digest or "none")[:12]}
+    settings["method version"] = inputs.version or "of the first edition"
+    return settings if inputs.precision in ("", "float32") else {**settings, "precision": inputs.precision}
 
 
 def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> str:

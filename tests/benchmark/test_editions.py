@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import t15
 from benchmark.models import load_predictor
 from benchmark.photos import given_photos
 from benchmark.predicting.answer import Answerer
-from benchmark.results import finished_runs, read_predictions, read_validation
+from benchmark.results import finished_runs, read_predictions, read_validation, save_run
 from collector.manifest.manifest import read_manifest
 from tests.benchmark.conftest import paint
 
@@ -55,6 +56,20 @@ def test_the_board_shows_its_runs(edition: str, tmp_path: Path, capsys: pytest.C
     assert t15.run(["leaderboard", *options, "--json"]) == 0
     board = json.loads(capsys.readouterr().out)
     assert {row["method"] for row in board["rows"]} == set(RUNS[edition].values())
+
+
+def test_runs_of_two_editions_are_rows_that_say_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(DATA / "first-edition", tmp_path / "first")
+    manifest, runs = read_manifest(tmp_path / "first" / "manifest"), tmp_path / "first" / "runs"
+    for run in finished_runs(runs, manifest.digest):
+        again = replace(run, inputs=replace(run.inputs, version="1.1", precision="float32"))
+        save_run(runs, again, read_predictions(runs, run))
+    options = ["--manifest", str(tmp_path / "first" / "manifest"), "--workspace", str(tmp_path / "first")]
+    assert t15.run(["leaderboard", *options, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 4
+    variants = {row["variant"] for row in rows}
+    assert variants == {"method version=of the first edition", "method version=1.1"}
 
 
 def test_places_and_rankings_of_the_second_edition_are_read() -> None:
