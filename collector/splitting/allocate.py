@@ -1,4 +1,13 @@
-"""Which photo goes to which side: pure, and deterministic in the photos, their groups and the seed."""
+"""Which photo goes to which side: pure, and deterministic in the photos, their groups and the seed.
+
+Idea. Photos become groups by number (`allocation_units`), each a vector of photos by city, in the order of
+sha256(seed, group). Then by mode: `exact`: every city gets exactly its quotas in whole groups (`exact.fill`), or one line
+says which group is in the way and which quotas are the nearest that can be met (`quota_suggestions`); with `drop_photos`
+single photos are left out instead (`greedy.cover`, then `trimmed`); `fractions` and `kfold`: every group gets a side, no side
+of a city is empty where groups allow, and then the sum of the differences from the shares is small (`exact.balance`);
+`paper`: single photos. Invariants: no group is on two sides (but in `paper`); photos with a side keep it; cities that share
+no group do not move each other's photos; a photo that comes or goes moves few others. Complexity: that of the solvers.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -9,8 +18,7 @@ from typing import Literal, TypeVar
 from collector.errors import DataError, UsageError
 from collector.records import SPLITS, Photo
 from collector.splitting.allocation_units import ORDER, draw, units
-from collector.splitting.class_balance import balance
-from collector.splitting.exact import fill
+from collector.splitting.exact import balance, fill
 from collector.splitting.greedy import Linked, cover, trimmed, without_nested
 from collector.splitting.groups import GroupRules, photographer, regroup
 from collector.splitting.milp import Needs

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from collector.records import SPLITS
-from collector.splitting.audit import Audit, Leak
-from collector.splitting.declared_constraints import LEAKS
+from collector.splitting.audit import LEAKS, Audit, Leak
 from collector.splitting.leakage import Alike, Comparison, Near, PhotoPair, Shared
 from collector.text_table import printable, table
 

@@ -1,4 +1,14 @@
-"""Sides for photos when some may be left out: those that would link two sides, and those beyond what is needed."""
+"""Sides for photos when some may be left out: those that would link two sides, and those beyond what is needed.
+
+Idea. Variables: a side for each cluster (an author, a place, a picture); a photo is kept where all of its clusters agree.
+Objective: no city lacks photos on a side; among such, few photos lost and sides of many clusters. All clusters begin on the
+last side, the large one. In the order of their draws a cluster, with the neighbours that mostly depend on it, moves to a side
+where photos are missing when that gains more than it costs; the price rises and the limit on a cluster's part of a side
+falls from pass to pass (`_TERMS`). Invariants: `has` always counts the kept photos; clusters that are held never move; a move
+that does not pay is undone. O(passes × clusters × photos of a cluster). Few photos left without a result go to integer
+programming (`milp.solve_linked`), which proves it where there is none. Local search as for graph partitioning: B. W.
+Kernighan and S. Lin, Bell System Technical Journal 49 (1970), 291-307.
+"""
 
 import heapq
 from collections import Counter

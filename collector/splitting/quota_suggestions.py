@@ -7,9 +7,8 @@ import numpy as np
 
 from collector.records import SPLITS
 from collector.splitting.allocation_units import ORDER, Units
-from collector.splitting.exact import Outcome, by_city, fill, fillable
+from collector.splitting.exact import Outcome, by_city, fill, fillable, reachable
 from collector.splitting.milp import Group, Needs, nearest_uniform
-from collector.splitting.subsets import reachable
 
 _NEAR = 8  # photos around the quotas that are searched first
 _MOST_WORK = 4_000_000_000  # bits of a box of quotas, times groups: about a second

@@ -13,9 +13,8 @@ from collector.geo import KM_PER_DEGREE
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import City, Photo
-from collector.splitting.audit import Audit, audit_foreign, audit_manifest
+from collector.splitting.audit import LEAKS, Audit, Claims, audit_foreign, audit_manifest, claims_of
 from collector.splitting.certificate import certificate
-from collector.splitting.declared_constraints import LEAKS, Claims, claims_of
 from collector.splitting.groups import GroupRules
 from collector.splitting.leakage import Comparison
 from tests.collector.conftest import HEADER

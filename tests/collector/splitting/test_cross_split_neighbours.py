@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from collector.curating.duplicates import DEFAULT_RADIUS, same_picture
 from collector.geo import distance_km
 from collector.records import Photo
-from collector.splitting import cross_split_neighbours
-from collector.splitting.cross_split_neighbours import looks, nearest_places, resemblance
+from collector.splitting import leakage
+from collector.splitting.leakage import looks, nearest_places, resemblance
 
 DEGREES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 CLOSE = st.tuples(st.floats(41, 41.001), st.floats(29, 29.001))
@@ -59,8 +59,8 @@ def test_resemblance_is_that_of_all_pairs(
     """Whatever the size of the blocks that the search is cut into."""
     theirs, ours = (looks(array([p for p, _ in side]), array([d for _, d in side])) for side in (reference, judged))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cross_split_neighbours, "_MOST_ANSWERS", answers)
-        patch.setattr(cross_split_neighbours, "_BLOCK", answers)
+        patch.setattr(leakage, "MOST_ANSWERS", answers)
+        patch.setattr(leakage, "BLOCK", answers)
         found = resemblance(theirs, ours, radius=radius, dhash_radius=radius + 6, most=3)
     apart = {
         (r, j): ((reference[r][0] ^ judged[j][0]).bit_count(), (reference[r][1] ^ judged[j][1]).bit_count())

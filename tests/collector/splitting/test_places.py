@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from collector.geo import distance_km
-from collector.splitting import places as module
-from collector.splitting.places import components, places
+from collector.splitting import groups as module
+from collector.splitting.groups import components, places
 
 # Crowded corners of the sphere: the equator at the date line, Ankara, both poles.
 CENTRES = ((0.0, 180.0), (39.93, 32.86), (89.9999, 20.0), (-90.0, 0.0))
@@ -80,7 +80,7 @@ def test_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     latitude, longitude = 40 + random.normal(0, 0.002, 600), 30 + random.normal(0, 0.002, 600)
     hours = np.where(random.random(600) < 0.2, np.nan, random.uniform(0, 100, 600))
     whole = [places(latitude, longitude, 50.0), places(latitude, longitude, 50.0, hours, 6.0)]
-    monkeypatch.setattr(module, "_CHUNK", 20)
+    monkeypatch.setattr(module, "CHUNK", 20)
     parts = [places(latitude, longitude, 50.0), places(latitude, longitude, 50.0, hours, 6.0)]
     assert [partition(labels) for labels in whole] == [partition(labels) for labels in parts]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.splitting import subsets
+from collector.splitting import exact
+from collector.splitting.exact import assign, fits, reachable, subset
 from collector.splitting.greedy import without_nested
-from collector.splitting.subsets import assign, fits, reachable, subset
 
 SIZES = st.lists(st.tuples(st.integers(1, 6), st.sampled_from([None, None, 0, 1, 2])), max_size=6)
 BINS = st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 7))
@@ -67,7 +67,7 @@ def test_reachable(sized: list[tuple[int, int | None]], box: tuple[int, int, int
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subsets, "MOST_BITS", 100)
+    monkeypatch.setattr(exact, "MOST_BITS", 100)
     assert fits([1] * 10, [1, 1, 1])  # 8 tuples are watched, 10 times
     assert not fits([1] * 13, [1, 1, 1])
     assert subset([3, 3, 4] * 20, 11) is None  # 3 + 4 + 4 would do, but 660 bits are too many
