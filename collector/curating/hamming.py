@@ -9,8 +9,8 @@ comparison). Parts are indexes of faiss on codes turned so that the part comes f
 it, so each pair is met as (earlier, later), and pairs met in several parts are made one by sorting. Memory: 50 bytes a code
 and part, and one block's pairs. Time: about N times the model's cost of one query.
 
-Not faiss.IndexBinaryMultiHash, which is the same idea with parts of equal width and one f for all: ten times slower
-at best, docs/decisions/0003.
+Not faiss.IndexBinaryMultiHash, which is the same idea with parts of equal width and one f for all: five to ten
+times slower at best, docs/decisions/0003.
 """
 
 from collections.abc import Iterator, Sequence
