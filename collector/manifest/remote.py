@@ -54,12 +54,12 @@ def locate(source: str, cache: Path, digest: str | None = None) -> Path:
     pin = _pin(mark + fragment, digest)
     if hub:
         constant = bool(_COMMIT.fullmatch(hub["revision"] or ""))
-        return _cached(address, cache, pin, constant, partial(_from_hub, hub))
+        return cached(address, cache, pin, constant, partial(_from_hub, hub))
     if address.startswith("hub:"):
         raise UsageError(f"{address}: write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION")
     url = address.rstrip("/").removesuffix("/manifest.json")
     _check_url(url)
-    return _cached(url, cache, pin, _is_version(url.rpartition("/")[2]), partial(_from_web, url))
+    return cached(url, cache, pin, _is_version(url.rpartition("/")[2]), partial(_from_web, url))
 
 
 def _pin(fragment: str, digest: str | None) -> str | None:
@@ -94,7 +94,7 @@ def _require_pin(folder: Path, pin: str | None) -> None:
         raise DataError(f"{folder}: has digest {found}, not {pin} as asked for")
 
 
-def _cached(source: str, cache: Path, pin: str | None, constant: bool, fetch: Fetch) -> Path:
+def cached(source: str, cache: Path, pin: str | None, constant: bool, fetch: Fetch) -> Path:
     """Return the folder that holds the manifest of `source`, fetching it unless it is there and cannot have changed."""
     kept = cache / "manifests" / hashlib.sha256(source.encode(errors="backslashreplace")).hexdigest()[:16]
     held = _stored_digest(kept)

@@ -365,6 +365,6 @@ def test_another_process_was_quicker(
             shutil.copytree(folder, kept)
 
     monkeypatch.setattr(shutil, "rmtree", rmtree)
-    assert remote._cached("there", cache, None, False, fetch) == kept
+    assert remote.cached("there", cache, None, False, fetch) == kept
     assert read_manifest(kept).digest == small.digest
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
