@@ -99,12 +99,14 @@ def median_interval(
     low, high = (seeds * photos - 1) // 2, seeds * photos // 2
     rng = np.random.default_rng(seed)
     medians = []
-    at_once = max(1, min(samples, 4_000_000 // (seeds * photos)))
+    at_once = max(1, min(samples, 500_000 // (seeds * photos)))
     for first in range(0, samples, at_once):
         rows = min(at_once, samples - first)
         drawn = rng.integers(photos, size=(rows, photos)) + photos * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * photos).reshape(rows, photos)
-        upto = counts[:, photo].cumsum(axis=1)  # how many drawn distances are at most the k-th smallest of all
+        counts = np.bincount(drawn.ravel(), minlength=rows * photos).reshape(rows, photos).astype(np.int32)
+        upto = counts[:, photo].cumsum(
+            axis=1, dtype=np.int32
+        )  # how many drawn distances are at most the k-th smallest of all
         medians += [(ordered[(upto <= low).sum(axis=1)] + ordered[(upto <= high).sum(axis=1)]) / 2]
     every = np.sort(np.concatenate(medians))
     tail = (1 - confidence) / 2

@@ -99,7 +99,7 @@ def test_sorting_searching_and_filtering(browser: Any, address: str) -> None:
 
 
 def first_submission(page: Any) -> str:
-    return str(page.locator("table.ranking tr:has(.tag) .name").first.inner_text().strip())
+    return str(page.locator("table.ranking tr:has(.tag:text('submission')) .name").first.inner_text().strip())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
