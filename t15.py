@@ -1,197 +1,271 @@
-"""The front door: mounts the commands of the collector and the benchmark, and is the one place where errors end."""
+"""t15 as a library: the verbs of the commands, for notebooks and programs.
 
-import os
-import sys
-import traceback
+    import t15
+    manifest = t15.load("manifests/sandbox/1.0.0")
+    t15.bench(manifest, ["gist-64+logreg", "tiny-16+1nn"])
+    t15.leaderboard(manifest).to_pandas()
+
+Every function does what the command of its name does, returns what the command prints, and is silent unless `progress` is
+asked for. Errors are `collector.errors.T15Error`s: what is wrong, where, and what to do. Nothing heavy is imported before it
+is used.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from collector.errors import T15Error
 
-import benchmark.cli
-import collector.cli
-from collector import standard_streams
-from collector.errors import IncompleteError, T15Error, UsageError, one_line
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
-from collector.progress import note
-from collector.version import HOUSE
-from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
+if TYPE_CHECKING:
+    from benchmark.datasets import ManifestDataset
+    from benchmark.leaderboard.rows import Leaderboard
+    from benchmark.methods.types import Method
+    from benchmark.predicting.answer import Answer
+    from benchmark.runner import Outcome
+    from benchmark.scoring.evaluation import Scores
+    from collector.collecting.collect import Summary
+    from collector.curating.duplicates import DedupSummary
+    from collector.manifest.manifest import Manifest
+    from collector.progress import Track
+    from collector.splitting.audit import Audit
+    from collector.splitting.split import SplitResult
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+__all__ = [
+    "T15Error",
+    "audit",
+    "bench",
+    "collect",
+    "dedup",
+    "leaderboard",
+    "load",
+    "predict",
+    "score",
+    "split",
+    "torch_dataset",
+]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # they would print local variables, where keys live
-    help="In which city was this photograph taken? Collect, clean, split, publish and benchmark photo-geolocation data.",
-)
-app.add_typer(collector.cli.app)
-app.add_typer(benchmark.cli.app)
+PathLike = str | Path
 
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from collector.version import describe
-
-        print(f"t15 {describe()}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole traceback of an error.")] = False,
-) -> None:
-    """Take the options of every command."""
-    del version, verbose  # they have had their effect: `_show_version`, `run`
+WORKSPACE, MANIFESTS = "workspace", "manifests"
+"""Where things lie unless it is said: the defaults of the commands, below the current folder."""
 
 
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
-) -> None:
-    """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
-    from collector.sandbox.holdings import deal
-    from collector.sandbox.scenes import CITIES
-    from collector.sandbox.server import Trouble, serving
-    from collector.sandbox.world import region_text
-    from collector.workspace import storage_errors
+def load(source: PathLike, workspace: PathLike = WORKSPACE) -> "Manifest":
+    """Return a manifest, checked against its digest.
 
-    print(
-        "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
-        "and say nothing about real places. A server on this machine speaks the photo services' languages, and fails now\n"
-        "and then as they do.\n",
-        flush=True,
+    Args:
+        source: a folder, an https:// address or hub:NAME; what is fetched is kept in the workspace's cache.
+        workspace: folder of the workspace.
+    """
+    from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
+
+    return read_manifest(locate(str(source), Path(workspace) / "cache"))
+
+
+def torch_dataset(
+    manifest: "Manifest", side: str, transform: Callable[[Any], Any] | None = None, workspace: PathLike = WORKSPACE
+) -> "ManifestDataset":
+    """Return one side as a data set of torch: each photo, as `transform` (given a PIL image) makes it, with its label."""
+    from benchmark.datasets import ManifestDataset
+    from collector.workspace import Workspace
+
+    return ManifestDataset(manifest, side, Workspace(Path(workspace)), transform)
+
+
+def collect(
+    cities: Sequence[str] = (),
+    *,
+    region: str = "turkiye15",
+    provider: str = "commons",
+    root: PathLike | None = None,
+    root_licence: str = "LicenseRef-Unknown",
+    target: int | None = None,
+    seed: int = 0,
+    workspace: PathLike = WORKSPACE,
+    progress: bool = False,
+) -> "Summary":
+    """Bring photos of cities into the workspace, and return what came and what did not.
+
+    Args:
+        cities: names in any spelling; none for all of the region.
+        region: a built-in one, or the path of a region file.
+        provider: a service, or `folder` for photos on one's own disk, under `root`.
+        root: the folder of photos.
+        root_licence: SPDX id of their licence.
+        target: photos that a city has in the end; None for 300 of a service and all of a folder, 0 for all.
+        seed: of the choice among photos.
+        workspace: folder of the workspace; made when it is missing.
+        progress: show it on stderr.
+    """
+    from collector.collecting import collect as collecting
+    from collector.collecting.select import Wish
+    from collector.images.validate import Limits
+    from collector.licences import licence
+    from collector.providers.base import Query, Survey
+    from collector.providers.registry import Settings, make_provider
+    from collector.records import TARGET
+    from collector.regions import find_city
+    from collector.regions import region as find_region
+    from collector.workspace import create_workspace
+
+    known = find_region(region)
+    chosen = [find_city(known, name) for name in cities] or list(known.cities)
+    source = make_provider(provider, Settings(known, Path(root) if root else None, licence(root_licence).id))
+    wanted = (TARGET if isinstance(source, Survey) else 0) if target is None else target
+    place, query = create_workspace(Path(workspace)), Query(None, wanted or None, seed)
+    wish = Wish(wanted or None, seed=seed)
+    return collecting.collect(place, known, chosen, source, query, Limits(), _track(progress), wish=wish)
+
+
+def dedup(workspace: PathLike = WORKSPACE, *, dry_run: bool = False) -> "DedupSummary":
+    """Leave copies and near-copies out of the workspace's clean photos, set contradicting labels aside; return the counts."""
+    from collector.curating.duplicates import dedup as find_duplicates
+    from collector.workspace import existing_workspace
+
+    return find_duplicates(existing_workspace(Path(workspace)), dry_run=dry_run)
+
+
+def split(
+    workspace: PathLike = WORKSPACE,
+    *,
+    seed: int = 0,
+    quotas: Mapping[str, int] | None = None,
+    fractions: Mapping[str, float] | None = None,
+    region: str | None = None,
+    name: str | None = None,
+    manifests: PathLike = MANIFESTS,
+) -> "SplitResult":
+    """Split the workspace's clean photos so that no author, place or picture is on two sides; `.manifest` is the data set.
+
+    Args:
+        workspace: folder of the workspace.
+        seed: of everything random.
+        quotas: photos a city of `train`, `val` and `test`, exactly; None for 100, 25 and 25.
+        fractions: instead of quotas, the share of each city's photos that each side gets; they sum to 1.
+        region: name or region file; None for the one that was collected for.
+        name: of the data set; None for the region's.
+        manifests: folder that the manifest is written below.
+    """
+    from collector.records import QUOTAS
+    from collector.splitting.recipe import Recipe
+    from collector.splitting.split import split as split_photos
+    from collector.workspace import existing_workspace
+
+    recipe = Recipe("fractions" if fractions else "exact")
+    asked = fractions or {**QUOTAS, **(quotas or {})}
+    return split_photos(
+        existing_workspace(Path(workspace)),
+        Path(manifests),
+        quotas=asked,
+        seed=seed,
+        region=region,
+        name=name,
+        recipe=recipe,
     )
-    region = out / "region.toml"
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        region.write_text(region_text(len(CITIES)), encoding="utf-8")
-    with serving(deal(seed, len(CITIES), 180), Trouble(0.01, seed)) as sandbox:
-        collect = ["collect", "--region", str(region), "--target", "190", "--provider"]
-        services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
-        run_steps([*services, ["coverage"]], out, sandbox.environment())
-    manifests = ["--manifests", str(out / "manifests")]
-    report = out / "leaderboard"
-    steps = [
-        ["dedup"],
-        ["split", "--seed", "0", *manifests],
-        ["audit", str(out / "manifests" / "sandbox" / "1.0.0")],
-        ["bench", "--all", "--tier", "smoke", *manifests],
-        ["leaderboard", "--out", str(report), *manifests],
-    ]
-    run_steps(steps, out)
-    print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
 
 
-def run_steps(steps: list[list[str]], out: Path, environment: dict[str, str] | None = None) -> None:
-    """Run commands of t15, a process each, as a person would: what one leaves behind is all that the next one has."""
-    import os
-    import subprocess
+def audit(data: "Manifest | PathLike") -> "Audit":
+    """Return what leaks between the sides of a manifest, or of a table (CSV, Parquet, JSON Lines) of anybody's split."""
+    from collector.manifest.foreign import read_foreign
+    from collector.manifest.manifest import Manifest, read_manifest
+    from collector.splitting.audit import audit_foreign, audit_manifest
 
-    # Not by `-m`: a `benchmark.py` in the current folder would be taken for ours.
-    start = f"import sys; sys.path.append({str(HOUSE)!r}); import t15; t15.main()"
-    for step in steps:
-        command = [*step, "--workspace", str(out / "workspace")]
-        print(f"\n$ t15 {' '.join(command)}", flush=True)
-        finished = subprocess.run(  # noqa: S603 (t15 itself)
-            [sys.executable, "-P", "-c", start, *command], check=False, env={**os.environ, **(environment or {})}
-        )
-        if finished.returncode:
-            raise IncompleteError(
-                f"demo: `t15 {step[0]}` ended with exit code {finished.returncode}; its message is above"
-            )
+    if isinstance(data, Manifest):
+        return audit_manifest(data)
+    path = Path(data)
+    return audit_manifest(read_manifest(path)) if path.is_dir() else audit_foreign(read_foreign(path))
 
 
-@app.command()
-def doctor(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    manifests: ManifestsOption = DEFAULT_MANIFESTS,
-    json: JsonOption = False,
-) -> None:
-    """Tell what this machine has: Python, torch, device, disk, keys (set or not), workspace."""
-    import benchmark.doctor
-    import collector.doctor
+def bench(
+    manifest: "Manifest",
+    methods: "Iterable[str | Method]",
+    *,
+    seeds: Sequence[int] = (0,),
+    tier: str = "paper",
+    settings: Mapping[str, str] | None = None,
+    device: str = "auto",
+    workspace: PathLike = WORKSPACE,
+    progress: bool = False,
+) -> "list[Outcome]":
+    """Run methods on a manifest, save what they predict, and return what became of each run; finished ones are skipped.
 
-    facts: dict[str, Any] = {
-        **benchmark.doctor.facts(),
-        "disk": collector.doctor.disk(workspace),
-        "keys": collector.doctor.keys(),
-        "workspace": collector.doctor.workspace_state(workspace),
-        "manifests": sorted(str(path.parent) for path in manifests.glob("*/*/manifest.json")),
-    }
-    show(facts, json, lambda: _doctor_text(facts))
+    Args:
+        manifest: its photos lie in the workspace.
+        methods: names as `t15 methods` lists them (`*` matches), or methods of one's own.
+        seeds: one run each of methods that draw.
+        tier: `paper`, or `smoke` for small and short.
+        settings: parameters changed in the methods that have them, as texts.
+        device: `auto`, `cpu` or `cuda`.
+        workspace: folder of the workspace.
+        progress: show it on stderr.
+    """
+    from benchmark import runner
+    from benchmark.methods.registry import choose
+    from benchmark.networks.device import resolve_device
+    from benchmark.networks.fast import best_precision
+    from benchmark.photos import require_photos
+    from collector.workspace import Workspace
+
+    place, on = Workspace(Path(workspace)), resolve_device(device)
+    require_photos(manifest, place, manifest.header.name)
+    chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
+    tasks = runner.plan(manifest, chosen, list(seeds), tier, dict(settings or {}), "none", best_precision(on))
+    return list(runner.bench(manifest, place, tasks, on, _track(progress)))
 
 
-def _doctor_text(facts: dict[str, Any]) -> str:
-    keys = [f"  {name}: {'set' if there else 'not set'}" for name, there in facts["keys"].items()]
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    workspace = facts["workspace"]
-    held = [f"  {name}: {workspace[name]}" for name in ("regions", "photos", "clean", "runs") if name in workspace]
-    return "\n".join(
-        [
-            f"versions: {versions}",
-            f"device: {facts['device']}",
-            f"disk: {facts['disk']['free_gib']} of {facts['disk']['total_gib']} GiB free",
-            "keys:",
-            *keys,
-            f"workspace {workspace['path']}: {workspace['state']}",
-            *held,
-            f"manifests: {', '.join(facts['manifests']) or 'none'}",
-        ]
-    )
+def leaderboard(manifest: "Manifest", workspace: PathLike = WORKSPACE) -> "Leaderboard":
+    """Return the runs on a manifest, ranked, with intervals and groups; `.to_pandas()` is the table."""
+    from benchmark.leaderboard.table import leaderboard as ranked
+    from collector.workspace import existing_workspace
+
+    return ranked(manifest, existing_workspace(Path(workspace)).runs)
+
+
+def score(predictions: PathLike, manifest: "Manifest") -> "Scores":
+    """Return what predictions made elsewhere (a file as for `t15 score`) are worth; `.flat()` has every number by name."""
+    from benchmark.submissions import read_submission
+    from benchmark.submissions import scores as scored
+
+    return scored(read_submission(Path(predictions), manifest), manifest)
+
+
+def predict(model: PathLike, photos: PathLike | Sequence[PathLike], *, device: str = "auto") -> "list[Answer]":
+    """Return what a model (a file of `t15 export-model`) says of each photo.
+
+    Args:
+        model: the file.
+        photos: a file, or several.
+        device: `auto`, `cpu` or `cuda`.
+    """
+    from benchmark.networks.device import resolve_device
+    from benchmark.predicting.answer import Answerer
+    from benchmark.predicting.read_image import Source, read_photo
+
+    answerer = Answerer(Path(model), resolve_device(device))
+    files = [photos] if isinstance(photos, str | Path) else photos
+    return answerer.answer([read_photo(Source(str(file), Path(file)), answerer.side) for file in files])
 
 
 def main() -> None:
-    """Run t15 on the command line's arguments and leave with its exit code."""
-    standard_streams.prepare()
-    # Before torch is imported: threads that spin while they wait starve whatever else runs (docs/performance.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    code = run(sys.argv[1:])
-    standard_streams.settle()
-    sys.exit(code)
+    """Run the command `t15` on the command line's arguments, and leave with its exit code."""
+    from collector.front_door import main as run
+
+    run()
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: 0, a T15Error's, or 130 after Ctrl-C.
+def _track(progress: bool) -> "Track":
+    from collector.progress import silent, track
 
-    A T15Error, and nothing else, becomes one line on stderr. `--verbose` is taken from anywhere on the line and adds the
-    traceback. Other exceptions are defects: their traceback is shown, without local variables.
-    """
-    verbose = "--verbose" in arguments
-    try:
-        _require_a_folder()
-        code = app([a for a in arguments if a != "--verbose"], prog_name="t15", standalone_mode=False)
-        print(end="", flush=True)
-    except T15Error as error:
-        return _complain(str(error), error.exit_code, verbose)
-    except typer.TyperException as error:
-        if not error.format_message():  # no command at all: its help was shown
-            return error.exit_code
-        return _complain(f"{error.format_message()} (`t15 --help` lists the commands)", error.exit_code, verbose)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        note("t15: interrupted; what was finished is kept: run the same command again to go on")
-    return code if isinstance(code, int) else 0
+    return track if progress else silent
 
 
-def _complain(message: str, code: int, verbose: bool) -> int:
-    if verbose:
-        traceback.print_exc()
-    if message:
-        note(f"t15: {one_line(message, None)}")
-    return code
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
 
-
-def _require_a_folder() -> None:
-    try:
-        os.getcwd()
-    except FileNotFoundError as error:  # (torch, for one, ends its process here, with a word about libraries)
-        raise UsageError("the current folder was deleted; go to another one, and run this again") from error
+        return version("t15")
+    raise AttributeError(f"module 't15' has no attribute {name!r}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def _version(name: str) -> str:
 
 def facts() -> dict[str, Any]:
     """Return the versions, and the device that `--device auto` would take."""
-    from benchmark.networks.device import describe_device, resolve_device
-
+    try:
+        from benchmark.networks.device import describe_device, resolve_device
+    except ModuleNotFoundError:
+        return {"versions": versions(), "device": "none: torch is missing, pip install 't15[bench]'"}
     return {"versions": versions(), "device": describe_device(resolve_device("auto"))}

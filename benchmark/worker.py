@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as t15.main does
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as front_door.main does
 
 import torch
 from threadpoolctl import threadpool_limits

@@ -24,7 +24,7 @@ PROJECT_PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md
 
 def cli_reference() -> str:
     """Return the CLI reference in Markdown, made by typer from the commands themselves."""
-    command = [sys.executable, "-m", "typer", "t15", "utils", "docs", "--name", "t15"]
+    command = [sys.executable, "-m", "typer", "collector.front_door", "utils", "docs", "--name", "t15"]
     # Options with an environment variable show its value as their default where it is set.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("T15_")}
     made = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

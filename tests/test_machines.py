@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import t15
 from benchmark.networks import weights
 from benchmark.networks.download import download
 from benchmark.store import ArrayStore
+from collector import front_door
 from collector.catalogue.catalogue import open_catalogue
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.progress import silent
@@ -225,7 +225,7 @@ def read_only(small_disk: Path) -> Workspace:
     )
     workspace = create_workspace(small_disk / "workspace")
     source = ["--root", str(small_disk / "photos"), "--region", str(small_disk / "van.toml")]
-    assert t15.run(["collect", "--provider", "folder", *source, "--workspace", str(workspace.root)]) == 0
+    assert front_door.run(["collect", "--provider", "folder", *source, "--workspace", str(workspace.root)]) == 0
     lock_up(small_disk)
     return workspace
 
@@ -238,7 +238,7 @@ def test_what_only_reads_works_on_a_read_only_workspace(
 ) -> None:
     arguments = [argument.format(out=tmp_path / "sheets") for argument in arguments]
     capsys.readouterr()
-    assert t15.run([*arguments, "--workspace", str(read_only.root)]) == 0
+    assert front_door.run([*arguments, "--workspace", str(read_only.root)]) == 0
     out, err = capsys.readouterr()
     assert out
     assert "t15:" not in err
@@ -251,7 +251,7 @@ def test_what_writes_says_that_it_cannot(
     read_only: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert t15.run([*arguments, "--workspace", str(read_only.root)]) == 2
+    assert front_door.run([*arguments, "--workspace", str(read_only.root)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -383,10 +383,10 @@ def test_a_current_folder_that_was_deleted(tmp_path: Path, arguments: list[str])
 @pytest.mark.parametrize(("given", "is_set"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
 def test_threads_wait_without_spinning_unless_the_user_says_otherwise(given: dict[str, str], is_set: str) -> None:
     code = (
-        "import atexit, os, sys, t15\n"
+        "import atexit, os, sys\nfrom collector import front_door\n"
         "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules, file=sys.stderr))\n"
         "sys.argv = ['t15', '--version']\n"
-        "t15.main()"
+        "front_door.main()"
     )
     env = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"} | given
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)

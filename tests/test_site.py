@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import typer
 
-import t15
+from collector import front_door
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -259,7 +259,7 @@ def test_every_command_has_a_section(site: Path) -> None:
         for child, below in getattr(command, "commands", {}).items():
             yield from sections(below, f"{name}-{child}")
 
-    wanted = set(sections(typer.main.get_command(t15.app), "t15"))
+    wanted = set(sections(typer.main.get_command(front_door.app), "t15"))
     assert len(wanted) > 20
     assert wanted - set(page.headings) == set()
 

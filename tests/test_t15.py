@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import t15
+from collector import front_door
 from collector.doctor import KEYS
 from collector.version import HOUSE, describe
 from tests.benchmark.conftest import World, make_world, paint
@@ -64,7 +65,7 @@ def command(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.
 def commands(of: Any = None, before: str = "") -> dict[str, Any]:
     """Return all commands by what is typed: `collect`, `weights list`."""
     found: dict[str, Any] = {}
-    group: Any = of or typer.main.get_command(t15.app)
+    group: Any = of or typer.main.get_command(front_door.app)
     for name, one in group.commands.items():
         found |= commands(one, f"{before}{name} ") if hasattr(one, "commands") else {before + name: one}
     return found
@@ -86,9 +87,9 @@ def test_help_lists_every_command() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = f"""if True:
-        import sys, t15
+        import sys; from collector import front_door
         for arguments in (["--help"], *([*name.split(), "--help"] for name in {sorted(commands())})):
-            assert t15.run(arguments) == 0, arguments
+            assert front_door.run(arguments) == 0, arguments
             heavy = {HEAVY} & set(sys.modules)
             assert not heavy, (arguments, heavy)
     """
@@ -100,9 +101,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_errors_import_nothing_heavy() -> None:
     code = f"""if True:
-        import sys, t15
-        assert t15.run(["nonsense"]) == 2
-        assert t15.run(["cities"]) == 0
+        import sys; from collector import front_door
+        assert front_door.run(["nonsense"]) == 2
+        assert front_door.run(["cities"]) == 0
         assert not {HEAVY} & set(sys.modules), {HEAVY} & set(sys.modules)
     """
     finished = subprocess.run(
@@ -113,7 +114,7 @@ def test_errors_import_nothing_heavy() -> None:
 
 @every_command
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run([*name.split(), "--help"]) == 0
+    assert front_door.run([*name.split(), "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert f"t15 {name}" in out
@@ -131,7 +132,7 @@ def test_every_command_that_prints_a_result_has_json(name: str) -> None:
 @pytest.mark.parametrize("name", ["cities", "methods", "doctor"])
 def test_json_is_json_and_nothing_else(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--workspace", str(tmp_path), "--manifests", str(tmp_path)] if name == "doctor" else []
-    assert t15.run([name, "--json", *more]) == 0
+    assert front_door.run([name, "--json", *more]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)
     assert err == ""
@@ -153,7 +154,10 @@ def test_the_demonstration_runs_this_t15(tmp_path: Path) -> None:
     """Whatever lies in the current folder: it used to import a `benchmark.py` of the user's."""
     for name in ("benchmark", "collector", "t15"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(77)")
-    code = f"import sys; sys.path.append({str(HOUSE)!r}); import t15; t15.run_steps([['cities']], t15.Path('out'))"
+    code = (
+        f"import sys; sys.path.append({str(HOUSE)!r}); from collector.front_door import run_steps; "
+        "from pathlib import Path; run_steps([['cities']], Path('out'))"
+    )
     finished = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment()
     )
@@ -187,7 +191,7 @@ def test_without_a_command_the_help_is_all_that_is_said() -> None:
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run(arguments) == 2
+    assert front_door.run(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("t15: ")
@@ -216,7 +220,7 @@ def test_an_error_is_one_line_with_its_code(tmp_path: Path) -> None:
 
 
 def test_an_error_carries_no_terminal_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run(["verify", f"{tmp_path}/\x1b[31mred\nline\u202e"]) == 2
+    assert front_door.run(["verify", f"{tmp_path}/\x1b[31mred\nline\u202e"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "\x1b" not in err
@@ -227,7 +231,7 @@ def test_an_error_carries_no_terminal_commands(tmp_path: Path, capsys: pytest.Ca
 def test_verbose_is_taken_from_anywhere(place: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["verify", str(tmp_path)]
     arguments.insert(place, "--verbose")
-    assert t15.run(arguments) == 2
+    assert front_door.run(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("Traceback (most recent call last)")
     assert "in read_manifest" in err
@@ -235,7 +239,7 @@ def test_verbose_is_taken_from_anywhere(place: int, tmp_path: Path, capsys: pyte
 
 
 def test_without_verbose_there_is_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run(["verify", str(tmp_path)]) == 2
+    assert front_door.run(["verify", str(tmp_path)]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -246,7 +250,7 @@ def test_a_defect_is_not_swallowed(monkeypatch: pytest.MonkeyPatch, defect: Exce
 
     monkeypatch.setattr("collector.regions.region", broken)
     with pytest.raises(type(defect)) as caught:
-        t15.run(["cities"])
+        front_door.run(["cities"])
     assert caught.value is defect
 
 
@@ -259,7 +263,7 @@ def test_keys_are_told_as_set_and_never_shown(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(empty, "")
-    assert t15.run([*arguments, "--workspace", str(tmp_path / "none"), "--manifests", str(tmp_path)]) == 0
+    assert front_door.run([*arguments, "--workspace", str(tmp_path / "none"), "--manifests", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert "secret-" not in out + err
     if "--json" in arguments:
@@ -274,7 +278,7 @@ def test_doctor_tells_versions_device_disk_and_workspace_and_creates_nothing(
 ) -> None:
     world = make_world(tmp_path / "world")
     options = ["--workspace", str(tmp_path / "none"), "--manifests", str(world.folder.parent.parent)]
-    assert t15.run(["doctor", *options]) == 0
+    assert front_door.run(["doctor", *options]) == 0
     out = capsys.readouterr().out
     for expected in ("python 3.", "torch ", "device: ", "GiB free", "empty: `t15 collect` fills it", str(world.folder)):
         assert expected in out

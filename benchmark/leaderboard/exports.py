@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from benchmark.leaderboard.page import as_html
-from benchmark.leaderboard.rows import Leaderboard, Row
+from benchmark.leaderboard.rows import Leaderboard, flat, records
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared, leaderboard, require_comparable
 from benchmark.leaderboard.text import as_markdown
 from benchmark.scoring.evaluation import column_names
@@ -111,50 +111,6 @@ def as_json(boards: Sequence[Leaderboard]) -> dict[str, Any]:
         plain = {"notes": [COMPARISON_NOTE], "comparison": lines, "boards": each}
     strict: dict[str, Any] = json.loads(json.dumps(plain, allow_nan=False))
     return strict
-
-
-def records(boards: Sequence[Leaderboard]) -> list[dict[str, Any]]:
-    """Return every row and every failed run of the leaderboards as one flat record each, as for a data frame."""
-    lines = []
-    for board in boards:
-        of_board = {"manifest": board.name, "version": board.version, "digest": board.digest}
-        of_board |= {"protocol": board.protocol, "level": board.level}
-        lines += [{**of_board, "status": "finished", **flat(row), "reason": ""} for row in board.rows]
-        lines += [
-            {
-                **of_board,
-                "status": of.kind,
-                "method": of.method,
-                "title": of.title,
-                "seeds": [of.seed],
-                "reason": of.reason,
-            }
-            for of in board.failed
-        ]
-    return lines
-
-
-def flat(row: Row) -> dict[str, Any]:
-    """Return a row as plain values by name: each metric with its interval and oracle, None where it was not judged."""
-    run = row.run
-    paper = run.paper if run.paper and row.paper_accuracy is not None else {}
-    return {
-        **{"section": row.section, "tier": run.tier, "origin": run.origin},
-        **{"rank_best": row.rank_best, "rank_worst": row.rank_worst, "group": row.group},
-        **{"method": row.method, "title": row.title, "variant": row.variant, "changed": sorted(run.changed)},
-        **{"parameters": dict(run.inputs.parameters), "weights_digest": run.inputs.weights_digest},
-        **row.scores.flat(),
-        **{"spread": row.scores.spread, "withheld": row.scores.withheld, "at_chance": row.at_chance},
-        **{"behind": row.behind.mean, "behind_low": row.behind.low, "behind_high": row.behind.high},
-        **{"paper_table": paper.get("table"), "paper_row": paper.get("row")},
-        **{"paper_accuracy": row.paper_accuracy, "paper_verdict": row.paper_verdict},
-        **{"per_city": dict(row.per_city)},
-        "slices": {kind: [asdict(one) for one in slices] for kind, slices in row.slices.items()},
-        **{"seeds": list(row.seeds), "runs": list(row.runs), "stochastic": run.stochastic},
-        **{"pretraining": run.pretraining, "weights_licence": run.weights_licence, "selection": run.selection},
-        **{"seconds": row.seconds, "peak_memory_mib": row.peak_memory_mib, "device": row.device, "engine": row.engine},
-        **{"command": row.command, "test_reads": row.test_reads},
-    }
 
 
 def _board_json(board: Leaderboard) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a leaderboard holds: rows, cities, what did not run, the sentences that belong to the numbers, and how these look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
@@ -9,6 +10,9 @@ from benchmark.scoring.geography import CONVENTION
 from benchmark.scoring.significance import Difference
 from collector.power import Power
 from collector.text_table import duration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAPER_NOTE = (
     "The paper's numbers (Özköse, Yılıkoğlu, Karacan and Erdem, SIU 2018, Tables I and II) were measured on another "
@@ -229,6 +233,12 @@ class Leaderboard:
         by_section = {section: [row for row in self.rows if row.section == section] for section in SECTIONS}
         return {section: rows for section, rows in by_section.items() if rows}
 
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the rows, and failed runs behind them, as a data frame; columns as in `leaderboard.csv`, shares 0 to 1."""
+        import pandas as pd
+
+        return pd.DataFrame(records([self]))
+
     @property
     def decimals(self) -> int:
         """How many decimals a per cent of so many photos is worth: one below 1,000."""
@@ -326,3 +336,47 @@ def shortened(name: str, longest: int) -> str:
         return name
     end = longest // 2 - 1
     return f"{name[: longest - 1 - end]}…{name[-end:]}"
+
+
+def records(boards: Sequence[Leaderboard]) -> list[dict[str, Any]]:
+    """Return every row and every failed run of the leaderboards as one flat record each, as for a data frame."""
+    lines = []
+    for board in boards:
+        of_board = {"manifest": board.name, "version": board.version, "digest": board.digest}
+        of_board |= {"protocol": board.protocol, "level": board.level}
+        lines += [{**of_board, "status": "finished", **flat(row), "reason": ""} for row in board.rows]
+        lines += [
+            {
+                **of_board,
+                "status": of.kind,
+                "method": of.method,
+                "title": of.title,
+                "seeds": [of.seed],
+                "reason": of.reason,
+            }
+            for of in board.failed
+        ]
+    return lines
+
+
+def flat(row: Row) -> dict[str, Any]:
+    """Return a row as plain values by name: each metric with its interval and oracle, None where it was not judged."""
+    run = row.run
+    paper = run.paper if run.paper and row.paper_accuracy is not None else {}
+    return {
+        **{"section": row.section, "tier": run.tier, "origin": run.origin},
+        **{"rank_best": row.rank_best, "rank_worst": row.rank_worst, "group": row.group},
+        **{"method": row.method, "title": row.title, "variant": row.variant, "changed": sorted(run.changed)},
+        **{"parameters": dict(run.inputs.parameters), "weights_digest": run.inputs.weights_digest},
+        **row.scores.flat(),
+        **{"spread": row.scores.spread, "withheld": row.scores.withheld, "at_chance": row.at_chance},
+        **{"behind": row.behind.mean, "behind_low": row.behind.low, "behind_high": row.behind.high},
+        **{"paper_table": paper.get("table"), "paper_row": paper.get("row")},
+        **{"paper_accuracy": row.paper_accuracy, "paper_verdict": row.paper_verdict},
+        **{"per_city": dict(row.per_city)},
+        "slices": {kind: [asdict(one) for one in slices] for kind, slices in row.slices.items()},
+        **{"seeds": list(row.seeds), "runs": list(row.runs), "stochastic": run.stochastic},
+        **{"pretraining": run.pretraining, "weights_licence": run.weights_licence, "selection": run.selection},
+        **{"seconds": row.seconds, "peak_memory_mib": row.peak_memory_mib, "device": row.device, "engine": row.engine},
+        **{"command": row.command, "test_reads": row.test_reads},
+    }

@@ -8,6 +8,7 @@ import typer
 
 from collector.options import JsonOption, WorkspaceOption, show
 from collector.progress import note, track
+from collector.records import TARGET
 from collector.text_table import duration, table
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -24,7 +25,6 @@ CityOption = Annotated[
     typer.Option("--city", help="City by name, slug, plate or ISO code; again for more. Default: all of the region."),
 ]
 DEFAULT_REGION = "turkiye15"
-DEFAULT_TARGET = 300
 """Photos a city that services are asked for: a split takes 150, copies and what joins two sides are left out. In simulated
 cities with 60 % of the photos at sights 180 were too few and 300 enough (docs/decisions/0005-what-stays-on-one-side.md)."""
 
@@ -116,7 +116,7 @@ def collect(
     licences = licences_named(licence)
     source = make_provider(provider, Settings(found, root, find_licence(root_licence).id))
     if target is None and isinstance(source, Survey):
-        target = DEFAULT_TARGET
+        target = TARGET
     query = Query(limit, target or None, seed, geo_accuracy)
     if plan:
         _show_plan(source, chosen, query, workspace, json)

@@ -10,7 +10,7 @@ from collector.commands.collecting import CityOption
 from collector.errors import UsageError
 from collector.options import NAMED, JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
-from collector.records import PROTOCOLS, SPLITS
+from collector.records import PROTOCOLS, QUOTAS, SPLITS
 from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-QUOTAS = {"train": 100, "val": 25, "test": 25}
 """Photos a city, as in the paper."""
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import t15
 from benchmark import runner
 from benchmark.commands.bench import parse_seeds
 from benchmark.methods import registry
 from benchmark.methods.types import Method
+from collector import front_door
 from collector.errors import UsageError
 from tests.benchmark.conftest import World, drawing, method
 
@@ -153,7 +153,7 @@ def test_bench_refuses_what_makes_no_sense(
     monkeypatch.chdir(tmp_path)
     for name in ("T15_WORKSPACE", "T15_MANIFESTS"):
         monkeypatch.delenv(name, raising=False)
-    assert t15.run(["bench", *arguments]) == 2
+    assert front_door.run(["bench", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
@@ -167,12 +167,12 @@ def test_cuda_where_there_is_none_is_refused(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert t15.run(["bench", "--all", "--device", "cuda", *world.options]) == 2
+    assert front_door.run(["bench", "--all", "--device", "cuda", *world.options]) == 2
     assert "--device cpu" in capsys.readouterr().err
 
 
 def bench_json(world: World, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any], str]:
-    code = t15.run(["bench", "--json", "--device", "cpu", *arguments, *world.options])
+    code = front_door.run(["bench", "--json", "--device", "cpu", *arguments, *world.options])
     out, err = capsys.readouterr()
     return code, json.loads(out), err
 
@@ -222,7 +222,7 @@ def test_a_failed_method_leaves_with_5_and_its_reason(
 def test_without_json_it_says_how_many(
     known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert t15.run(["bench", "--method", "quick", *world.options]) == 0
+    assert front_door.run(["bench", "--method", "quick", *world.options]) == 0
     assert capsys.readouterr().out == "1 done, 0 finished before, 0 failed\n"
 
 
@@ -231,7 +231,7 @@ def test_the_newest_manifest_is_the_default(
 ) -> None:
     manifests = str(world.folder.parent.parent)
     options = ["--manifests", manifests, "--workspace", str(world.workspace.root)]
-    assert t15.run(["bench", "--method", "quick", *options]) == 0
+    assert front_door.run(["bench", "--method", "quick", *options]) == 0
     assert "small 1.0.0" in capsys.readouterr().err
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_manifest_is_a_data_error(
     known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (world.folder / "photos.parquet").write_bytes(b"no")
-    assert t15.run(["bench", "--all", *world.options]) == 3
+    assert front_door.run(["bench", "--all", *world.options]) == 3
     assert "photos.parquet" in capsys.readouterr().err
 
 
@@ -248,7 +248,7 @@ def test_photos_that_are_elsewhere_are_a_data_error(
 ) -> None:
     (tmp_path / "another").mkdir()
     options = ["--manifest", str(world.folder), "--workspace", str(tmp_path / "another")]
-    assert t15.run(["bench", "--all", *options]) == 3
+    assert front_door.run(["bench", "--all", *options]) == 3
     assert "12 of train, 6 of val, 6 of test" in capsys.readouterr().err
 
 
@@ -280,7 +280,7 @@ def test_a_person_may_decline_the_long_runs(
     stderr = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", stderr)
-    assert t15.run(["bench", "--method", "quick", *world.options]) == 5
+    assert front_door.run(["bench", "--method", "quick", *world.options]) == 5
     assert "--tier smoke" in stderr.getvalue()
     assert not list(world.workspace.runs.glob("*/run.json"))
 
@@ -298,9 +298,9 @@ def test_the_estimate_is_that_of_the_chosen_device_and_tier(
 
 
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert t15.run(["methods"]) == 0
+    assert front_door.run(["methods"]) == 0
     text = capsys.readouterr().out
-    assert t15.run(["methods", "--json"]) == 0
+    assert front_door.run(["methods", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == list(registry.methods())
     for row in rows:
@@ -345,6 +345,6 @@ def test_a_leaderboard_is_made_from_the_runs(
     known: dict[str, Method], world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench_json(world, capsys, "--method", "quick", "--method", "failing")
-    assert t15.run(["leaderboard", "--json", "--out", str(tmp_path / "report"), *world.options]) == 0
+    assert front_door.run(["leaderboard", "--json", "--out", str(tmp_path / "report"), *world.options]) == 0
     assert "quick" in json.dumps(json.loads(capsys.readouterr().out))
     assert (tmp_path / "report" / "index.html").is_file()

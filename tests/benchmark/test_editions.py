@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import t15
 from benchmark.models import load_predictor
 from benchmark.photos import given_photos
 from benchmark.predicting.answer import Answerer
 from benchmark.results import finished_runs, read_predictions, read_validation, save_run
+from collector import front_door
 from collector.manifest.manifest import read_manifest
 from tests.benchmark.conftest import paint
 
@@ -53,7 +53,7 @@ def test_its_models_are_loaded_and_answer(edition: str) -> None:
 def test_the_board_shows_its_runs(edition: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(DATA / edition / "runs", tmp_path / "workspace" / "runs")
     options = ["--manifest", str(DATA / edition / "manifest"), "--workspace", str(tmp_path / "workspace")]
-    assert t15.run(["leaderboard", *options, "--json"]) == 0
+    assert front_door.run(["leaderboard", *options, "--json"]) == 0
     board = json.loads(capsys.readouterr().out)
     assert {row["method"] for row in board["rows"]} == set(RUNS[edition].values())
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import t15
 from benchmark.results import finished_runs, read_predictions
+from collector import front_door
 from tests.benchmark.conftest import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -47,9 +47,9 @@ def test_the_printed_plugin_runs(
         "t15.methods": {"mean-colour": "mean_colour:METHOD"},
         "t15.loaders": {"mean-colour": "mean_colour:load"},
     }
-    assert t15.run(["methods"]) == 0
+    assert front_door.run(["methods"]) == 0
     assert "Mean colour, 32×32" in capsys.readouterr().out
-    assert t15.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
+    assert front_door.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
     (outcome,) = json.loads(capsys.readouterr().out)["runs"]
     assert (outcome["method"], outcome["state"]) == ("mean-colour", "done")
     (run,) = finished_runs(world.workspace.runs, world.manifest.digest)
@@ -62,15 +62,15 @@ def test_the_printed_plugin_runs(
 
 @pytest.mark.usefixtures("installed")
 def test_its_model_is_exported_and_predicts(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert t15.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
+    assert front_door.run(["bench", "--method", "mean-colour", "--device", "cpu", "--json", *world.options]) == 0
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     model = tmp_path / "model.safetensors"
-    assert t15.run(["export-model", run["run"], str(model), *world.options]) == 0
+    assert front_door.run(["export-model", run["run"], str(model), *world.options]) == 0
     photo = world.photos("test")[0]
     picture = tmp_path / "picture.png"
     picture.write_bytes(world.workspace.photo(str(photo.sha256)).read_bytes())
     capsys.readouterr()
-    assert t15.run(["predict", str(picture), "--model", str(model), "--json"]) == 0
+    assert front_door.run(["predict", str(picture), "--model", str(model), "--json"]) == 0
     assert photo.city in capsys.readouterr().out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import t15
+from collector import front_door
 from collector.sandbox.world import region_text
 
 QUOTAS = ("--train", "8", "--val", "4", "--test", "4")
@@ -39,7 +39,7 @@ class House:
         """Run t15 on the workspace, check its exit code, and return what it said on stdout and stderr."""
         self.capsys.readouterr()
         given = [str(argument) for argument in (*arguments, "--workspace", self.workspace)]
-        found = t15.run([*given, "--manifests", str(self.manifests)] if arguments[0] == "split" else given)
+        found = front_door.run([*given, "--manifests", str(self.manifests)] if arguments[0] == "split" else given)
         said = self.capsys.readouterr()
         assert found == code, f"{given}\n{said.out}\n{said.err}"
         return said.out, said.err
@@ -64,7 +64,7 @@ def furnish(root: Path, photos: int = 24) -> Path:
     region = root / "region.toml"
     region.write_text(region_text(len(CITIES)), encoding="utf-8")
     collect = ["collect", "--provider", "sandbox", "--region", region, "--target", photos, "--per-author", 3]
-    assert t15.run([*map(str, collect), "--workspace", str(root / "workspace")]) == 0
+    assert front_door.run([*map(str, collect), "--workspace", str(root / "workspace")]) == 0
     return root
 
 

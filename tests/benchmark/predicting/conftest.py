@@ -12,7 +12,6 @@ import pytest
 import typer
 from PIL import Image
 
-import t15
 from benchmark.commands import predicting
 from benchmark.methods.registry import methods
 from benchmark.methods.settings import with_settings
@@ -21,6 +20,7 @@ from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import find_run, trained_model
 from benchmark.results import Run
 from benchmark.runner import bench, plan
+from collector import front_door
 from tests.benchmark.conftest import World, make_world, paint
 
 
@@ -78,11 +78,11 @@ Cli = Callable[..., tuple[int, str, str]]
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     app = typer.Typer(pretty_exceptions_enable=False)
     app.add_typer(predicting.app)
-    monkeypatch.setattr(t15, "app", app)
+    monkeypatch.setattr(front_door, "app", app)
 
     def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = t15.run([str(argument) for argument in arguments])
+        code = front_door.run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -223,8 +223,9 @@ def test_odd_and_broken_files_of_others(client: TestClient, real_data: Path) -> 
 def test_ctrl_c_ends_it(trained: Trained) -> None:
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv = ['t15', *sys.argv[1:]]; "
-        "import t15, typer; from benchmark.commands import serving; "
-        "app = typer.Typer(); app.add_typer(serving.app); app.callback()(lambda: None); t15.app = app; t15.main()"
+        "import typer; from collector import front_door; from benchmark.commands import serving; "
+        "app = typer.Typer(); app.add_typer(serving.app); app.callback()(lambda: None); "
+        "front_door.app = app; front_door.main()"
     )
     command = [sys.executable, "-c", program, "serve", "--model", str(trained.file), "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import t15
+from collector import front_door
 from collector.catalogue.catalogue import open_catalogue
 from collector.catalogue.withdrawals import Withdrawal, require_none_withdrawn, withdraw
 from collector.collecting.collect import collect
@@ -172,7 +172,7 @@ def test_another_process_holds_the_catalogue(filled: Workspace) -> None:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(IncompleteError, match=f"in use by process {other.pid}"):
             take_out(filled, downloaded(filled)[0].photo_id)
-        assert t15.run(["withdraw", downloaded(filled)[0].photo_id, "--workspace", str(filled.root)]) == 5
+        assert front_door.run(["withdraw", downloaded(filled)[0].photo_id, "--workspace", str(filled.root)]) == 5
         other.communicate()
     assert len(take_out(filled, downloaded(filled)[0].photo_id).photos) == 1
 
@@ -246,7 +246,7 @@ def test_publish_refuses_in_one_line(filled: Workspace, tmp_path: Path, capsys: 
     with pytest.raises(DataError, match=r"sandbox 1\.0\.0: holds 2 photos that were withdrawn, such as sandbox:"):
         require_none_withdrawn(manifest, filled)
     arguments = ["publish", str(folder), "--out", str(tmp_path / "out"), "--workspace", str(filled.root)]
-    assert t15.run(arguments) == 3
+    assert front_door.run(arguments) == 3
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "`t15 split --extend` makes a version without them" in err

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import t15
+from collector import front_door
 from collector.catalogue.catalogue import SCHEMA_VERSION
 from collector.catalogue.ledger import Coverage
 from collector.collecting.collect import Summary
@@ -36,7 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = t15.run([str(argument) for argument in arguments])
+        code = front_door.run([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return run

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import t15
+from collector import front_door
 from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import PHOTO_FIELDS, SPLITS
 from collector.sandbox.holdings import deal
@@ -30,7 +30,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = furnish(tmp_path_factory.mktemp("furnished"))
     for seed in ("0", "1"):
         common = ["--workspace", str(root / "workspace"), "--manifests", str(root / "manifests")]
-        assert t15.run(["split", *QUOTAS, "--seed", seed, *common]) == 0
+        assert front_door.run(["split", *QUOTAS, "--seed", seed, *common]) == 0
     return root
 
 

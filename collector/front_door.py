@@ -1,0 +1,218 @@
+"""The front door: mounts the commands of both halves, and is the one place where errors end."""
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from collector import standard_streams
+from collector.errors import IncompleteError, T15Error, UsageError, one_line
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.progress import note
+from collector.version import HOUSE
+from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+EXTRAS = {
+    **dict.fromkeys(("safetensors", "sklearn", "threadpoolctl", "torch", "torchvision"), "bench"),
+    **dict.fromkeys(("fastapi", "multipart", "python_multipart"), "serve"),
+    **dict.fromkeys(("huggingface_hub", "mlcroissant"), "publish"),
+    **dict.fromkeys(("open_clip", "timm"), "modern"),
+    "ray": "cluster",
+}
+"""The extra of pyproject.toml that brings a package which the base install lacks."""
+
+DEMO_METHODS = (
+    *("tiny-64+knn", "tiny-64+logreg", "hog-32+knn", "hog-64+knn", "hog-128+logreg"),
+    *("gist-64+knn", "gist-64+logreg", "gist-64+logreg@2018", "gist-64+knn@labelme", "gist-64+knn@modern"),
+    *("scratch:resnet18", "features:resnet18/imagenet", "finetune-c:resnet18/places365"),
+)
+"""One or two rows of each family, quick enough to wait for."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would print local variables, where keys live
+    help="In which city was this photograph taken? Collect, clean, split, publish and benchmark photo-geolocation data.",
+)
+for half in ("collector", "benchmark"):  # by name: the collector is not to know the benchmark
+    app.add_typer(import_module(f"{half}.cli").app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from collector.version import describe
+
+        print(f"t15 {describe()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    """Take the options of every command."""
+    del version, verbose  # they have had their effect: `_show_version`, `run`
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Run every method, not one or two of each family: minutes more.")
+    ] = False,
+) -> None:
+    """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
+    from collector.sandbox.holdings import deal
+    from collector.sandbox.scenes import CITIES
+    from collector.sandbox.server import Trouble, serving
+    from collector.sandbox.world import region_text
+    from collector.workspace import storage_errors
+
+    print(
+        "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
+        "and say nothing about real places. A server on this machine speaks the photo services' languages, and fails now\n"
+        "and then as they do.\n",
+        flush=True,
+    )
+    region = out / "region.toml"
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        region.write_text(region_text(len(CITIES)), encoding="utf-8")
+    with serving(deal(seed, len(CITIES), 180), Trouble(0.01, seed)) as sandbox:
+        collect = ["collect", "--region", str(region), "--target", "190", "--provider"]
+        services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
+        run_steps([*services, ["coverage"]], out, sandbox.environment())
+    manifests = ["--manifests", str(out / "manifests")]
+    report = out / "leaderboard"
+    methods = ["--all"] if everything else ["--set", "size=32", *(f"--method={name}" for name in DEMO_METHODS)]
+    steps = [
+        ["dedup"],
+        ["split", "--seed", "0", *manifests],
+        ["audit", str(out / "manifests" / "sandbox" / "1.0.0")],
+        ["bench", *methods, "--tier", "smoke", *manifests],
+        ["leaderboard", "--out", str(report), *manifests],
+    ]
+    run_steps(steps, out)
+    print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")
+
+
+def run_steps(steps: list[list[str]], out: Path, environment: dict[str, str] | None = None) -> None:
+    """Run commands of t15, a process each, as a person would: what one leaves behind is all that the next one has."""
+    import os
+    import subprocess
+
+    # Not by `-m`: a `benchmark.py` in the current folder would be taken for ours.
+    start = f"import sys; sys.path.append({str(HOUSE)!r}); from collector.front_door import main; main()"
+    for step in steps:
+        command = [*step, "--workspace", str(out / "workspace")]
+        print(f"\n$ t15 {' '.join(command)}", flush=True)
+        finished = subprocess.run(  # noqa: S603 (t15 itself)
+            [sys.executable, "-P", "-c", start, *command], check=False, env={**os.environ, **(environment or {})}
+        )
+        if finished.returncode:
+            raise IncompleteError(
+                f"demo: `t15 {step[0]}` ended with exit code {finished.returncode}; its message is above"
+            )
+
+
+@app.command()
+def doctor(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Tell what this machine has: Python, torch, device, disk, keys (set or not), workspace."""
+    from collector import doctor as of_collecting
+
+    facts: dict[str, Any] = {
+        **import_module("benchmark.doctor").facts(),
+        "disk": of_collecting.disk(workspace),
+        "keys": of_collecting.keys(),
+        "workspace": of_collecting.workspace_state(workspace),
+        "manifests": sorted(str(path.parent) for path in manifests.glob("*/*/manifest.json")),
+    }
+    show(facts, json, lambda: _doctor_text(facts))
+
+
+def _doctor_text(facts: dict[str, Any]) -> str:
+    keys = [f"  {name}: {'set' if there else 'not set'}" for name, there in facts["keys"].items()]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    workspace = facts["workspace"]
+    held = [f"  {name}: {workspace[name]}" for name in ("regions", "photos", "clean", "runs") if name in workspace]
+    return "\n".join(
+        [
+            f"versions: {versions}",
+            f"device: {facts['device']}",
+            f"disk: {facts['disk']['free_gib']} of {facts['disk']['total_gib']} GiB free",
+            "keys:",
+            *keys,
+            f"workspace {workspace['path']}: {workspace['state']}",
+            *held,
+            f"manifests: {', '.join(facts['manifests']) or 'none'}",
+        ]
+    )
+
+
+def main() -> None:
+    """Run t15 on the command line's arguments and leave with its exit code."""
+    standard_streams.prepare()
+    # Before torch is imported: threads that spin while they wait starve whatever else runs (docs/performance.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    code = run(sys.argv[1:])
+    standard_streams.settle()
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0, a T15Error's, or 130 after Ctrl-C.
+
+    A T15Error, and nothing else, becomes one line on stderr. `--verbose` is taken from anywhere on the line and adds the
+    traceback. Other exceptions are defects: their traceback is shown, without local variables.
+    """
+    verbose = "--verbose" in arguments
+    try:
+        _require_a_folder()
+        code = app([a for a in arguments if a != "--verbose"], prog_name="t15", standalone_mode=False)
+        print(end="", flush=True)
+    except T15Error as error:
+        return _complain(str(error), error.exit_code, verbose)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        said = f"this needs {package}, of the extra {EXTRAS[package]}: pip install 't15[{EXTRAS[package]}]'"
+        return _complain(said, UsageError.exit_code, verbose)
+    except typer.TyperException as error:
+        if not error.format_message():  # no command at all: its help was shown
+            return error.exit_code
+        return _complain(f"{error.format_message()} (`t15 --help` lists the commands)", error.exit_code, verbose)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        note("t15: interrupted; what was finished is kept: run the same command again to go on")
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    if message:
+        note(f"t15: {one_line(message, None)}")
+    return code
+
+
+def _require_a_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:  # (torch, for one, ends its process here, with a word about libraries)
+        raise UsageError("the current folder was deleted; go to another one, and run this again") from error
