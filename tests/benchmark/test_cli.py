@@ -325,7 +325,7 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_precisions_and_levels_are_usage_errors(
     known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
-    assert t15.run(["bench", "--all", "--device", "cpu", *options, *world.options]) == 2
+    assert front_door.run(["bench", "--all", "--device", "cpu", *options, *world.options]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not any(world.workspace.runs.glob("*/run.json"))
 
@@ -335,9 +335,9 @@ def test_a_method_without_what_it_needs_is_left_out_of_all_and_said_when_named(
 ) -> None:
     known.clear()
     known.update({"quick": method("quick"), "needy": method("needy", needs=frozenset({"places"}))})
-    assert t15.run(["bench", "--all", "--device", "cpu", *world.options]) == 0
+    assert front_door.run(["bench", "--all", "--device", "cpu", *world.options]) == 0
     assert "needs what this manifest lacks: places" in capsys.readouterr().err
-    assert t15.run(["bench", "--method", "needy", "--device", "cpu", *world.options]) == 5
+    assert front_door.run(["bench", "--method", "needy", "--device", "cpu", *world.options]) == 5
     assert "that are not here" in capsys.readouterr().err
 
 

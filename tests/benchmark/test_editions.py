@@ -65,7 +65,7 @@ def test_runs_of_two_editions_are_rows_that_say_which(tmp_path: Path, capsys: py
         again = replace(run, inputs=replace(run.inputs, version="1.1", precision="float32"))
         save_run(runs, again, read_predictions(runs, run))
     options = ["--manifest", str(tmp_path / "first" / "manifest"), "--workspace", str(tmp_path / "first")]
-    assert t15.run(["leaderboard", *options, "--json"]) == 0
+    assert front_door.run(["leaderboard", *options, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert len(rows) == 4
     variants = {row["variant"] for row in rows}
