@@ -28,10 +28,11 @@ from benchmark.scoring.significance import (
     rank_ranges,
     unpaired,
 )
-from benchmark.scoring.truth import Truth
+from benchmark.scoring.truth import Truth, positions
 from collector.errors import DataError, UsageError, one_line
 from collector.manifest.manifest import Manifest
 from collector.power import Power, power_of_mcnemar
+from collector.records import SPLITS
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS
 
@@ -46,22 +47,24 @@ PAPER_PHOTOS = 375
 _USUAL_ENGINE = "fast"  # what `t15 bench` takes without --engine
 
 
-def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = None) -> Leaderboard:
+def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = None, level: str = "city") -> Leaderboard:
     """Return the leaderboard of `manifest` from the finished and failed runs in `runs_dir`.
 
     Args:
         manifest: what the runs learnt from; its test photos are the truth.
         runs_dir: the workspace's runs; runs on other manifests are passed over.
         folder: the manifest's folder as the commands name it, by default `manifests/NAME/VERSION`.
+        level: of the labels; runs at other levels are passed over.
 
     Raises:
         DataError: the manifest has no test photos, or a run does not fit it; the message names the run's folder.
     """
-    truth, header = Truth.of(manifest), manifest.header
+    truth, header = Truth.of(manifest, level=level), manifest.header
     where = folder or DEFAULT_MANIFESTS / header.name / header.version
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in results.finished_runs(runs_dir, manifest.digest):
-        groups[_group(run)].append(run)
+        if run.inputs.level == level:
+            groups[_group(run)].append(run)
     reads = results.test_reads(runs_dir)
     papers_task = header.region == PAPERS_REGION
     unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
@@ -76,7 +79,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         protocol=truth.protocol,
         level=truth.label_set.level,
         note=_line(header.note),
-        cities=_cities(manifest),
+        cities=_cities(manifest, level),
         test_photos=len(truth),
         located_photos=truth.located,
         chance_uniform=chance_uniform,
@@ -87,11 +90,25 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         failed=tuple(
             FailedRow(_line(of.inputs.method), _line(of.title), of.inputs.seed, _line(of.reason), _line(of.kind))
             for of in results.failures(runs_dir, manifest.digest)
+            if of.inputs.level == level
         ),
     )
 
 
-def _cities(manifest: Manifest) -> tuple[CityRow, ...]:
+def _cities(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
+    if level != "city":
+        sides = {side: np.bincount(positions(manifest, level, side) + 1) for side in SPLITS}
+        return tuple(
+            CityRow(
+                label.id,
+                _line(label.name),
+                label.latitude,
+                label.longitude,
+                "",
+                **{side: int(counts[row]) if row < len(counts) else 0 for side, counts in sides.items()},
+            )
+            for row, label in enumerate(manifest.labels.at(level), start=1)
+        )
     counts = manifest.counts()
     return tuple(
         CityRow(city.slug, _line(city.name), city.latitude, city.longitude, city.code, **counts[city.slug])

@@ -117,6 +117,11 @@ class Truth:
         )
 
 
+def positions(manifest: Manifest, level: str, side: str) -> NDArray[np.int64]:
+    """Return the position of the label at a level of each photo of one side; -1 where it has none there."""
+    return _labelled(manifest, manifest.photos(side), level)
+
+
 def _labelled(manifest: Manifest, photos: Sequence[Photo], level: str) -> NDArray[np.int64]:
     """Return the position of each photo's label at a level; -1 where it has none there."""
     tree = manifest.labels

@@ -312,3 +312,12 @@ def test_failures_alone_are_shown(tmp_path: Path) -> None:
     (board,) = write_leaderboard([(manifest, None)], tmp_path / "runs", tmp_path / "out")
     assert (board.rows, board.best, board.details) == ((), None, None)
     assert "The bad" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_runs_at_another_level_are_on_another_board(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "here", 5)
+    other = run_of(manifest, "there", classes=["kadikoy"])
+    finer = replace(other, inputs=replace(other.inputs, version="1", level="district"))
+    save_run(tmp_path, finer, Predictions(["x"], np.ones((1, 1), np.float32)))
+    assert [row.method for row in leaderboard(manifest, tmp_path).rows] == ["here"]
