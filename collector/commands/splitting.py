@@ -412,7 +412,9 @@ def _listed(why: str, ids: tuple[str, ...]) -> str:
 def audit(
     path: Annotated[
         str,
-        typer.Argument(help="A manifest (folder, https:// address, hub:NAME), or a CSV, JSON Lines or Parquet file with a split."),
+        typer.Argument(
+            help="A manifest (folder, https:// address, hub:NAME), or a CSV, JSONL or Parquet file with a split."
+        ),
     ],
     column: Annotated[
         list[str] | None, typer.Option(help="For a file: what its columns are, such as latitude=lat; again for more.")
