@@ -294,9 +294,8 @@ def check_content(response: requests.Response, accept: tuple[str, ...], head: by
         head: the first bytes of the decoded body.
     """
     kind = _kind(response)
-    if not accept or (
-        kind.startswith(tuple(accept)) and not (_is_text(head) and kind.startswith("image/") and "+" not in kind)
-    ):
+    is_page_in_disguise = kind.startswith("image/") and "+" not in kind and _is_text(head)
+    if not accept or (kind.startswith(accept) and not is_page_in_disguise):
         return
     wants = {prefix.partition("/")[0] for prefix in accept}
     if not kind and not wants & {"image", "application"}:
@@ -305,7 +304,8 @@ def check_content(response: requests.Response, accept: tuple[str, ...], head: by
         return
     if any("json" in prefix for prefix in accept) and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         return
-    raise TemporaryError("content-type", f"{place(response)} sent {kind[:60]!r}")
+    said = "a text as " if is_page_in_disguise else ""
+    raise TemporaryError("content-type", f"{place(response)} sent {said}{kind[:60]!r}")
 
 
 def check_type(response: requests.Response, accept: tuple[str, ...]) -> None:
