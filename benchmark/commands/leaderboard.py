@@ -28,6 +28,7 @@ ManifestsToCompare = Annotated[
 def leaderboard(
     manifest: ManifestsToCompare = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: in the workspace's reports.")] = None,
+    level: Annotated[str, typer.Option(help="Level of the labels that the runs answered at.")] = "city",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -47,5 +48,5 @@ def leaderboard(
         raise UsageError(f"{folder}: the workspace cannot be written to; name another folder with --out")
     named = [None if path.is_absolute() else path for path in paths]
     with storage_errors(folder):
-        boards = write_leaderboard(list(zip(data, named, strict=True)), place.runs, folder)
+        boards = write_leaderboard(list(zip(data, named, strict=True)), place.runs, folder, level)
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")

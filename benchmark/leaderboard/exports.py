@@ -46,7 +46,7 @@ def folder_name(manifests: Sequence[Manifest]) -> str:
 
 
 def write_leaderboard(
-    manifests: Sequence[tuple[Manifest, PurePath | None]], runs_dir: Path, out: Path
+    manifests: Sequence[tuple[Manifest, PurePath | None]], runs_dir: Path, out: Path, level: str = "city"
 ) -> list[Leaderboard]:
     """Write `leaderboard.md`, `leaderboard.csv`, `leaderboard.json` and `index.html` to the folder `out`.
 
@@ -57,6 +57,7 @@ def write_leaderboard(
             `manifests/NAME/VERSION`. Several are compared, each ranked for itself.
         runs_dir: the workspace's runs.
         out: is made when it is missing.
+        level: of the labels; runs at other levels are passed over.
 
     Raises:
         UsageError: there is no run on a manifest, finished or failed, a manifest is given twice, two are of different
@@ -64,7 +65,7 @@ def write_leaderboard(
         DataError: see `leaderboard`.
         IncompleteError: the disk is full.
     """
-    boards = [leaderboard(manifest, runs_dir, folder) for manifest, folder in manifests]
+    boards = [leaderboard(manifest, runs_dir, folder, level) for manifest, folder in manifests]
     for board, (_, folder) in zip(boards, manifests, strict=True):
         if not board.rows and not board.failed:
             where = folder or DEFAULT_MANIFESTS / board.name / board.version

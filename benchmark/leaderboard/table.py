@@ -57,8 +57,12 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         level: of the labels; runs at other levels are passed over.
 
     Raises:
+        UsageError: the manifest has no labels of that level.
         DataError: the manifest has no test photos, or a run does not fit it; the message names the run's folder.
     """
+    if level not in manifest.labels.levels:
+        known = ", ".join(manifest.labels.levels)
+        raise UsageError(f"--level {level[:40]!r}: the manifest has labels of {known}")
     truth, header = Truth.of(manifest, level=level), manifest.header
     where = folder or DEFAULT_MANIFESTS / header.name / header.version
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
