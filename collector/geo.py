@@ -4,11 +4,14 @@ Places are latitude and longitude in degrees WGS84. The Earth is a sphere of mea
 the ellipsoid by at most about 0.5 %.
 """
 
-import math
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # numpy is imported by what computes with arrays: `t15 cities` and help texts do not wait for it
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius R1 of the GRS 80 ellipsoid, (2a + b) / 3: H. Moritz, "Geodetic Reference System 1980", Journal of Geodesy
@@ -43,6 +46,8 @@ def distances_km(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayL
     Args:
         lat1, lon1, lat2, lon2: degrees; anything that numpy broadcasts together. NaN gives NaN.
     """
+    import numpy as np
+
     phi1, lambda1, phi2, lambda2 = (np.radians(np.asarray(degrees, np.float64)) for degrees in (lat1, lon1, lat2, lon2))
     half_chord_squared = np.sin((phi2 - phi1) / 2) ** 2
     half_chord_squared = half_chord_squared + np.cos(phi1) * np.cos(phi2) * np.sin((lambda2 - lambda1) / 2) ** 2
@@ -52,12 +57,16 @@ def distances_km(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayL
 
 def unit_vectors(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.float64]:
     """Return places as points of the unit sphere, (..., 3): in space there are neither poles nor a date line."""
+    import numpy as np
+
     phi, theta = np.radians(np.asarray(latitude, np.float64)), np.radians(np.asarray(longitude, np.float64))
     return np.stack((np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)), axis=-1)
 
 
 def places_of(vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Return the places (..., 2), latitude and longitude in degrees, that vectors (..., 3) of any length point to."""
+    import numpy as np
+
     x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
     return np.stack((np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))), axis=-1)
 
@@ -68,6 +77,8 @@ def mean_place(places: NDArray[Any], weights: NDArray[Any] | None = None) -> NDA
     Raises:
         ValueError: there is no place, or the places cancel out (such as the two poles): they have no mean.
     """
+    import numpy as np
+
     vectors = unit_vectors(places[:, 0], places[:, 1])
     total = vectors.sum(axis=0) if weights is None else np.asarray(weights, np.float64) @ vectors
     if not len(vectors) or np.linalg.norm(total) < 1e-9 * len(vectors):

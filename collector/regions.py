@@ -12,16 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import ArrayLike
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.geo import distance_km, distances_km
 from collector.records import City, Label, Region
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["Misplaced", "find_city", "fold", "misplaced", "nearest_city", "region", "regions", "slugify"]
 
@@ -473,7 +474,12 @@ class Misplaced:
 
 
 def misplaced(
-    cities: Sequence[City], labels: Sequence[str], latitude: ArrayLike, longitude: ArrayLike, *, nearest: bool = True
+    cities: Sequence[City],
+    labels: Sequence[str],
+    latitude: "ArrayLike",
+    longitude: "ArrayLike",
+    *,
+    nearest: bool = True,
 ) -> list[Misplaced]:
     """Return the places outside of their city's radius and, with `nearest`, those nearer to another city, in their order.
 
@@ -483,6 +489,8 @@ def misplaced(
         latitude, longitude: (N,) degrees WGS84; NaN where a place is not known: then it is in no wrong place.
         nearest: of cities whose circles overlap, a place belongs to the one whose centre is nearest.
     """
+    import numpy as np
+
     places = np.column_stack([np.asarray(degrees, np.float64) for degrees in (latitude, longitude)])
     number = {city.slug: index for index, city in enumerate(cities)}
     label = np.array([number.get(slug, -1) for slug in labels], dtype=np.int64)
