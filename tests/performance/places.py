@@ -1,0 +1,57 @@
+"""How long densities, partitions and searches take: `python -m tests.performance.places [density|cells|search] …`."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmark.retrieval.density import modes_at_places
+from benchmark.retrieval.index import new_index
+from benchmark.retrieval.meanshift import clusters
+
+
+def density() -> None:
+    """1,000 queries of 200 neighbours each: the kernel density at the neighbours, and mean shift."""
+    random = np.random.default_rng(0)
+    places = random.normal([41.0, 29.0], 2.0, (1000, 200, 2))
+    weights = np.ones((1000, 200))
+    timed("density, σ = 1 km", lambda: modes_at_places(places, weights, 1.0))
+    timed("density, σ = 444 km", lambda: modes_at_places(places, weights, 444.0))
+    timed("mean shift, 200 km", lambda: clusters(places, 200.0))
+
+
+def search(count: int = 1_000_000, width: int = 512) -> None:
+    """1,000 queries against a gallery in clusters, k = 100, exact and approximate, beside faiss called plainly."""
+    import faiss
+
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(2000, width)).astype(np.float32)
+    vectors = centres[random.integers(0, 2000, count)]
+    for at in range(0, count, 100_000):
+        vectors[at : at + 100_000] += random.normal(size=vectors[at : at + 100_000].shape).astype(np.float32)
+    queries = centres[random.integers(0, 2000, 1000)] + random.normal(size=(1000, width)).astype(np.float32)
+    exact = new_index(width).add(vectors)
+    wanted = timed("exact", lambda: exact.search(queries, 100)).rows
+    plain = faiss.IndexFlatL2(width)
+    plain.add(vectors)
+    timed("faiss.IndexFlatL2 called plainly", lambda: plain.search(queries, 100))
+    near = new_index(width, "approximate").add(vectors)
+    timed("approximate, built", lambda: near.search(queries[:1], 1))
+    rows = timed("approximate", lambda: near.search(queries, 100)).rows
+    recall = np.mean([len(set(a) & set(b)) / 100 for a, b in zip(rows.tolist(), wanted.tolist(), strict=True)])
+    print(f"recall of the approximate one {recall:.3f}")
+
+
+def timed(what: str, work: Callable[[], Any]) -> Any:
+    """Print how long the work takes, and return what it returns."""
+    started = time.perf_counter()
+    result = work()
+    print(f"{what}: {time.perf_counter() - started:.2f} s", flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ["density"]:
+        globals()[name]()
