@@ -230,9 +230,9 @@ def _map_of(
 ) -> DensityMap:
     height, columns = 180 / rings, _columns(cells[:, 0], rings)
     south: NDArray[np.float64] = cells[:, 0] * height - 90.0
-    west: NDArray[np.float64] = cells[:, 1] * 360 / columns - 180.0
-    north: NDArray[np.float64] = south + height
-    east: NDArray[np.float64] = (cells[:, 1] + 1) * 360 / columns - 180.0
+    west: NDArray[np.float64] = np.asarray(cells[:, 1] * 360 / columns - 180, np.float64)
+    north: NDArray[np.float64] = np.asarray(south + height, np.float64)
+    east: NDArray[np.float64] = np.asarray((cells[:, 1] + 1) * 360 / columns - 180, np.float64)
     area = EARTH_RADIUS_KM**2 * np.radians(360 / columns) * (np.sin(np.radians(north)) - np.sin(np.radians(south)))
     centres = np.stack([(south + north) / 2, (west + east) / 2], axis=1)
     step = max(1, _BLOCK // len(places))
