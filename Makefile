@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test check lint docs clean
 
 demo: $(READY)
 	$(BIN)/t15 demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# What a change needs before it is committed: quick, and no substitute for `make test`.
+check: lint
+	$(BIN)/python -m pytest -n auto --dist loadfile -q -m "not slow and not browser and not gpu" $$($(BIN)/python tests/changed.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,5 +31,5 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)

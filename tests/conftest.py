@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,14 @@ class MakePhoto(Protocol):
     """The type of the fixture `make_photo`."""
 
     def __call__(self, number: int = 0, **overrides: Any) -> Photo: ...
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Let workers send what hostile tests printed: half a surrogate pair does not travel (pytest-xdist stops at it)."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
