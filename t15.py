@@ -148,7 +148,7 @@ def split(
         manifests: folder that the manifest is written below.
     """
     from collector.records import QUOTAS
-    from collector.splitting.recipe import Recipe
+    from collector.splitting.split import Recipe
     from collector.splitting.split import split as split_photos
     from collector.workspace import existing_workspace
 
@@ -201,8 +201,8 @@ def bench(
         progress: show it on stderr.
     """
     from benchmark import runner
+    from benchmark.doctor import resolve_device
     from benchmark.methods.registry import choose
-    from benchmark.networks.device import resolve_device
     from benchmark.networks.fast import best_precision
     from benchmark.photos import require_photos
     from collector.workspace import Workspace
@@ -238,7 +238,7 @@ def predict(model: PathLike, photos: PathLike | Sequence[PathLike], *, device: s
         photos: a file, or several.
         device: `auto`, `cpu` or `cuda`.
     """
-    from benchmark.networks.device import resolve_device
+    from benchmark.doctor import resolve_device
     from benchmark.predicting.answer import Answerer
     from benchmark.predicting.read_image import Source, read_photo
 

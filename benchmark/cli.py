@@ -2,8 +2,8 @@
 
 import typer
 
-from benchmark.commands import bench, leaderboard, predicting, scoring, serving, weights
+from benchmark.commands import bench, predicting, scoring, weights
 
 app = typer.Typer(help="Run methods on a manifest and compare them.")
-for group in (bench, leaderboard, scoring, predicting, serving, weights):
+for group in (bench, scoring, predicting, weights):
     app.add_typer(group.app)

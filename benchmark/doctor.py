@@ -1,8 +1,47 @@
-"""What a person needs to know of this machine before a benchmark."""
+"""What a person needs to know of this machine before a benchmark: versions, and the device to compute on."""
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
+
+from collector.errors import UsageError
+
+
+def resolve_device(name: str) -> str:
+    """Return `cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UsageError: another name, or `cuda` where there is none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {name!r}: choose auto, cpu or cuda")
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UsageError("--device cuda: torch finds no CUDA device here; use --device cpu, or auto")
+    return "cuda" if available and name != "cpu" else "cpu"
+
+
+def describe_device(device: str) -> str:
+    """Return a device in words, such as `cpu (AMD EPYC 7B13, 2 cores)`."""
+    if device == "cuda":
+        import torch
+
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return f"cpu ({_processor()}, {os.cpu_count()} cores)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
 
 _LIBRARIES = ("t15", "torch", "torchvision", "scikit-learn", "numpy", "scipy", "pillow", "pyarrow")
 
@@ -22,7 +61,7 @@ def _version(name: str) -> str:
 def facts() -> dict[str, Any]:
     """Return the versions, and the device that `--device auto` would take."""
     try:
-        from benchmark.networks.device import describe_device, resolve_device
+        device = describe_device(resolve_device("auto"))
     except ModuleNotFoundError:
-        return {"versions": versions(), "device": "none: torch is missing, pip install 't15[bench]'"}
-    return {"versions": versions(), "device": describe_device(resolve_device("auto"))}
+        device = "none: torch is missing, pip install 't15[bench]'"
+    return {"versions": versions(), "device": device}

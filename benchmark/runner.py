@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmark.derivations import RankedPhotos, offered, predict
-from benchmark.doctor import versions
+from benchmark.doctor import describe_device, versions
 from benchmark.label_set import label_set, positions
 from benchmark.methods.settings import with_settings
 from benchmark.methods.training import training_photos
@@ -28,7 +28,6 @@ from benchmark.methods.types import Context, Method, Predictor, Training
 from benchmark.models import save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
-from benchmark.networks.device import describe_device
 from benchmark.photos import WorkspacePhotos, photos_of, require_photos
 from benchmark.results import (
     Failure,

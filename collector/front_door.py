@@ -73,9 +73,8 @@ def demo(
 ) -> None:
     """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
     from collector.sandbox.holdings import deal
-    from collector.sandbox.scenes import CITIES
+    from collector.sandbox.scenes import CITIES, region_text
     from collector.sandbox.server import Trouble, serving
-    from collector.sandbox.world import region_text
     from collector.workspace import storage_errors
 
     print(

@@ -15,6 +15,10 @@ WorkspaceOption = Annotated[
 ManifestsOption = Annotated[
     Path, typer.Option("--manifests", envvar="T15_MANIFESTS", help="Folder of published manifests.")
 ]
+CityOption = Annotated[
+    list[str] | None,
+    typer.Option("--city", help="City by name, slug, plate or ISO code; again for more. Default: all of the region."),
+]
 NAMED = 10
 """How many photos are named in a text; JSON names all."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmark.methods.registry import METHODS
-from collector.sandbox.world import World, draw_world
+from collector.sandbox.scenes import World, draw_world
 
 T15 = Path(sysconfig.get_path("scripts")) / "t15"
 CITIES = 3

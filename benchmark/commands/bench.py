@@ -105,8 +105,8 @@ def bench(
     """Run methods on a manifest and save what they predict; finished runs are skipped."""
     from benchmark import cluster as clusters
     from benchmark import runner
+    from benchmark.doctor import describe_device, resolve_device
     from benchmark.methods.registry import choose
-    from benchmark.networks.device import describe_device, resolve_device
     from benchmark.networks.fast import keep_freed_memory
     from benchmark.networks.recipe import ENGINES
     from benchmark.photos import require_photos

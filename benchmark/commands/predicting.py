@@ -1,4 +1,4 @@
-"""Asking a trained model about photos, and making a file of it."""
+"""Asking a trained model about photos, making a file of it, and answering about photos for others."""
 
 import sys
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Records = tuple[Iterator[dict[str, Any]], dict[str, Any]]
     """Records of photos, and the facts of the model."""
 
+
 T = TypeVar("T")
 
 app = typer.Typer()
@@ -40,7 +41,7 @@ def export_model(
     json: JsonOption = False,
 ) -> None:
     """Write a run's model as one file for `t15 predict`: predictor, calibration, and credits of its training photos."""
-    from benchmark.networks.device import resolve_device
+    from benchmark.doctor import resolve_device
     from benchmark.predicting.exporting import passed_on
     from benchmark.predicting.formats import model_facts
     from benchmark.predicting.model_card import about_from_json
@@ -151,7 +152,7 @@ def answerer_of(
     Raises:
         T15Error: there is no such model, or it is damaged.
     """
-    from benchmark.networks.device import resolve_device
+    from benchmark.doctor import resolve_device
     from benchmark.predicting.answer import Answerer
 
     on = resolve_device(device)
@@ -176,3 +177,27 @@ def _of_run(
     else:
         data = read_manifest(manifest_folder(manifest, manifests, workspace))
     return trained_model(finished, data, place, device, neighbours, track)
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 0,
+    max_mb: Annotated[float, typer.Option(min=0.1, max=500, help="The largest photo that is taken, in MB.")] = 20,
+    per_second: Annotated[
+        float, typer.Option(min=0.01, help="Photos a second that one client may send in the long run.")
+    ] = 5,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    device: DeviceOption = "auto",
+    manifest: ManifestOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+) -> None:
+    """Answer about photos on a page of this machine, and to programs on it: drop a photo, see where it may be from."""
+    from benchmark.serving.limits import Limits
+    from benchmark.serving.server import serve as serve_model
+    from collector.workspace import Workspace
+
+    answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=True)
+    limits = Limits(body=round(1e6 * max_mb), per_second=per_second)
+    serve_model(answerer, Workspace(workspace), port, limits, open_browser=open_browser, say=note)

@@ -1,4 +1,7 @@
-"""Features of many photos: computed once in batches on any device, kept by photo digest and everything they depend on."""
+"""Features of many photos: computed in batches on any device, kept by photo digest and everything they depend on.
+
+The simplest lives here too: tiny images (A. Torralba, R. Fergus and W. T. Freeman, "80 million tiny images", 2008).
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +14,18 @@ from numpy.typing import NDArray
 from benchmark.photos import DECODER, Photos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
+
+
+def tiny(photos: torch.Tensor) -> torch.Tensor:
+    """Return photos, uint8 (N, 3, S, S), as vectors, float32 (N, 3·S·S), of values from 0 to 1, on the same device.
+
+    Raises:
+        ValueError: not such photos.
+    """
+    if photos.dtype != torch.uint8 or photos.ndim != 4 or photos.shape[1] != 3:
+        raise ValueError(f"tiny: expected uint8 (N, 3, S, S), got {photos.dtype} {tuple(photos.shape)}")
+    return photos.flatten(1).float() / 255
+
 
 MOST_IN_MEMORY = 1 << 30
 """Bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk."""

@@ -30,7 +30,7 @@ from benchmark.leaderboard.rows import (
 from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
 from benchmark.scoring.geography import CONVENTION
 from benchmark.scoring.metrics import wilson
-from collector.web.templates import environment
+from collector.web.markdown import environment
 
 _VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower"}
 _QUESTIONS = {

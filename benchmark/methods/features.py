@@ -4,18 +4,47 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.classifiers.knn import load_knn
+from benchmark.classifiers.logistic import load_logistic
 from benchmark.methods.types import Context, Training
 from benchmark.photos import Photos
 from collector.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from benchmark.classifiers.saved import Classifier
     from benchmark.features.extract import Feature
+
+
+class Classifier(Protocol):
+    """A fitted classifier of vectors."""
+
+    def predict_proba(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of each class, (M, C), for vectors (M, D)."""
+        ...
+
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name."""
+        ...
+
+
+_LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], str], Classifier]] = {
+    "knn": load_knn,
+    "logistic": load_logistic,
+}
+
+
+def load_classifier(kind: str, spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Classifier:
+    """Return the classifier that its `save` described.
+
+    Raises:
+        ValueError, KeyError, TypeError: the kind is unknown, or the description is none or does not fit the arrays.
+    """
+    return _LOADERS[kind](spec, arrays, device)
+
 
 LARGEST = 1024
 """Pixels of a side that a feature is computed on at most, where a model file says the size."""
@@ -56,7 +85,7 @@ _HOG = FeatureSpec("benchmark.features.hog:hog", 1, 1e-8, _hog_width, "HOG", "ho
 
 FEATURES: dict[str, FeatureSpec] = {
     "tiny": FeatureSpec(
-        "benchmark.features.tiny:tiny", 1, 0.0, lambda size: 3 * size**2, "Tiny images", "tiny", kept=False
+        "benchmark.features.extract:tiny", 1, 0.0, lambda size: 3 * size**2, "Tiny images", "tiny", kept=False
     ),
     "hog-l1": replace(_HOG, parameters={"block_norm": "L1"}),  # scikit-image's default of 2018
     "hog-l2hys": replace(_HOG, title="HOG (L2-Hys)", parameters={"block_norm": "L2-Hys"}),  # and today's
@@ -143,7 +172,7 @@ def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
         DataError: it was made with another version of the feature's code.
         ValueError, KeyError, TypeError, UsageError: the description is none, or does not fit the arrays.
     """
-    from benchmark.classifiers.saved import load_classifier
+    from benchmark.methods.features import load_classifier
 
     kind, size = spec["feature"], spec["size"]
     if type(size) is not int or not 1 <= size <= LARGEST:

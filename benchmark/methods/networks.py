@@ -29,8 +29,8 @@ from collector.workspace import write_atomically
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.classifiers.saved import Classifier
     from benchmark.features.extract import Feature
+    from benchmark.methods.features import Classifier
     from benchmark.networks.backbones import Backbone
     from benchmark.networks.inference import Epoch, TrainedNetwork
 
@@ -181,7 +181,7 @@ def load_features(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], d
     """
     import torch
 
-    from benchmark.classifiers.saved import load_classifier
+    from benchmark.methods.features import load_classifier
     from benchmark.networks.backbones import find_backbone
 
     size = spec["size"]

@@ -25,8 +25,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from benchmark.networks.augment import ResidentPhotos, draw_crops, draw_order, step_seed, steps_of
 from benchmark.networks.backbones import Backbone, frozen_modules
 from benchmark.networks.inference import standardised
-from benchmark.networks.init_weights import smallest_step
-from benchmark.networks.recipe import Recipe
+from benchmark.networks.recipe import Recipe, smallest_step
 
 _KNOWN = ("torch.nn.", "torchvision.models.", "torchvision.ops.misc")
 """Where modules come from that are known to treat each photo by itself, batch normalisation and dropout apart."""

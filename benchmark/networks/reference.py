@@ -13,8 +13,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from benchmark.networks.augment import Crops, draw_crops, draw_order, shapes_of, step_seed, steps_of
 from benchmark.networks.backbones import Backbone
-from benchmark.networks.init_weights import smallest_step
-from benchmark.networks.recipe import Recipe
+from benchmark.networks.recipe import Recipe, smallest_step
 from benchmark.photos import LabelledPhotos
 
 _WORKERS = 4  # of the DataLoader beside a GPU, as in the tutorial; on a CPU they would take the cores from training

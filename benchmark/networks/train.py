@@ -16,8 +16,7 @@ from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import Backbone, find_backbone
 from benchmark.networks.fast import FastEngine
 from benchmark.networks.inference import Epoch, TrainedNetwork, load_network
-from benchmark.networks.init_weights import freeze
-from benchmark.networks.recipe import ENGINES, Recipe
+from benchmark.networks.recipe import ENGINES, Recipe, freeze
 from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, TrainingRun
 from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError

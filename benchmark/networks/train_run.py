@@ -25,8 +25,7 @@ from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.fast import FastEngine
 from benchmark.networks.inference import CentreCrops, Epoch, TrainedNetwork, scores
-from benchmark.networks.init_weights import starting_network
-from benchmark.networks.recipe import Recipe
+from benchmark.networks.recipe import Recipe, starting_network
 from benchmark.networks.reference import ReferenceEngine
 from benchmark.photos import DECODER, LabelledPhotos
 from collector.errors import T15Error, UsageError, one_line

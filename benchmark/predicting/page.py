@@ -21,8 +21,7 @@ from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
 from collector.errors import UsageError
 from collector.images.decode import decode
-from collector.web.markdown import plain
-from collector.web.templates import environment
+from collector.web.markdown import environment, plain
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _PHOTO, _THUMBNAIL = 720, 200  # pixels of the longer side

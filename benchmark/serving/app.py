@@ -1,25 +1,194 @@
-"""The server's addresses: the page, the API, and its description."""
+"""The server: who may ask it, how much work it takes on at a time, its page, its API and their description.
 
+A browser's POST has to come from the server's own page. Programs on this machine need no token: what they can ask for is an
+answer about a photo that they have.
+"""
+
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
+from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
-from benchmark.serving.app_state import Desk
-from benchmark.serving.host_check import Guard
-from benchmark.serving.limits import STATUS, RefusedError
+from benchmark.predicting.answer import Answerer, Result
+from benchmark.predicting.formats import model_facts, record
+from benchmark.predicting.geomap import CREDIT, map_svg
+from benchmark.predicting.heatmap import METHODS
+from benchmark.predicting.page import data_uri, heat_layer, neighbour_record
+from benchmark.predicting.read_image import Source
+from benchmark.serving.decoding import Decoder
+from benchmark.serving.limits import STATUS, Limits, Rate, RefusedError
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
-from benchmark.serving.uploads import FIELD, receive_photo
+from benchmark.serving.uploads import FIELD, Upload, receive_photo
 from collector.images.decode import FORMATS
-from collector.web.templates import environment
+from collector.web.local_server import HostCheck, is_cross_site
+from collector.web.markdown import environment
+from collector.workspace import Workspace
+
+_HEAT = 480  # pixels of the longer side; browsers make it as large as the photo
+_SOON = {"Retry-After": "1"}
+
+
+class Guard(HostCheck):
+    """Lets through what may pass, and reads what is refused to its end."""
+
+    policy = (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Answer an HTTP request, or pass it on."""
+        del before
+        body = _Body(scope, receive)
+        await super().answer(scope, body.receive, send, body.drain)
+
+    def refusal(self, request: Request) -> Response | None:
+        """Return how a request is refused; None where it may pass."""
+        if not self.is_own_host(request):
+            return _refusal("foreign-host", "this server answers to 127.0.0.1 and localhost alone")
+        if request.method not in ("GET", "HEAD") and is_cross_site(request, silent=True):
+            return _refusal("foreign-origin", "a page of another site may not ask this server")
+        return None
+
+
+def _refusal(code: str, reason: str) -> Response:
+    refused = RefusedError(code, reason)
+    return JSONResponse(refused.body, refused.status)
+
+
+class _Body:
+    """A request's body, of which the rest is thrown away before an answer is given.
+
+    A connection that is closed while bytes come in is reset, and the client may never read why it was refused (RFC 9112,
+    section 9.6). uvicorn reads on by itself only where the connection is to be kept.
+    """
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
+        self._receive = receive
+        self._begun = False
+        headers = Request(scope).headers
+        self._more = "content-length" in headers or "transfer-encoding" in headers
+        self._asks_first = headers.get("expect", "").lower() == "100-continue"
+
+    async def receive(self) -> Message:
+        """Return the next message of the request."""
+        self._begun = True
+        message = await self._receive()
+        self._more = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Read on to the end, within bounds; not where the client waits for a go-ahead before it sends anything."""
+        if self._asks_first and not self._begun:
+            return
+        left = DRAINED
+        try:
+            async with asyncio.timeout(DRAINING):
+                while self._more and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return
+
+
+class Desk:
+    """Answers about photos, a bounded number at a time.
+
+    Attributes:
+        answerer: the model.
+        facts: what goes with its answers.
+        workspace: where training photos lie, for their thumbnails.
+        limits: of the server.
+    """
+
+    def __init__(self, answerer: Answerer, workspace: Workspace, limits: Limits) -> None:
+        self.answerer = answerer
+        self.facts = model_facts(answerer.about, answerer.digest)
+        self.workspace = workspace
+        self.limits = limits
+        self._rate = Rate(limits.per_second, limits.burst)
+        self._taken_in = 0
+        self._decoders = [Decoder(limits) for _ in range(limits.decoders)]
+        self._free = list(self._decoders)
+        self._slots = asyncio.Semaphore(limits.decoders)
+        self._asking = asyncio.Lock()
+
+    def close(self) -> None:
+        """End the decoders."""
+        for decoder in self._decoders:
+            decoder.close()
+
+    @asynccontextmanager
+    async def admitted(self, client: str) -> AsyncIterator[None]:
+        """Hold a place for a photo of this client.
+
+        Raises:
+            RefusedError: there is none free, or the client sent too many lately; Retry-After says when to come again.
+        """
+        if self._taken_in >= self.limits.at_once:
+            raise RefusedError("busy", f"{self._taken_in} photos are being answered already; try again soon", _SOON)
+        if wait := self._rate.wait(client):
+            reason = f"more than {self.limits.per_second:g} photos a second; try again in {wait} s"
+            raise RefusedError("too-many-requests", reason, {"Retry-After": str(wait)})
+        self._taken_in += 1
+        try:
+            yield
+        finally:
+            self._taken_in -= 1
+
+    async def told(self, upload: Upload, *, explain: bool) -> dict[str, Any]:
+        """Return what `t15 predict --json` would say of a photo; with `explain` also why.
+
+        Raises:
+            RefusedError: it cannot be decoded.
+        """
+        # A slot is kept until the answer is there, so that few decoded photos wait for the model.
+        async with self._slots:
+            decoder = self._free.pop()
+            try:
+                image = await asyncio.to_thread(decoder.decode, upload.data, self.answerer.side)
+            finally:
+                self._free.append(decoder)
+            upload.data.clear()
+            async with self._asking:
+                answered = await asyncio.to_thread(self._explained if explain else self._answered, upload.name, image)
+        return {"model": self.facts, "photos": [answered]}
+
+    def _answered(self, name: str, image: Image.Image) -> dict[str, Any]:
+        return record(Result(Source(name), self.answerer.answer([image])[0]))
+
+    def _explained(self, name: str, image: Image.Image) -> dict[str, Any]:
+        found = self.answerer.explain(image)
+        names = {city.slug: city.name for city in self.answerer.about.cities}
+        scale = _HEAT / max(image.size)
+        size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+        heat = {
+            "image": data_uri(heat_layer(found.heat, size), "PNG"),
+            "method": METHODS[found.heat_method],
+            "strength": found.strength,
+        }
+        near = [neighbour_record(one, names, self.workspace) for one in found.neighbours]
+        on_map = {"svg": map_svg(found.answer), "credit": CREDIT}
+        return record(Result(Source(name), found.answer)) | {
+            "explanation": {"heat": heat, "map": on_map, "neighbours": near}
+        }
+
+
+DRAINED, DRAINING = 32 << 20, 10.0  # bytes and seconds
+
 
 _STATIC = {"serve.css": "text/css", "serve.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _OF_STATUS = {404: ("not-found", "there is no such address"), 405: ("method-not-allowed", "this address takes {}")}

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from benchmark.predicting.answer import Answerer
-from benchmark.serving.app import make_app
-from benchmark.serving.app_state import Desk
+from benchmark.serving.app import Desk, make_app
 from benchmark.serving.limits import Limits
 from collector.images.decode import quiet_decoders
 from collector.web.local_server import bound, served, wait

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.options import JsonOption, WorkspaceOption, show
+from collector.options import CityOption, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.records import TARGET
 from collector.text_table import duration, table
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-CityOption = Annotated[
-    list[str] | None,
-    typer.Option("--city", help="City by name, slug, plate or ISO code; again for more. Default: all of the region."),
-]
 DEFAULT_REGION = "turkiye15"
-"""Photos a city that services are asked for: a split takes 150, copies and what joins two sides are left out. In simulated
-cities with 60 % of the photos at sights 180 were too few and 300 enough (docs/decisions/0005-what-stays-on-one-side.md)."""
 
 
 @app.command()

@@ -127,6 +127,6 @@ def review(
         return
     if json:
         raise UsageError("review: --json belongs to --static DIR; the page itself prints its address")
-    from collector.review.server import review as serve
+    from collector.review.app import review as serve
 
     serve(place, reviewer, port, open_browser=open_browser, say=note)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.commands.collecting import CityOption
 from collector.errors import UsageError
-from collector.options import NAMED, JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import NAMED, CityOption, JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.records import PROTOCOLS, QUOTAS, SPLITS
 from collector.text_table import table
@@ -20,13 +19,10 @@ if TYPE_CHECKING:
     from collector.regions import Misplaced
     from collector.splitting.allocate import Mode
     from collector.splitting.groups import Grouping
-    from collector.splitting.recipe import Recipe
     from collector.splitting.side_checks import MissedShare
-    from collector.splitting.split import FoldResult, FoldsResult, SplitResult
+    from collector.splitting.split import FoldResult, FoldsResult, Recipe, SplitResult
 
 app = typer.Typer()
-
-"""Photos a city, as in the paper."""
 
 
 @app.command()
@@ -170,7 +166,7 @@ def _recipe(
     """Return how to split, and the quotas; what is not given is as it was in the parent."""
     from dataclasses import replace
 
-    from collector.splitting.recipe import Recipe, recipe_of
+    from collector.splitting.split import Recipe, recipe_of
 
     base = recipe_of(parent) if parent else Recipe()
     mode: Mode = "paper" if paper else "fractions" if fractions is not None else "exact" if counts else base.mode
@@ -181,7 +177,7 @@ def _recipe(
 
 
 def _place_recipe(asked: dict[str, Any], links: dict[str, Any]) -> "tuple[Recipe, dict[str, float]]":
-    from collector.splitting.recipe import Recipe, place_rules
+    from collector.splitting.split import Recipe, place_rules
 
     within = _given(within_m=asked.pop("within_m", None))
     return Recipe("place", place_rules(**links), **within), {"val": QUOTAS["val"], "test": QUOTAS["test"], **asked}

@@ -6,8 +6,18 @@ from collections.abc import Collection, Mapping
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Release, judged, summed
 from collector.publishing.with_photos import REASONS, Included
-from collector.web.markdown import Markdown, code, fenced, fenced_json, finalize, grid, number, percent, plain
-from collector.web.templates import environment
+from collector.web.markdown import (
+    Markdown,
+    code,
+    environment,
+    fenced,
+    fenced_json,
+    finalize,
+    grid,
+    number,
+    percent,
+    plain,
+)
 
 USES = (
     "Research on recognising the city in which a photograph was taken: training and comparing methods on one fixed split.",

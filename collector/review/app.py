@@ -1,7 +1,19 @@
-"""The review's addresses: pages and pictures of one workspace, and the two that change something."""
+"""`t15 review`: its server on 127.0.0.1, the addresses, and who may ask them: the person who was given the link, alone.
 
+A server on 127.0.0.1 is within reach of every user of the machine, too. The link's token is good for one use and is
+exchanged for a cookie that scripts cannot read and other sites do not send. What changes anything also needs this server's
+Origin and a header that no form can set.
+
+Cookies are not kept apart by port: another server on this machine that the person opens as 127.0.0.1 is sent it too.
+"""
+
+import hmac
 import json
-from collections.abc import Mapping
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -10,18 +22,83 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from collector.errors import T15Error
+from collector.images.decode import quiet_decoders
 from collector.images.derivatives import LARGE, THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.review import decisions, listing
-from collector.review.cards import cards
-from collector.review.cards import cards as cards_of
-from collector.review.cards import groups as groups_of
-from collector.review.host_check import Guard
-from collector.review.pages import GROUP_KINDS, Desk, View, history_lines, render, verdict_words, viewing
+from collector.review.pages import (
+    GROUP_KINDS,
+    Desk,
+    View,
+    cards_of,
+    groups_of,
+    history_lines,
+    render,
+    verdict_words,
+    viewing,
+)
 from collector.review.places import Placed, plot
+from collector.web.local_server import HostCheck, bound, is_cross_site, served, wait
+from collector.workspace import Workspace
+
+HEADER = "X-T15-Review"
+"""Has to be sent, as `1`, with whatever changes anything."""
+
+_ASK_AGAIN = "Stop `t15 review` and start it again: it prints a new link.\n"
+
+
+class Guard(HostCheck):
+    """Lets through the reviewer alone.
+
+    Attributes:
+        token: what the link carries; None once it was used.
+    """
+
+    def __init__(self, app: ASGIApp, port: int, token: str) -> None:
+        super().__init__(app, port)
+        self.token: str | None = token
+        self._cookie = f"t15-review-{port}"
+        self._session = secrets.token_urlsafe(32)
+        self._spending = threading.Lock()
+
+    def refusal(self, request: Request) -> Response | None:
+        """Return how a request is refused, or its token taken; None where it may pass."""
+        if not self.is_own_host(request):
+            return _refused("This server answers to 127.0.0.1 and localhost alone.\n")
+        known = _equal(request.cookies.get(self._cookie, ""), self._session)
+        if request.method == "GET" and request.url.path == "/" and "token" in request.query_params:
+            return self._exchange(request.query_params["token"], known=known)
+        if not known:
+            return _refused(f"This browser was not given the link. {_ASK_AGAIN}")
+        changes = request.method not in ("GET", "HEAD")
+        if changes and (is_cross_site(request, silent=False) or request.headers.get(HEADER) != "1"):
+            return _refused("This request did not come from a page of t15.\n")
+        return None
+
+    def _exchange(self, token: str, *, known: bool) -> Response:
+        with self._spending:
+            fits = self.token is not None and _equal(token, self.token)
+            if fits:
+                self.token = None
+        if not fits and not known:
+            return _refused(f"This link was used already, or is none of this server's. {_ASK_AGAIN}")
+        answer = RedirectResponse("/", status_code=303)
+        if fits:
+            answer.set_cookie(self._cookie, self._session, path="/", httponly=True, samesite="strict")
+        return answer
+
+
+def _equal(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _refused(text: str) -> Response:
+    return PlainTextResponse(text, status_code=403)
+
 
 _STATUS: dict[type[Exception], int] = {decisions.UnknownPhotoError: 404, decisions.SameCityError: 400}
 _PAGES = ("/", "/photos", "/groups", "/map")
@@ -199,7 +276,7 @@ def _take_back(request: Request) -> Response:
 
 def _state(view: View, photo_id: str) -> dict[str, Any]:
     """Return what a page has to show anew of a photo after a decision."""
-    card = next(iter(cards(view.db, [photo_id])), None)
+    card = next(iter(cards_of(view.db, [photo_id])), None)
     if card is None:  # withdrawn since: the decision went with it
         raise HTTPException(404, "This photo is not in the workspace any more.")
     city = str(card.photo["city"])
@@ -237,3 +314,59 @@ async def _body(request: Request) -> Mapping[str, Any]:
 def _is_text(text: str) -> bool:
     """Return whether a text can be stored: JSON may hold halves of surrogate pairs."""
     return all(not 0xD800 <= ord(c) < 0xE000 for c in text)
+
+
+def review(
+    workspace: Workspace,
+    reviewer: str | None = None,
+    port: int = 0,
+    *,
+    open_browser: bool = False,
+    say: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the review until Ctrl-C, after saying where.
+
+    Args:
+        workspace, port: as for `serving`.
+        reviewer: in whose name decisions are made; the login name when None.
+        open_browser: open the link in the user's browser, on whose command line other users of the machine may read it.
+        say: prints a text.
+        stop: ends it too.
+
+    Raises:
+        T15Error: as `serving` does.
+    """
+    reviewer = decisions.reviewer_name(reviewer)
+    with serving(workspace, reviewer, port) as url:
+        say(f"Reviewing as {reviewer}: {url}\nThe link is good for one use, in one browser. Ctrl-C ends the review.")
+        wait(url, open_browser=open_browser, say=say, stop=stop)
+
+
+@contextmanager
+def serving(
+    workspace: Workspace,
+    reviewer: str,
+    port: int = 0,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[str]:
+    """Serve the review of a workspace until the context ends, and yield the link, whose token is good for one use.
+
+    Args:
+        workspace: with a catalogue.
+        reviewer: in whose name decisions are made.
+        port: 0 for any that is free.
+        now: the time, UTC.
+
+    Raises:
+        UsageError: there is no catalogue, the name is none, or the port is taken or forbidden.
+        DataError: the catalogue is damaged, or of a newer t15.
+        IncompleteError: another process changes the catalogue for longer than ten seconds.
+    """
+    desk = Desk(workspace, decisions.reviewer_name(reviewer), now)
+    # Held open all the time: SQLite removes the write-ahead log when the last connection closes, and a request that opens
+    # the file at that moment would fail.
+    with decisions.opened(workspace), bound(port, "review") as listening, quiet_decoders():
+        token, port = secrets.token_urlsafe(32), listening.getsockname()[1]
+        with served(make_app(desk, port, token), listening):
+            yield f"http://127.0.0.1:{port}/?token={token}"

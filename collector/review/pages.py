@@ -1,9 +1,10 @@
-"""The review's pages: templates, in which every value is text whatever it holds, and the words of the verdicts."""
+"""The review's pages: what they say of photos, alone and in groups, and templates in which every value is text."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
 from importlib.resources import files
@@ -16,8 +17,9 @@ from starlette.responses import HTMLResponse
 
 from collector.records import City
 from collector.review import decisions, listing
-from collector.review.decisions import Entry
-from collector.web.templates import environment
+from collector.review.decisions import STAGE, Entry, history
+from collector.review.listing import FLAG_STAGES
+from collector.web.markdown import environment
 from collector.workspace import Workspace
 
 VERDICT_WORDS = {"keep": "Kept", "reject": "Rejected", "wrong-city": "Wrong city"}
@@ -152,3 +154,142 @@ def viewing(request: Request) -> Iterator[View]:
     desk: Desk = request.app.state.desk
     with decisions.connected(desk.workspace.catalogue) as db:
         yield View(db, desk)
+
+
+LARGEST_GROUP = 48
+"""Members of a group that are shown; a folder may hold a thousand copies of one file."""
+
+_SHOWN = (
+    *("photo_id", "city", "latitude", "longitude", "taken_at", "author_name", "license", "page_url", "title", "width"),
+    *("height", "sha256"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is shown of one photo. Titles, names, ids and addresses are hostile text.
+
+    Attributes:
+        photo: the columns of its row that are in `_SHOWN`.
+        verdict, right_city, reviewer: the decision that stands; None where nobody decided.
+        objections: stage and verdict of the stages that left it out.
+        flags: name and score, the highest first.
+        history: every decision, the oldest first.
+        distances: how far it is from the kept photo of its group; empty outside of groups.
+    """
+
+    photo: Mapping[str, Any]
+    verdict: str | None
+    right_city: str | None
+    reviewer: str | None
+    objections: tuple[tuple[str, str], ...]
+    flags: tuple[tuple[str, float], ...]
+    history: tuple[Entry, ...]
+    distances: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Photos that show the same picture, the kept one first; `more` are not shown."""
+
+    group_id: str
+    cards: tuple[Card, ...]
+    more: int
+
+
+def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str, str] | None = None) -> list[Card]:
+    """Return what is to be shown of photos, in the order of `ids`; those that are not there (any more) are left out."""
+    marks = ", ".join("?" * len(ids))
+    query = f"SELECT {', '.join(_SHOWN)} FROM photos WHERE state = 'downloaded' AND photo_id IN ({marks})"  # noqa: S608
+    photos = {row[0]: dict(zip(_SHOWN, row, strict=True)) for row in db.execute(query, tuple(ids))}
+    made = {photo_id: _Facts() for photo_id in photos}
+    query = f"SELECT photo_id, stage, verdict, evidence FROM decisions WHERE photo_id IN ({marks}) ORDER BY stage"  # noqa: S608
+    for photo_id, stage, verdict, evidence in db.execute(query, tuple(ids)):
+        if photo_id in made:
+            made[photo_id].take(stage, verdict, _object(evidence))
+    told = history(db, photos)
+    return [
+        Card(
+            photo=photos[photo_id],
+            verdict=facts.verdict,
+            right_city=facts.evidence.get("right_city"),
+            reviewer=facts.evidence.get("reviewer"),
+            objections=tuple(facts.objections),
+            flags=tuple(sorted(facts.flags.items(), key=lambda item: (-item[1], item[0]))),
+            history=tuple(told[photo_id]),
+            distances=(distances or {}).get(photo_id, ""),
+        )
+        for photo_id in dict.fromkeys(ids)
+        if (facts := made.get(photo_id))
+    ]
+
+
+@dataclass
+class _Facts:
+    verdict: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    objections: list[tuple[str, str]] = field(default_factory=list)
+    flags: dict[str, float] = field(default_factory=dict)
+
+    def take(self, stage: str, verdict: str, evidence: Mapping[str, Any]) -> None:
+        if stage == STAGE:
+            self.verdict, self.evidence = verdict, evidence
+            return
+        if verdict != "keep":
+            self.objections.append((stage, verdict))
+        if stage in FLAG_STAGES:
+            for name, score in evidence.items():
+                if type(score) in (int, float) and 0 < score <= 1:
+                    self.flags[name] = max(score, self.flags.get(name, 0.0))
+
+
+def groups_of(db: sqlite3.Connection, ids: Sequence[str]) -> list[Group]:
+    """Return groups of `dedup` with their photos and distances: the kept photo first, then the nearest."""
+    query = (
+        "SELECT found.group_id, found.photo_id, found.evidence FROM decisions found "  # noqa: S608 (marks)
+        "JOIN photos ON photos.photo_id = found.photo_id WHERE found.stage = 'dedup' AND photos.state = 'downloaded' "
+        f"AND found.group_id IN ({', '.join('?' * len(ids))})"
+    )
+    members: dict[str, dict[str, dict[str, Any]]] = {group_id: {} for group_id in ids}
+    for group_id, photo_id, evidence in db.execute(query, tuple(ids)):
+        members[group_id][photo_id] = _object(evidence)
+    return [_group(db, group_id, members[group_id]) for group_id in ids]
+
+
+def _group(db: sqlite3.Connection, group_id: str, members: Mapping[str, Mapping[str, Any]]) -> Group:
+    order = sorted(_nearness(group_id, photo_id, evidence) for photo_id, evidence in members.items())
+    said = {photo_id: _distances(evidence) for photo_id, evidence in members.items() if photo_id != group_id}
+    shown = cards_of(db, [photo_id for *_, photo_id in order[:LARGEST_GROUP]], said)
+    return Group(group_id, tuple(shown), len(order) - len(shown))
+
+
+def _nearness(group_id: str, photo_id: str, evidence: Mapping[str, Any]) -> tuple[bool, bool, int, int, str]:
+    phash, dhash = (evidence.get(name) for name in ("phash_distance", "dhash_distance"))
+    far = 65  # more than the 64 bits there are
+    return (
+        photo_id != group_id,
+        not evidence.get("same_bytes"),
+        phash if isinstance(phash, int) else far,
+        dhash if isinstance(dhash, int) else far,
+        photo_id,
+    )
+
+
+def _distances(evidence: Mapping[str, Any]) -> str:
+    if evidence.get("same_bytes"):
+        return "same bytes"
+    named = (("pHash", "phash_distance"), ("dHash", "dhash_distance"))
+    said = [f"{title} {evidence[name]}" for title, name in named if isinstance(evidence.get(name), int)]
+    closer = evidence.get("closer_look")
+    if isinstance(closer, dict) and isinstance(closer.get("share"), float):
+        said.append(f"{closer['share']:.0%} alike")
+    return ", ".join(said + ["mirrored"] * bool(evidence.get("mirrored")))
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return evidence, or nothing where it is not what the catalogue writes."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

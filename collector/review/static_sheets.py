@@ -11,9 +11,7 @@ from collector.images.derivatives import THUMBNAIL, CannotShowError, placeholder
 from collector.progress import Track, silent
 from collector.regions import slugify
 from collector.review import decisions, listing
-from collector.review.cards import Card
-from collector.review.cards import cards as cards_of
-from collector.review.pages import render, stylesheet
+from collector.review.pages import Card, cards_of, render, stylesheet
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _INDEX = "index.html"

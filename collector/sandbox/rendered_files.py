@@ -12,9 +12,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from collector.errors import UsageError
 from collector.sandbox.holdings import Item, Listing, chance, fitted
-from collector.sandbox.scenes import Scene, compress, encode, plan, render
+from collector.sandbox.scenes import Scene, altered, compress, encode, plan, render
 from collector.sandbox.streetview_api import Panorama
-from collector.sandbox.world import altered
 
 Source = Literal["drawn", "pool"]
 """Where pictures come from: each is drawn (some 10 ms), or all are taken from a few, for tests of throughput."""

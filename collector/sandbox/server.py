@@ -28,8 +28,7 @@ from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import Holdings, chance, deal, token
 from collector.sandbox.rendered_files import Prints, Source
-from collector.sandbox.scenes import CITIES
-from collector.sandbox.world import region_text
+from collector.sandbox.scenes import CITIES, region_text
 
 # --- what goes wrong, so that a client can be tried against it
 #

@@ -18,10 +18,22 @@ from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS
 from collector.providers.traits import traits_of
 from collector.records import SPLITS, ProviderTraits
-from collector.splitting import split_statistics
 from collector.splitting.groups import MIN_DISTANCE_M
-from collector.splitting.leakage import Alike, Comparison, Near, Rows, Shared, compare, rows_of, unknown
-from collector.splitting.split_statistics import Concentration
+from collector.splitting.leakage import (
+    Alike,
+    Comparison,
+    Concentration,
+    Near,
+    Rows,
+    Shared,
+    codes,
+    compare,
+    concentrations,
+    counts,
+    missing,
+    rows_of,
+    unknown,
+)
 
 # Modes of a split (splitting/allocate.py) whose quotas are exact numbers of photos; `paper` was once called `stratified`.
 _EXACT_MODES = ("exact", "paper", "stratified", "place")
@@ -351,8 +363,8 @@ def _audit(
     photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
     comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
-    cities = split_statistics.codes(table["city"]) if "city" in table.column_names else None
-    counts = split_statistics.counts(table, rows.sides)
+    cities = codes(table["city"]) if "city" in table.column_names else None
+    photos_of = counts(table, rows.sides)
     return Audit(
         name=name,
         digest=digest,
@@ -369,12 +381,12 @@ def _audit(
         outside=outside,
         untrained=tuple(
             Untrained(city, sides["test"])
-            for city, sides in counts.get("city", {}).items()
+            for city, sides in photos_of.get("city", {}).items()
             if sides["test"] and not sides["train"]
         ),
-        counts=counts,
-        concentration=tuple(split_statistics.concentrations(rows.authors, cities, rows.sides)),
-        missing=split_statistics.missing(table, rows.sides),
+        counts=photos_of,
+        concentration=tuple(concentrations(rows.authors, cities, rows.sides)),
+        missing=missing(table, rows.sides),
         absent=tuple(name for name in FORMATS[1].columns if name not in table.column_names),
         unknown={name: count for name, count in unknown(rows).items() if count},
         unjudged=tuple(_unjudged(comparisons)),
@@ -391,7 +403,7 @@ def _answerable(rows: Rows, table: pa.Table, claims: Claims) -> Iterator[Answera
     """Measure what the gallery answers, of each side that asks."""
     placed = ~np.isnan(rows.degrees).any(axis=1)
     points = unit_vectors(rows.degrees[:, 0], rows.degrees[:, 1])
-    city = split_statistics.codes(table["city"]).code
+    city = codes(table["city"]).code
     gallery = (rows.sides == SPLITS.index("train")) & placed
     for side in ("test", "val"):
         asking = rows.sides == SPLITS.index(side)

@@ -21,8 +21,7 @@ from scipy.spatial import cKDTree
 from collector.errors import DataError, UsageError
 from collector.geo import chord, unit_vectors
 from collector.records import Photo
-from collector.splitting.allocate import Allocation
-from collector.splitting.allocation_units import draw
+from collector.splitting.allocate import Allocation, draw
 
 WITHIN_M = 25.0
 """A query is answerable when the gallery has a photo so near: the threshold that visual place recognition is judged by."""

@@ -1,8 +1,12 @@
-"""Make a manifest of everything clean in the workspace, or a larger one of an earlier manifest."""
+"""Make a manifest of everything clean in the workspace, or a larger one of an earlier manifest that keeps its promise.
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+Earlier photos keep their sides, and no group spans two of them. How photos are assigned is a value, `Recipe`: what the header
+says of it, and reading that again.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +30,157 @@ from collector.manifest.versions import next_version, versions
 from collector.providers.traits import provider_of, traits_of
 from collector.records import SPLITS, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
-from collector.splitting.allocate import Allocation, allocate, kfold
-from collector.splitting.extend import Growth, grow
+from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.groups import Grouping, GroupRules, group_photos
-from collector.splitting.place_protocol import allocate_places
-from collector.splitting.recipe import Recipe, recipe_of
+from collector.splitting.place_protocol import WITHIN_M, allocate_places
 from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
 from collector.workspace import Workspace, storage_errors
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("near_duplicates", "authors", "sequences", "panoramas"), (bool,)),
+    "service_authors": (tuple,),
+    "phash_radius": (int,),
+    **dict.fromkeys(("min_distance_m", "panorama_m"), (int, float)),
+    "max_hours": (int, float, type(None)),
+}
+
+Grouper = Callable[[Sequence[Photo]], Mapping[str, str]]
+"""Photos to photo_id -> group: what `groups.group_photos` does under one set of rules."""
+
+_STRONGER = tuple(reversed(SPLITS))  # test over val over train: what was kept for judging stays so
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How photos are assigned.
+
+    Attributes:
+        mode: as in `allocate`; `place`: a gallery and queries, as in `place_protocol`.
+        groups: what has to stay on one side; not used by the mode `paper`.
+        drop_photos: as in `allocate`.
+        within_m: in the mode `place`, how near to a query the gallery has another photo.
+    """
+
+    mode: Mode = "exact"
+    groups: GroupRules = field(default_factory=GroupRules)
+    drop_photos: bool = False
+    within_m: float = WITHIN_M
+
+    def rules(self, radius: int) -> dict[str, Any]:
+        """Return what a manifest's header says of it; `radius` is that of dedup."""
+        grouped: dict[str, Any] = {}
+        if self.mode == "place":
+            grouped = {"groups": asdict(self.groups), "within_m": self.within_m}
+        elif self.mode != "paper":
+            grouped = {"groups": asdict(self.groups), "drop_photos": self.drop_photos}
+        return {"mode": self.mode, **grouped, "left_out": {"near-duplicates": {"phash_radius": radius}}}
+
+
+def place_rules(**links: Any) -> GroupRules:
+    """Return the rules of the protocol `place`: distance joins nothing, neighbouring panoramas neither."""
+    return GroupRules(min_distance_m=0.0, panorama_m=0.0, **links)
+
+
+def recipe_of(parent: Manifest) -> Recipe:
+    """Return how the photos of a manifest were assigned, to assign more in the same way.
+
+    Raises:
+        UsageError: in a mode whose promise nobody can keep.
+        DataError: its rules are not understood.
+    """
+    rules, of = parent.header.rules, f"{parent.header.name} {parent.header.version}"
+    if rules.get("mode") == "place":
+        raise UsageError(
+            f"--extend: {of} has the protocol place, which cannot be extended; make a new data set of all photos"
+        )
+    if rules.get("mode") not in ("exact", "fractions"):
+        raise UsageError(
+            f"--extend: {of} was split by mode {rules.get('mode')!r}, which promises nothing that could be kept; make a new "
+            "data set with t15 split"
+        )
+    try:
+        return Recipe(rules["mode"], _group_rules(rules["groups"]), bool(rules.get("drop_photos")))
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise DataError(
+            f"--extend: {of} states its grouping rules in a way that this t15 does not know ({error})"
+        ) from error
+
+
+def _group_rules(stated: Mapping[str, Any]) -> GroupRules:
+    """Return the rules about groups that somebody's manifest states.
+
+    Raises:
+        TypeError, ValueError, UsageError: it states no such rules.
+    """
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in dict(stated).items()
+    }
+    # Before format 2 sequences were not known, and services were named by the rules.
+    rules = GroupRules(**{"sequences": False, **{of: value for of, value in given.items() if of != "street_views"}})
+    for name, value in asdict(rules).items():
+        if type(value) not in _KINDS[name] or (isinstance(value, tuple) and not all(type(v) is str for v in value)):
+            raise TypeError(f"{name}: {value!r}")
+    group_photos((), rules)  # checks what measures may be
+    return rules
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What an extended data set is made of.
+
+    Attributes:
+        photos: earlier and new photos that stay.
+        fixed: the side of each earlier photo among them.
+        bridges: new photos left out because they, or others linked to them, join photos of two sides.
+        retired: earlier photos left out because they turned out to be in one group with photos of a stronger side.
+        gone: ids of earlier photos that are not there any more (withdrawn, lost, or outside of their city by now).
+    """
+
+    photos: tuple[Photo, ...]
+    fixed: Mapping[str, str]
+    bridges: tuple[str, ...]
+    retired: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+def grow(earlier: Sequence[Photo], new: Sequence[Photo], gone: Sequence[str], group: Grouper) -> Growth:
+    """Return which photos an extension takes, so that no group has earlier photos of two sides.
+
+    A new photo is a bridge when, among the new photos and the earlier ones of one side, it is in a group with an earlier
+    one, for two sides or more. Without bridges every path from one side to another leads from an earlier photo straight to
+    an earlier one: those are resolved towards test by leaving the photos of the weaker sides out.
+
+    Args:
+        earlier: photos of the parent that are still there, each with its `split`.
+        new: photos that the parent does not have.
+        gone: ids of the parent's photos that are not there any more.
+        group: the grouping rule.
+    """
+    touched: dict[str, set[str]] = defaultdict(set)
+    for side in SPLITS:
+        old = [photo for photo in earlier if photo.split == side]
+        group_of = group([*old, *new])
+        groups = {group_of[photo.photo_id] for photo in old}
+        for photo in new:
+            if group_of[photo.photo_id] in groups:
+                touched[photo.photo_id].add(side)
+    bridges = {photo_id for photo_id, sides in touched.items() if len(sides) > 1}
+    added = [photo for photo in new if photo.photo_id not in bridges]
+    kept = list(earlier)
+    group_of = group([*kept, *added])
+    sides_of: dict[str, set[str]] = defaultdict(set)
+    for photo in kept:
+        sides_of[group_of[photo.photo_id]].add(str(photo.split))
+    strongest = {name: next(side for side in _STRONGER if side in sides) for name, sides in sides_of.items()}
+    retired = {photo.photo_id for photo in kept if photo.split != strongest[group_of[photo.photo_id]]}
+    kept = [photo for photo in kept if photo.photo_id not in retired]
+    return Growth(
+        photos=(*kept, *added),
+        fixed={photo.photo_id: str(photo.split) for photo in kept},
+        bridges=tuple(sorted(bridges)),
+        retired=tuple(sorted(retired)),
+        gone=tuple(sorted(gone)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

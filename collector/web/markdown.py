@@ -1,10 +1,29 @@
-"""Markdown out of text that may be hostile: names, titles and notes stay text, whatever they hold."""
+"""How all pages and documents are made: templates, and Markdown out of text that may be hostile.
+
+In a template an unknown name is an error and every value is escaped; in Markdown names, titles and notes stay text,
+whatever they hold.
+"""
 
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+@cache
+def environment(package: str, **more: Any) -> Environment:
+    """Return the environment of a package's `templates`; the same one each time.
+
+    Args:
+        package: such as `collector.review`.
+        more: settings of jinja2.Environment. Values are escaped for HTML unless `autoescape` says otherwise.
+    """
+    settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=PackageLoader(package), keep_trailing_newline=True, **{**settings, **more})  # noqa: S701
 
 
 class Markdown(str):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector import front_door
-from collector.sandbox.world import region_text
+from collector.sandbox.scenes import region_text
 
 QUOTAS = ("--train", "8", "--val", "4", "--test", "4")
 CITIES = ("quellmora", "tufgrad")

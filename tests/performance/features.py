@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.feature import hog as hog_of_one
 
+from benchmark.doctor import describe_device, resolve_device
 from benchmark.features.gist import gist_labelme, gist_lear
 from benchmark.features.hog import hog
-from benchmark.networks.device import describe_device, resolve_device
 from tests.benchmark.features.test_gist import slow_filters, slow_labelme, slow_lear
 from tests.benchmark.features.test_hog import photographs
 

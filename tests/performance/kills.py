@@ -17,8 +17,8 @@ from pathlib import Path
 
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import deal
+from collector.sandbox.scenes import region_text
 from collector.sandbox.server import Trouble, serving
-from collector.sandbox.world import region_text
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import check_store, content, downloaded, finish, kill, start
 

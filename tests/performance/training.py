@@ -24,13 +24,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.doctor import describe_device, resolve_device
 from benchmark.methods.paper import TABLE_TWO
 from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
-from benchmark.networks.device import describe_device, resolve_device
 from benchmark.networks.fast import FastEngine
-from benchmark.networks.init_weights import starting_network
-from benchmark.networks.recipe import Recipe
+from benchmark.networks.recipe import Recipe, starting_network
 from benchmark.networks.reference import ReferenceEngine
 from benchmark.networks.train import Job, TrainedNetwork, train, train_many
 from benchmark.photos import LabelledPhotos

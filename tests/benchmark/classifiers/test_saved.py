@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmark.classifiers.knn import WEIGHTS, fit_knn
 from benchmark.classifiers.logistic import SOLVERS, fit_logistic, fit_softmax
 from benchmark.classifiers.logistic import Logistic as Fitted
-from benchmark.classifiers.saved import Classifier, load_classifier
+from benchmark.methods.features import Classifier, load_classifier
 
 RANDOM = np.random.default_rng(3)
 QUERIES = RANDOM.normal(size=(40, 6)).astype(np.float32)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmark.features.tiny import tiny
+from benchmark.features.extract import tiny
 
 
 def photographs(count: int, size: int) -> torch.Tensor:

@@ -187,7 +187,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: str) -> None:
     """In float32 the graph's losses are those of the CPU, the decayed rates included."""
     from benchmark.networks.fast import FastEngine
-    from benchmark.networks.init_weights import starting_network
+    from benchmark.networks.recipe import starting_network
     from tests.benchmark.networks.conftest import DOT
 
     recipe = Recipe("dot", frozen="a" if frozen == "c" else "none", size=28, batch=5)

@@ -9,8 +9,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
-from benchmark.serving.app import make_app
-from benchmark.serving.app_state import Desk
+from benchmark.serving.app import Desk, make_app
 from benchmark.serving.limits import Limits
 from tests.benchmark.conftest import paint
 from tests.benchmark.predicting.conftest import Trained, answerer, trained

@@ -14,8 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
-from benchmark.serving.app import make_app
-from benchmark.serving.app_state import Desk
+from benchmark.serving.app import Desk, make_app
 from benchmark.serving.limits import STATUS
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from tests.benchmark.predicting.conftest import Cli, Trained, cli

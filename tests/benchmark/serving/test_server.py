@@ -26,7 +26,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
-from benchmark.serving import host_check
+from benchmark.serving import app as serving_app
 from benchmark.serving.limits import STATUS, Limits
 from benchmark.serving.server import serve, serving
 from collector.errors import UsageError
@@ -94,7 +94,7 @@ def test_a_client_that_asks_first_sends_nothing_in_vain(trained: Trained, answer
 
 
 def test_a_photo_that_comes_too_slowly(trained: Trained, answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_check, "DRAINING", 0.05)
+    monkeypatch.setattr(serving_app, "DRAINING", 0.05)
     limits = replace(LIMITS, uploading=0.05, at_once=1)
     with served(trained, answerer, limits) as address, socket.create_connection(address, 20) as connection:
         host = f"{address[0]}:{address[1]}"
@@ -223,8 +223,8 @@ def test_odd_and_broken_files_of_others(client: TestClient, real_data: Path) -> 
 def test_ctrl_c_ends_it(trained: Trained) -> None:
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv = ['t15', *sys.argv[1:]]; "
-        "import typer; from collector import front_door; from benchmark.commands import serving; "
-        "app = typer.Typer(); app.add_typer(serving.app); app.callback()(lambda: None); "
+        "import typer; from collector import front_door; from benchmark.commands import predicting; "
+        "app = typer.Typer(); app.add_typer(predicting.app); app.callback()(lambda: None); "
         "front_door.app = app; front_door.main()"
     )
     command = [sys.executable, "-c", program, "serve", "--model", str(trained.file), "--device", "cpu"]

@@ -20,8 +20,7 @@ from collector.records import SPLITS
 from collector.sandbox.holdings import deal
 from collector.sandbox.provider import SandboxProvider
 from collector.sandbox.server import serving
-from collector.splitting.recipe import Recipe
-from collector.splitting.split import split
+from collector.splitting.split import Recipe, split
 from collector.workspace import Workspace, create_workspace, exclusive
 from tests.collector.collecting.sandboxed import REGION, check_store, downloaded, lead_to, run, states
 

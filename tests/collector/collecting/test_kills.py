@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.sandbox.scenes import region_text
 from collector.sandbox.server import Sandbox, Trouble
-from collector.sandbox.world import region_text
 from collector.workspace import Workspace, create_workspace
 from tests.collector.collecting.sandboxed import (
     check_no_key,

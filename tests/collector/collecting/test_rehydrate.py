@@ -30,8 +30,7 @@ from collector.records import SPLITS, Photo, Unusable
 from collector.sandbox.holdings import deal
 from collector.sandbox.provider import SandboxProvider
 from collector.sandbox.server import Sandbox, Trouble, serving
-from collector.splitting.recipe import Recipe
-from collector.splitting.split import split
+from collector.splitting.split import Recipe, split
 from collector.workspace import Workspace, create_workspace, exclusive
 from tests.collector.collecting.sandboxed import (
     FOR_EVER,

@@ -19,8 +19,8 @@ from collector.catalogue.ledger import Coverage
 from collector.collecting.collect import Summary
 from collector.collecting.estimate import Plan
 from collector.sandbox.holdings import deal
+from collector.sandbox.scenes import region_text
 from collector.sandbox.server import Sandbox, Trouble, serving
-from collector.sandbox.world import region_text
 from collector.workspace import Workspace, create_workspace, exclusive
 from tests.collector.collecting.sandboxed import FOR_EVER, check_no_key, lead_to
 

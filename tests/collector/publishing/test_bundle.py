@@ -20,7 +20,7 @@ from collector.publishing.bundle import SUMS, Published, publish
 from collector.publishing.facts import Release
 from collector.records import SPLITS
 from collector.regions import region as find_region
-from collector.sandbox.world import draw_world
+from collector.sandbox.scenes import draw_world
 from collector.workspace import Workspace, create_workspace
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto

@@ -16,7 +16,7 @@ import requests
 from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.records import Photo
 from collector.regions import region
-from collector.review.server import serving
+from collector.review.app import serving
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import MakePhoto, PhotoBytes
 

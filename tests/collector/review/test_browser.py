@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from collector.catalogue.catalogue import open_catalogue
-from collector.review.server import serving
+from collector.review.app import serving
 from collector.review.static_sheets import write_sheets
 from collector.workspace import Workspace
 from tests.collector.review.conftest import HOSTILE, HOSTILE_ID

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from collector.errors import UsageError
-from collector.review.server import serving
+from collector.review.app import serving
 from collector.workspace import Workspace
 from tests.collector.review.conftest import Reviewer, reviewing
 

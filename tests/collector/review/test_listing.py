@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.catalogue.catalogue import Decision, open_catalogue
-from collector.review import cards as card_file
 from collector.review import decisions, listing
-from collector.review.cards import cards, groups
+from collector.review import pages as card_file
 from collector.review.decisions import decide, undo
 from collector.review.listing import Keys, Place, cities, group_keys, keys, page_of
+from collector.review.pages import cards_of, groups_of
 from collector.workspace import Workspace
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_a_filter_for_each_flag_by_score(shelf: Workspace, db: sqlite3.Connectio
     assert ids(keys(db, "ankara", "flag:blurred")) == ["3", "6", "0"]
     assert ids(keys(db, "ankara", "flag:s\"k'y:")) == ["0"]
     assert ids(keys(db, "ankara", "flag:nothing")) == []
-    (card,) = cards(db, ["made:0006"])
+    (card,) = cards_of(db, ["made:0006"])
     assert card.flags == (("elsewhere", 0.7), ("blurred", 0.5))
     assert card.objections == (("labels", "suspect"),)
 
@@ -122,7 +122,7 @@ def test_pages_of_a_list_by_score() -> None:
 
 def test_cards_are_in_order_and_of_photos_that_are_there(db: sqlite3.Connection) -> None:
     decide(db, "made:0004", "wrong-city", "Ayşe", AT, "van")
-    found = cards(db, ["made:0004", "made:9999", "made:0000", "made:0004"])
+    found = cards_of(db, ["made:0004", "made:9999", "made:0000", "made:0004"])
     assert [card.photo["photo_id"] for card in found] == ["made:0004", "made:0000"]
     first = found[0]
     assert (first.verdict, first.right_city, first.reviewer) == ("wrong-city", "van", "Ayşe")
@@ -137,7 +137,7 @@ def test_groups_stand_side_by_side_with_their_distances(db: sqlite3.Connection) 
     assert group_keys(db, "duplicate", "van") == []
     for city in ("ankara", "van"):
         assert [key for _, key in group_keys(db, "conflict", city)] == ["made:0002"]
-    near, conflict = groups(db, ["made:0001", "made:0002"])
+    near, conflict = groups_of(db, ["made:0001", "made:0002"])
     assert [(card.photo["photo_id"], card.distances) for card in near.cards] == [
         ("made:0001", ""),
         ("made:0004", "pHash 3, dHash 5"),
@@ -161,7 +161,7 @@ def test_members_of_a_group_are_sorted_and_cut(
         catalogue.decide(
             "dedup", [Decision(f"made:000{n}", "duplicate", "made:0001", said) for n, said in members.items()]
         )
-    (group,) = groups(db, ["made:0001"])
+    (group,) = groups_of(db, ["made:0001"])
     assert [(card.photo["photo_id"][-1], card.distances) for card in group.cards] == [
         ("1", ""),
         ("3", "same bytes"),
@@ -174,6 +174,6 @@ def test_members_of_a_group_are_sorted_and_cut(
 def test_evidence_that_nobody_here_wrote(shelf: Workspace, db: sqlite3.Connection, evidence: str) -> None:
     db.execute("UPDATE decisions SET evidence = ?", (evidence,))
     db.commit()
-    assert [card.flags for card in cards(db, ["made:0000", "made:0003"])] == [(), ()]
-    assert len(groups(db, ["made:0001"])[0].cards) == 2
+    assert [card.flags for card in cards_of(db, ["made:0000", "made:0003"])] == [(), ()]
+    assert len(groups_of(db, ["made:0001"])[0].cards) == 2
     assert [choice for choice in listing.choices(db, "ankara") if choice.name.startswith("flag:")] == []

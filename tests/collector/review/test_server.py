@@ -14,7 +14,7 @@ from collector.catalogue.catalogue import Decision, open_catalogue
 from collector.errors import DataError, UsageError
 from collector.records import Photo
 from collector.review import decisions
-from collector.review.server import review, serving
+from collector.review.app import review, serving
 from collector.workspace import Workspace
 from tests.collector.review.conftest import CLOCK, HOSTILE, HOSTILE_ID, Reviewer, reviewing
 from tests.conftest import MakePhoto

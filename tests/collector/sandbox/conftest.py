@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.sandbox.world import World, draw_world
+from collector.sandbox.scenes import World, draw_world
 
 
 @pytest.fixture(scope="package")

@@ -5,8 +5,8 @@ import io
 import pytest
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from collector.sandbox import world as faults
-from collector.sandbox.world import World
+from collector.sandbox import scenes as faults
+from collector.sandbox.scenes import World
 
 
 def opened(world: World, kind: str) -> Image.Image:

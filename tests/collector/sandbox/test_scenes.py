@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import UsageError
 from collector.geo import distance_km
-from collector.sandbox import appearance, painter, scenes
+from collector.sandbox import painter, scenes
 from collector.sandbox.scenes import CITIES, plan, render
 
 
@@ -21,7 +21,7 @@ def test_numbers_out_of_range_are_usage_errors(seed: int, cities: int, photos: i
 def test_the_cities_are_far_apart_and_every_scene_is_near_its_own() -> None:
     for a, b in combinations(CITIES, 2):
         assert distance_km(a.latitude, a.longitude, b.latitude, b.longitude) > 60
-    assert list(appearance.LOOKS) == [city.slug for city in CITIES]
+    assert list(painter.LOOKS) == [city.slug for city in CITIES]
     by_slug = {city.slug: city for city in CITIES}
     for scene in plan(0):
         city = by_slug[scene.city]
@@ -42,7 +42,7 @@ def test_the_plan_has_what_a_real_collection_has() -> None:
     assert set(scenes.HOSTILE) <= {scene.title for scene in planned}
     assert set(scenes.HOSTILE) & {scene.author_name for scene in planned}
     assert {scene.view for scene in planned} == set(painter.VIEWS)
-    assert {scene.light for scene in planned} == set(appearance.LIGHTS)
+    assert {scene.light for scene in planned} == set(painter.LIGHTS)
     names = {scene.author_id: scene.author_name for scene in planned}
     assert all(names[scene.author_id] == scene.author_name for scene in planned)
 

@@ -7,9 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from collector.regions import region
-from collector.sandbox import world as faults
-from collector.sandbox.scenes import CITIES, plan
-from collector.sandbox.world import World, draw_world
+from collector.sandbox import scenes as faults
+from collector.sandbox.scenes import CITIES, World, draw_world, plan
 
 
 def contents(root: Path) -> dict[str, bytes]:

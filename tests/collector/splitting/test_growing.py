@@ -19,8 +19,7 @@ from collector.manifest.manifest import Manifest, build_manifest, read_manifest,
 from collector.records import SPLITS, Photo
 from collector.splitting.audit import audit_manifest
 from collector.splitting.groups import GroupRules
-from collector.splitting.recipe import Recipe
-from collector.splitting.split import SplitResult, split
+from collector.splitting.split import Recipe, SplitResult, split
 from collector.workspace import Workspace, create_workspace
 from tests.collector.splitting.test_split import NOW, REGION, alone, decide, fill
 from tests.conftest import MakePhoto

@@ -25,8 +25,7 @@ from collector.splitting.audit import audit_manifest
 from collector.splitting.certificate import certificate
 from collector.splitting.groups import group_photos, photographer
 from collector.splitting.place_protocol import allocate_places
-from collector.splitting.recipe import Recipe, place_rules, recipe_of
-from collector.splitting.split import split
+from collector.splitting.split import Recipe, place_rules, recipe_of, split
 from collector.workspace import Workspace
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto

@@ -15,9 +15,8 @@ from collector.records import Photo
 from collector.regions import region
 from collector.splitting.allocate import allocate, kfold
 from collector.splitting.audit import audit_manifest
-from collector.splitting.recipe import Recipe
 from collector.splitting.side_checks import FEW_POINTS, empty_sides, missed_shares, refusal
-from collector.splitting.split import SplitResult, split, split_folds
+from collector.splitting.split import Recipe, SplitResult, split, split_folds
 from collector.workspace import Workspace
 from tests.conftest import MakePhoto
 

@@ -17,8 +17,7 @@ from collector.records import City, Photo, Region
 from collector.regions import region
 from collector.splitting.audit import audit_manifest
 from collector.splitting.groups import GroupRules
-from collector.splitting.recipe import Recipe, recipe_of
-from collector.splitting.split import SplitResult, split, split_folds
+from collector.splitting.split import Recipe, SplitResult, recipe_of, split, split_folds
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import MakePhoto
 
