@@ -229,7 +229,7 @@ def _map_of(
     cells: NDArray[np.int64], rings: int, places: NDArray[Any], weights: NDArray[Any], sigma_km: float
 ) -> DensityMap:
     height, columns = 180 / rings, _columns(cells[:, 0], rings)
-    south: NDArray[np.float64] = cells[:, 0] * height - 90.0
+    south: NDArray[np.float64] = np.asarray(cells[:, 0] * height - 90, np.float64)
     west: NDArray[np.float64] = np.asarray(cells[:, 1] * 360 / columns - 180, np.float64)
     north: NDArray[np.float64] = np.asarray(south + height, np.float64)
     east: NDArray[np.float64] = np.asarray((cells[:, 1] + 1) * 360 / columns - 180, np.float64)

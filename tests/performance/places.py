@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cells.partition import Thresholds
+from benchmark.cells.quadtree import quadtree
+from benchmark.cells.s2 import s2_partition
 from benchmark.retrieval.density import modes_at_places
 from benchmark.retrieval.index import new_index
 from benchmark.retrieval.meanshift import clusters
@@ -20,6 +23,17 @@ def density() -> None:
     timed("density, σ = 1 km", lambda: modes_at_places(places, weights, 1.0))
     timed("density, σ = 444 km", lambda: modes_at_places(places, weights, 444.0))
     timed("mean shift, 200 km", lambda: clusters(places, 200.0))
+
+
+def cells() -> None:
+    """Partitions of a million places in crowds."""
+    random = np.random.default_rng(0)
+    centres = np.stack([np.degrees(np.arcsin(random.uniform(-0.9, 0.9, 500))), random.uniform(-179, 179, 500)], axis=1)
+    places = centres[random.integers(0, 500, 1_000_000)] + random.normal(0, 0.3, (1_000_000, 2))
+    partition = timed("S2 partition", lambda: s2_partition(places, Thresholds(1000, 50)))
+    timed("S2 cell of each place", lambda: partition.cell_of(places))
+    print(f"{len(partition.cells)} S2 cells")
+    timed("quad-tree", lambda: quadtree(places, Thresholds(1000, 50)))
 
 
 def search(count: int = 1_000_000, width: int = 512) -> None:
