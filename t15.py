@@ -185,6 +185,7 @@ def bench(
     tier: str = "paper",
     settings: Mapping[str, str] | None = None,
     device: str = "auto",
+    level: str = "city",
     workspace: PathLike = WORKSPACE,
     progress: bool = False,
 ) -> "list[Outcome]":
@@ -197,6 +198,7 @@ def bench(
         tier: `paper`, or `smoke` for small and short.
         settings: parameters changed in the methods that have them, as texts.
         device: `auto`, `cpu` or `cuda`.
+        level: of the labels to tell apart; photos without one are left out.
         workspace: folder of the workspace.
         progress: show it on stderr.
     """
@@ -210,24 +212,24 @@ def bench(
     place, on = Workspace(Path(workspace)), resolve_device(device)
     require_photos(manifest, place, manifest.header.name)
     chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
-    tasks = runner.plan(manifest, chosen, list(seeds), tier, dict(settings or {}), "none", best_precision(on))
+    tasks = runner.plan(manifest, chosen, list(seeds), tier, dict(settings or {}), "none", best_precision(on), level)
     return list(runner.bench(manifest, place, tasks, on, _track(progress)))
 
 
-def leaderboard(manifest: "Manifest", workspace: PathLike = WORKSPACE) -> "Leaderboard":
-    """Return the runs on a manifest, ranked, with intervals and groups; `.to_pandas()` is the table."""
+def leaderboard(manifest: "Manifest", workspace: PathLike = WORKSPACE, *, level: str = "city") -> "Leaderboard":
+    """Return the runs on a manifest at a level, ranked, with intervals and groups; `.to_pandas()` is the table."""
     from benchmark.leaderboard.table import leaderboard as ranked
     from collector.workspace import existing_workspace
 
-    return ranked(manifest, existing_workspace(Path(workspace)).runs)
+    return ranked(manifest, existing_workspace(Path(workspace)).runs, level=level)
 
 
-def score(predictions: PathLike, manifest: "Manifest") -> "Scores":
+def score(predictions: PathLike, manifest: "Manifest", *, level: str = "city") -> "Scores":
     """Return what predictions made elsewhere (a file as for `t15 score`) are worth; `.flat()` has every number by name."""
     from benchmark.submissions import read_submission
     from benchmark.submissions import scores as scored
 
-    return scored(read_submission(Path(predictions), manifest), manifest)
+    return scored(read_submission(Path(predictions), manifest, level), manifest)
 
 
 def predict(model: PathLike, photos: PathLike | Sequence[PathLike], *, device: str = "auto") -> "list[Answer]":

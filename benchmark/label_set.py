@@ -1,6 +1,6 @@
 """The labels that a benchmark tells apart: all of one level, with the centre and the radius of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from collector.errors import UsageError
 from collector.geo import distances_km
 from collector.manifest.manifest import Manifest
-from collector.records import Label, Photo
+from collector.records import SPLITS, Label, Photo
 
 _AT_ONCE = 1 << 22  # distances in memory
 
@@ -86,3 +86,26 @@ def positions(manifest: Manifest, photos: Sequence[Photo], level: str = "city") 
     number = {label.id: position for position, label in enumerate(tree.at(level))}
     labels = (tree.parent_at(tree.by_id[photo.label or photo.city], level) for photo in photos)
     return np.array([number[label.id] if label else -1 for label in labels], np.int64)
+
+
+def photos_at(manifest: Manifest, side: str, level: str = "city") -> list[Photo]:
+    """Return the photos of one side that have a label of a level, sorted by photo_id: what is learnt and judged there.
+
+    Every photo has a city; a photo whose place is unknown, or in none of its city's districts, has no district.
+    """
+    photos = manifest.photos(side)
+    if level == "city":
+        return photos
+    labelled = positions(manifest, photos, level) >= 0
+    return [photo for photo, has_label in zip(photos, labelled.tolist(), strict=True) if has_label]
+
+
+def left_out(manifest: Manifest, level: str = "city") -> dict[str, int]:
+    """Return how many photos of each side have no label of a level."""
+    return {side: len(manifest.photos(side)) - len(photos_at(manifest, side, level)) for side in SPLITS}
+
+
+def left_out_note(counts: Mapping[str, int], level: str) -> str:
+    """Return in a sentence how many photos (see `left_out`) have no label of a level; empty where each has one."""
+    sides = ", ".join(f"{count} of {side}" for side, count in counts.items() if count)
+    return f"Photos without a {level} are left out on every side: {sides}." if sides else ""

@@ -13,6 +13,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.label_set import photos_at
 from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
 from collector.images.decode import VERSION, map_in_order
@@ -209,9 +210,9 @@ def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
 
 
-def photos_of(manifest: Manifest, split: str, store: PhotoStore) -> Photos:
-    """Return the photos of one side without their labels."""
-    photos = manifest.photos(split)
+def photos_of(manifest: Manifest, split: str, store: PhotoStore, level: str = "city") -> Photos:
+    """Return the photos of one side that have a label of a level, without their labels."""
+    photos = photos_at(manifest, split, level)
     return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), store, split)
 
 

@@ -21,7 +21,7 @@ import torch
 
 from benchmark.derivations import RankedPhotos, offered, predict
 from benchmark.doctor import describe_device, versions
-from benchmark.label_set import label_set, positions
+from benchmark.label_set import label_set, photos_at
 from benchmark.methods.settings import with_settings
 from benchmark.methods.training import training_photos
 from benchmark.methods.types import Context, Method, Predictor, Training
@@ -110,7 +110,7 @@ def plan(
 
     Raises:
         UsageError: no method has a parameter of `settings`, a value is none of its kind, or the manifest has no such level.
-        DataError: a photo has no label of that level.
+        DataError: there is one label of that level, or a side has no photo with one.
     """
     _require_labels(manifest, level)
     settings = settings or {}
@@ -130,10 +130,9 @@ def _require_labels(manifest: Manifest, level: str) -> None:
     of = f"{manifest.header.name} {manifest.header.version}"
     if len(labels) < 2:
         raise DataError(f"{of}: has one {level}; a benchmark needs two or more")
-    without = {side: int((positions(manifest, manifest.photos(side), level) < 0).sum()) for side in SPLITS}
-    if any(without.values()):
-        counts = ", ".join(f"{count} of {side}" for side, count in without.items() if count)
-        raise DataError(f"{of}: photos have no label of level {level}: {counts}; run it at another --level")
+    empty = [side for side in SPLITS if manifest.photos(side) and not photos_at(manifest, side, level)]
+    if empty:
+        raise DataError(f"{of}: no photo of {' and '.join(empty)} has a {level}; run it at another --level")
 
 
 def _tasks(
@@ -151,7 +150,7 @@ def _tasks(
     parameters, usual, defaults = method.of_tier(tier), unchanged.of_tier(tier), unchanged.parameters
     changed = {name: value for name, value in parameters.items() if value != usual[name]}
     weights_digest, state = _weights(method, tier)
-    lacks = lacking(method.needs, manifest)
+    lacks = lacking(method.needs, manifest, level)
     for number, seed in enumerate(seeds if method.stochastic or state == "random" else [0]):
         inputs = RunInputs(
             manifest_digest=manifest.digest,
@@ -194,8 +193,8 @@ _KNOWN: Mapping[str, Callable[[Photo], object]] = {
 }
 
 
-def lacking(needs: frozenset[str], manifest: Manifest) -> str:
-    """Return in words what a manifest lacks of a method's needs; empty where it lacks nothing.
+def lacking(needs: frozenset[str], manifest: Manifest, level: str = "city") -> str:
+    """Return in words what a manifest lacks of a method's needs at a level; empty where it lacks nothing.
 
     `places`, `headings`, `authors`, `sequences` and `times` must be known of one training photo at least, `gallery` asks for
     the place of each, `protocol:place` for the protocol.
@@ -203,7 +202,7 @@ def lacking(needs: frozenset[str], manifest: Manifest) -> str:
     Raises:
         UsageError: a need is none of these.
     """
-    photos = manifest.photos("train") if needs else []
+    photos = photos_at(manifest, "train", level) if needs else []
     protocol = manifest.header.protocol
     missing = []
     for need in sorted(needs):
@@ -221,14 +220,14 @@ def lacking(needs: frozenset[str], manifest: Manifest) -> str:
 
 def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
     """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
-    photos = len(manifest.photos("train"))
     known: dict[str, float] = {}
     total = 0.0
     for task in tasks:
         if task.method.estimate is None or not task.can_begin or is_finished(runs, task.inputs.identity):
             continue
         if task.method.name not in known:
-            classes = len(label_set(manifest, task.inputs.level))
+            level = task.inputs.level
+            photos, classes = len(photos_at(manifest, "train", level)), len(label_set(manifest, level))
             known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
         total += known[task.method.name]
     return total
@@ -631,7 +630,7 @@ def _predict_test(predictor: Predictor, inputs: RunInputs, gallery: Training, sh
 
 
 def _predicted(predictor: Predictor, side: str, gallery: Training, shared: RunContext) -> Predictions:
-    photos = photos_of(shared.manifest, side, shared.store)
+    photos = photos_of(shared.manifest, side, shared.store, gallery.label_set.level)
     answers = predict(predictor, photos, gallery.label_set, gallery)
     if answers.probabilities is None:
         raise DataError("the method returned nothing that labels follow from")

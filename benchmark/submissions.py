@@ -2,20 +2,19 @@
 
 A submission is a CSV, TSV, JSON Lines or Parquet file with a row for each test photo, which is named by its `photo_id`, its
 sha256 or its file's name. It answers with a column for each city with its probability; or a column `city`, and perhaps a
-`confidence`; or columns `latitude` and `longitude`; or labels and places both. An answer may be missing: it is withheld, and
-counts as wrong.
+`confidence`; at another level, such as `district`, with columns for its labels, or one of its name; or columns `latitude`
+and `longitude`; or labels and places both. An answer may be missing: it is withheld, and counts as wrong.
 """
 
 import hashlib
 import shutil
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import predictions
 from benchmark.derivations import labels_from_places
-from benchmark.label_set import label_set
+from benchmark.label_set import LabelSet, label_set, photos_at
 from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
 from benchmark.scoring.evaluation import Scores, evaluate
 from benchmark.scoring.truth import Truth
@@ -39,10 +38,12 @@ class Submission:
     Attributes:
         answers: to every test photo once, in the manifest's order.
         sha256: of the file.
+        label_set: the labels that it answers with.
     """
 
     answers: Answers
     sha256: str
+    label_set: LabelSet
 
     @property
     def kind(self) -> str:
@@ -59,34 +60,36 @@ class Scored:
     replaced: tuple[str, ...]
 
 
-def read_submission(path: Path, manifest: Manifest) -> Submission:
-    """Return the predictions in a file, checked against the manifest's test photos and cities.
+def read_submission(path: Path, manifest: Manifest, level: str = "city") -> Submission:
+    """Return the predictions in a file, checked against the manifest's test photos and its labels of a level.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: it is damaged or empty, a column is missing, doubled or no city, or rows are wrong: the message names the
+        UsageError: there is no such file, or the manifest has no labels of that level.
+        DataError: it is damaged or empty, a column is missing, doubled or no label, or rows are wrong: the message names the
             first five by line (of a CSV) or row (of a Parquet file, from 0) and photo, and counts the rest.
     """
-    if not manifest.photos("test"):
-        raise DataError(f"{manifest.header.name} {manifest.header.version}: has no test photo to score")
-    answers = read_answers(path, manifest)
+    labels = label_set(manifest, level)
+    if not photos_at(manifest, "test", level):
+        having = "" if level == "city" else f" with a {level}"
+        raise DataError(f"{manifest.header.name} {manifest.header.version}: has no test photo{having} to score")
+    answers = read_answers(path, manifest, level)
     with path.open("rb") as file:
-        return Submission(answers, hashlib.file_digest(file, "sha256").hexdigest())
+        return Submission(answers, hashlib.file_digest(file, "sha256").hexdigest(), labels)
 
 
 def scores(submission: Submission, manifest: Manifest) -> Scores:
     """Return what a checked submission is worth, as the leaderboard has it."""
     answers = submission.answers
     judged = predictions.Predictions(answers.probabilities, answers.places, confidence=answers.confidence)
-    return evaluate([judged], Truth.of(manifest))
+    return evaluate([judged], Truth.of(manifest, level=submission.label_set.level))
 
 
-def _saved(submission: Submission, manifest: Manifest) -> Predictions:
+def _saved(submission: Submission) -> Predictions:
     answers = submission.answers
     shares = answers.probabilities
     if shares is None:
         assert answers.places is not None  # noqa: S101 (one of the two is there)
-        shares = labels_from_places(answers.places, label_set(manifest))
+        shares = labels_from_places(answers.places, submission.label_set)
     return Predictions(answers.photo_ids, shares, answers.places, confidence=answers.confidence)
 
 
@@ -125,12 +128,14 @@ def put_on_board(
     )
     if not title:
         raise UsageError("--name: is empty; give the submission a name")
+    level = submission.label_set.level
     parameters = {"sha256": submission.sha256, "answers": submission.kind}
-    inputs = RunInputs(manifest.digest, method_name(title), parameters, None, 0)
+    parameters |= {} if level == "city" else {"level": level}  # a submission's identity is that of its parameters
+    inputs = RunInputs(manifest.digest, method_name(title), parameters, None, 0, level=level)
     others = [
         run
         for run in finished_runs(runs, manifest.digest)
-        if run.inputs.method == inputs.method and run.inputs.identity != inputs.identity
+        if (run.inputs.method, run.inputs.level) == (inputs.method, level) and run.inputs.identity != inputs.identity
     ]
     if others and not replacing:
         raise UsageError(
@@ -139,17 +144,17 @@ def put_on_board(
         )
     record_test_read(runs, inputs)
     scored = Scored(
-        _as_run(inputs, manifest, title, summary, submission.answers.kinds),
+        _as_run(inputs, manifest, title, summary, submission),
         scores(submission, manifest),
         tuple(run.inputs.identity for run in others),
     )
-    save_run(runs, scored.run, _saved(submission, manifest))
+    save_run(runs, scored.run, _saved(submission))
     for identity in scored.replaced:
         shutil.rmtree(runs / identity)
     return scored
 
 
-def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str, kinds: Sequence[str]) -> Run:
+def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str, submission: Submission) -> Run:
     return Run(
         inputs=inputs,
         manifest=f"{manifest.header.name} {manifest.header.version}",
@@ -160,13 +165,13 @@ def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str,
         selection=description or "not stated",
         paper=None,
         stochastic=False,
-        classes=[city.slug for city in manifest.header.cities],
+        classes=list(submission.label_set.ids),
         device="elsewhere",
         versions={},
         seconds={"fit": 0.0, "predict": 0.0},
         peak_memory_mib=0.0,
         origin=ORIGIN,
-        gives=sorted({"places" if kind == "places" else "labels" for kind in kinds}),
+        gives=sorted({"places" if kind == "places" else "labels" for kind in submission.answers.kinds}),
     )
 
 

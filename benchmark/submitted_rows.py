@@ -1,8 +1,9 @@
 """The rows of a submission: read from a file, checked one by one against a manifest, brought into its order."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -11,15 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from benchmark.label_set import photos_at
 from benchmark.predictions import Places
 from collector.errors import DataError, did_you_mean, first_few, one_line
+from collector.labels import PLURALS
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import Source, open_table
-from collector.records import SPLITS, City, Photo
+from collector.records import SPLITS, Photo
 from collector.regions import city_names, fold
 from collector.text_table import printable
 
-PHOTO, LABEL, CONFIDENCE = "photo_id", "city", "confidence"
+PHOTO, CONFIDENCE = "photo_id", "confidence"
 PHOTO_COLUMNS = (PHOTO, "sha256", "file", "filename", "file_name", "path", "image", "id")
 """What the column that names the photo may be called; each may hold a photo_id, a sha256 or a file's name."""
 LATITUDE, LONGITUDE = ("latitude", "lat"), ("longitude", "lon", "lng")
@@ -59,13 +62,45 @@ class _Fault:
     message: Callable[[int], str]
 
 
+@dataclass(frozen=True)
+class _Labels:
+    """What can be answered: the labels of a level, by id in the manifest's order, each with the names it is found by."""
+
+    level: str
+    names: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def by_name(self) -> dict[str, str]:
+        """The labels' ids by every folded spelling of their names that is of one label alone."""
+        meant: dict[str, set[str]] = {}
+        for label, names in self.names.items():
+            for name in names:
+                meant.setdefault(fold(name), set()).add(label)
+        return {name: next(iter(of)) for name, of in meant.items() if len(of) == 1} | {
+            fold(id_): id_ for id_ in self.names
+        }
+
+
+def _labels_of(manifest: Manifest, level: str) -> _Labels:
+    """Return the labels of a level; a district is found by its own name where no other city has one of that name."""
+    if level == "city":
+        return _Labels(level, {city.slug: [name for _, name in city_names(city)] for city in manifest.header.cities})
+    return _Labels(
+        level,
+        {
+            label.id: [label.id, label.id.rpartition("/")[2], label.name, *label.names.values()]
+            for label in manifest.labels.at(level)
+        },
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
     """Which column of a file holds what; None where it has none."""
 
     photo: str
     label: str | None
-    cities: dict[str, str]  # by slug
+    labels: dict[str, str]  # by id, in the manifest's order
     latitude: str | None
     longitude: str | None
     confidence: str | None
@@ -73,32 +108,32 @@ class _Columns:
     @property
     def read(self) -> list[str]:
         """All of them."""
-        others = (self.label, *self.cities.values(), self.latitude, self.longitude, self.confidence)
+        others = (self.label, *self.labels.values(), self.latitude, self.longitude, self.confidence)
         return [self.photo, *(name for name in others if name is not None)]
 
 
-def read_answers(path: Path, manifest: Manifest) -> Answers:
-    """Return a file's answers, one for every test photo.
+def read_answers(path: Path, manifest: Manifest, level: str = "city") -> Answers:
+    """Return a file's answers with the labels of a level, one for every test photo that has one.
 
     Raises:
         UsageError: there is no such file.
         DataError: as for `submissions.read_submission`.
     """
-    cities, test = manifest.header.cities, manifest.photos("test")
-    _require_moderate(path, len(test), len(cities))
+    labels, test = _labels_of(manifest, level), photos_at(manifest, "test", level)
+    _require_moderate(path, len(test), labels)
     source = open_table(path)
-    columns = _columns(source, cities)
+    columns = _columns(source, labels)
     table = source.read(columns.read)
     if not table.num_rows:
         raise DataError(f"{path}: has no rows")
     names = _text(source, table, columns.photo)
     faults: list[_Fault] = []
     probabilities, places, confidence = None, None, None
-    if columns.cities:
-        probabilities, found = _probabilities(source, table, columns.cities, cities)
+    if columns.labels:
+        probabilities, found = _probabilities(source, table, columns.labels)
         faults += found
     elif columns.label:
-        probabilities, found = _labels(_text(source, table, columns.label), cities)
+        probabilities, found = _one_hot(_text(source, table, columns.label), labels)
         confidence, stated = _confidence(source, table, columns.confidence)
         faults += [*found, *stated]
     if columns.latitude and columns.longitude:
@@ -111,7 +146,7 @@ def read_answers(path: Path, manifest: Manifest) -> Answers:
     _refuse(source, names, [*unknown, *faults], missing)
     row = {photo_id: index for index, photo_id in enumerate(ids)}
     rows = [row[photo.photo_id] for photo in test]
-    kinds = ["probabilities"] if columns.cities else ["labels"] if columns.label else []
+    kinds = ["probabilities"] if columns.labels else ["labels"] if columns.label else []
     return Answers(
         photo_ids=[photo.photo_id for photo in test],
         kinds=(*kinds, *(["places"] if places is not None else [])),
@@ -121,21 +156,21 @@ def read_answers(path: Path, manifest: Manifest) -> Answers:
     )
 
 
-def _require_moderate(path: Path, photos: int, cities: int) -> None:
+def _require_moderate(path: Path, photos: int, labels: _Labels) -> None:
     """Refuse a file that is far larger than predictions can be, before it is read.
 
     Raises:
         DataError: it is.
     """
-    most = _MOST_ANYWAY + _MOST_A_CELL * photos * (cities + 8)
+    most = _MOST_ANYWAY + _MOST_A_CELL * photos * (len(labels.names) + 8)
     if path.is_file() and path.stat().st_size > most:
         raise DataError(
-            f"{path}: has {path.stat().st_size} bytes; predictions of {photos} photos and {cities} cities need {most} at "
-            "most: leave out other columns and other photos"
+            f"{path}: has {path.stat().st_size} bytes; predictions of {photos} photos and {len(labels.names)} "
+            f"{PLURALS[labels.level]} need {most} at most: leave out other columns and other photos"
         )
 
 
-def _columns(source: Source, cities: tuple[City, ...]) -> _Columns:
+def _columns(source: Source, labels: _Labels) -> _Columns:
     """Return which columns hold the answers.
 
     Raises:
@@ -152,17 +187,17 @@ def _columns(source: Source, cities: tuple[City, ...]) -> _Columns:
             f"{source.path}: has no column {PHOTO}{did_you_mean(PHOTO, names)}; it has {_some(list(names))}"
         )
     given = [name for name in names if name != photo]
-    slugs = _slugs(cities)
-    of_city: dict[str, str] = {}
+    of_label: dict[str, str] = {}
     for name in given:
-        if slug := slugs.get(fold(name)):
-            if slug in of_city:
+        if label := labels.by_name.get(fold(name)):
+            if label in of_label:
                 raise DataError(
-                    f"{source.path}: columns {_shown(of_city[slug])!r} and {_shown(name)!r} are of one city, {slug}"
+                    f"{source.path}: columns {_shown(of_label[label])!r} and {_shown(name)!r} are of one {labels.level}, "
+                    f"{label}"
                 )
-            of_city[slug] = name
+            of_label[label] = name
     roles = {
-        "label": (LABEL, "label"),
+        "label": (labels.level, "label"),
         "latitude": LATITUDE,
         "longitude": LONGITUDE,
         "confidence": (CONFIDENCE,),
@@ -171,51 +206,45 @@ def _columns(source: Source, cities: tuple[City, ...]) -> _Columns:
         role: next((by_fold[name] for name in spellings if name in by_fold and by_fold[name] in given), None)
         for role, spellings in roles.items()
     }
-    chosen = {role: None if name in of_city.values() else name for role, name in chosen.items()}
-    _require_sense(source, given, of_city, chosen, cities)
-    ordered = {city.slug: of_city[city.slug] for city in cities if city.slug in of_city}
+    chosen = {role: None if name in of_label.values() else name for role, name in chosen.items()}
+    _require_sense(source, given, of_label, chosen, labels)
+    ordered = {label: of_label[label] for label in labels.names if label in of_label}
     return _Columns(photo, chosen["label"], ordered, chosen["latitude"], chosen["longitude"], chosen["confidence"])
 
 
 def _require_sense(
     source: Source,
     given: list[str],
-    of_city: Mapping[str, str],
+    of_label: Mapping[str, str],
     chosen: Mapping[str, str | None],
-    cities: tuple[City, ...],
+    labels: _Labels,
 ) -> None:
-    path, slugs = source.path, [city.slug for city in cities]
-    known = {*of_city.values(), *chosen.values()}
-    if of_city and chosen["label"]:
-        raise DataError(f"{path}: give the column {LABEL} or a column for each city, not both: it has {_some(given)}")
+    path, level = source.path, labels.level
+    known = {*of_label.values(), *chosen.values()}
+    if of_label and chosen["label"]:
+        raise DataError(
+            f"{path}: give the column {level} or a column for each {level}, not both: it has {_some(given)}"
+        )
     for name in given:
         if name not in known:
             raise DataError(
-                f"{path}: column {_shown(name)!r} is no city of the manifest{did_you_mean(name, [*slugs, LABEL, CONFIDENCE])}"
+                f"{path}: column {_shown(name)!r} is no {level} of the manifest"
+                f"{did_you_mean(name, [*labels.names, level, CONFIDENCE])}"
             )
     if (chosen["latitude"] is None) != (chosen["longitude"] is None):
         there, missing = ("latitude", "longitude") if chosen["latitude"] else ("longitude", "latitude")
         raise DataError(f"{path}: has a column {_shown(str(chosen[there]))} and none for the {missing}")
-    absent = [slug for slug in slugs if slug not in of_city]
+    absent = [label for label in labels.names if label not in of_label]
     answered = chosen["label"] or chosen["latitude"]
-    if absent and (of_city or not answered):
+    if absent and (of_label or not answered):
         raise DataError(
-            f"{path}: has no column for {_some(absent)}; give each city's probability, 0 where there is none, "
-            f"or the answer alone in a column {LABEL}, or in columns latitude and longitude"
+            f"{path}: has no column for {_some(absent)}; give each {level}'s probability, 0 where there is none, "
+            f"or the answer alone in a column {level}, or in columns latitude and longitude"
         )
     if chosen["confidence"] and not chosen["label"]:
         raise DataError(
-            f"{path}: column {_shown(str(chosen['confidence']))} goes with a column {LABEL}: it says how sure that answer is"
+            f"{path}: column {_shown(str(chosen['confidence']))} goes with a column {level}: it says how sure that answer is"
         )
-
-
-def _slugs(cities: tuple[City, ...]) -> dict[str, str]:
-    """Return cities' slugs by every spelling of their names that is of one city alone."""
-    meant: dict[str, set[str]] = {}
-    for city in cities:
-        for spelling in (*(name for _, name in city_names(city)), *city.names.values()):
-            meant.setdefault(fold(spelling), set()).add(city.slug)
-    return {key: next(iter(of)) for key, of in meant.items() if len(of) == 1} | {fold(c.slug): c.slug for c in cities}
 
 
 def _text(source: Source, table: pa.Table, name: str) -> list[str | None]:
@@ -227,16 +256,16 @@ def _text(source: Source, table: pa.Table, name: str) -> list[str | None]:
     return texts
 
 
-def _labels(labels: list[str | None], cities: tuple[City, ...]) -> tuple[NDArray[np.float64], list[_Fault]]:
-    slugs, index = _slugs(cities), {city.slug: number for number, city in enumerate(cities)}
-    withheld = np.array([label is None or label.casefold() in _NOTHING for label in labels])
-    known = np.array([index.get(slugs.get(fold(label or ""), ""), -1) for label in labels])
+def _one_hot(answers: list[str | None], labels: _Labels) -> tuple[NDArray[np.float64], list[_Fault]]:
+    by_name, index = labels.by_name, {label: number for number, label in enumerate(labels.names)}
+    withheld = np.array([answer is None or answer.casefold() in _NOTHING for answer in answers])
+    known = np.array([index.get(by_name.get(fold(answer or ""), ""), -1) for answer in answers])
 
     def message(row: int) -> str:
-        label = str(labels[row])
-        return f"column {LABEL}: {label[:60]!r} is no city of the manifest{did_you_mean(label, list(index))}"
+        answer, level = str(answers[row]), labels.level
+        return f"column {level}: {answer[:60]!r} is no {level} of the manifest{did_you_mean(answer, list(index))}"
 
-    shares = np.eye(len(cities))[known]
+    shares = np.eye(len(index))[known]
     shares[withheld] = np.nan
     return shares, [_Fault((known < 0) & ~withheld, message)]
 
@@ -276,9 +305,9 @@ def _beyond(table: pa.Table, name: str, most: int, values: NDArray[np.float64], 
 
 
 def _probabilities(
-    source: Source, table: pa.Table, columns: Mapping[str, str], cities: tuple[City, ...]
+    source: Source, table: pa.Table, columns: Mapping[str, str]
 ) -> tuple[NDArray[np.float64], list[_Fault]]:
-    names = [columns[city.slug] for city in cities]
+    names = list(columns.values())
     values = np.empty((table.num_rows, len(names)))
     blank = np.ones(table.num_rows, bool)
     for column, name in enumerate(names):

@@ -12,10 +12,13 @@ from typing import Protocol
 from collector.geo import distance_km
 from collector.records import City, Label
 
-__all__ = ["LEVELS", "Label", "LabelTree", "label_of"]
+__all__ = ["LEVELS", "PLURALS", "Label", "LabelTree", "label_of"]
 
 LEVELS = ("country", "region", "city", "district")
 """The levels, the widest first."""
+
+PLURALS = {"country": "countries", "region": "regions", "city": "cities", "district": "districts"}
+"""What several labels of a level are called."""
 
 
 class Labelled(Protocol):

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.leaderboard.exports import CSV_COLUMNS, as_json
+from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import METHODS
 from collector.manifest.manifest import Header
 from collector.records import PHOTO_FIELDS
+from tests.benchmark.leaderboard import add_run, manifest_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -56,3 +59,22 @@ def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"demo", "test", "lint", "docs", "clean"} <= targets
     assert set(re.findall(r"make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"))) <= targets
+
+
+def first_cells(page: str, heading: str) -> list[list[str]]:
+    """Return the names in backticks in the first cell of each row of the tables below a heading, table by table."""
+    section = (DOCS / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    tables = re.findall(r"\n\|[^\n]+\|\n\|(?:---\|)+\n((?:\|[^\n]+\|\n)+)", section)
+    return [re.findall(r"`([^`]+)`", " ".join(line.split("|")[1] for line in table.splitlines())) for table in tables]
+
+
+def test_every_column_of_a_leaderboards_files_is_described(tmp_path: Path) -> None:
+    columns, more = first_cells("leaderboard.md", "What the files hold")
+    assert columns == list(CSV_COLUMNS)
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "tiny", 9)
+    board = as_json([leaderboard(manifest, tmp_path)])
+    of_row = columns[columns.index("section") : columns.index("reason")]
+    assert set(board["rows"][0]) == {*of_row, *more}
+    text = (DOCS / "leaderboard.md").read_text(encoding="utf-8")
+    assert [name for name in board if f"`{name}`" not in text] == []

@@ -106,6 +106,8 @@ def bench(
     from benchmark import cluster as clusters
     from benchmark import runner
     from benchmark.doctor import describe_device, resolve_device
+    from benchmark.label_set import left_out as left_out_photos
+    from benchmark.label_set import left_out_note
     from benchmark.methods.registry import choose
     from benchmark.networks.fast import keep_freed_memory
     from benchmark.networks.recipe import ENGINES
@@ -136,6 +138,8 @@ def bench(
     data = what_is_here(data, place)
     require_photos(data, place, manifest or str(folder))
     tasks = runner.plan(data, chosen, numbers, tier, changes, models, _precision(precision, on, engine, cluster), level)
+    if left_out := left_out_note(left_out_photos(data, level), level):
+        note(left_out)
     if cluster:
         note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
     else:

@@ -34,7 +34,9 @@ ManifestsToCompare = Annotated[
 def leaderboard(
     manifest: ManifestsToCompare = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: in the workspace's reports.")] = None,
-    level: Annotated[str, typer.Option(help="Level of the labels that the runs answered at.")] = "city",
+    level: Annotated[
+        str, typer.Option(help="Level of the labels that the runs answered at, such as district.")
+    ] = "city",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -70,12 +72,16 @@ def score(
     name: Annotated[str, typer.Option(help="What the leaderboard calls it.")],
     manifest: ManifestOption = None,
     description: Annotated[str, typer.Option(help="What it is and how it was made, in a line.")] = "",
+    level: Annotated[
+        str, typer.Option(help="Level of the labels that are answered, such as city or district.")
+    ] = "city",
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of the submission of this name.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
 ) -> None:
     """Check and score predictions that were made elsewhere, and put them on the leaderboard."""
+    from benchmark.label_set import left_out, left_out_note
     from benchmark.submissions import put_on_board, read_submission
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, storage_errors
@@ -84,24 +90,27 @@ def score(
     place = Workspace(workspace)
     data = what_is_here(data, place)
     with storage_errors(predictions):
-        submission = read_submission(predictions, data)
+        submission = read_submission(predictions, data, level)
     with storage_errors(place.root):
         scored = put_on_board(submission, data, place.runs, name, description, replacing=replace)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {scored.scores.photos} test photos")
-    inputs = scored.run.inputs
+    if left := left_out_note(left_out(data, level), level):
+        note(left)
+    inputs, at = scored.run.inputs, "" if level == "city" else f" --level {level}"
     show(
         {
             "name": scored.run.title,
             "method": inputs.method,
             "run": inputs.identity,
             "manifest_digest": inputs.manifest_digest,
+            "level": level,
             "sha256": submission.sha256,
             "answers": submission.kind,
             "replaced": list(scored.replaced),
             "scores": {"photos": scored.scores.photos, "withheld": scored.scores.withheld, **scored.scores.flat()},
         },
         json,
-        lambda: f"{_as_text(scored.scores)}\n\non the board as {inputs.method}; `t15 leaderboard` shows it",
+        lambda: f"{_as_text(scored.scores)}\n\non the board as {inputs.method}; `t15 leaderboard{at}` shows it",
     )
 
 

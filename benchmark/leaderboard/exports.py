@@ -19,7 +19,7 @@ from collector.manifest.manifest import Manifest
 from collector.text_table import csv_safe
 from collector.workspace import DEFAULT_MANIFESTS, storage_errors, write_atomically
 
-_CSV_COLUMNS = (
+CSV_COLUMNS = (
     *("manifest", "version", "digest", "protocol", "level", "status", "section", "tier", "origin"),
     *(
         "rank_best",
@@ -37,6 +37,7 @@ _CSV_COLUMNS = (
     *("seeds", "stochastic", "seconds", "peak_memory_mib", "device", "engine", "pretraining", "weights_licence"),
     *("selection", "test_reads", "command", "reason"),
 )
+"""The columns of leaderboard.csv, in their order; docs/leaderboard.md says what each holds."""
 
 
 def folder_name(manifests: Sequence[Manifest]) -> str:
@@ -69,9 +70,12 @@ def write_leaderboard(
     for board, (_, folder) in zip(boards, manifests, strict=True):
         if not board.rows and not board.failed:
             where = folder or DEFAULT_MANIFESTS / board.name / board.version
+            command = ["t15", "bench", "--manifest", str(where), "--all"]
+            command += ["--level", level] if level != "city" else []
+            at = f" at level {level}" if level != "city" else ""
             raise UsageError(
-                f"{runs_dir}: holds no run on {board.name} {board.version} (digest {board.digest[:12]}); "
-                f"`{shlex.join(['t15', 'bench', '--manifest', str(where), '--all'])}` makes some"
+                f"{runs_dir}: holds no run on {board.name} {board.version} (digest {board.digest[:12]}){at}; "
+                f"`{shlex.join(command)}` makes some"
             )
     require_comparable(boards)
     files = {
@@ -93,10 +97,10 @@ def as_csv(boards: Sequence[Leaderboard]) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
+    writer.writerow(CSV_COLUMNS)
     for record in records(boards):
         line = {**record, "seeds": " ".join(map(str, record["seeds"]))}
-        writer.writerow([_csv_cell(line.get(name)) for name in _CSV_COLUMNS])
+        writer.writerow([_csv_cell(line.get(name)) for name in CSV_COLUMNS])
     return out.getvalue()
 
 
@@ -115,7 +119,18 @@ def as_json(boards: Sequence[Leaderboard]) -> dict[str, Any]:
 
 
 def _board_json(board: Leaderboard) -> dict[str, Any]:
-    facts = ("name", "version", "digest", "region", "protocol", "level", "note", "test_photos", "located_photos")
+    facts = (
+        "name",
+        "version",
+        "digest",
+        "region",
+        "protocol",
+        "level",
+        "note",
+        "test_photos",
+        "located_photos",
+        "left_out",
+    )
     return {
         "notes": board.notes(),
         **{name: getattr(board, name) for name in (*facts, "chance_uniform", "chance_largest")},

@@ -105,13 +105,14 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
         return figure
 
     first, last = order[0], order[-1]
+    of_paper = " The paper's Figure 4 shows the same." if board.level == "city" else ""
     return Picture(
         f"{prefix}cities",
-        f"Accuracy by city: {best.title}",
-        "Share of each city's test photos that the best method recognised, with Wilson 95 % intervals. Dashed: chance. "
-        "The paper's Figure 4 shows the same.",
+        f"Accuracy by {board.level}: {best.title}",
+        f"Share of each {board.level}'s test photos that the best method recognised, with Wilson 95 % intervals. "
+        f"Dashed: chance.{of_paper}",
         f"Best recognised is {tests[first].name} with {_share(best.per_city[first])}, worst {tests[last].name} with "
-        f"{_share(best.per_city[last])}. The table of cities has every number.",
+        f"{_share(best.per_city[last])}. The table of {board.nouns} has every number.",
         drawn(f"{prefix}cities", draw),
     )
 
@@ -142,7 +143,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
         axes.set_yticks(places, names, fontsize=9)
         axes.set_xlabel("predicted")
         axes.xaxis.set_label_position("bottom")
-        axes.set_ylabel("" if names else "true city")
+        axes.set_ylabel("" if names else f"true {board.level}")
         return figure
 
     off = shares - np.diag(np.diag(shares))
@@ -151,15 +152,19 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
     said = (
         f"The commonest confusion: {_share(off[row, column])} of the photos of {names[row]} are taken for {names[column]}."
         if off.max() > 0
-        else "No photo is taken for one of another city."
+        else f"No photo is taken for one of another {board.level}."
     )
-    order = "" if cities <= _MOST_NAMES else " Cities are in the order of the table, from the top and from the left."
+    order = (
+        ""
+        if cities <= _MOST_NAMES
+        else f" {board.nouns.capitalize()} are in the order of the table, from the top and from the left."
+    )
     return Picture(
         f"{prefix}confusion",
-        f"Which city is taken for which: {best.title}",
-        f"A row is a true city, a column the answer; the stronger, the larger the share of the row{_numbers(cities)}. "
-        f"{said}{order}",
-        f"Confusion matrix of {cities} cities. {said}",
+        f"Which {board.level} is taken for which: {best.title}",
+        f"A row is a true {board.level}, a column the answer; the stronger, the larger the share of the row"
+        f"{_numbers(cities)}. {said}{order}",
+        f"Confusion matrix of {cities} {board.nouns}. {said}",
         drawn(f"{prefix}confusion", draw),
     )
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.label_set import left_out_note
 from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.geography import CONVENTION
 from benchmark.scoring.significance import Difference
+from collector.labels import PLURALS
 from collector.power import Power
 from collector.text_table import duration
 
@@ -191,9 +193,10 @@ class Leaderboard:
         protocol: `city` or `place`; boards of the two are never mixed.
         level: of the labels that were to be answered.
         note: what every reader of the data set has to know; may be empty.
-        cities: the classes, in the manifest's order.
+        cities: the classes, in the manifest's order: the labels of the level.
         test_photos: their number, the n of every interval.
         located_photos: how many of them have coordinates.
+        left_out: by side, how many photos have no label of the level, and are neither learnt from nor judged.
         chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
         chance_largest: accuracy of always naming the city with the most test photos.
         rows: by section, then accuracy (best first), then method.
@@ -212,6 +215,7 @@ class Leaderboard:
     cities: tuple[CityRow, ...]
     test_photos: int
     located_photos: int
+    left_out: Mapping[str, int]
     chance_uniform: float
     chance_largest: float
     rows: tuple[Row, ...]
@@ -225,8 +229,14 @@ class Leaderboard:
         return self.rows[0] if self.rows else None
 
     def warnings(self) -> list[str]:
-        """Return what has to be read before any number: the manifest's note, such as that its pictures are drawn."""
-        return [self.note] if self.note else []
+        """Return what has to be read before any number: the manifest's note (drawn pictures, say), and what is left out."""
+        left_out = left_out_note(self.left_out, self.level)
+        return [line for line in (self.note, left_out) if line]
+
+    @property
+    def nouns(self) -> str:
+        """What its classes are called: `cities`, or `districts`."""
+        return PLURALS[self.level]
 
     def sections(self) -> dict[str, list[Row]]:
         """Return the rows by section, in the order of SECTIONS; sections without rows are left out."""

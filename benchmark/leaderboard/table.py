@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import results
+from benchmark.label_set import left_out, photos_at, positions
 from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Row
 from benchmark.predictions import Predictions
 from benchmark.results import Run
@@ -28,7 +29,7 @@ from benchmark.scoring.significance import (
     rank_ranges,
     unpaired,
 )
-from benchmark.scoring.truth import Truth, positions
+from benchmark.scoring.truth import Truth
 from collector.errors import DataError, UsageError, one_line
 from collector.manifest.manifest import Manifest
 from collector.power import Power, power_of_mcnemar
@@ -60,9 +61,6 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         UsageError: the manifest has no labels of that level.
         DataError: the manifest has no test photos, or a run does not fit it; the message names the run's folder.
     """
-    if level not in manifest.labels.levels:
-        known = ", ".join(manifest.labels.levels)
-        raise UsageError(f"--level {level[:40]!r}: the manifest has labels of {known}")
     truth, header = Truth.of(manifest, level=level), manifest.header
     where = folder or DEFAULT_MANIFESTS / header.name / header.version
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
@@ -70,7 +68,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         if run.inputs.level == level:
             groups[_group(run)].append(run)
     reads = results.test_reads(runs_dir)
-    papers_task = header.region == PAPERS_REGION
+    papers_task = header.region == PAPERS_REGION and level == "city"
     unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
     rows = [row for section in SECTIONS for row in _ranked([row for row in unranked if row.section == section])]
     best = next((runs for runs in groups.values() if rows and runs[0].inputs.identity in rows[0].runs), None)
@@ -86,6 +84,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         cities=_cities(manifest, level),
         test_photos=len(truth),
         located_photos=truth.located,
+        left_out=left_out(manifest, level),
         chance_uniform=chance_uniform,
         chance_largest=chance_largest,
         rows=tuple(rows),
@@ -101,7 +100,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
 
 def _cities(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
     if level != "city":
-        sides = {side: np.bincount(positions(manifest, level, side) + 1) for side in SPLITS}
+        sides = {side: np.bincount(positions(manifest, photos_at(manifest, side, level), level)) for side in SPLITS}
         return tuple(
             CityRow(
                 label.id,
@@ -111,7 +110,7 @@ def _cities(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
                 "",
                 **{side: int(counts[row]) if row < len(counts) else 0 for side, counts in sides.items()},
             )
-            for row, label in enumerate(manifest.labels.at(level), start=1)
+            for row, label in enumerate(manifest.labels.at(level))
         )
     counts = manifest.counts()
     return tuple(
@@ -193,10 +192,11 @@ def aligned(truth: Truth, runs_dir: Path, run: Run) -> Predictions:
         DataError: the run does not fit the manifest; the message names its folder.
     """
     folder = runs_dir / run.inputs.identity
+    level = truth.label_set.level
     for missing in sorted(set(truth.classes) - set(run.classes)):
         raise DataError(f"{folder}: predicts nothing for {missing}; delete the folder and run `t15 bench` again")
     for foreign in sorted(set(run.classes) - set(truth.classes)):
-        raise DataError(f"{folder}: predicts {foreign}, which is no city of the manifest; delete the folder")
+        raise DataError(f"{folder}: predicts {foreign}, which is no {level} of the manifest; delete the folder")
     saved = results.read_predictions(runs_dir, run)
     _check_photos(truth.photo_ids, saved.photo_ids, folder)
     row = {photo_id: number for number, photo_id in enumerate(saved.photo_ids)}
@@ -281,6 +281,7 @@ def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]]
 def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
     seed_list = ",".join(str(seed) for seed in seeds)
     words = ["--manifest", str(folder), "--method", run.inputs.method, "--seeds", seed_list, "--tier", run.tier]
+    words += ["--level", run.inputs.level] if run.inputs.level != "city" else []
     words += [word for name, value in sorted(run.changed.items()) for word in ("--set", f"{name}={value}")]
     engine = run.engine.partition(",")[0]  # behind it stands how many were trained side by side
     words += ["--engine", engine] if engine not in ("", _USUAL_ENGINE) else []

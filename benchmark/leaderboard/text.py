@@ -19,7 +19,7 @@ from benchmark.leaderboard.rows import (
     written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
-from benchmark.scoring.evaluation import Metric
+from benchmark.scoring.evaluation import ACCURACIES_ABOVE, Metric
 from benchmark.scoring.geography import CONVENTION
 from collector.text_table import table
 from collector.web.markdown import escape, fenced, grid
@@ -30,7 +30,8 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
     parts = [_comparison_text(boards)] if len(boards) > 1 else []
     for board in boards:
         chance = percent(board.chance_uniform, board.decimals)
-        parts.append(f"{board.name} {board.version}: {board.test_photos} test photos, chance {chance} %")
+        of_level = "" if board.level == "city" else f"{board.nouns}, "
+        parts.append(f"{board.name} {board.version}: {of_level}{board.test_photos} test photos, chance {chance} %")
         parts += board.warnings()
         for section, rows in board.sections().items():
             header, *lines = _short(board, rows)
@@ -47,10 +48,12 @@ def _short(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
     """Return the head and the lines of a table that a terminal has room for."""
     located = any(row.scores.get("median_km") for row in rows)
     papers = any(row.paper_accuracy is not None for row in rows)
-    head = ["rank", "method", _title(rows), "95 % interval", *(["median km"] if located else [])]
+    above = [metric for metric in board.metrics(rows) if metric.name in ACCURACIES_ABOVE]
+    head = ["rank", "method", _title(rows), "95 % interval", *map(_head, above), *(["median km"] if located else [])]
     lines = [head + (["paper %"] if papers else [])]
     for row in rows:
         line = [row.rank, _name(row), percent(row.accuracy, board.decimals), _bounds(row.low, row.high)]
+        line += [_score(board, row, metric.name) for metric in above]
         line += [_score(board, row, "median_km")] if located else []
         lines.append(line + ([_maybe(row.paper_accuracy)] if papers else []))
     return lines
@@ -94,8 +97,8 @@ def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
     return (
-        f"{len(board.cities)} cities of {escape(board.region)}; {sides['train']} training, {sides['val']} validation and "
-        f"{sides['test']} test photos; digest `{board.digest}`. Chance is {uniform} %; always naming the city "
+        f"{len(board.cities)} {board.nouns} of {escape(board.region)}; {sides['train']} training, {sides['val']} validation "
+        f"and {sides['test']} test photos; digest `{board.digest}`. Chance is {uniform} %; always naming the {board.level} "
         f"with the most test photos gives {largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.label_set import label_set, positions
+from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.types import Training
 from benchmark.photos import PhotoStore, photos_of
 from collector.manifest.manifest import Manifest
@@ -14,12 +14,13 @@ from collector.records import Photo
 
 
 def training_photos(manifest: Manifest, split: str, store: PhotoStore, level: str = "city") -> Training:
-    """Return the photos of one side with everything that the manifest says of them.
+    """Return the photos of one side that have a label of a level, with everything that the manifest says of them.
 
     Raises:
         UsageError: it has no labels of that level.
     """
-    rows, bare, labels = manifest.photos(split), photos_of(manifest, split, store), label_set(manifest, level)
+    labels, rows = label_set(manifest, level), photos_at(manifest, split, level)
+    bare = photos_of(manifest, split, store, level)
     return Training(
         ids=bare.ids,
         digests=bare.digests,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.label_set import positions
+from benchmark.label_set import photos_at, positions
 from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.predicting.model_card import About, Certainty, learn_certainty
@@ -20,7 +20,7 @@ from benchmark.scoring.truth import places_of
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.progress import Track, silent
-from collector.records import City
+from collector.records import City, Photo
 from collector.workspace import Workspace
 
 _IDENTITY = re.compile(r"[0-9a-f]{4,16}")
@@ -98,7 +98,7 @@ def trained_model(
         raise DataError(
             f"{path}: its cities are not those of {run.manifest}; delete its folder and run `t15 bench` again"
         )
-    header = manifest.header
+    header, learnt = manifest.header, photos_at(manifest, "train", run.inputs.level)
     about = About(
         run=run.inputs.identity,
         inputs=asdict(run.inputs),
@@ -106,11 +106,11 @@ def trained_model(
         manifest={"name": header.name, "version": header.version, "digest": manifest.digest, "note": header.note},
         pretraining=run.pretraining,
         weights_licence=run.weights_licence,
-        photo_licences=dict(sorted(Counter(photo.license for photo in manifest.photos("train")).items())),
+        photo_licences=dict(sorted(Counter(photo.license for photo in learnt).items())),
         cities=cities,
         certainty=_certainty(run, manifest, workspace, cities),
     )
-    arrays = _training(model, manifest, workspace, device, track) if neighbours else {}
+    arrays = _training(model, learnt, workspace, device, track) if neighbours else {}
     # What the run kept beside the predictor, such as the gallery of one that ranks, is needed to ask it.
     return replace(model, extra=about.to_json(), arrays={**model.arrays, **arrays})
 
@@ -135,7 +135,7 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
     saved = read_validation(workspace.runs, run)
     if saved is None:
         return Certainty()
-    photos = {photo.photo_id: photo for photo in manifest.photos("val")}
+    photos = {photo.photo_id: photo for photo in photos_at(manifest, "val", run.inputs.level)}
     if sorted(saved.photo_ids) != sorted(photos):
         folder = workspace.runs / run.inputs.identity
         raise DataError(f"{folder}: validation.parquet is of other photos than {run.manifest}'s; run `t15 bench` again")
@@ -149,9 +149,9 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
 
 
 def _training(
-    model: Model, manifest: Manifest, workspace: Workspace, device: str, track: Track
+    model: Model, learnt: Sequence[Photo], workspace: Workspace, device: str, track: Track
 ) -> dict[str, NDArray[np.generic]]:
-    here = [photo for photo in manifest.photos("train") if workspace.photo(str(photo.sha256)).is_file()]
+    here = [photo for photo in learnt if workspace.photo(str(photo.sha256)).is_file()]
     predictor = build(model, device, "the run's model")
     embed = getattr(predictor, "embed", None)
     if embed is None or not here:

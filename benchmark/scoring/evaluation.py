@@ -21,6 +21,9 @@ from collector.labels import LEVELS
 LEVELS_ABOVE = tuple(reversed(LEVELS[:-1]))
 """Levels of the label tree that an answer of a finer level is also judged at, the finest first."""
 
+ACCURACIES_ABOVE = tuple(f"accuracy_{level}" for level in LEVELS_ABOVE)
+"""The names of the metrics that judge them."""
+
 RECALLS = (1, 5, 10)
 """Of how many ranked photos one has to show the very place."""
 
@@ -256,7 +259,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("accuracy", "Accuracy", "%", "higher", "labels", "right answers / photos", "", _each(_accuracy), _wilson),
     *(
         Metric(
-            name=f"accuracy_{level}",
+            name=name,
             title=f"Right {level}",
             unit="%",
             better="higher",
@@ -266,7 +269,7 @@ METRICS: tuple[Metric, ...] = (
             of=_each(_accuracy_at, level=level),
             interval=_wilson,
         )
-        for level in LEVELS_ABOVE
+        for name, level in zip(ACCURACIES_ABOVE, LEVELS_ABOVE, strict=True)
     ),
     Metric(
         name="top3",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from benchmark.label_set import LabelSet, label_set
+from benchmark.label_set import LabelSet, label_set, photos_at, positions
 from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
@@ -91,43 +91,33 @@ class Truth:
 
     @classmethod
     def of(cls, manifest: Manifest, side: str = "test", level: str = "city") -> "Truth":
-        """Return the photos of one side of `manifest`, `train`, `val` or `test`, labelled at `level`.
+        """Return the photos of one side of `manifest`, `train`, `val` or `test`, that have a label of `level`.
+
+        Photos without one are left out, of the gallery too: see `label_set.photos_at`.
 
         Raises:
-            DataError: there are none, or one has no label of that level.
+            UsageError: the manifest has no labels of that level.
+            DataError: no photo is left.
         """
-        header, photos, train = manifest.header, manifest.photos(side), manifest.photos("train")
+        labels, header = label_set(manifest, level), manifest.header
+        photos, train = (photos_at(manifest, one, level) for one in (side, "train"))
         if not photos:
-            raise DataError(f"manifest {header.name} {header.version}: has no {side} photos to judge a method by")
-        labels = _labelled(manifest, photos, level)
-        if (labels < 0).any():
-            without = photos[int((labels < 0).argmax())].photo_id
-            raise DataError(f"manifest {header.name} {header.version}: photo {without} has no label of level {level}")
+            having = "" if level == "city" else f" with a {level}"
+            raise DataError(
+                f"manifest {header.name} {header.version}: has no {side} photos{having} to judge a method by"
+            )
         return cls(
             photo_ids=[photo.photo_id for photo in photos],
-            labels=labels,
-            label_set=label_set(manifest, level),
+            labels=positions(manifest, photos, level),
+            label_set=labels,
             ancestors=_ancestors(manifest, level),
             places=places_of(photos),
             headings=np.array([photo.heading for photo in photos], np.float64),
             authors=[_author(photo) for photo in photos],
-            gallery=Gallery(_labelled(manifest, train, level), places_of(train)),
+            gallery=Gallery(positions(manifest, train, level), places_of(train)),
             parts=parts_of(photos, train),
             protocol=header.protocol,
         )
-
-
-def positions(manifest: Manifest, level: str, side: str) -> NDArray[np.int64]:
-    """Return the position of the label at a level of each photo of one side; -1 where it has none there."""
-    return _labelled(manifest, manifest.photos(side), level)
-
-
-def _labelled(manifest: Manifest, photos: Sequence[Photo], level: str) -> NDArray[np.int64]:
-    """Return the position of each photo's label at a level; -1 where it has none there."""
-    tree = manifest.labels
-    index = {label.id: number for number, label in enumerate(tree.at(level))}
-    labels = [tree.parent_at(tree.by_id[photo.label or photo.city], level) for photo in photos]
-    return np.array([index[label.id] if label else -1 for label in labels], np.int64)
 
 
 def _ancestors(manifest: Manifest, level: str) -> dict[str, NDArray[np.int64]]:

@@ -1,20 +1,21 @@
 """Labels of other levels than the city: what is learnt, predicted, saved, exported and refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from benchmark.label_set import label_set, positions
+from benchmark.label_set import label_set, left_out, left_out_note, positions
+from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import choose
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import trained_model
 from benchmark.results import finished_runs, read_predictions
 from benchmark.runner import bench, plan
 from collector.errors import DataError, UsageError
-from collector.manifest.manifest import Manifest, build_manifest
+from collector.manifest.manifest import build_manifest
 from collector.records import Label, Photo
 from tests.benchmark.conftest import World, make_world, method, paint
 
@@ -88,12 +89,41 @@ def test_levels_that_cannot_be_told_apart_are_refused(divided: World, level: str
         plan(divided.manifest, [method()], [0], "paper", level=level)
 
 
-def test_photos_without_a_label_of_the_level_are_counted(divided: World) -> None:
-    def bare(photo: Photo) -> Photo:
-        return replace(photo, label=photo.city) if photo.city == "zulu" else photo
+def without_districts(world: World, bare: Callable[[Photo], bool]) -> World:
+    sides = ("train", "val", "test")
+    photos = [
+        replace(photo, label=photo.city) if bare(photo) else photo for side in sides for photo in world.photos(side)
+    ]
+    return replace(world, manifest=build_manifest(world.manifest.header, photos, "tests"))
 
-    photos = [bare(photo) for side in ("train", "val", "test") for photo in divided.photos(side)]
-    manifest: Manifest = build_manifest(divided.manifest.header, photos, "tests")
-    with pytest.raises(DataError, match=r"no label of level district: 6 of train, 3 of val, 3 of test"):
-        plan(manifest, [method()], [0], "paper", level="district")
-    assert np.array_equal(positions(manifest, manifest.photos("val"), "city") >= 0, [True] * 9)
+
+def test_photos_without_a_label_of_the_level_are_left_out_on_every_side(divided: World) -> None:
+    world = without_districts(divided, lambda photo: photo.city == "zulu")
+    assert left_out(world.manifest, "district") == {"train": 6, "val": 3, "test": 3}
+    assert left_out_note(left_out(world.manifest, "district"), "district").endswith("6 of train, 3 of val, 3 of test.")
+    assert left_out_note(left_out(world.manifest), "city") == ""
+    run = benched(world, "district")
+    assert read_predictions(world.workspace.runs, run).photo_ids == [
+        photo.photo_id for photo in world.photos("test") if photo.city != "zulu"
+    ]
+    board = leaderboard(world.manifest, world.workspace.runs, level="district")
+    assert (board.test_photos, board.left_out["train"], board.chance_uniform) == (6, 6, 1 / 6)
+    assert [(row.train, row.val, row.test) for row in board.cities[:2]] == [(0, 0, 0)] * 2
+    assert sum(row.train for row in board.cities) == 12
+    assert set(board.rows[0].per_city) == {district_of(photo) for photo in world.photos("test")} - {
+        "zulu/old",
+        "zulu/new",
+    }
+    assert board.rows[0].scores["accuracy_city"].value >= board.rows[0].accuracy
+    assert any("6 of train" in line for line in board.warnings())
+    model = trained_model(run, world.manifest, world.workspace, "cpu", neighbours=True)
+    assert model.arrays
+
+
+def test_a_side_without_any_label_of_the_level_is_refused(divided: World) -> None:
+    world = without_districts(divided, lambda photo: photo.split == "val")
+    with pytest.raises(DataError, match="no photo of val has a district"):
+        plan(world.manifest, [method()], [0], "paper", level="district")
+    world = without_districts(divided, lambda photo: photo.split == "test")
+    with pytest.raises(DataError, match="no test photos with a district"):
+        leaderboard(world.manifest, world.workspace.runs, level="district")
