@@ -52,7 +52,9 @@ class PhotoStore(Protocol):
         """Return what `Photos.pixels` promises."""
         ...
 
-    def pictures(self, photos: "Photos", side: int, interpolation: str) -> list[NDArray[np.uint8]]:
+    def pictures(
+        self, photos: "Photos", side: int, interpolation: str, enlarge: bool = True
+    ) -> list[NDArray[np.uint8]]:
         """Return what `Photos.pictures` promises."""
         ...
 
@@ -89,17 +91,18 @@ class Photos:
         """
         return self.store.squares(self, size, rule, rows)
 
-    def pictures(self, side: int, interpolation: str = "bilinear") -> list[NDArray[np.uint8]]:
+    def pictures(self, side: int, interpolation: str = "bilinear", enlarge: bool = True) -> list[NDArray[np.uint8]]:
         """Return each photo, its shorter side resized to `side` pixels: (3, height, width), sRGB, read-only.
 
         Args:
             side: pixels.
             interpolation: one of INTERPOLATIONS.
+            enlarge: whether photos that are smaller are made larger, or stay as they are.
 
         Raises:
             DataError: photos do not decode; the message counts and names them.
         """
-        return self.store.pictures(self, side, interpolation)
+        return self.store.pictures(self, side, interpolation, enlarge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +132,12 @@ class WorkspacePhotos:
         arrays = self._filled(photos, f"{rule}-{size}", _RULES[rule](size), size, digests)
         return arrays.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
 
-    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:
+    def pictures(self, photos: Photos, side: int, interpolation: str, enlarge: bool = True) -> list[NDArray[np.uint8]]:
         """Return each photo, its shorter side resized, as `Photos.pictures`."""
-        rule = f"shorter-{side}" + ("" if interpolation == "bilinear" else f"-{interpolation}")
+        rule = f"{'shorter' if enlarge else 'at-most'}-{side}"
+        rule += "" if interpolation == "bilinear" else f"-{interpolation}"
         arrays = self._filled(
-            photos, rule, lambda picture: _shorter_side(picture, side, interpolation), side, photos.digests
+            photos, rule, lambda picture: _shorter_side(picture, side, interpolation, enlarge), side, photos.digests
         )
         return arrays.each(photos.digests) if photos.digests else []
 
@@ -193,9 +197,15 @@ class GivenPictures:
         squares = [_planes(resize(image)) for image in chosen]
         return np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8)
 
-    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:  # noqa: ARG002
+    def pictures(
+        self,
+        photos: Photos,  # noqa: ARG002
+        side: int,
+        interpolation: str,
+        enlarge: bool = True,
+    ) -> list[NDArray[np.uint8]]:
         """Return each photo, its shorter side resized, as `Photos.pictures`."""
-        return [_planes(_shorter_side(image, side, interpolation)) for image in self.images]
+        return [_planes(_shorter_side(image, side, interpolation, enlarge)) for image in self.images]
 
 
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
@@ -284,7 +294,10 @@ def _planes(picture: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
-def _shorter_side(picture: Image.Image, side: int, interpolation: str = "bilinear") -> Image.Image:
+def _shorter_side(
+    picture: Image.Image, side: int, interpolation: str = "bilinear", enlarge: bool = True
+) -> Image.Image:
+    side = side if enlarge else min(side, *picture.size)
     scale = side / min(picture.size)
     width, height = (max(side, round(length * scale)) for length in picture.size)
     return picture.resize((width, height), INTERPOLATIONS[interpolation])

@@ -23,6 +23,7 @@ EXTRAS = {
     **dict.fromkeys(("safetensors", "sklearn", "threadpoolctl", "torch", "torchvision"), "bench"),
     **dict.fromkeys(("fastapi", "multipart", "python_multipart"), "serve"),
     **dict.fromkeys(("huggingface_hub", "mlcroissant"), "publish"),
+    **dict.fromkeys(("cv2", "poselib"), "local"),
     **dict.fromkeys(("open_clip", "timm"), "modern"),
     "ray": "cluster",
 }

@@ -191,9 +191,9 @@ class _Asked(GivenPictures):
         self._note(size)
         return super().squares(photos, size, rule, rows)
 
-    def pictures(self, photos: Photos, side: int, interpolation: str) -> list[NDArray[np.uint8]]:
+    def pictures(self, photos: Photos, side: int, interpolation: str, enlarge: bool = True) -> list[NDArray[np.uint8]]:
         self._note(side)
-        return super().pictures(photos, side, interpolation)
+        return super().pictures(photos, side, interpolation, enlarge)
 
     def _note(self, side: int) -> None:
         if not 1 <= side <= _LARGEST:

@@ -1,0 +1,160 @@
+"""Local features of photos: RootSIFT descriptors as bytes with their keypoints, computed once and kept by photo digest.
+
+SIFT (Lowe, IJCV 2004) finds corners and blobs of any scale and describes each by 128 numbers. RootSIFT (Arandjelović and
+Zisserman, CVPR 2012) divides a descriptor by its sum and takes square roots: Euclidean distances then compare histograms
+better. Of a photo stay the `most` strongest. Descriptors are whole numbers from 0 to 255 (512 times the root, cut off):
+products and sums of them are exact in float32, so that no result depends on the number of threads.
+
+A photo without keypoints (fog, a logo) is normal. Photos of other proportions than 1 : 4 are made smaller until they fit.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.photos import DECODER, Photos
+from benchmark.store import ArrayStore
+from collector.errors import UsageError
+from collector.images.decode import map_in_order
+
+WIDTH = 128
+"""Values of a descriptor."""
+
+_SCALE = 512.0  # of a root that fills a byte: 0.5, hardly ever passed
+_LONGEST = 4  # sides of a photo, longer : shorter
+_POINT = 16  # bytes of a keypoint: four float32
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """How keypoints are found.
+
+    Attributes:
+        side: pixels of the shorter side of a photo; smaller photos stay as they are.
+        most: keypoints kept of a photo, the strongest.
+        contrast: SIFT's threshold of contrast; smaller finds more.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+
+    side: int = 480
+    most: int = 1000
+    contrast: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, value, least, largest in (
+            ("side", self.side, 32, 4096),
+            ("keypoints", self.most, 1, 65_535),
+            ("contrast", self.contrast, 0, 1),
+        ):
+            if not least <= value <= largest:
+                raise UsageError(f"{name}={value}: must be from {least} to {largest}")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What features depend on beside the photo."""
+        return {"what": "rootsift", "opencv": _opencv().__version__, "decoder": DECODER, "version": 1, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Features:
+    """The n keypoints of one photo, strongest first.
+
+    Attributes:
+        descriptors: (n, 128) RootSIFT as bytes.
+        points: (n, 4) x and y in pixels of the resized photo, diameter, angle in degrees.
+        photo: sha256 of the photo; empty where it lies in no workspace.
+    """
+
+    descriptors: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    photo: str = ""
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @cached_property
+    def digest(self) -> str:
+        """The photo's digest, or one of the features where it has none: an order that no order of photos changes."""
+        packed = self.descriptors.tobytes() + self.points.tobytes()
+        return self.photo or hashlib.sha256(packed).hexdigest()
+
+
+def extract_features(photos: Photos, front_end: FrontEnd) -> list[Features]:
+    """Return the features of all photos, from the cache where they are there; of photos in no workspace none is kept.
+
+    Raises:
+        DataError: photos do not decode.
+        UsageError: OpenCV is not installed.
+    """
+    if not len(photos):
+        return []
+    if photos.store.cache is None:
+        pictures = photos.pictures(front_end.side, enlarge=False)
+        return [_unpacked(packed, "") for packed in _computed(pictures, front_end)]
+    store = ArrayStore(photos.store.cache, front_end.key, np.dtype(np.uint8))
+    if missing := store.missing(photos.digests):
+        pictures = photos.pictures(front_end.side, enlarge=False)
+        packed = _computed([pictures[row] for row in missing], front_end)
+        shown = photos.store.track(packed, f"finding keypoints ({front_end.side} px)", len(missing))
+        store.add((photos.digests[row], one) for row, one in zip(missing, shown, strict=True))
+    arrays = store.each(photos.digests)
+    return [_unpacked(packed, digest) for packed, digest in zip(arrays, photos.digests, strict=True)]
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        raise UsageError("this needs cv2, of the extra local: pip install 't15[local]'") from error
+    return cv2
+
+
+def _computed(pictures: Sequence[NDArray[np.uint8]], front_end: FrontEnd) -> Iterator[NDArray[np.uint8]]:
+    _opencv().setNumThreads(1)  # photos are done side by side instead
+    return map_in_order(lambda picture: _packed(rootsift(picture, front_end)), pictures, _AT_ONCE)
+
+
+def rootsift(picture: NDArray[np.uint8], front_end: FrontEnd) -> Features:
+    """Return the features of a picture (3, height, width)."""
+    cv2 = _opencv()
+    grey = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
+    height, width = grey.shape
+    if max(grey.shape) > _LONGEST * front_end.side:
+        scale = _LONGEST * front_end.side / max(grey.shape)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    sift = cv2.SIFT_create(nfeatures=front_end.most, contrastThreshold=front_end.contrast)
+    keypoints, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None:
+        return Features(np.empty((0, WIDTH), np.uint8), np.empty((0, 4), np.float32))
+    points = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
+    strength = np.array([point.response for point in keypoints])
+    order = np.lexsort((*points.T, -strength))[: front_end.most]  # OpenCV returns a few more where strengths are equal
+    return Features(_roots(descriptors[order]), points[order])
+
+
+def _roots(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
+    sums = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
+    roots: NDArray[np.float32] = np.sqrt(descriptors / sums)
+    scaled: NDArray[np.uint8] = np.rint(np.minimum(_SCALE * roots, 255)).astype(np.uint8)
+    return scaled
+
+
+def _packed(features: Features) -> NDArray[np.uint8]:
+    """Return (n + 1, 144): descriptor and keypoint of each behind a row of zeros, since a store keeps no empty array."""
+    points = np.ascontiguousarray(features.points).view(np.uint8).reshape(len(features), _POINT)
+    rows = np.concatenate([features.descriptors, points], axis=1)
+    return np.concatenate([np.zeros((1, WIDTH + _POINT), np.uint8), rows])
+
+
+def _unpacked(packed: NDArray[np.uint8], photo: str) -> Features:
+    points = np.ascontiguousarray(packed[1:, WIDTH:]).view(np.float32).reshape(-1, 4)
+    return Features(packed[1:, :WIDTH], points, photo)
