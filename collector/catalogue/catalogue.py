@@ -47,12 +47,13 @@ class Decision:
 
 
 class Known(NamedTuple):
-    """What the catalogue knows of a photo's bytes; the last two are None unless it is downloaded."""
+    """What the catalogue knows of a photo; `sha256` and `bytes` are None unless it is downloaded."""
 
     state: str
     city: str | None
     sha256: str | None
     bytes: int | None
+    image_url: str | None = None
 
 
 class Waiting(NamedTuple):
@@ -171,7 +172,7 @@ class Catalogue:
 
     def known(self, photo_id: str) -> Known | None:
         """Return what became of a photo, None when it was never met."""
-        query = "SELECT state, city, sha256, bytes FROM photos WHERE photo_id = ?"
+        query = "SELECT state, city, sha256, bytes, image_url FROM photos WHERE photo_id = ?"
         row = self._db.execute(query, (photo_id,)).fetchone()
         return Known(*row) if row else None
 

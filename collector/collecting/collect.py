@@ -275,6 +275,8 @@ def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], aske
             else f"{service.name} stopped answering"
         )
         raise IncompleteError(_stopped(job, what, failed))
+    if last and not came and fetched > 1:  # nothing but failures: whoever asked for photos is to know that none came
+        raise IncompleteError(_stopped(job, f"{service.name} stopped answering", last))
     job.tally.waiting["not needed"] += len(asked) - fetched
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from collector.catalogue.catalogue import PLACE_REASONS, Catalogue
+from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.planner import survey
 from collector.geo import KM_PER_DEGREE
@@ -68,7 +68,8 @@ def list_city(
 def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rejected: Counter[str]) -> None:
     """Write down one thing that a listing told, unless the catalogue knows better already.
 
-    Where the circles of two cities overlap a photo belongs to the nearer one.
+    Where the circles of two cities overlap a photo belongs to the nearer one. A picture that was asked for in vain is asked
+    for anew where the service gives another address for it: what was said of the old one says nothing of this one.
     """
     known = catalogue.known(item.photo_id)
     if isinstance(item, Photo):
@@ -78,10 +79,18 @@ def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rej
         if known is None or (undecided and item.reason not in PLACE_REASONS):
             catalogue.reject(item)
             rejected[item.reason] += known is None
-    elif known is None or known.state == "listed" or (known.city != item.city and known.state != "withdrawn"):
+    elif known is None or known.state == "listed" or _is_told_anew(known, item):
         catalogue.list_photo(item)
     elif known.state == "rejected" and (outcome := catalogue.outcome(item.photo_id)) and not outcome[3]:
         catalogue.list_photo(item)  # a listing rejected it, and listings change: another --geo-accuracy, a mended place
+
+
+def _is_told_anew(known: Known, photo: Photo) -> bool:
+    """Return whether a listing now gives a known photo another city, or a picture that did not come another address."""
+    if known.city != photo.city:
+        return known.state != "withdrawn"
+    moved = known.image_url and photo.image_url and photo.image_url != known.image_url
+    return bool(moved) and known.state in ("failed", "rejected")
 
 
 def _nearer_here(catalogue: Catalogue, provider: str, city: City, region: Region) -> frozenset[str]:

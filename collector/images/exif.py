@@ -6,10 +6,12 @@ zeros or blanks for a time, and a GPS clock that starts at 1970 or 1980 or fell 
 these is still told. Tags: EXIF 3.0 (CIPA DC-008-2023), sections 4.6.5 to 4.6.8.
 """
 
+import codecs
 import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
@@ -26,10 +28,11 @@ _ROLLOVER = timedelta(weeks=1024)
 """GPS counts weeks with 10 bits: a receiver that does not know of it falls back by so much (IS-GPS-200, 6.2.4)."""
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{0,12}|/0*[1-9]\d{0,11})?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\d+,\d+", re.ASCII)
 _STAMP = re.compile(
-    r"(\d{4})\D(\d\d?)\D(\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?)(?:[.,]\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII
+    r"(\d{4})\D ?(\d\d?)\D ?(\d\d?)[ T]+(\d\d?): ?(\d\d?)(?:: ?(\d\d?)(?:[.,]\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
-"""A time as cameras and editors write it: `2019:06:01 12:00:00`, `2019-06-01T12:00:00.25+03:00`."""
+"""A time as cameras and editors write it: `2019:06:01 12:00:00`, `2019: 6: 1 12: 0: 0`, `2019-06-01T12:00:00.25+03:00`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +88,31 @@ def _directory(image: Image.Image, ifd: ExifTags.IFD | None) -> Mapping[int, Any
         return {}
 
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    with suppress(UnicodeError):
+        return data.decode("utf-8") is not None
+    return False
+
+
 def clean_text(value: Any) -> str | None:
     """Return a text of unknown origin fit to store: valid Unicode without control characters, at most 300 characters.
 
-    EXIF text is ASCII by the standard and UTF-8 in practice; Pillow hands it out as Latin-1.
+    EXIF text is ASCII by the standard and UTF-8 in practice, or UTF-16 behind a byte order mark; Pillow hands it out as
+    Latin-1.
     """
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not isinstance(value, str):
+    if isinstance(value, str):
+        try:
+            value = value.encode("latin-1")
+        except UnicodeError:
+            value = value.encode("utf-8", "replace")
+        else:
+            value = value if value.startswith(_UTF_16) or _is_utf_8(value) else value.decode("latin-1").encode()
+    if not isinstance(value, bytes):
         return None
-    try:
-        value = value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        value = value.encode("utf-8", "replace").decode("utf-8")
+    value = value.decode("utf-16" if value.startswith(_UTF_16) else "utf-8", "replace").removeprefix("\ufeff")
     # Cc: controls, Cs: half surrogates. Format characters (Cf) stay, since several scripts need their joiners.
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in value)
     return " ".join(kept.split())[:_MAX_TEXT] or None
@@ -115,10 +130,12 @@ def _location(gps: Mapping[int, Any]) -> tuple[float | None, float | None]:
 def _degrees(value: Any, hemisphere: Any, letters: str, limit: float) -> float | None:
     letter = _letter(hemisphere)
     parts = _numbers(value)
-    if len(parts) == 3 and math.isnan(parts[2]) and not parts[1].is_integer():
-        del parts[2]  # decimal minutes need no seconds
+    while len(parts) > 1 and math.isnan(parts[-1]) and not parts[-2].is_integer():
+        del parts[-1]  # decimal minutes need no seconds, decimal degrees no minutes
     if letter not in letters or not letter or len(parts) not in (1, 2, 3):
         return None
+    if letter == letters[1] and parts[0] < 0:  # south or west said twice
+        parts = [abs(part) for part in parts]
     degrees = math.fsum(part / 60.0**power for power, part in enumerate(parts))
     if not math.isfinite(degrees) or any(part < 0 for part in parts) or degrees > limit:
         return None
@@ -131,12 +148,16 @@ def _letter(value: Any) -> str:
 
 
 def _numbers(value: Any) -> list[float]:
-    """Return rationals as floats; 0/0 becomes NaN. Texts such as `39/1 5523/100` or `39,55.23` are numbers too."""
+    """Return rationals as floats; 0/0 becomes NaN. Texts such as `39/1 5523/100`, `39,55.23` or `12:30:15` are numbers too.
+
+    `39,92` is none: it may be 39° 92' or, with the comma of half of the world's decimals, 39.92°.
+    """
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
     if isinstance(value, str):
-        texts = re.split(r"[\s,;]+", value.strip("\0 ")[:_MAX_TEXT])
-        value = tuple(Fraction(text) for text in texts) if all(map(_NUMBER.fullmatch, texts)) else ()
+        text = value.strip("\0 ")[:_MAX_TEXT]
+        parts = [] if _DECIMAL_COMMA.fullmatch(text) else re.split(r"[\s,;:]+", text)
+        value = tuple(Fraction(part) for part in parts) if all(map(_NUMBER.fullmatch, parts)) else ()
     try:
         return [float(part) for part in (value if isinstance(value, tuple) else (value,))]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):

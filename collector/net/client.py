@@ -36,6 +36,7 @@ from collector.net.transport import (
     bounded,
     check_content,
     check_type,
+    is_whole_range,
     place,
 )
 from collector.net.types import Access, Answer, NetError, RefusedError, TemporaryError
@@ -160,9 +161,9 @@ class Http:
                 if robots_txt.says_noai(response.raw.headers.getlist("X-Robots-Tag")):
                     raise RefusedError("noai", "the answer asks to be kept out of machine learning")
                 check_type(response, accept)
-                if response.status_code not in (200, 203):
+                if response.status_code not in (200, 203) and not is_whole_range(response):
                     raise TemporaryError(f"http-{response.status_code}", "not a whole file")
-                for chunk in bounded(response, max_bytes, packed=False):
+                for chunk in bounded(response, max_bytes):
                     if not sink.tell():
                         check_content(response, accept, chunk[:_HEAD])
                     sink.write(chunk)

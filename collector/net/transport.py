@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import requests
@@ -276,17 +277,26 @@ def _host(url: str | None) -> str:
 
 _CHUNK = 256 * 1024
 _PADDING = 1 << 20  # bytes behind a gzip member that are passed over
+_ENOUGH = 64  # bytes of a body that show what it is
+_MOST_MEMBERS = 10_000  # of a gzip stream; each costs time, also one with nothing in it
+_MOST_LAYERS = 2
+_MOST_BETWEEN = 64 << 20  # bytes of the inner one, so that little cannot unfold to very much that has nothing in it
 _GZIP = b"\x1f\x8b\x08"  # RFC 1952, with its one method
 
-_PICTURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_PICTURES = (
+    *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"8BPS", b"\0\0\1\0"),
+    *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  "),
+)
+"""How files of pictures begin, also of kinds that are of no use here: these are refused for what they are."""
+
 _PAGE = re.compile(r"text/html|application/xhtml|(?:text|application)/(?:xml|json)|application/\S+\+(?:xml|json)")
 
 
 def check_content(response: requests.Response, accept: tuple[str, ...], head: bytes) -> None:
     """Raise where an answer is not what was asked for: services send pages with status 200 when they are ill.
 
-    A type that fits is believed, unless a text stands where a picture should; one that says something else decides only
-    where the bytes do not: JSON comes as `text/javascript`, pictures as `application/octet-stream`.
+    A picture is what begins as one, whatever its type, unless it calls itself a page. Of other things a type that fits is
+    believed; one that says something else decides only where the bytes do not: JSON comes as `text/javascript`.
 
     Args:
         response: its headers are looked at.
@@ -294,18 +304,18 @@ def check_content(response: requests.Response, accept: tuple[str, ...], head: by
         head: the first bytes of the decoded body.
     """
     kind = _kind(response)
-    is_page_in_disguise = kind.startswith("image/") and "+" not in kind and _is_text(head)
-    if not accept or (kind.startswith(accept) and not is_page_in_disguise):
-        return
+    if not _fits(kind, accept, head):
+        what = ("a text as " if _is_text(head) else "no picture as ") if kind.startswith("image/") else ""
+        raise TemporaryError("content-type", f"{place(response)} sent {what}{kind[:60]!r}")
+
+
+def _fits(kind: str, accept: tuple[str, ...], head: bytes) -> bool:
     wants = {prefix.partition("/")[0] for prefix in accept}
-    if not kind and not wants & {"image", "application"}:
-        return
-    if "image" in wants and not _PAGE.match(kind) and _is_picture(head):
-        return
-    if any("json" in prefix for prefix in accept) and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return
-    said = "a text as " if is_page_in_disguise else ""
-    raise TemporaryError("content-type", f"{place(response)} sent {said}{kind[:60]!r}")
+    if "image" in wants:
+        return _is_picture(head) and not _PAGE.match(kind)
+    if not accept or kind.startswith(accept) or (not kind and "application" not in wants):
+        return True
+    return any("json" in prefix for prefix in accept) and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
 def check_type(response: requests.Response, accept: tuple[str, ...]) -> None:
@@ -315,6 +325,14 @@ def check_type(response: requests.Response, accept: tuple[str, ...]) -> None:
     kind = _kind(response)
     if accept and _PAGE.match(kind) and not kind.startswith(accept) and not any("json" in prefix for prefix in accept):
         raise TemporaryError("content-type", f"{place(response)} sent {kind[:60]!r}")
+
+
+def is_whole_range(response: requests.Response) -> bool:
+    """Return whether a 206 holds all of a file (RFC 9110, 14.4), as some stores answer though nobody asked for a part."""
+    whole = re.fullmatch(
+        r"bytes 0-([0-9]{1,18})/([0-9]{1,18})", response.headers.get("Content-Range", ""), re.IGNORECASE
+    )
+    return response.status_code == 206 and whole is not None and int(whole[1]) + 1 == int(whole[2])
 
 
 def _kind(response: requests.Response) -> str:
@@ -327,10 +345,8 @@ def _is_picture(head: bytes) -> bool:
 
 def _is_text(head: bytes) -> bool:
     """Return whether bytes that should begin a picture are a text: a page, JSON, a line of apology."""
-    with suppress(UnicodeDecodeError):
-        beginning = head[:64].decode("ascii").strip()
-        return bool(beginning) and all(c.isprintable() or c in "\t\r\n" for c in beginning)
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+    decoded = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8", "replace")[:32].strip()
+    return bool(decoded) and all((c.isprintable() and c != "\ufffd") or c.isspace() for c in decoded)
 
 
 def bounded(response: requests.Response, limit: int, *, packed: bool = True) -> Iterator[bytes]:
@@ -367,8 +383,9 @@ def place(response: requests.Response) -> str:
 def body_of(response: requests.Response, *, packed: bool = True, piece: int = _CHUNK) -> Iterator[bytes]:
     """Yield an answer's decoded body in pieces of at most 256 KiB; one that breaks off loses less than `piece` bytes.
 
-    What begins as gzip does is unfolded where the headers say so, or gzip was asked for (`packed`). Encodings that were not
-    asked for (`aws-chunked`, which object stores leave behind; `utf-8`) are taken for no encoding: the bytes show it.
+    What begins as gzip does is unfolded where the headers say so, or where nothing else is wanted (`packed`), also twice; so
+    is zlib's format where the headers say `deflate`. Encodings that were not asked for (`aws-chunked`, which object stores
+    leave behind; `utf-8`) are taken for no encoding: the bytes show it.
 
     Raises:
         TemporaryError: it does not arrive, or not whole.
@@ -376,15 +393,16 @@ def body_of(response: requests.Response, *, packed: bool = True, piece: int = _C
     encoding = response.headers.get("Content-Encoding", "").lower()
     try:
         chunks: Iterator[bytes] = response.raw.stream(piece, decode_content=False)
-        head = b""
-        while len(head) < len(_GZIP) and (chunk := next(chunks, b"")):
-            head += chunk
-        if head.startswith(_GZIP) and (packed or "gzip" in encoding):
-            yield from _gunzipped(head, chunks)
-        else:
-            if head:
-                yield head
-            yield from chunks
+        for layer in range(_MOST_LAYERS if packed else 1):
+            head, chunks = _peeked(chunks)
+            body = _at_most(_MOST_BETWEEN, chunks) if layer else chunks
+            if head.startswith(_GZIP) and (packed or "gzip" in encoding):
+                chunks = _gunzipped(body)
+            elif "deflate" in encoding and _begins_zlib(head):
+                chunks = _inflated(body)
+            else:
+                break
+        yield from chunks
     except FAILURES as error:
         failure = failure_of(error, response.url)
     else:
@@ -392,28 +410,58 @@ def body_of(response: requests.Response, *, packed: bool = True, piece: int = _C
     raise failure
 
 
-def _gunzipped(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first bytes of some chunks, enough to show what they are, and the chunks with them."""
+    head = b""
+    while len(head) < _ENOUGH and (chunk := next(chunks, b"")):
+        head += chunk
+    return head, chain([head] if head else [], chunks)
+
+
+def _begins_zlib(head: bytes) -> bool:
+    """Return whether bytes begin as zlib's format does (RFC 1950, 2.2)."""
+    return len(head) > 1 and head[0] & 0x0F == 8 and head[0] >> 4 <= 7 and int.from_bytes(head[:2]) % 31 == 0
+
+
+def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode zlib's format (RFC 1950); what stands behind it is passed over."""
+    return _unpacked(zlib.decompressobj(), b"", chunks)
+
+
+def _unpacked(decoder: Any, pending: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what a decoder of zlib makes of some bytes and the chunks behind them, up to the end of its stream."""
+    while not decoder.eof:
+        data = decoder.decompress(pending, _CHUNK)
+        if data:
+            yield data
+        pending = decoder.unconsumed_tail
+        if not (decoder.eof or pending or data) and not (pending := next(chunks, b"")):
+            raise EOFError("the packed stream ends early")
+
+
+def _at_most(limit: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        limit -= len(chunk)
+        if limit < 0:
+            raise ValueError("a packed body unfolds to a packed body that is too large")
+        yield chunk
+
+
+def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Decode gzip (RFC 1952), never more than a piece at a time: a bomb unfolds only as it is read.
 
     Members follow each other, with zeros between them as gzip(1) allows; what else stands behind a whole member is passed
     over. urllib3's own decoder takes a stream that ends early for whole.
     """
-    pending = head
-    while True:
+    pending = b""
+    for _ in range(_MOST_MEMBERS):
         decoder = zlib.decompressobj(wbits=31)
-        while not decoder.eof:
-            data = decoder.decompress(pending, _CHUNK)
-            if data:
-                yield data
-            pending = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-            if not decoder.eof and not pending and not data:
-                pending = next(chunks, b"")
-                if not pending:
-                    raise EOFError("the gzip stream ends early")
+        yield from _unpacked(decoder, pending, chunks)
         passed = 0
-        pending = pending.lstrip(b"\0")
+        pending = decoder.unused_data.lstrip(b"\0")
         while len(pending) < len(_GZIP) and passed < _PADDING and (chunk := next(chunks, b"")):
             passed += len(chunk)
             pending = (pending + chunk).lstrip(b"\0")
         if not pending.startswith(_GZIP):
             return
+    raise ValueError("a gzip stream of too many members")

@@ -170,6 +170,32 @@ def test_few_pictures_that_are_all_refused_are_a_refusal_too(
     assert states(workspace) == {"failed": 3}
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"), [(503, "http-503"), (202, "http-202"), (204, "http-204"), (200, "empty")]
+)
+def test_few_pictures_of_which_none_comes_end_as_a_service_that_does_not_answer(
+    run: Collect, server: Server, workspace: Workspace, status: int, reason: str
+) -> None:
+    server.fixed["/api/search"] = listing(server, 3)
+    server.scripts[:] = [answer(b"", status, kind="image/jpeg")]
+    with pytest.raises(IncompleteError, match=rf"panoramax stopped answering \({reason}"):
+        run()
+    assert states(workspace) == {"failed": 3}
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 451, 500])
+def test_a_picture_that_has_another_address_now_is_asked_for_there(
+    run: Collect, server: Server, workspace: Workspace, picture: bytes, status: int
+) -> None:
+    """A service moves its pictures: before, the first address was asked for ever, or not at all."""
+    server.scripts[:] = [picture]
+    server.fixed["/pictures/7.jpg"] = answer(b"", status)
+    assert run().added == PHOTOS - 1
+    server.fixed["/api/search"] = listing(server, PHOTOS).replace(b"/pictures/", b"/pictured/")
+    assert run(now=START + timedelta(minutes=1)).added == 1
+    assert states(workspace) == {"downloaded": PHOTOS}
+
+
 def test_a_service_says_when_to_come_back(run: Collect, server: Server, workspace: Workspace) -> None:
     server.scripts[:] = [PASSING["403 that says when, far away"]]
     with pytest.raises(IncompleteError, match=r"again after 2026-11-01 \d\d:00"):

@@ -255,6 +255,10 @@ def test_a_picture_is_known_by_its_bytes(client: MakeHttp, kind: str, beginning:
         ("image/jpeg", b"\xef\xbb\xbf<html>\xc5\x9f"),
         ("image/png", b'{"error": "try later"}'),
         ("image/jpeg", b"Access denied\n"),
+        ("image/jpeg", "Çok fazla istek gönderdiniz, lütfen bekleyin".encode()),
+        ("image/jpeg", "<html>Lütfen oturum açın</html>".encode("utf-16")),
+        ("image/jpeg", bytes(5000)),
+        ("image/jpeg", b"\r\n" + JPEG),
         ("application/octet-stream", bytes(range(200, 256))),
         ("", b"nothing"),
         ("text/html", JPEG),
@@ -267,6 +271,25 @@ def test_what_is_no_picture_is_asked_for_again(client: MakeHttp, kind: str, body
         client(server.access()).fetch(server.url, io.BytesIO(), max_bytes=10**6)
     assert caught.value.reason == "content-type"
     assert len(server.paths) == 5
+
+
+@pytest.mark.parametrize("size", [1, 5, 20])
+def test_a_picture_is_known_however_small_its_first_pieces_are(client: MakeHttp, size: int) -> None:
+    picture, sink = b"RIFF\x50\1\0\0WEBP" + bytes(range(256)), io.BytesIO()
+    pieces = [picture[at : at + size] for at in range(0, len(picture), size)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: image/webp\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Server(head + body) as server:
+        client(server.access()).fetch(server.url, sink, max_bytes=10**6)
+    assert sink.getvalue() == picture
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "", "identity"])
+def test_a_picture_that_was_packed_is_unfolded(client: MakeHttp, encoding: str) -> None:
+    sink = io.BytesIO()
+    with Server(answer(gzip.compress(JPEG), 200, f"Content-Encoding: {encoding}", kind="image/jpeg")) as server:
+        client(server.access()).fetch(server.url, sink, max_bytes=10**6)
+    assert sink.getvalue() == JPEG
 
 
 @pytest.mark.parametrize(
@@ -374,7 +397,7 @@ def test_too_large_as_announced(client: MakeHttp) -> None:
 
 def test_too_large_without_a_word(client: MakeHttp) -> None:
     def endless(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\xff")
         while True:
             connection.sendall(bytes(65536))
 

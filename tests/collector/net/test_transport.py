@@ -7,6 +7,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -384,3 +385,51 @@ def test_an_encoding_that_is_none_is_a_hint(encoding: str) -> None:
         assert Http(server.access()).get(server.url).body == b"{}"
     with Server(answer(gzip.compress(b"{}"), 200, f"Content-Encoding: {encoding}")) as server:
         assert Http(server.access()).get(server.url).body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (gzip.compress(gzip.compress(b"{}")), "gzip"),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+        (gzip.compress(b"{}"), "x-gzip"),
+        (zlib.compress(b"{}"), "deflate"),
+        (gzip.compress(zlib.compress(b"{}")), "deflate, gzip"),
+        (zlib.compress(b"{}" + b" " * 10**6) + b"\n<!-- cached -->", "deflate"),
+    ],
+)
+def test_what_was_packed_twice_or_otherwise_is_unfolded(packed: bytes, encoding: str) -> None:
+    with Server(answer(packed, 200, f"Content-Encoding: {encoding}")) as server:
+        assert Http(server.access()).get(server.url).body.rstrip() == b"{}"
+
+
+def test_a_packed_file_that_is_wanted_as_it_is_stays_packed() -> None:
+    """Weights and tables come as `.gz`: what their server packed once more is unfolded once."""
+    file = gzip.compress(b"a table")
+    for body, header in ((file, "X: y"), (gzip.compress(file), "Content-Encoding: gzip")):
+        with (
+            Server(answer(body, 200, header)) as server,
+            Http(server.access()).stream("GET", server.url) as (_, pieces),
+        ):
+            assert b"".join(pieces) == file
+
+
+def test_layers_that_hold_nothing_end_in_bounded_time() -> None:
+    nothing = gzip.compress(gzip.compress(b"") * 4_000_000)  # 300 KB that unfold to 80 MB of empty members
+    started = time.monotonic()
+    assert reason(answer(nothing, 200, "Content-Encoding: gzip")) == "broken"
+    assert time.monotonic() - started < 20
+
+
+def test_a_part_that_is_the_whole_is_taken() -> None:
+    picture = b"\xff\xd8\xff" + bytes(500)
+    for content_range, whole in (("bytes 0-502/503", True), ("bytes 0-501/503", False), ("bytes 1-502/503", False)):
+        script = answer(picture, 206, f"Content-Range: {content_range}", kind="image/jpeg")
+        with Server(script) as server:
+            http, sink = Http(server.access(), sleep=lambda _: None), io.BytesIO()
+            if whole:
+                http.fetch(server.url, sink, max_bytes=1000)
+                assert sink.getvalue() == picture
+            else:
+                with pytest.raises(TemporaryError, match="http-206"):
+                    http.fetch(server.url, sink, max_bytes=1000)
