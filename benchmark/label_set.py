@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.errors import UsageError
 from collector.geo import distances_km
-from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Label, Photo
+
+if TYPE_CHECKING:
+    from collector.manifest.manifest import Manifest
 
 _AT_ONCE = 1 << 22  # distances in memory
 
@@ -55,7 +58,7 @@ class LabelSet:
         return positions
 
 
-def label_set(manifest: Manifest, level: str = "city") -> LabelSet:
+def label_set(manifest: "Manifest", level: str = "city") -> LabelSet:
     """Return the labels of a manifest at a level, in its order.
 
     Raises:
@@ -80,7 +83,7 @@ def labels_of(labels: Sequence[Label], level: str = "city") -> LabelSet:
     )
 
 
-def positions(manifest: Manifest, photos: Sequence[Photo], level: str = "city") -> NDArray[np.int64]:
+def positions(manifest: "Manifest", photos: Sequence[Photo], level: str = "city") -> NDArray[np.int64]:
     """Return the position of each photo's label among those of a level, (N,); -1 where it has none of that level."""
     tree = manifest.labels
     number = {label.id: position for position, label in enumerate(tree.at(level))}
@@ -88,7 +91,7 @@ def positions(manifest: Manifest, photos: Sequence[Photo], level: str = "city") 
     return np.array([number[label.id] if label else -1 for label in labels], np.int64)
 
 
-def photos_at(manifest: Manifest, side: str, level: str = "city") -> list[Photo]:
+def photos_at(manifest: "Manifest", side: str, level: str = "city") -> list[Photo]:
     """Return the photos of one side that have a label of a level, sorted by photo_id: what is learnt and judged there.
 
     Every photo has a city; a photo whose place is unknown, or in none of its city's districts, has no district.
@@ -100,7 +103,7 @@ def photos_at(manifest: Manifest, side: str, level: str = "city") -> list[Photo]
     return [photo for photo, has_label in zip(photos, labelled.tolist(), strict=True) if has_label]
 
 
-def left_out(manifest: Manifest, level: str = "city") -> dict[str, int]:
+def left_out(manifest: "Manifest", level: str = "city") -> dict[str, int]:
     """Return how many photos of each side have no label of a level."""
     return {side: len(manifest.photos(side)) - len(photos_at(manifest, side, level)) for side in SPLITS}
 

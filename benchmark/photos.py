@@ -18,8 +18,7 @@ from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
 from collector.images.decode import VERSION, map_in_order
 from collector.images.decode import decode as decode_image
-from collector.manifest.manifest import Manifest, read_manifest
-from collector.manifest.versions import partial_folder
+from collector.manifest.manifest import Manifest, partial_folder, read_manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import IO, Any, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 
@@ -264,26 +264,37 @@ def draft_of(path: Path) -> Path:
     return path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.part")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that, whatever happens, either all of it is there or the old file is untouched.
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write that takes the place of `path` when the block ends, or is gone where anything fails.
 
-    The bytes reach the disk (fsync) before the name does.
+    The bytes reach the disk (fsync) before the name does. The folder is made.
 
     Raises:
         OSError: the file cannot be written; no temporary file stays behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = draft_of(path)
+    draft = draft_of(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        with draft.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        draft.replace(path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink()
+            draft.unlink()
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that, whatever happens, either all of it is there or the old file is untouched.
+
+    Raises:
+        OSError: as `replacing` does.
+    """
+    with replacing(path) as file:
+        file.write(content)
 
 
 def remove_drafts(folder: Path, pattern: str = ".*.part", *, alone: bool = False) -> None:

@@ -107,7 +107,7 @@ def test_the_package_is_imported_where_there_is_neither_fcntl_nor_resource() -> 
     code = (
         "import sys; sys.modules.update(fcntl=None, resource=None)\n"
         "import collector.workspace, benchmark.store, benchmark.networks.download, benchmark.worker, benchmark.runner\n"
-        "import benchmark.serving.server"
+        "import benchmark.serving.app"
     )
     finished = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()

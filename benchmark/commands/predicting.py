@@ -194,8 +194,8 @@ def serve(
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
 ) -> None:
     """Answer about photos on a page of this machine, and to programs on it: drop a photo, see where it may be from."""
+    from benchmark.serving.app import serve as serve_model
     from benchmark.serving.limits import Limits
-    from benchmark.serving.server import serve as serve_model
     from collector.workspace import Workspace
 
     answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=True)

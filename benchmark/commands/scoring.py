@@ -117,7 +117,7 @@ def score(
 def _as_text(scores: "Scores") -> str:
     from benchmark.leaderboard.rows import decimals, interval, written
     from benchmark.scoring.evaluation import METRICS
-    from benchmark.scoring.geography import CONVENTION
+    from benchmark.scoring.metrics import CONVENTION
 
     rows = []
     for metric in METRICS:

@@ -21,8 +21,8 @@ ManifestOption = Annotated[
 
 def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> Path:
     """Return the folder of the manifest that is meant; one from elsewhere is fetched into the workspace's cache."""
+    from collector.manifest.manifest import newest_manifest
     from collector.manifest.remote import locate
-    from collector.manifest.versions import newest_manifest
 
     return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
 

@@ -28,8 +28,7 @@ from benchmark.leaderboard.rows import (
     written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
-from benchmark.scoring.geography import CONVENTION
-from benchmark.scoring.metrics import wilson
+from benchmark.scoring.metrics import CONVENTION, wilson
 from collector.web.markdown import environment
 
 _VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.label_set import left_out_note
 from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
-from benchmark.scoring.geography import CONVENTION
+from benchmark.scoring.metrics import CONVENTION
 from benchmark.scoring.significance import Difference
 from collector.labels import PLURALS
 from collector.power import Power

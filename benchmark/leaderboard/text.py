@@ -20,7 +20,7 @@ from benchmark.leaderboard.rows import (
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
 from benchmark.scoring.evaluation import ACCURACIES_ABOVE, Metric
-from benchmark.scoring.geography import CONVENTION
+from benchmark.scoring.metrics import CONVENTION
 from collector.text_table import table
 from collector.web.markdown import escape, fenced, grid
 

@@ -109,7 +109,7 @@ def train_many(
     found: dict[int, TrainedNetwork | Exception] = {}
     waiting = deque(range(len(jobs)))
     running: list[_Running] = []
-    most = _side_by_side(device)
+    most = runs_at_once(device)
     # As many streams as runs at once, each for one run at a time: what ends a CUDA graph frees cuBLAS's workspace of the
     # stream that it was captured on, whoever else uses it (github.com/pytorch/pytorch/issues/193402).
     streams = [torch.cuda.Stream() if device == "cuda" else None for _ in range(most)]
@@ -118,10 +118,10 @@ def train_many(
     next(bar, None)
     while waiting or running:
         if waiting and len(running) < most and not full:
-            full = not _has_room(running)
+            full = not has_room(running)
             if not full:
                 number = waiting.popleft()
-                running.append(_Running(number, _whole_run(jobs[number], photos, engine), streams.pop()))
+                running.append(_Running(number, whole_run(jobs[number], photos, engine), streams.pop()))
         for one in list(running):
             outcome = one.advance()
             if outcome is None:
@@ -173,7 +173,8 @@ class _Running:
         return None
 
 
-def _whole_run(job: Job, photos: SharedPhotos, engine: str) -> Generator[None, None, TrainedNetwork]:
+def whole_run(job: Job, photos: SharedPhotos, engine: str) -> Generator[None, None, TrainedNetwork]:
+    """Do a run from beginning to end, and stop after each step, so that others can have theirs."""
     run = TrainingRun(job, photos, engine)
     yield from run.steps(silent)
     return run.result
@@ -192,11 +193,12 @@ def _lacks_memory(error: BaseException) -> bool:
     return any(isinstance(one, RuntimeError) and any(sign in str(one) for sign in _NO_MEMORY) for one in _chain(error))
 
 
-def _side_by_side(device: str) -> int:
+def runs_at_once(device: str) -> int:
+    """Return how many runs this device does side by side."""
     return _SIDE_BY_SIDE if device == "cuda" else 1
 
 
-def _has_room(running: Sequence[_Running]) -> bool:
+def has_room(running: Sequence[_Running]) -> bool:
     """Return whether another run like these fits into the GPU's memory; the first always may try."""
     if not running:
         return True

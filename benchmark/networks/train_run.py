@@ -213,7 +213,7 @@ class TrainingRun:
         epochs = range(len(self.curve) + 1, recipe.epochs + 1)
         try:
             for number in track(epochs, f"training {recipe.backbone}, seed {self.job.seed}"):
-                yield from self._epoch(number)
+                yield from self.epoch(number)
                 self._save()
         except DivergedError:
             self._forget()
@@ -230,7 +230,8 @@ class TrainingRun:
         labels, precision = photos.training.labels, self.job.precision
         return FastEngine(network, self.backbone, resident, labels, seed, photos.device, recipe, precision)
 
-    def _epoch(self, number: int) -> Iterator[None]:
+    def epoch(self, number: int) -> Iterator[None]:
+        """Learn once from all training photos and look at the validation photos; stops after each step."""
         recipe, started = self.job.recipe, time.perf_counter()
         rate = recipe.learning_rate * recipe.decay ** ((number - 1) // recipe.decay_every)
         losses: list[Tensor] = []

@@ -1,27 +1,28 @@
-"""A page that explains an answer: one HTML file that loads nothing and says what is seen where, and what it resembles."""
+"""A page that explains an answer: one HTML file that loads nothing; what is seen where, a map, and what it resembles."""
 
 import base64
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.predicting.answer import Answerer, Explanation, Result
+from benchmark.predicting.answer import Answer, Answerer, Candidate, Explanation, Result
 from benchmark.predicting.formats import SHOWN, place_text, record
-from benchmark.predicting.geomap import CREDIT, map_svg
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
 from collector.errors import UsageError
 from collector.images.decode import decode
-from collector.web.markdown import environment, plain
+from collector.web.maps import SOURCE, View, view_of
+from collector.web.markdown import environment, link_address, plain
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _PHOTO, _THUMBNAIL = 720, 200  # pixels of the longer side
@@ -106,17 +107,9 @@ def neighbour_record(neighbour: Neighbour, names: dict[str, str], workspace: Wor
         "author": plain(credit.author_name or ""),
         "licence": plain(credit.license),
         "photo_id": plain(credit.photo_id),
-        "url": _address(credit.page_url),
+        "url": link_address(credit.page_url),
         "thumbnail": _thumbnail(credit, workspace),
     }
-
-
-def _address(url: str | None) -> str:
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:  # such as a bracket that is not closed
-        return ""
-    return url if url and parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 def _thumbnail(credit: Credit, workspace: Workspace) -> str:
@@ -151,3 +144,38 @@ def data_uri(image: Image.Image, format: str, **options: Any) -> str:
     bare.save(file, format, **options)
     mime = f"image/{format.lower()}"
     return f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+CREDIT = f"Borders: {SOURCE}"
+_WIDTH = 640.0
+_NAMED = 5
+
+
+def map_svg(answer: Answer) -> str:
+    """Return the map as markup that is safe in a page; the five likeliest cities are named."""
+    view = view_of([(city.latitude, city.longitude) for city in answer.candidates], _WIDTH, shape=(0.42, 0.875))
+    # The likeliest are drawn last, on top.
+    dots = "".join(_dot(one, view) for one in reversed(answer.candidates))
+    names = "".join(_name(one, view) for one in answer.candidates[:_NAMED])
+    circle = ""
+    if answer.radius50_km is not None and answer.latitude is not None and answer.longitude is not None:
+        circle = view.circle(answer.latitude, answer.longitude, answer.radius50_km, 'class="radius"')
+    told = ", ".join(f"{one.name} {100 * one.probability:.1f} %" for one in answer.candidates[:_NAMED])
+    return (
+        f'<svg viewBox="0 0 {_WIDTH:.0f} {view.height:.0f}" role="img" aria-label="{escape(f"Map: {told}")}">'
+        f'<g class="land">{view.land()}</g>{circle}<g class="dots">{dots}</g><g class="names">{names}</g></svg>'
+    )
+
+
+def _dot(city: Candidate, view: View) -> str:
+    x, y = view.at(city.latitude, city.longitude)
+    radius = 2.5 + 26 * math.sqrt(city.probability)
+    said = escape(f"{city.name}: {100 * city.probability:.1f} %")
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{said}</title></circle>'
+
+
+def _name(city: Candidate, view: View) -> str:
+    x, y = view.at(city.latitude, city.longitude)
+    side, anchor = (6, "start") if x < 0.7 * _WIDTH else (-6, "end")
+    said = escape(f"{city.name} {100 * city.probability:.0f} %")
+    return f'<text x="{x + side:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}">{said}</text>'

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.derivations import labels_from_places, labels_from_ranking, places_from_labels, places_from_ranking
 from benchmark.predictions import Predictions
-from benchmark.scoring import calibration, geography, metrics
+from benchmark.scoring import calibration, metrics
 from benchmark.scoring.truth import SAME_PLACE_KM, Truth, nearest_km
 from collector.labels import LEVELS
 
@@ -232,7 +232,7 @@ def _of_km(answers: Answers, _truth: Truth, *, of: Callable[[NDArray[Any]], floa
 
 
 def _median_km(seeds: Sequence[Answers], _truth: Truth) -> float:
-    return geography.median_km(np.concatenate([one.km for one in seeds]))
+    return metrics.median_km(np.concatenate([one.km for one in seeds]))
 
 
 def _recall(answers: Answers, truth: Truth, *, k: int) -> float:
@@ -240,7 +240,7 @@ def _recall(answers: Answers, truth: Truth, *, k: int) -> float:
         return float("nan")
     located = ~np.isnan(truth.places).any(axis=1)
     nearest = np.fmin.reduce(answers.ranked_km[located, :k], axis=1, initial=np.inf)
-    return geography.share_within(nearest, SAME_PLACE_KM)
+    return metrics.share_within(nearest, SAME_PLACE_KM)
 
 
 def _wilson(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
@@ -252,7 +252,7 @@ def _wilson_located(value: float, _seeds: Sequence[Answers], truth: Truth) -> tu
 
 
 def _median_interval(_value: float, seeds: Sequence[Answers], _truth: Truth) -> tuple[float, float]:
-    return geography.median_interval(np.stack([one.km for one in seeds]))
+    return metrics.median_interval(np.stack([one.km for one in seeds]))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -311,10 +311,10 @@ METRICS: tuple[Metric, ...] = (
             needs="places",
             formula=f"answers at most {km} km off / photos with a place",
             source="Vo, Jacobs, Hays, ICCV 2017",
-            of=_each(_of_km, of=partial(geography.share_within, radius=km)),
+            of=_each(_of_km, of=partial(metrics.share_within, radius=km)),
             interval=_wilson_located,
         )
-        for km in geography.LEVELS_KM
+        for km in metrics.LEVELS_KM
     ),
     Metric(
         name="median_km",
@@ -335,7 +335,7 @@ METRICS: tuple[Metric, ...] = (
         needs="places",
         formula="mean distance; unknown where an answer was withheld",
         source="",
-        of=_each(_of_km, of=geography.mean_km),
+        of=_each(_of_km, of=metrics.mean_km),
     ),
     Metric(
         name="geoscore",
@@ -345,7 +345,7 @@ METRICS: tuple[Metric, ...] = (
         needs="places",
         formula="mean of 5000 exp(-km / 1492.7); a withheld answer has 0",
         source="Astruc et al., CVPR 2024",
-        of=_each(_of_km, of=geography.geoscore),
+        of=_each(_of_km, of=metrics.geoscore),
     ),
     *(
         Metric(
@@ -441,7 +441,7 @@ def answers_of(predictions: Predictions, truth: Truth) -> Answers:
         places = places_from_labels(probabilities, truth.label_set)
     labels, _ = metrics.checked_answers(probabilities, truth.labels)
     answered = np.stack([places.latitude, places.longitude], axis=1)
-    km = geography.errors_km(answered, truth.places)
+    km = metrics.errors_km(answered, truth.places)
     ranked = km[:, None] if ranking is None else _ranked_km(ranking.rows, truth)
     stated = predictions.confidence
     if stated is None and graded:
@@ -458,7 +458,7 @@ def answers_of(predictions: Predictions, truth: Truth) -> Answers:
 
 def _ranked_km(rows: NDArray[np.int64], truth: Truth) -> NDArray[np.float64]:
     there = np.where((rows < 0)[..., None], np.nan, truth.gallery.places[rows])
-    columns = [geography.errors_km(there[:, column], truth.places) for column in range(rows.shape[1])]
+    columns = [metrics.errors_km(there[:, column], truth.places) for column in range(rows.shape[1])]
     return np.stack(columns, axis=1) if columns else np.full((len(rows), 1), np.inf)
 
 

@@ -1,4 +1,4 @@
-"""The server: who may ask it, how much work it takes on at a time, its page, its API and their description.
+"""`t15 serve` on 127.0.0.1: who may ask, how much work is taken on at a time, the page, the API and their description.
 
 A browser's POST has to come from the server's own page. Programs on this machine need no token: what they can ask for is an
 answer about a photo that they have.
@@ -6,8 +6,10 @@ answer about a photo that they have.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -23,16 +25,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from benchmark.predicting.answer import Answerer, Result
 from benchmark.predicting.formats import model_facts, record
-from benchmark.predicting.geomap import CREDIT, map_svg
 from benchmark.predicting.heatmap import METHODS
-from benchmark.predicting.page import data_uri, heat_layer, neighbour_record
+from benchmark.predicting.page import CREDIT, data_uri, heat_layer, map_svg, neighbour_record
 from benchmark.predicting.read_image import Source
 from benchmark.serving.decoding import Decoder
 from benchmark.serving.limits import STATUS, Limits, Rate, RefusedError
 from benchmark.serving.schemas import ModelFacts, Predictions, Problem
 from benchmark.serving.uploads import FIELD, Upload, receive_photo
-from collector.images.decode import FORMATS
-from collector.web.local_server import HostCheck, is_cross_site
+from collector.images.decode import FORMATS, quiet_decoders
+from collector.web.local_server import HostCheck, bound, is_cross_site, served, wait
 from collector.web.markdown import environment
 from collector.workspace import Workspace
 
@@ -333,3 +334,70 @@ def _page_of(desk: Desk, port: int) -> str:
             settings=json.dumps({"threshold": about.certainty.threshold, "largest": desk.limits.body}),
         )
     )
+
+
+_BACKLOG = 1024  # connections that wait to be accepted; where more come at once, some are reset
+_FILES = 4096  # open at a time, connections among them; shells often give 1024, too few for a thousand uploads at once
+
+
+def serve(
+    answerer: Answerer,
+    workspace: Workspace,
+    port: int = 0,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    *,
+    open_browser: bool = False,
+    say: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a model until Ctrl-C, after saying where.
+
+    Args:
+        answerer, workspace, port, limits: as for `serving`.
+        open_browser: open the page in the user's browser.
+        say: prints a text.
+        stop: ends it too.
+
+    Raises:
+        UsageError: as `serving` does.
+    """
+    _allow_files()
+    with serving(answerer, workspace, port, limits) as url:
+        say(f"{answerer.about.title} answers on {url}\nPhotos are kept nowhere. Ctrl-C ends it.")
+        wait(url, open_browser=open_browser, say=say, stop=stop)
+
+
+@contextmanager
+def serving(
+    answerer: Answerer,
+    workspace: Workspace,
+    port: int = 0,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Iterator[str]:
+    """Serve a model until the context ends, and yield the page's address.
+
+    Args:
+        answerer: the model.
+        workspace: where training photos lie, for their thumbnails; it need not exist.
+        port: 0 for any that is free.
+        limits: of photos and of work.
+
+    Raises:
+        UsageError: the port is taken or forbidden.
+    """
+    with bound(port, "serve") as listening, closing(Desk(answerer, workspace, limits)) as desk, quiet_decoders():
+        port = listening.getsockname()[1]
+        with served(make_app(desk, port), listening, _BACKLOG):
+            yield f"http://127.0.0.1:{port}/"
+
+
+def _allow_files() -> None:
+    if sys.platform == "win32":
+        return  # it sets no such limit
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft not in (hard, resource.RLIM_INFINITY) and soft < _FILES:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (_FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES), hard)
+        )

@@ -20,7 +20,7 @@ from collector.images.validate import Limits
 from collector.net.client import Http
 from collector.progress import Track, silent
 from collector.providers.base import FindsUnplaced, Mirrors, Provider, Query, Survey
-from collector.providers.traits import author_of
+from collector.providers.registry import author_of
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors
 

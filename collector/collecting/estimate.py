@@ -14,8 +14,7 @@ from functools import cache
 
 from collector.catalogue.ledger import Ledger, LedgerCell
 from collector.collecting.cells import bounded
-from collector.collecting.division import divide, is_counted, quarter, ways_to_divide
-from collector.collecting.sweeps import next_sweep
+from collector.collecting.division import divide, is_counted, next_sweep, quarter, ways_to_divide
 from collector.errors import IncompleteError
 from collector.net.client import RefusedError, TemporaryError
 from collector.providers.base import Cell, Query, Survey

@@ -23,8 +23,7 @@ from itertools import chain
 
 from collector.catalogue.ledger import CellResult, Ledger, Totals
 from collector.collecting.cells import CellReader, Item
-from collector.collecting.division import REPAIR_RATIO, longest_listing, repair_rows, worst_first
-from collector.collecting.sweeps import begin, next_sweep
+from collector.collecting.division import REPAIR_RATIO, begin, longest_listing, next_sweep, repair_rows, worst_first
 from collector.errors import IncompleteError
 from collector.net.client import RefusedError, TemporaryError
 from collector.providers.base import Query, Survey

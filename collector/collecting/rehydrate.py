@@ -22,13 +22,11 @@ from collector.errors import IncompleteError, T15Error, UsageError
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits, NotUsableError
-from collector.manifest.manifest import Header, Manifest, build_manifest, write_manifest
-from collector.manifest.versions import partial_folder
+from collector.manifest.manifest import Header, Manifest, build_manifest, partial_folder, write_manifest
 from collector.net.client import RefusedError, TemporaryError
 from collector.progress import Track, silent
 from collector.providers.base import Provider, Renews, Survey
-from collector.providers.registry import Settings, make_provider
-from collector.providers.traits import provider_of
+from collector.providers.registry import Settings, make_provider, provider_of
 from collector.records import SPLITS, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, storage_errors
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from collector.errors import UsageError, did_you_mean
 from collector.geo import KM_PER_DEGREE
 from collector.licences import licences
-from collector.providers.traits import author_of
+from collector.providers.registry import author_of
 from collector.records import Photo
 
 _PLACE_M = 250.0  # photos of one square of this side, or of one month, count as much alike

@@ -6,7 +6,7 @@ from datetime import UTC, date
 from typing import Any
 
 from collector.catalogue.catalogue import Decision
-from collector.providers.traits import author_of
+from collector.providers.registry import author_of
 from collector.records import City, Photo
 
 STAGE = "labels"

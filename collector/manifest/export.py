@@ -2,9 +2,8 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -17,11 +16,13 @@ import pyarrow as pa
 from collector.errors import UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
 from collector.text_table import csv_safe, is_formula
-from collector.workspace import draft_of, storage_errors
+from collector.workspace import replacing, storage_errors
 
 Format = Literal["csv", "jsonl"]
 
-_BATCH = 8192
+BATCH = 8192
+"""Rows that are written together."""
+
 # Line ends to some readers of JSON Lines, although JSON allows them within a string.
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -101,21 +102,12 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UsageError(f"{path.parent}: is a file, not a folder") from error
-    draft = draft_of(path)
-    try:
-        with draft.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
+    with replacing(path) as file:
+        yield file
 
 
 def _rows(table: pa.Table, *, guard: bool) -> Iterator[list[Any]]:
-    for batch in table.to_batches(max_chunksize=_BATCH):
+    for batch in table.to_batches(max_chunksize=BATCH):
         columns = [[_plain(value, guard) for value in column.to_pylist()] for column in batch.columns]
         yield from (list(row) for row in zip(*columns, strict=True))
 

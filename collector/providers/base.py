@@ -2,14 +2,22 @@
 
 A `Provider` lists a city by itself (`search`). A `Survey` answers questions about small parts of a city, and the planner
 (collecting/planner.py) decides which to ask: services cut long answers, each at its own length.
+
+Keys and addresses of services come from the environment and from nowhere else.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
-from collector.net.client import Http
+from collector.errors import ServiceError, UsageError
+from collector.net.allowlist import origin_of
 from collector.records import City, Photo, Unusable
+
+if TYPE_CHECKING:
+    from collector.net.client import Http
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,7 @@ class Survey(Protocol):
 
     name: str
     rules: CellRules
-    http: Http
+    http: "Http"
 
     def roots(self, city: City, query: Query, since: int | None, until: int) -> Sequence[Cell]:
         """Return the cells that cover the city (for a sampling provider: its sample), without asking the service.
@@ -218,3 +226,37 @@ class Survey(Protocol):
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return where a listed photo's bytes are; may ask the service. `photo` may come from an earlier run's listing."""
         ...
+
+
+def key(variable: str, service: str, where: str) -> str:
+    """Return the key in an environment variable.
+
+    Args:
+        variable: its name, such as `T15_FLICKR_KEY`.
+        service: whose key it is, for the error.
+        where: how to get one, for the error.
+
+    Raises:
+        ServiceError: it is not set.
+    """
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ServiceError(f"{service} needs a key: set {variable} in the environment; {where}")
+    return value
+
+
+def base_url(variable: str, default: str) -> str:
+    """Return a service's address: what the environment variable says, else the real one. Ends without a slash.
+
+    Raises:
+        UsageError: the variable holds no http or https URL.
+    """
+    value = os.environ.get(variable, "").strip() or default
+    try:
+        origin_of(value)
+        clear = not urlsplit(value).query and not urlsplit(value).fragment
+    except ValueError:
+        clear = False
+    if not clear:
+        raise UsageError(f"{variable}: must be the address of a service, such as {default}")
+    return value.rstrip("/")

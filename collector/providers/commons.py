@@ -17,7 +17,7 @@ from typing import Any
 from collector.geo import KM_PER_DEGREE
 from collector.net.allowlist import Origin, origin_of
 from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url
 from collector.providers.boxes import cover
 from collector.providers.commons_answers import (
     THUMB_WIDTH,
@@ -28,7 +28,6 @@ from collector.providers.commons_answers import (
     parse_search,
     present_address,
 )
-from collector.providers.environment import base_url
 from collector.records import City, Photo, ProviderTraits, Unusable
 
 API_URL = "https://commons.wikimedia.org/w/api.php"

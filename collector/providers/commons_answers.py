@@ -14,6 +14,7 @@ from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,
+    clean,
     mapping,
     nameless,
     pixels,
@@ -23,9 +24,7 @@ from collector.providers.answers import (
     told,
     web_address,
 )
-from collector.providers.commons_licences import UnknownLicenceError, licence_id
-from collector.providers.commons_metadata import author, no_photo, taken_at, values
-from collector.providers.text import clean
+from collector.providers.commons_metadata import UnknownLicenceError, author, licence_id, no_photo, taken_at, values
 from collector.records import City, Photo, Unusable
 
 THUMB_WIDTH = 1280

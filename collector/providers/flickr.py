@@ -19,9 +19,8 @@ from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Http, NetError, RefusedError, TemporaryError
 from collector.providers.answers import told
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
 from collector.providers.boxes import cover
-from collector.providers.environment import base_url, key
 from collector.providers.flickr_answers import (
     Failure,
     failure_of,

@@ -15,6 +15,7 @@ from collector.errors import DataError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,
+    clean,
     mapping,
     nameless,
     number,
@@ -25,7 +26,6 @@ from collector.providers.answers import (
     sequence,
     web_address,
 )
-from collector.providers.text import clean
 from collector.records import City, Photo, Unusable
 
 LICENCES: Mapping[int, str] = {

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
 from collector.providers.boxes import cover
-from collector.providers.environment import base_url, key
 from collector.providers.mapillary_answers import (
     FIELDS,
     HOSTS,

@@ -13,6 +13,7 @@ from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,
+    clean,
     from_milliseconds,
     heading,
     mapping,
@@ -22,7 +23,6 @@ from collector.providers.answers import (
     sequence,
     told,
 )
-from collector.providers.text import clean
 from collector.records import City, Photo, Unusable, normal_id
 
 FIELDS = (

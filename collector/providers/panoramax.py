@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 
 from collector.net.allowlist import Origin, origin_of
 from collector.net.client import Access, Http, RefusedError
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url
 from collector.providers.boxes import cover
-from collector.providers.environment import base_url
 from collector.providers.panoramax_answers import HOSTS, describe, judge, parse_features
 from collector.records import City, Photo, ProviderTraits
 

@@ -15,6 +15,7 @@ from collector.net.client import Answer, RefusedError
 from collector.providers.answers import (
     NoPhotoError,
     check_inside,
+    clean,
     from_iso,
     heading,
     mapping,
@@ -27,7 +28,6 @@ from collector.providers.answers import (
     told,
     web_address,
 )
-from collector.providers.text import clean
 from collector.records import City, Photo, Unusable, normal_id
 
 HOSTS = (".panoramax.xyz", ".panoramax.fr", ".ign.fr", ".openstreetmap.fr")

@@ -1,14 +1,19 @@
-"""The providers that `t15 collect` knows, in one visible dict."""
+"""The providers that `t15 collect` knows, in one visible dict, and what the rest of the house has to know of their photos.
 
+The traits are asked for here by the name that a photo's id begins with; nobody else asks for a provider's name.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
 from collector.providers.base import Provider, Survey
-from collector.records import Region
+from collector.records import ProviderTraits, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +75,43 @@ def _folder(settings: Settings) -> Provider:
     if settings.root is None:
         raise UsageError("provider folder: say where the photos lie with --root DIR")
     return FolderProvider(settings.root, settings.region, settings.licence)
+
+
+@cache
+def traits_of(name: str) -> ProviderTraits:
+    """Return the traits of a provider: its module's TRAITS, or what a plug-in's maker carries as `traits`.
+
+    Of a provider that is not installed here nothing is known: the defaults of ProviderTraits.
+
+    Raises:
+        UsageError: a plug-in cannot be loaded.
+    """
+    if name in PROVIDERS:
+        traits: ProviderTraits = import_module(f"collector.providers.{name}").TRAITS
+        return traits
+    found = getattr(plugin_providers().get(name), "traits", None)
+    return found if isinstance(found, ProviderTraits) else ProviderTraits()
+
+
+def provider_of(photo_id: str) -> str:
+    """Return the name of the provider that a photo's id begins with."""
+    return photo_id.partition(":")[0]
+
+
+def panorama_of(photo_id: str) -> str | None:
+    """Return what all views of one panorama share, `provider:panorama`; None for other photos."""
+    provider = provider_of(photo_id)
+    pattern = traits_of(provider).panorama
+    match = re.match(pattern, photo_id) if pattern else None
+    return f"{provider}:{match[1]}" if match else None
+
+
+def author_of(photo_id: str, author_id: str | None) -> str:
+    """Return what photos of one hand share, for spreading and for counting.
+
+    A service that takes its own pictures is no photographer: there it is the panorama. Photos of unknown authors share
+    nothing.
+    """
+    if traits_of(provider_of(photo_id)).author_is_service:
+        return panorama_of(photo_id) or photo_id
+    return author_id or photo_id

@@ -17,8 +17,7 @@ from collector.geo import EARTH_RADIUS_KM, distance_km
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
 from collector.providers.answers import told
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
-from collector.providers.environment import base_url, key
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
 from collector.providers.streetview_answers import (
     SIZE,
     Failure,

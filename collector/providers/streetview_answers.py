@@ -16,8 +16,16 @@ from google_streetview import helpers
 
 from collector.geo import EARTH_RADIUS_KM
 from collector.net.client import TemporaryError
-from collector.providers.answers import NoPhotoError, check_inside, digest, mapping, place, plausible, read_object
-from collector.providers.text import clean
+from collector.providers.answers import (
+    NoPhotoError,
+    check_inside,
+    clean,
+    digest,
+    mapping,
+    place,
+    plausible,
+    read_object,
+)
 from collector.records import City, Photo, Unusable
 
 HEADINGS = (0, 90, 180, 270)

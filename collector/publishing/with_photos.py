@@ -7,14 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from collector.images.strip_metadata import SUFFIXES, CannotStripError, stripped
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.publishing.facts import ids_only_test, judged
 from collector.text_table import csv_safe
-from collector.web.markdown import plain
+from collector.web.markdown import link_address, plain
 from collector.workspace import Workspace
 
 REASONS = {
@@ -110,7 +109,7 @@ def attribution(manifest: Manifest, included: Included | None) -> str:
     columns = (manifest.table[name].to_pylist() for name in names)
     for photo_id, title, author, license_id, page_url in sorted(zip(*columns, strict=True)):
         licence = judged(license_id)
-        told = (photo_id, title, author, licence.id, licence.url, _address(page_url))
+        told = (photo_id, title, author, licence.id, licence.url, link_address(page_url))
         writer.writerow([csv_safe(plain(value or "")) for value in (*told, *_file(photo_id, included))])
     return out.getvalue()
 
@@ -122,11 +121,3 @@ def _file(photo_id: str, included: Included | None) -> tuple[str, str, str]:
         return "", "", included.left_out[photo_id]
     file = included.files[photo_id]
     return file.path, "metadata removed, pixels unchanged" if file.changed else "none", ""
-
-
-def _address(url: str | None) -> str:
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:  # such as a bracket that is not closed
-        return ""
-    return url if url and parts.scheme in ("http", "https") and parts.netloc else ""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from collector.geo import KM_PER_DEGREE
 from collector.records import City
+from collector.web.maps import kilometres
 
 SIDE = 1000
 """Width and height of the map in its own units."""
@@ -69,17 +69,17 @@ class Plot:
 def plot(photos: Sequence[Placed], city: City | None) -> Plot:
     """Return the map of photos around their city's centre, or around their own middle where the city is not known.
 
-    An equirectangular projection at the latitude of the centre: on the 50 km that a city has, off by less than a dot.
+    The projection is that of `maps.kilometres`: on the 50 km that a city has, off by less than a dot.
     """
     placed = [photo for photo in photos if photo.latitude is not None and photo.longitude is not None]
     latitude, longitude = (city.latitude, city.longitude) if city else _middle(placed)
-    offsets = {photo.photo_id: _offset(photo, latitude, longitude) for photo in placed}
-    reach = _reach([math.hypot(*offset) for offset in offsets.values()], city)
+    degrees = [(photo.latitude, photo.longitude) for photo in placed]
+    offsets = kilometres(latitude, longitude, degrees).tolist()
+    reach = _reach([math.hypot(*offset) for offset in offsets], city)
     per_km = SIDE / 2 / reach
     dots = _Dots()
     beyond = []
-    for photo in placed:
-        east, north = offsets[photo.photo_id]
+    for photo, (east, north) in zip(placed, offsets, strict=True):
         if max(abs(east), abs(north)) > reach:
             beyond.append(photo.photo_id)
         else:
@@ -102,13 +102,6 @@ def _middle(placed: Iterable[Placed]) -> tuple[float, float]:
     if not latitudes:
         return 0.0, 0.0
     return latitudes[len(latitudes) // 2], longitudes[len(longitudes) // 2]
-
-
-def _offset(photo: Placed, latitude: float, longitude: float) -> tuple[float, float]:
-    """Return how many kilometres east and north of a centre a photo with coordinates lies."""
-    turn = ((photo.longitude or 0.0) - longitude + 180) % 360 - 180  # the short way round, also across the date line
-    east = turn * math.cos(math.radians(latitude)) * KM_PER_DEGREE
-    return east, ((photo.latitude or 0.0) - latitude) * KM_PER_DEGREE
 
 
 def _reach(distances: Sequence[float], city: City | None) -> float:

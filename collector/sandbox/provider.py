@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from collector.providers.answers import clean
 from collector.providers.base import ImageRequest, Query
 from collector.providers.registry import Settings
-from collector.providers.text import clean
 from collector.records import City, Photo, Unusable
 from collector.sandbox.scenes import CITIES, Scene, encode, scenes_of
 

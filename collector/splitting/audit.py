@@ -15,8 +15,7 @@ from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
-from collector.providers.registry import PROVIDERS
-from collector.providers.traits import traits_of
+from collector.providers.registry import PROVIDERS, traits_of
 from collector.records import SPLITS, ProviderTraits
 from collector.splitting.groups import MIN_DISTANCE_M
 from collector.splitting.leakage import (

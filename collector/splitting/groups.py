@@ -19,7 +19,7 @@ from collector.curating.duplicates import DEFAULT_RADIUS, DHASH_SLACK
 from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
-from collector.providers.traits import panorama_of, provider_of, traits_of
+from collector.providers.registry import panorama_of, provider_of, traits_of
 from collector.records import Photo
 
 Floats = NDArray[np.float64]

@@ -20,14 +20,15 @@ from collector.manifest.manifest import (
     Header,
     Manifest,
     build_manifest,
+    next_version,
     read_header,
     read_manifest,
     this_tool,
     version_key,
+    versions,
     write_manifest,
 )
-from collector.manifest.versions import next_version, versions
-from collector.providers.traits import provider_of, traits_of
+from collector.providers.registry import provider_of, traits_of
 from collector.records import SPLITS, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -83,6 +84,15 @@ def percent(part: float, whole: float = 1.0) -> Markdown:
     """Return a share in per cent, without decimals where it is whole; of nothing it is 0."""
     share = 100 * part / whole if whole else 0.0
     return Markdown(f"{share:.0f} %" if share == round(share) else f"{share:.1f} %")
+
+
+def link_address(url: str | None) -> str:
+    """Return an address that a page may link to, http or https; empty for everything else that a service may name."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:  # such as a bracket that is not closed
+        return ""
+    return url if url and parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 def code(value: object) -> Markdown:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.leaderboard.geomap import confusions, map_picture
+from benchmark.leaderboard.figures import confusions, map_picture
 from benchmark.leaderboard.rows import CityRow, Leaderboard
 from benchmark.leaderboard.table import leaderboard
 from benchmark.scoring.evaluation import Details

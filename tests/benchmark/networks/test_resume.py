@@ -39,7 +39,7 @@ def recipe(small_network: str) -> Recipe:
 
 def killed_after(epoch: int, monkeypatch: pytest.MonkeyPatch, step: int = 2) -> None:
     """Make the next run stop in the given step of the epoch after this one."""
-    original = TrainingRun._epoch
+    original = TrainingRun.epoch
 
     def mortal(self: TrainingRun, number: int) -> Iterator[None]:
         for count, _ in enumerate(original(self, number), start=1):
@@ -47,7 +47,7 @@ def killed_after(epoch: int, monkeypatch: pytest.MonkeyPatch, step: int = 2) -> 
                 raise KilledError
             yield
 
-    monkeypatch.setattr(TrainingRun, "_epoch", mortal)
+    monkeypatch.setattr(TrainingRun, "epoch", mortal)
 
 
 def assert_same(first: TrainedNetwork, second: TrainedNetwork) -> None:
@@ -78,13 +78,13 @@ def test_a_killed_run_ends_as_it_would_have(
             train(*sides, 1, "cpu", recipe, engine=engine, checkpoint=path)
     assert path.is_file()
     seen: list[int] = []
-    original = TrainingRun._epoch
+    original = TrainingRun.epoch
 
     def spy(self: TrainingRun, number: int) -> Iterator[None]:
         seen.append(number)
         return original(self, number)
 
-    monkeypatch.setattr(TrainingRun, "_epoch", spy)
+    monkeypatch.setattr(TrainingRun, "epoch", spy)
     torch.rand(3)  # what else was drawn does not matter
     assert_same(train(*sides, 1, "cpu", recipe, engine=engine, checkpoint=path), whole)
     assert seen == list(range(epoch + 1, 6))

@@ -326,9 +326,9 @@ def test_a_run_that_finds_no_memory_beside_others_is_done_after_them(
             active.remove(job.seed)
         return job.seed  # type: ignore[return-value]
 
-    monkeypatch.setattr(train_module, "_whole_run", whole)
-    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 4)
-    monkeypatch.setattr(train_module, "_has_room", lambda running: True)
+    monkeypatch.setattr(train_module, "whole_run", whole)
+    monkeypatch.setattr(train_module, "runs_at_once", lambda device: 4)
+    monkeypatch.setattr(train_module, "has_room", lambda running: True)
     outcomes: list[Any] = list(train_many([Job(seed, recipe) for seed in (0, 1, 2, 3, 9)], *sides, "cpu"))
     assert outcomes[:4] == [0, 1, 2, 3]
     assert isinstance(outcomes[4], torch.OutOfMemoryError)  # alone it does not fit either: no other batch is tried
@@ -369,9 +369,9 @@ def test_whatever_says_that_memory_ran_out_is_tried_again(
         yield
         return job.seed  # type: ignore[return-value]
 
-    monkeypatch.setattr(train_module, "_whole_run", whole)
-    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 2)
-    monkeypatch.setattr(train_module, "_has_room", lambda running: True)
+    monkeypatch.setattr(train_module, "whole_run", whole)
+    monkeypatch.setattr(train_module, "runs_at_once", lambda device: 2)
+    monkeypatch.setattr(train_module, "has_room", lambda running: True)
     outcomes: list[Any] = list(train_many([Job(0, recipe), Job(1, recipe)], *sides, "cpu"))
     assert outcomes == [0, 1]
     assert tries == [0, 1, 1]
@@ -388,7 +388,7 @@ def test_any_error_ends_its_own_run_only_but_a_full_disk_all(
             raise errors[job.seed]
         return job.seed  # type: ignore[return-value]
 
-    monkeypatch.setattr(train_module, "_whole_run", whole)
+    monkeypatch.setattr(train_module, "whole_run", whole)
     assert list(train_many([Job(seed, recipe) for seed in (0, 1, 3)], *sides, "cpu")) == [0, errors[1], 3]
     with pytest.raises(OSError, match="no space left"):
         train_many([Job(seed, recipe) for seed in (0, 2, 3)], *sides, "cpu")
@@ -426,9 +426,9 @@ def test_runs_side_by_side_never_share_a_stream(sides: Sides, recipe: Recipe, mo
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext(current.append(stream)))  # type: ignore[func-returns-value]
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr(train_module, "_whole_run", whole)
-    monkeypatch.setattr(train_module, "_side_by_side", lambda device: 5)
-    monkeypatch.setattr(train_module, "_has_room", room)
+    monkeypatch.setattr(train_module, "whole_run", whole)
+    monkeypatch.setattr(train_module, "runs_at_once", lambda device: 5)
+    monkeypatch.setattr(train_module, "has_room", room)
     outcomes: list[Any] = list(train_many([Job(seed, recipe) for seed in range(9)], *sides, "cuda"))
     assert outcomes == list(range(9))
     assert len(made) == 5

@@ -14,9 +14,8 @@ from PIL import Image
 
 from benchmark.models import Model
 from benchmark.predicting.answer import Answer, Answerer, Candidate
-from benchmark.predicting.geomap import map_svg
 from benchmark.predicting.neighbours import Credit, Training
-from benchmark.predicting.page import as_html, heat_layer, page_name
+from benchmark.predicting.page import as_html, heat_layer, map_svg, page_name
 from benchmark.predicting.read_image import Source
 from collector.workspace import Workspace
 from tests.benchmark.conftest import paint

@@ -18,8 +18,7 @@ from benchmark.predictions import Places, Ranking
 from benchmark.results import Predictions, save_run
 from benchmark.scoring import calibration
 from benchmark.scoring.evaluation import METRICS, Score, Slice, by_slice, evaluate
-from benchmark.scoring.geography import geoscore
-from benchmark.scoring.metrics import wilson
+from benchmark.scoring.metrics import geoscore, wilson
 from benchmark.scoring.truth import Gallery, Truth, nearest_km, parts_of
 from benchmark.submissions import put_on_board, read_submission
 from collector.geo import distance_km, distances_km

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import haversine_distances
 
-from benchmark.scoring.geography import errors_km, geoscore, mean_km, median_interval, median_km, share_within
+from benchmark.scoring.metrics import errors_km, geoscore, mean_km, median_interval, median_km, share_within
 from collector.geo import EARTH_RADIUS_KM, distances_km
 
 CENTRES = np.array([[41.0, 29.0], [39.9, 32.9], [38.4, 27.1]])

@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.neighbours import Credit
-from benchmark.serving.server import serving
+from benchmark.serving.app import serving
 from tests.benchmark.predicting.conftest import Trained
 from tests.benchmark.serving.conftest import LIMITS, photo
 

@@ -12,8 +12,8 @@ from werkzeug import Request, Response
 
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.read_image import Source
+from benchmark.serving.app import serving
 from benchmark.serving.client import Server
-from benchmark.serving.server import serving
 from collector.errors import ServiceError, UsageError
 from tests.benchmark.predicting.conftest import Cli, Trained, cli
 from tests.benchmark.serving.conftest import LIMITS, gps, photo

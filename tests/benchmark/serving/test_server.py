@@ -27,8 +27,8 @@ from starlette.testclient import TestClient
 
 from benchmark.predicting.answer import Answerer
 from benchmark.serving import app as serving_app
+from benchmark.serving.app import serve, serving
 from benchmark.serving.limits import STATUS, Limits
-from benchmark.serving.server import serve, serving
 from collector.errors import UsageError
 from tests.benchmark.predicting.conftest import Trained
 from tests.benchmark.serving.conftest import LIMITS, photo, predict

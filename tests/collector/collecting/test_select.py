@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collector.collecting.select import Chooser, Wish, licences_named, ranking, unwanted
 from collector.errors import UsageError
 from collector.licences import licences
-from collector.providers.traits import author_of
+from collector.providers.registry import author_of
 from collector.records import Photo
 
 

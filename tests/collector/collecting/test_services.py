@@ -17,8 +17,8 @@ from collector.images.validate import Limits as PictureLimits
 from collector.licences import licences
 from collector.providers import flickr
 from collector.providers.base import Query
+from collector.providers.registry import author_of
 from collector.providers.streetview_answers import points
-from collector.providers.traits import author_of
 from collector.records import City, Region
 from collector.regions import nearest_city
 from collector.sandbox.flickr_api import Limits

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.manifest.diff import Diff, as_json, as_text, diff
-from collector.manifest.manifest import Manifest, build_manifest, version_key
-from collector.manifest.versions import next_version
+from collector.manifest.manifest import Manifest, build_manifest, next_version, version_key
 from collector.records import SPLITS, City, Photo
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto

@@ -109,7 +109,7 @@ def test_an_empty_manifest() -> None:
 def test_many_batches(small: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = io.BytesIO(), io.BytesIO()
     export(small, whole)
-    monkeypatch.setattr(module, "_BATCH", 7)
+    monkeypatch.setattr(module, "BATCH", 7)
     export(small, cut)
     assert cut.getvalue() == whole.getvalue()
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import UsageError
-from collector.manifest.manifest import Manifest, version_key, write_manifest
-from collector.manifest.versions import newest_manifest, next_version, versions
+from collector.manifest.manifest import Manifest, newest_manifest, next_version, version_key, versions, write_manifest
 
 NUMBERS = st.integers(0, 10**10 - 1)
 

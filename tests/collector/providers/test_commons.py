@@ -14,8 +14,7 @@ from collector.net.client import Answer, RefusedError, TemporaryError
 from collector.providers.base import Cell, Query
 from collector.providers.commons import CommonsProvider, make
 from collector.providers.commons_answers import describe, judge, merge, parse_answer, parse_details, parse_search
-from collector.providers.commons_licences import UnknownLicenceError, licence_id
-from collector.providers.commons_metadata import author, no_photo, taken_at
+from collector.providers.commons_metadata import UnknownLicenceError, author, licence_id, no_photo, taken_at
 from collector.records import City, Photo, Unusable
 from tests.collector.providers.fake_http import FakeHttp
 

@@ -9,8 +9,15 @@ import pytest
 from collector.errors import UsageError
 from collector.providers.base import Provider
 from collector.providers.folder import FolderProvider
-from collector.providers.registry import PROVIDERS, Settings, make_provider, plugin_providers
-from collector.providers.traits import author_of, panorama_of, traits_of
+from collector.providers.registry import (
+    PROVIDERS,
+    Settings,
+    author_of,
+    make_provider,
+    panorama_of,
+    plugin_providers,
+    traits_of,
+)
 from collector.records import ProviderTraits
 from collector.regions import region
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.providers.text import clean, from_html
+from collector.providers.answers import clean, from_html
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from markdown_it import MarkdownIt
 
 from collector.licences import licences
 from collector.manifest.manifest import Manifest, build_manifest
-from collector.providers.registry import PROVIDERS
-from collector.providers.traits import traits_of
+from collector.providers.registry import PROVIDERS, traits_of
 from collector.publishing.card import card, datasheet
 from collector.publishing.facts import Release, gather
 from collector.records import ProviderTraits

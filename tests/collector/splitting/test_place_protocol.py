@@ -17,7 +17,7 @@ from collector.errors import DataError, UsageError
 from collector.geo import KM_PER_DEGREE, distance_km
 from collector.images.hashing import HASH_STAMP
 from collector.manifest.manifest import Manifest, build_manifest, read_manifest
-from collector.providers.traits import panorama_of
+from collector.providers.registry import panorama_of
 from collector.records import City, Photo
 from collector.regions import region
 from collector.splitting.allocate import Allocation
