@@ -211,3 +211,15 @@ QUOTAS = {"train": 100, "val": 25, "test": 25}
 
 TARGET = 300
 """Photos a city that are collected from a service unless it is said: twice what a split takes, since groups stay whole."""
+
+PHASH_RADIUS = 8
+"""Largest pHash distance, of 64 bits, at which hashes alone can say that two photos are one picture, unless it is said."""
+
+MIN_DISTANCE_M = 50.0
+"""Photos taken closer to each other than this stay on one side, unless it is said."""
+
+PANORAMA_M = 15.0
+"""Panoramas along a street are about 10 m apart: views from closer than this show the same houses."""
+
+WITHIN_M = 25.0
+"""A query is answerable when the gallery has a photo so near: the threshold that visual place recognition is judged by."""

@@ -1,6 +1,7 @@
 """Write the generated pages of the documentation, and lead the site's links to pages that lie outside of `docs`.
 
-Run by itself it writes `cli.md`; `tests/test_docs.py` fails where that is not up to date. mkdocs takes it as a hook: README,
+Run by itself it writes `cli.md` and the table of columns in `manifest-format.md`; `tests/test_docs.py` fails where they are
+not up to date. mkdocs takes it as a hook: README,
 CONTRIBUTING and CHANGELOG stay where people look for them, and become pages of the site.
 """
 
@@ -22,6 +23,12 @@ PROJECT_PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md
 """Pages beside `docs`, and what they are called in the site."""
 
 
+COLUMNS_BEGIN, COLUMNS_END = (
+    "<!-- columns: made by `make docs` from collector/manifest/schema.py -->",
+    "<!-- columns end -->",
+)
+
+
 def cli_reference() -> str:
     """Return the CLI reference in Markdown, made by typer from the commands themselves."""
     command = [sys.executable, "-m", "typer", "collector.front_door", "utils", "docs", "--name", "t15"]
@@ -29,6 +36,22 @@ def cli_reference() -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("T15_")}
     made = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return f"<!-- Made by `make docs` from the commands; do not edit. -->\n\n{made.stdout.strip()}\n"
+
+
+def manifest_columns() -> str:
+    """Return the table of a manifest's columns in Markdown, made from the schema."""
+    sys.path.insert(0, str(DOCS.parent))
+    from collector.manifest.schema import COLUMN_HEADS, FORMAT, column_rows
+    from collector.web.markdown import code, grid
+
+    return grid(COLUMN_HEADS, ((code(name), *rest) for name, *rest in column_rows(FORMAT)))
+
+
+def with_columns(page: str) -> str:
+    """Return the page on the manifest's format with the table of columns in its place, between two comments."""
+    before, _, rest = page.partition(COLUMNS_BEGIN)
+    _, _, after = rest.partition(COLUMNS_END)
+    return f"{before}{COLUMNS_BEGIN}\n\n{manifest_columns()}\n\n{COLUMNS_END}{after}"
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
@@ -72,3 +95,5 @@ def led_to_project_pages(markdown: str) -> str:
 
 if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    page = DOCS / "manifest-format.md"
+    page.write_text(with_columns(page.read_text(encoding="utf-8")), encoding="utf-8")

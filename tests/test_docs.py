@@ -11,6 +11,7 @@ from benchmark.leaderboard.exports import CSV_COLUMNS, as_json
 from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import METHODS
 from collector.manifest.manifest import Header
+from collector.manifest.schema import COLUMNS, TYPES
 from collector.records import PHOTO_FIELDS
 from tests.benchmark.leaderboard import add_run, manifest_of
 
@@ -23,6 +24,19 @@ def test_cli_reference_is_what_the_commands_say(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import generate; print(generate.cli_reference(), end='')"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert made.stdout == before, "run `make docs`"
+
+
+def test_the_table_of_columns_is_what_the_schema_says() -> None:
+    before = (DOCS / "manifest-format.md").read_text(encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import generate; print(generate.manifest_columns())"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout in before, "run `make docs`"
+    cells = [line.split(" | ") for line in made.stdout.splitlines()[2:]]
+    said = [(name.strip("| `"), type_, since, content.removesuffix(" |")) for name, type_, since, content in cells]
+    assert said == [
+        (column.name, TYPES[column.type], str(column.since), column.description.replace("_", r"\_"))
+        for column in COLUMNS
+    ]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -58,7 +58,7 @@ def collect(
     target: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Photos that a city has in the end; 0: all. Default: 300 of a service, all of a folder."
+            min=0, help=f"Photos that a city has in the end; 0: all. Default: {TARGET} of a service, all of a folder."
         ),
     ] = None,
     per_author: Annotated[int, typer.Option(min=1, help="The most photos of one author, with a target.")] = 10,

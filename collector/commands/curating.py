@@ -9,6 +9,7 @@ import typer
 from collector.errors import UsageError
 from collector.options import NAMED, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
+from collector.records import PHASH_RADIUS
 from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -27,7 +28,7 @@ def dedup(
             max=32,
             help="pHash bits within which hashes alone decide; pairs up to 4.5 times as far are looked at.",
         ),
-    ] = 8,
+    ] = PHASH_RADIUS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,

@@ -9,7 +9,7 @@ import typer
 from collector.errors import UsageError
 from collector.options import NAMED, CityOption, JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
-from collector.records import PROTOCOLS, QUOTAS, SPLITS
+from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, PROTOCOLS, QUOTAS, SPLITS, WITHIN_M
 from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -55,14 +55,16 @@ def split(
     within: Annotated[
         float | None,
         typer.Option(
-            min=0, help="With --protocol place: metres to a query's nearest gallery photo, at most. Default: 25."
+            min=0,
+            help=f"With --protocol place: metres to a query's nearest gallery photo, at most. Default: {WITHIN_M:g}.",
         ),
     ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Single photos at random, as in 2018. It leaks: only to measure how much.")
     ] = False,
     min_distance: Annotated[
-        float | None, typer.Option(min=0, help="Metres; photos taken closer stay on one side. Default: 50. 0: off.")
+        float | None,
+        typer.Option(min=0, help=f"Metres; photos taken closer stay on one side. Default: {MIN_DISTANCE_M:g}. 0: off."),
     ] = None,
     max_hours: Annotated[
         float | None, typer.Option(min=0, help="Distance counts only among photos taken so near in time.")
@@ -80,7 +82,10 @@ def split(
     ] = None,
     panoramas: Annotated[
         bool | None,
-        typer.Option("--panoramas/--no-panoramas", help="Keep neighbouring street views on one side. Default: yes."),
+        typer.Option(
+            "--panoramas/--no-panoramas",
+            help=f"Keep street views closer than {PANORAMA_M:g} m on one side. Default: yes.",
+        ),
     ] = None,
     drop_photos: Annotated[
         bool, typer.Option("--drop-photos", help="Leave photos out where groups are in the way of the numbers.")
@@ -417,10 +422,15 @@ def audit(
     ] = None,
     min_distance: Annotated[
         float | None,
-        typer.Option(min=0, help="Metres that photos of two sides keep. Default: what it claims, else 50."),
+        typer.Option(
+            min=0, help=f"Metres that photos of two sides keep. Default: what it claims, else {MIN_DISTANCE_M:g}."
+        ),
     ] = None,
     radius: Annotated[
-        int | None, typer.Option(min=0, max=32, help="pHash bits within which two photos are one picture. Default: 8.")
+        int | None,
+        typer.Option(
+            min=0, max=32, help=f"pHash bits within which two photos are one picture. Default: {PHASH_RADIUS}."
+        ),
     ] = None,
     claims_only: Annotated[
         bool, typer.Option("--claims-only", help="Fail only where a manifest breaks its own rules.")

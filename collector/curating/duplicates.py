@@ -21,11 +21,8 @@ from collector.errors import DataError
 from collector.images.decode import open_image, quiet_decoders
 from collector.images.hashing import HASH_STAMP, hash_picture
 from collector.licences import licences
-from collector.records import Photo
+from collector.records import PHASH_RADIUS, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
-
-DEFAULT_RADIUS = 8
-"""Largest pHash distance, of 64 bits, at which hashes alone can say that two photos are one picture."""
 
 DHASH_SLACK = 6
 """dHash is more easily changed by crops than pHash: its distance may be this much larger than the radius."""
@@ -81,9 +78,7 @@ class Group:
         return any(member.photo.city != self.kept.city for member in self.members)
 
 
-def find_groups(
-    photos: Sequence[Photo], radius: int = DEFAULT_RADIUS, verify: VerifyPairs | None = None
-) -> list[Group]:
+def find_groups(photos: Sequence[Photo], radius: int = PHASH_RADIUS, verify: VerifyPairs | None = None) -> list[Group]:
     """Return the groups of two photos or more, in the order of preference of their kept photos.
 
     The most preferred photo takes all that resemble it, then the most preferred of the rest, and so on. Two photos
@@ -114,7 +109,7 @@ def find_groups(
     return groups
 
 
-def same_picture(a: Photo, b: Photo, radius: int = DEFAULT_RADIUS) -> bool:
+def same_picture(a: Photo, b: Photo, radius: int = PHASH_RADIUS) -> bool:
     """Return whether two photos show the same picture by their bytes or hashes, without a closer look.
 
     Their pHashes may differ in at most `radius` bits, and their dHashes in at most `radius` + 6.
@@ -267,7 +262,7 @@ class DedupSummary:
     clean: int
 
 
-def dedup(workspace: Workspace, radius: int = DEFAULT_RADIUS, *, dry_run: bool = False) -> DedupSummary:
+def dedup(workspace: Workspace, radius: int = PHASH_RADIUS, *, dry_run: bool = False) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
     Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked

@@ -12,21 +12,25 @@ import pyarrow.compute as pc
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.manifest.read_table import Source, open_table
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "photo_id": ("photo_id", "id", "image_id", "img_id", "image", "img", "filename", "file_name", "file", "path"),
-    "split": ("split", "subset", "fold", "partition", "set", "side"),
-    "city": ("city", "label", "class", "city_name", "category"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
-    "author_id": ("author_id", "author", "user_id", "user", "owner", "owner_id", "uploader", "photographer", "nsid"),
-    "sha256": ("sha256", "sha_256"),
-    "md5": ("md5",),
-    "phash": ("phash", "p_hash"),
-    "dhash": ("dhash", "d_hash"),
-    "license": ("license", "licence", "license_id"),
-    "group_id": ("group_id", "group", "sequence_id", "sequence"),
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "photo_id": ("id", "image_id", "img_id", "image", "img", "filename", "file_name", "file", "path"),
+    "split": ("subset", "fold", "partition", "set", "side"),
+    "city": ("label", "class", "city_name", "category"),
+    "latitude": ("lat",),
+    "longitude": ("lon", "lng", "long"),
+    "author_id": ("author", "user_id", "user", "owner", "owner_id", "uploader", "photographer", "nsid"),
+    "sequence_id": ("sequence", "sequence_key", "sequence_uuid"),
+    "sha256": ("sha_256",),
+    "md5": (),
+    "phash": ("p_hash",),
+    "dhash": ("d_hash",),
+    "license": ("licence", "license_id"),
+    "group_id": ("group",),
 }
-"""Columns that an audit uses, and what other data sets call them: the first name that a file has is taken."""
+
+NAMES = {name: (name, *others) for name, others in _OTHERS.items()}
+"""Columns that an audit uses, by their names in `schema.COLUMNS` (and `md5`, which manifests have no column for), and what
+other data sets call them: the first name that a file has is taken."""
 
 SIDES = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -111,30 +111,38 @@ _ID = r"^[a-z0-9_-]+:[^\s\p{Z}\x{0b}\x{1c}-\x{1f}\x{85}]+$"
 
 COLUMNS: tuple[Column, ...] = (
     _text("photo_id", "provider:native-id, unique.", 512, "must be provider:native-id", _ID, nullable=False),
-    _text("city", "The label: the city in which the photo was taken.", 0, nullable=False),
-    _number("latitude", pa.float64(), "Degrees WGS84; with a longitude or not at all.", -90, 90),
-    _number("longitude", pa.float64(), "Degrees WGS84; with a latitude or not at all.", -180, 180),
-    _time("taken_at", "When it was taken, UTC; may be missing."),
-    _text("author_id", "What photos of one author share; may be missing.", 512),
-    _text("author_name", "Whom to credit; may be missing.", 2000),
     _text(
-        *("license", "The photo's own licence: SPDX id or LicenseRef-….", 100),
+        "city",
+        "Slug of the city in which the photo was taken: the label; one of the header's cities.",
+        0,
+        nullable=False,
+    ),
+    _number("latitude", pa.float64(), "Where it was taken, degrees WGS84; with a longitude or not at all.", -90, 90),
+    _number("longitude", pa.float64(), "Where it was taken, degrees WGS84; with a latitude or not at all.", -180, 180),
+    _time(
+        "taken_at",
+        "When it was taken; a camera that states no time zone is taken as UTC, up to 14 h off; may be missing.",
+    ),
+    _text("author_id", "What photos of one author share; may be missing.", 512),
+    _text("author_name", "Whom to credit: text of unknown people, to be escaped; may be missing.", 2000),
+    _text(
+        *("license", "The photo's own licence: an SPDX id, or LicenseRef-….", 100),
         *("must be an SPDX id or LicenseRef-…", r"^[A-Za-z0-9.+-]+$"),
         nullable=False,
     ),
-    _address("page_url", "Where to see it; may be missing."),
-    _address("image_url", "Where to fetch the picture; may be missing."),
-    _text("title", "The author's title; may be missing.", 10_000),
+    _address("page_url", "Where to see it, never with a key or a signature; may be missing."),
+    _address("image_url", "Where to fetch the picture, never with a key or a signature; may be missing."),
+    _text("title", "The author's title: text of unknown people, to be escaped; may be missing.", 10_000),
     # A photo of 2**20 pixels on a side does not exist.
-    _number("width", pa.int32(), "Pixels as displayed.", 1, 1 << 20, nullable=False),
-    _number("height", pa.int32(), "Pixels as displayed.", 1, 1 << 20, nullable=False),
+    _number("width", pa.int32(), "Pixels as displayed, after EXIF orientation.", 1, 1 << 20, nullable=False),
+    _number("height", pa.int32(), "Pixels as displayed, after EXIF orientation.", 1, 1 << 20, nullable=False),
     _number("bytes", pa.int64(), "Length of the original file.", 1, 1 << 40, nullable=False),
     _text(
         *("sha256", "Of the original file, 64 hex digits.", 0, "must be 64 hex digits", "^[0-9a-f]{64}$"),
         nullable=False,
     ),
-    _hash("phash", "Perceptual hash, 16 hex digits; may be missing."),
-    _hash("dhash", "Difference hash, 16 hex digits; may be missing."),
+    _hash("phash", "Perceptual hash, 16 hex digits; missing for pictures with too little content."),
+    _hash("dhash", "Difference hash, 16 hex digits; missing for pictures with too little content."),
     _text("group_id", "Photos that must stay on one side share it; may be missing.", 600),
     _text("split", "The side: train, val or test.", 0, nullable=False),
     _number(
@@ -149,6 +157,24 @@ COLUMNS: tuple[Column, ...] = (
     _text("label", "The finest label, such as a district; missing: the city.", 0, since=2),
 )
 """The columns, in the order in which the digest takes them."""
+
+TYPES = {
+    pa.string(): "string",
+    pa.float64(): "double",
+    pa.int32(): "int32",
+    pa.int64(): "int64",
+    _UTC: "timestamp, µs, UTC",
+}
+"""The types of the columns, as documents call them."""
+
+COLUMN_HEADS = ("column", "type", "since format", "content")
+
+
+def column_rows(number: int) -> list[tuple[str, str, str, str]]:
+    """Return a row for each column of a format, under COLUMN_HEADS: for documents, data cards and datasheets."""
+    columns = (column for column in COLUMNS if column.since <= number)
+    return [(column.name, TYPES[column.type], str(column.since), column.description) for column in columns]
+
 
 ARROW = pa.schema([pa.field(column.name, column.type, nullable=column.nullable) for column in COLUMNS])
 """The columns as an Arrow schema. Times are UTC to the microsecond; coordinates are WGS84 degrees."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 
+from collector.manifest import schema
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Release, judged, summed
 from collector.publishing.with_photos import REASONS, Included
@@ -175,7 +176,15 @@ def datasheet(manifest: Manifest, facts: Facts, release: Release, included: Incl
         misuses=MISUSES,
         personal=PERSONAL,
         maintenance=MAINTENANCE,
+        columns=_columns(manifest),
     )
+
+
+def _columns(manifest: Manifest) -> Markdown:
+    """Return the table of the columns of photos.parquet, those that t15 does not know among them."""
+    known = [(code(name), *rest) for name, *rest in schema.column_rows(manifest.format)]
+    more = [(code(name), "", "", "not known to t15") for name in manifest.columns[len(known) :]]
+    return grid(schema.COLUMN_HEADS, [*known, *more])
 
 
 def render(template: str, **values: object) -> str:

@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from collector.curating.duplicates import DEFAULT_RADIUS, DHASH_SLACK
+from collector.curating.duplicates import DHASH_SLACK
 from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS, traits_of
-from collector.records import SPLITS, ProviderTraits
-from collector.splitting.groups import MIN_DISTANCE_M
+from collector.records import MIN_DISTANCE_M, PHASH_RADIUS, SPLITS, ProviderTraits
 from collector.splitting.leakage import (
     Alike,
     Comparison,
@@ -357,7 +356,7 @@ def _audit(
     remarks: list[str],
 ) -> Audit:
     metres = next(m for m in (min_distance_m, claims.min_distance_m, MIN_DISTANCE_M) if m is not None)
-    radius = next(r for r in (phash_radius, claims.phash_radius, DEFAULT_RADIUS) if r is not None)
+    radius = next(r for r in (phash_radius, claims.phash_radius, PHASH_RADIUS) if r is not None)
     rows = rows_of(table, claims.service_authors, traits)
     photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]

@@ -15,12 +15,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from collector.curating.duplicates import DEFAULT_RADIUS, DHASH_SLACK
+from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
 from collector.providers.registry import panorama_of, provider_of, traits_of
-from collector.records import Photo
+from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,12 +28,6 @@ Edges = tuple[Ints, Ints]
 
 PREFIX = "g:"
 """What the ids of these groups begin with, so that they are not taken for those of `dedup`."""
-
-PANORAMA_M = 15.0
-"""Panoramas along a street are about 10 m apart: views from closer than this show the same houses."""
-
-MIN_DISTANCE_M = 50.0
-"""Photos taken closer to each other than this stay on one side."""
 
 CHUNK = 1 << 19  # pairs of points that are compared at a time: about 60 MB
 _LARGEST = 10  # groups that are described
@@ -59,7 +53,7 @@ class GroupRules:
     """
 
     near_duplicates: bool = True
-    phash_radius: int = DEFAULT_RADIUS
+    phash_radius: int = PHASH_RADIUS
     authors: bool = True
     service_authors: tuple[str, ...] = ()
     sequences: bool = True

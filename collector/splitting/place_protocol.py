@@ -20,11 +20,8 @@ from scipy.spatial import cKDTree
 
 from collector.errors import DataError, UsageError
 from collector.geo import chord, unit_vectors
-from collector.records import Photo
+from collector.records import WITHIN_M, Photo
 from collector.splitting.allocate import Allocation, draw
-
-WITHIN_M = 25.0
-"""A query is answerable when the gallery has a photo so near: the threshold that visual place recognition is judged by."""
 
 _LARGE = 20  # a group is large when it has more than this part of a city's photos
 _NAMED = 5  # cities in a message

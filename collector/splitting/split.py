@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
-from collector.curating.duplicates import DEFAULT_RADIUS, DedupSummary, dedup
+from collector.curating.duplicates import DedupSummary, dedup
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.labels import LabelTree
 from collector.manifest.manifest import (
@@ -29,11 +29,11 @@ from collector.manifest.manifest import (
     write_manifest,
 )
 from collector.providers.registry import provider_of, traits_of
-from collector.records import SPLITS, Photo, Region
+from collector.records import PHASH_RADIUS, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.groups import Grouping, GroupRules, group_photos
-from collector.splitting.place_protocol import WITHIN_M, allocate_places
+from collector.splitting.place_protocol import allocate_places
 from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
 from collector.workspace import Workspace, storage_errors
 
@@ -515,7 +515,7 @@ def _header(
 
 def _radius(decisions: Iterable[Decision]) -> int:
     """Return the radius that dedup worked with last, or its default."""
-    return next((int(decision.evidence["radius"]) for decision in decisions), DEFAULT_RADIUS)
+    return next((int(decision.evidence["radius"]) for decision in decisions), PHASH_RADIUS)
 
 
 def _region(catalogue: Catalogue, asked: str | Region | None) -> Region:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.curating.duplicates import DEFAULT_RADIUS, find_groups, preference
+from collector.curating.duplicates import find_groups, preference
 from collector.curating.pair_verification import Agreement, DoubtfulPair
-from collector.records import Photo
+from collector.records import PHASH_RADIUS, Photo
 from tests.conftest import MakePhoto
 
 
@@ -22,7 +22,7 @@ def bits(*positions: int) -> str:
     return f"{sum(1 << position for position in positions):016x}"
 
 
-def groups(photos: Iterable[Photo], radius: int = DEFAULT_RADIUS) -> dict[str, list[str]]:
+def groups(photos: Iterable[Photo], radius: int = PHASH_RADIUS) -> dict[str, list[str]]:
     """Return the ids of the members by the id of the kept photo."""
     found = find_groups(list(photos), radius)
     return {group.kept.photo_id: [member.photo.photo_id for member in group.members] for group in found}

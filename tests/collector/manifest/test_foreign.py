@@ -12,8 +12,10 @@ import pytest
 from collector.errors import DataError, UsageError
 from collector.manifest import read_table
 from collector.manifest.export import export
-from collector.manifest.foreign import Foreign, read_foreign
+from collector.manifest.foreign import NAMES, Foreign, read_foreign
 from collector.manifest.manifest import Manifest
+from collector.manifest.schema import COLUMNS
+from collector.splitting.audit import audit_foreign
 
 Write = Callable[..., Path]
 
@@ -44,6 +46,19 @@ def says(path: Path, columns: dict[str, str] | None = None) -> str:
 
 
 # --- what is read
+
+
+def test_names_are_those_of_the_columns() -> None:
+    assert set(NAMES) - {"md5"} <= {column.name for column in COLUMNS}
+    words = [word for names in NAMES.values() for word in names]
+    assert len(words) == len(set(words))  # a word means one column
+
+
+def test_a_sequence_is_no_group(write: Write) -> None:
+    found = read_foreign(write("split,group,sequence_id\ntrain,g,s\ntest,h,s\n"))
+    assert found.columns == {"split": "split", "group_id": "group", "sequence_id": "sequence_id"}
+    (train_test,) = [of for of in audit_foreign(found).comparisons if of.sequences.known]
+    assert (train_test.sequences.photos, train_test.groups.photos) == (1, 0)
 
 
 def test_columns_are_guessed(write: Write) -> None:

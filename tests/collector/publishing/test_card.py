@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from collector.licences import licences
 from collector.manifest.manifest import Manifest, build_manifest
+from collector.manifest.schema import column_rows
 from collector.providers.registry import PROVIDERS, traits_of
 from collector.publishing.card import card, datasheet
 from collector.publishing.facts import Release, gather
@@ -180,6 +181,12 @@ def test_what_is_not_known_is_not_claimed(make_photo: MakePhoto) -> None:
     cleaned = replace(HEADER, rules={"left_out": {"near-duplicates": {"phash_radius": 8}}})
     sheet = pages(build_manifest(cleaned, [make_photo(0)], "t15"))[1]
     assert "near-duplicates (by perceptual hashes) were left out" in sheet
+
+
+def test_the_datasheet_lists_the_columns(small: Manifest) -> None:
+    text = pages(small)[1]
+    for name, type_, since, _ in column_rows(small.format):
+        assert f"| `{name}` | {type_} | {since} |" in text
 
 
 def test_the_datasheet_has_seven_sections_and_marked_gaps(small: Manifest) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from collector.curating.duplicates import DEFAULT_RADIUS
 from collector.errors import UsageError
 from collector.images.validate import Examined, Limits, NotUsableError, examine
+from collector.records import PHASH_RADIUS
 from collector.sandbox.holdings import Holdings, Item, deal, largest_open
 from collector.sandbox.rendered_files import Prints, no_imagery, unavailable
 from collector.sandbox.scenes import Scene, render
@@ -66,7 +66,7 @@ def test_identical_copies_are_and_altered_ones_are_found_by_their_hashes(holding
         hashes = [examined(prints.original(item)).hashes for item in (copy, original)]
         if None in (hashes[0].phash, hashes[1].phash):
             continue
-        near += (int(hashes[0].phash or "0", 16) ^ int(hashes[1].phash or "0", 16)).bit_count() <= DEFAULT_RADIUS
+        near += (int(hashes[0].phash or "0", 16) ^ int(hashes[1].phash or "0", 16)).bit_count() <= PHASH_RADIUS
         assert copy.size < original.size or original.size[0] < 300
     assert near >= 1
 

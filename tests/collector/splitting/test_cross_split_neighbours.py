@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from collector.curating.duplicates import DEFAULT_RADIUS, same_picture
+from collector.curating.duplicates import same_picture
 from collector.geo import distance_km
-from collector.records import Photo
+from collector.records import PHASH_RADIUS, Photo
 from collector.splitting import leakage
 from collector.splitting.leakage import looks, nearest_places, resemblance
 
@@ -87,5 +87,5 @@ def test_two_photos_are_one_picture_as_dedup_judges_it(one: tuple[int, int], oth
         for n, (p, d) in enumerate((one, other))
     )
     theirs, ours = (looks(array([p]), array([d])) for p, d in (one, other))
-    found = resemblance(theirs, ours, radius=DEFAULT_RADIUS, dhash_radius=DEFAULT_RADIUS + 6)
+    found = resemblance(theirs, ours, radius=PHASH_RADIUS, dhash_radius=PHASH_RADIUS + 6)
     assert (found.pairs == 1) is same_picture(a, b)
