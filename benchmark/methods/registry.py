@@ -5,11 +5,13 @@ from fnmatch import fnmatchcase
 
 from benchmark.methods.networks import transfer_variant
 from benchmark.methods.paper import PAPER
+from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
+from benchmark.methods.visual_words import VISUAL_WORDS
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
 
-METHODS: dict[str, Method] = {method.name: method for method in PAPER}
+METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *SIFT_NBNN, *VISUAL_WORDS)}
 
 
 def methods() -> dict[str, Method]:

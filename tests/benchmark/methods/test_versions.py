@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.methods.paper import PAPER
+from benchmark.methods.registry import METHODS
 from benchmark.methods.types import Method
 
 FILE = Path(__file__).parents[2] / "data" / "method_versions.json"
@@ -26,7 +26,7 @@ def digest(one: Method) -> str:
 
 
 def versions() -> dict[str, str]:
-    return {f"{one.name} {one.version}": digest(one) for one in PAPER}
+    return {f"{one.name} {one.version}": digest(one) for one in METHODS.values()}
 
 
 @pytest.mark.parametrize("named", versions())

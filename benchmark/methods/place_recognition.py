@@ -1,0 +1,229 @@
+"""What methods that compare a query with the photos of a gallery share: from scores to a ranking, a place and labels.
+
+A `Scorer` gives each photo of the gallery a score. Where pairs are verified, the first `verify` are put in order again by
+their inliers (`benchmark.local.verification`): verified photos come first, the rest keep their order. The place is the mean
+of the photos among the first ten that were taken within 50 m of the best, weighed by inliers, or by scores where nothing is
+verified. A label's evidence is the sum or the largest of its photos' scores; probabilities are softmax(evidence / T), T
+chosen on the validation photos by their likelihood. A photo that nothing speaks for (without keypoints) gets no ranking, no
+place, and the labels' shares of the gallery.
+
+Invariant: the gallery is sorted by the photos' digests before anything is computed, so that its order changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from benchmark.local.keypoints import Features, FrontEnd, extract_features
+from benchmark.local.verification import PairVerifier, Rules
+from benchmark.methods.types import Parameter, Training
+from benchmark.photos import Photos
+from benchmark.predictions import Places, Ranking
+from collector.errors import UsageError
+from collector.geo import distances_km, mean_place
+
+NEAR_KM = 0.05
+"""Photos of the gallery that are taken so near to the best have a say in the place."""
+
+_VOTING = 10  # photos that have a say at most
+_TEMPERATURES = np.geomspace(1e-3, 1e2, 51)
+
+
+class Scorer(Protocol):
+    """Compares queries with a gallery."""
+
+    def scores(self, queries: Sequence[Features]) -> NDArray[np.float64]:
+        """Return (queries, gallery), larger for likelier photos; anything of a query without keypoints."""
+        ...
+
+
+@dataclass(frozen=True)
+class GalleryPredictor:
+    """A fitted method that compares photos with a gallery of G photos, which are sorted by digest here.
+
+    Attributes:
+        scorer: compares.
+        front_end: finds the queries' keypoints.
+        features: (G) of the gallery.
+        rows: (G,) where each stands among the training photos.
+        labels, places: (G,) and (G, 2) of them.
+        classes: how many labels there are.
+        verifier: of pairs.
+        verify: how many photos are verified for a query.
+        pools: `sum` or `max`: how the scores of a label's photos become its evidence.
+        temperature: of the probabilities.
+    """
+
+    scorer: Scorer
+    front_end: FrontEnd
+    features: Sequence[Features]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    places: NDArray[np.float64]
+    classes: int
+    verifier: PairVerifier
+    verify: int = 0
+    pools: str = "max"
+    temperature: float = 1.0
+    _latest: list[tuple[Photos, tuple[NDArray[np.float64], NDArray[np.int32]]]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def rank(self, photos: Photos, k: int) -> Ranking:
+        """Return the k likeliest photos of the gallery; a query without keypoints gets none."""
+        scores, inliers = self._compared(photos)
+        order = _descending(scores)[:, :k]
+        silent = np.isnan(scores).any(axis=1, keepdims=True)
+        ranked = np.take_along_axis(scores, order, axis=1).astype(np.float32)
+        return Ranking(
+            np.where(silent, -1, self.rows[order]),
+            ranked,
+            np.take_along_axis(inliers, order, axis=1) if self.verify else None,
+        )
+
+    def predict_places(self, photos: Photos) -> Places:
+        """Return the weighted mean of the best photos near the best one, NaN where no photo or no place is known."""
+        scores, inliers = self._compared(photos)
+        found = [self._place(*of) for of in zip(scores, inliers, _descending(scores), strict=True)]
+        places = np.array(found, np.float64).reshape(-1, 2)
+        return Places(places[:, 0], places[:, 1])
+
+    def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the probabilities of the labels, (N, C)."""
+        evidence = self.evidence(photos)
+        prior = np.bincount(self.labels, minlength=self.classes) / len(self.labels)
+        silent = np.isnan(evidence).any(axis=1, keepdims=True)
+        likely = softmax(np.nan_to_num(evidence) / self.temperature, axis=1)
+        probabilities: NDArray[np.float32] = np.where(silent, prior, likely).astype(np.float32)
+        return probabilities
+
+    def evidence(self, photos: Photos) -> NDArray[np.float64]:
+        """Return what speaks for each label, (N, C); a row of NaN where nothing speaks."""
+        scores, _ = self._compared(photos)
+        columns = [self.labels == label for label in range(self.classes)]
+        if self.pools == "sum":
+            shares = scores / np.maximum(scores.sum(axis=1, keepdims=True), 1e-12)
+            return np.stack([shares[:, column].sum(axis=1) for column in columns], axis=1)
+        worst = scores.min(axis=1, initial=np.inf)
+        best = np.stack([scores[:, column].max(axis=1) if column.any() else worst for column in columns], axis=1)
+        return np.asarray(np.sign(best) * np.log1p(np.abs(best)))
+
+    def _compared(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Return scores and inliers (N, G); of the photos asked about last they are kept, since three questions are asked."""
+        if not self._latest or self._latest[0][0] is not photos:
+            queries = extract_features(photos, self.front_end)
+            scores = self.scorer.scores(queries) if queries else np.empty((0, len(self.rows)))
+            scores = np.where(np.array([len(query) == 0 for query in queries], bool)[:, None], np.nan, scores)
+            self._latest[:] = [(photos, self._verified(queries, scores))]
+        return self._latest[0][1]
+
+    def _verified(
+        self, queries: Sequence[Features], scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        inliers = np.zeros(scores.shape, np.int32)
+        if not self.verify or not scores.size:
+            return scores, inliers
+        for row, (query, best) in enumerate(zip(queries, _descending(scores)[:, : self.verify], strict=True)):
+            if len(query):
+                inliers[row, best] = self.verifier.counts(query, [self.features[column] for column in best])
+        low, high = scores.min(axis=1, keepdims=True), scores.max(axis=1, keepdims=True)
+        return inliers + (scores - low) / np.maximum(high - low, 1e-12) / 2, inliers  # below 1: inliers come first
+
+    def _place(
+        self, scores: NDArray[np.float64], inliers: NDArray[np.int32], order: NDArray[np.int64]
+    ) -> tuple[float, float]:
+        known = order[~np.isnan(self.places[order]).any(axis=1)][:_VOTING]
+        if not len(known) or np.isnan(scores).any():
+            return np.nan, np.nan
+        best = self.places[known[0]]
+        far = distances_km(best[0], best[1], self.places[known, 0], self.places[known, 1])
+        near = known[far <= NEAR_KM]
+        weights = inliers[near].astype(float) if inliers[near].any() else np.maximum(scores[near], 0)
+        if not weights.any():
+            weights = np.ones(len(near))
+        latitude, longitude = mean_place(self.places[near], weights)
+        return float(latitude), float(longitude)
+
+
+def _descending(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """What all of these methods are given."""
+
+    front_end: FrontEnd
+    rules: Rules
+    verify: int
+
+    @classmethod
+    def of(cls, side: int, keypoints: int, contrast: float, verify: int, ratio: float, seed: int) -> "LocalSettings":
+        """Return the settings of a method's parameters.
+
+        Raises:
+            UsageError: a value makes no sense.
+        """
+        if not 0 <= verify <= 1000:
+            raise UsageError(f"verify={verify}: must be from 0 to 1000")
+        return cls(FrontEnd(side, keypoints, contrast), Rules(ratio, seed=seed), verify)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Training photos in the order of their digests: `features` (G) and `rows` (G,), where each stands in the training."""
+
+    features: Sequence[Features]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, training: Training, front_end: FrontEnd) -> "Gallery":
+        """Return the gallery of some training photos."""
+        features = extract_features(training, front_end)
+        order = sorted(range(len(features)), key=lambda row: (features[row].digest, training.ids[row]))
+        return cls([features[row] for row in order], np.array(order, np.int64))
+
+
+def predictor(
+    scorer: Scorer, gallery: Gallery, training: Training, validation: Training, settings: LocalSettings, pools: str
+) -> GalleryPredictor:
+    """Return the predictor of a scorer, its temperature chosen on the validation photos."""
+    uncalibrated = GalleryPredictor(
+        scorer=scorer,
+        front_end=settings.front_end,
+        features=gallery.features,
+        rows=gallery.rows,
+        labels=training.labels[gallery.rows],
+        places=training.places[gallery.rows],
+        classes=len(training.classes),
+        verifier=PairVerifier(settings.front_end, settings.rules, training.store.cache),
+        verify=settings.verify,
+        pools=pools,
+    )
+    temperature = best_temperature(uncalibrated.evidence(validation), validation.labels)
+    return replace(uncalibrated, temperature=temperature)
+
+
+def best_temperature(evidence: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the T of softmax(evidence / T) that makes the labels likeliest; 1 where nothing speaks for any."""
+    given = ~np.isnan(evidence).any(axis=1) & (labels >= 0)
+    if not given.any():
+        return 1.0
+    rows = np.arange(int(given.sum()))
+    likelihoods = [log_softmax(evidence[given] / t, axis=1)[rows, labels[given]].mean() for t in _TEMPERATURES]
+    return float(_TEMPERATURES[int(np.argmax(likelihoods))])
+
+
+LOCAL: dict[str, Parameter] = {"side": 480, "keypoints": 1000, "contrast": 0.01, "verify": 0, "ratio": 0.8}
+"""Parameters that all of these methods have."""
+
+LOCAL_SMOKE: dict[str, Parameter] = {"side": 128, "keypoints": 200}
+
+
+def local_seconds(photos: int, classes: int, device: str, **parameters: object) -> float:
+    """Return about how long one fit takes: a quarter of a second a photo, its keypoints and its part of the index."""
+    return 0.25 * photos

@@ -1,0 +1,176 @@
+"""Methods that recognise the very place, on real street views: recall, and seconds of what they are made of.
+
+    python -m tests.performance.local_features [--data grid|msls] [--side 320] [--method NAME ...] [--landmarks]
+
+`grid`: $T15_REAL_DATA/streetview_grid, 480 views of 120 places; every fourth place is a query, the others are the gallery.
+`msls`: London of MSLS, its own database and queries. Recall is the share of queries with a photo of the gallery within so
+many metres (great circle) among the first; the answerable share and what chance would find are printed beside it. The
+standard error of a share on the grid is about 4.5 points. `--landmarks` judges the pairs of tourists' photos at each ratio.
+"""
+
+import argparse
+import csv
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.label_set import LabelSet
+from benchmark.local.keypoints import FrontEnd, extract_features
+from benchmark.local.verification import PairVerifier, Rules
+from benchmark.methods.registry import choose
+from benchmark.methods.types import Context, Training
+from benchmark.photos import WorkspacePhotos, given_photos
+from collector.geo import distances_km
+from collector.workspace import Workspace, create_workspace
+
+METHODS = ["sift-nbnn", "sift-nbnn+verify", "bow", "bow+ransac", "vlad", "schindler2007"]
+METRES = (10, 25, 50, 100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", choices=["grid", "msls"], default="grid")
+    parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--method", action="append")
+    parser.add_argument("--landmarks", action="store_true")
+    options = parser.parse_args()
+    real = Path(os.environ["T15_REAL_DATA"])
+    if options.landmarks:
+        judge(real / "new" / "landmark_pairs")
+        return
+    with TemporaryDirectory() as folder:
+        workspace = create_workspace(Path(folder) / "workspace")
+        gallery, queries = sides(real, options.data, workspace)
+        measure(gallery, queries, options.side, options.method or METHODS)
+
+
+def sides(real: Path, data: str, workspace: Workspace) -> tuple[Training, Training]:
+    """Return gallery and queries."""
+    folder = real / ("streetview_grid" if data == "grid" else "new/msls_london_a")
+    with (folder / "index.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if data == "grid":
+        asked = set(sorted({int(row["place"]) for row in rows})[::4])
+        of_queries = [int(row["place"]) in asked for row in rows]
+        places = [(float(row["latitude"]), float(row["longitude"])) for row in rows]
+    else:
+        of_queries = [row["role"] != "database" for row in rows]
+        places = [(float(row["lat"]), float(row["lon"])) for row in rows]
+    digests = [keep(folder / row["file"], workspace) for row in rows]
+    headings = [float(row["heading"]) for row in rows]
+
+    def side(wanted: bool) -> Training:
+        chosen = [number for number, query in enumerate(of_queries) if query == wanted]
+        where = np.array([places[number] for number in chosen])
+        return Training(
+            ids=tuple(rows[number]["file"] for number in chosen),
+            digests=tuple(digests[number] for number in chosen),
+            store=WorkspacePhotos(workspace),
+            labels=(where[:, 0] > np.median(where[:, 0])).astype(np.int64),
+            classes=("south", "north"),
+            label_set=LabelSet("city", ("south", "north"), where[:2], np.ones(2)),
+            places=where,
+            headings=np.array([headings[number] for number in chosen]),
+            authors=np.full(len(chosen), -1),
+            sequences=np.full(len(chosen), -1),
+            times=np.full(len(chosen), np.nan),
+            protocol="place",
+        )
+
+    return side(False), side(True)
+
+
+def keep(path: Path, workspace: Workspace) -> str:
+    """Link a photo into the workspace and return its digest."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    target = workspace.photo(digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        target.symlink_to(path.resolve())
+    return digest
+
+
+def measure(gallery: Training, queries: Training, side: int, names: list[str]) -> None:
+    """Print a line for the front end, for verification, and for each method."""
+    metres = 1000 * distances_km(
+        queries.places[:, None, 0], queries.places[:, None, 1], gallery.places[None, :, 0], gallery.places[None, :, 1]
+    )
+    print(f"{len(gallery)} photos, {len(queries)} queries, {side} px; load {os.getloadavg()[0]:.1f}")
+    for name, of in (("answerable", [(metres.min(axis=1) <= m).mean() for m in METRES]), ("chance", chance(metres))):
+        print(name, dict(zip(METRES, np.round(of, 3).tolist(), strict=True)))
+    front_end = FrontEnd(side=side)
+    begun = time.perf_counter()
+    features = [*extract_features(gallery, front_end), *extract_features(queries, front_end)]
+    seconds = time.perf_counter() - begun
+    print(f"front end {1000 * seconds / len(features):.0f} ms a photo; {np.median([len(one) for one in features]):.0f}")
+    verifier = PairVerifier(front_end)
+    begun = time.perf_counter()
+    verifier.counts(features[0], features[1:101])
+    print(f"verification {10 * (time.perf_counter() - begun):.0f} ms a pair; load {os.getloadavg()[0]:.1f}", flush=True)
+    empty = Training(**{**vars(queries), **{name: value[:0] for name, value in sliced(queries)}})
+    for method in choose(names):
+        begun = time.perf_counter()
+        parameters = {**method.parameters, **({"side": side} if "side" in method.parameters else {})}
+        fitted = method.fit(gallery, empty, Context(), **parameters)
+        middle = time.perf_counter()
+        ranking = fitted.rank(queries, 20)  # type: ignore[union-attr]
+        ended = time.perf_counter()
+        report(
+            method.name,
+            np.take_along_axis(metres, ranking.rows, axis=1),
+            middle - begun,
+            (ended - middle) / len(queries),
+        )
+
+
+def sliced(photos: Training) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the fields that have a value for each photo."""
+    for name in ("ids", "digests", "labels", "places", "headings", "authors", "sequences", "times"):
+        yield name, getattr(photos, name)
+
+
+def chance(metres: NDArray[np.float64]) -> list[float]:
+    """Return the mean share of the gallery that answers a query, by distance."""
+    return [float((metres <= m).mean()) for m in METRES]
+
+
+def report(name: str, ranked: NDArray[np.float64], fit: float, query: float) -> None:
+    """Print the recalls of one method: of the first, the first five and the first ten, by distance."""
+    shares = [
+        f"{m} m " + "/".join(f"{(ranked[:, :k] <= m).any(axis=1).mean():.3f}" for k in (1, 5, 10)) for m in METRES
+    ]
+    median = np.median(ranked[:, 0])
+    print(
+        f"{name}: recall@1/5/10 {', '.join(shares)}; median {median:.0f} m; fit {fit:.1f} s, {query:.3f} s a query; "
+        f"load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
+def judge(folder: Path) -> None:
+    """Print how many pairs of tourists' photos are verified, and those that are judged wrongly."""
+    with (folder / "pairs.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = sorted({row[side] for row in rows for side in ("a", "b")})
+    photos = given_photos([Image.open(folder / name).convert("RGB") for name in names])
+    of = dict(zip(names, extract_features(photos, FrontEnd()), strict=True))
+    for ratio in (0.8, 0.85, 0.9):
+        inliers = PairVerifier(FrontEnd(), Rules(ratio)).inliers((of[row["a"]], of[row["b"]]) for row in rows)
+        judged = [(row, len(found)) for row, found in zip(rows, inliers, strict=True)]
+        for same in ("1", "0"):
+            counts = [count for row, count in judged if row["same_place"] == same]
+            print(f"ratio {ratio}, same place {same}: {sum(count > 0 for count in counts)} of {len(counts)} verified")
+        for row, count in judged:
+            if (count > 0) != (row["same_place"] == "1"):
+                print(f"  {row['a']} {row['b']}: same place {row['same_place']}, {count} inliers")
+
+
+if __name__ == "__main__":
+    main()
