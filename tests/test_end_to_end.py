@@ -167,4 +167,4 @@ def test_real_photos_end_to_end(real_data: Path, tmp_path: Path) -> None:
     t15(tmp_path, "bench", "--method", "tiny-64+knn")
     board = t15_json(tmp_path, "leaderboard")
     assert (board["name"], board["test_photos"]) == ("large", 2030)
-    assert board["rows"][0]["low"] > 1 / 7
+    assert board["rows"][0]["accuracy_low"] > 1 / 7

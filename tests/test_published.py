@@ -56,5 +56,5 @@ def test_a_newcomer_measures_something(tmp_path: Path) -> None:
     assert again.stdout == "0 done, 1 finished before, 0 failed\n"
     board = t15_json(tmp_path, "leaderboard", *newest)
     assert board["test_photos"] == 80
-    assert board["rows"][0]["low"] > 1 / 8
+    assert board["rows"][0]["accuracy_low"] > 1 / 8
     assert "drawn" in board["note"]

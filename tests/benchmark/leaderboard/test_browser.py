@@ -128,7 +128,7 @@ def test_without_scripts_everything_is_there(browser: Any, address: str) -> None
     visit = Visit(browser, address, java_script_enabled=False)
     assert len(visit.names()) == 6
     assert not visit.page.locator(".tools").is_visible()
-    assert visit.page.locator("figure svg").count() == 6
+    assert visit.page.locator("figure .picture > svg").count() == 6
 
 
 @pytest.mark.slow
