@@ -49,14 +49,14 @@ def leaderboard(
 
     asked: list[str | None] = [*manifest] if manifest else [None]
     paths = [manifest_folder(one, manifests, workspace) for one in asked]
-    place = existing_workspace(workspace)
-    data = [what_is_here(read_manifest(path), place) for path in paths]
-    folder = out or place.reports / folder_name(data)
-    if out is None and not os.access(place.root, os.W_OK):
+    here = existing_workspace(workspace)
+    data = [what_is_here(read_manifest(path), here) for path in paths]
+    folder = out or here.reports / folder_name(data)
+    if out is None and not os.access(here.root, os.W_OK):
         raise UsageError(f"{folder}: the workspace cannot be written to; name another folder with --out")
     named = [None if path.is_absolute() else path for path in paths]
     with storage_errors(folder):
-        boards = write_leaderboard(list(zip(data, named, strict=True)), place.runs, folder, level)
+        boards = write_leaderboard(list(zip(data, named, strict=True)), here.runs, folder, level)
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
 
 
@@ -87,12 +87,12 @@ def score(
     from collector.workspace import Workspace, storage_errors
 
     data = read_manifest(manifest_folder(manifest, manifests, workspace))
-    place = Workspace(workspace)
-    data = what_is_here(data, place)
+    here = Workspace(workspace)
+    data = what_is_here(data, here)
     with storage_errors(predictions):
         submission = read_submission(predictions, data, level)
-    with storage_errors(place.root):
-        scored = put_on_board(submission, data, place.runs, name, description, replacing=replace)
+    with storage_errors(here.root):
+        scored = put_on_board(submission, data, here.runs, name, description, replacing=replace)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {scored.scores.photos} test photos")
     if left := left_out_note(left_out(data, level), level):
         note(left)

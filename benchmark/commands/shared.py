@@ -27,11 +27,11 @@ def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> P
     return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
 
 
-def what_is_here(data: "Manifest", place: "Workspace") -> "Manifest":
+def what_is_here(data: "Manifest", workspace: "Workspace") -> "Manifest":
     """Return the manifest, or, saying so, that of its partial rehydration when photos are missing."""
     from benchmark.photos import available
 
-    found = available(data, place)
-    if found is not data:
-        note(found.header.note)
-    return found
+    there = available(data, workspace)
+    if there is not data:
+        note(there.header.note)
+    return there

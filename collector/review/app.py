@@ -176,8 +176,8 @@ def _groups(request: Request) -> Response:
         kind = request.query_params.get("kind", "duplicates")
         if kind not in GROUP_KINDS:
             raise HTTPException(404, f"There are no groups of the kind {kind[:100]!r}.")
-        found = listing.group_keys(view.db, GROUP_KINDS[kind], city or None)
-        page = listing.page_of(found, _place(request), listing.GROUPS_PAGE)
+        keys = listing.group_keys(view.db, GROUP_KINDS[kind], city or None)
+        page = listing.page_of(keys, _place(request), listing.GROUPS_PAGE)
         return view.page("groups.html", city, here=kind, kind=kind, page=page, groups=groups_of(view.db, page.ids))
 
 
@@ -188,13 +188,13 @@ def _map(request: Request) -> Response:
             "SELECT photos.photo_id, latitude, longitude, said.verdict FROM photos LEFT JOIN decisions said ON "
             "said.stage = 'review' AND said.photo_id = photos.photo_id WHERE state = 'downloaded' AND city = ?"
         )
-        found = plot([Placed(*row) for row in view.db.execute(query, (city,))], view.cities.get(city))
+        drawn = plot([Placed(*row) for row in view.db.execute(query, (city,))], view.cities.get(city))
         name = request.query_params.get("spot", "")
-        ids = next((spot.photo_ids for spot in found.spots if spot.name == name), ())
+        ids = next((spot.photo_ids for spot in drawn.spots if spot.name == name), ())
         if name == "beyond":
-            ids = found.beyond
+            ids = drawn.beyond
         cards = cards_of(view.db, ids[: listing.PAGE])
-        return view.page("map.html", city, here="map", plot=found, spot=name, cards=cards, more=len(ids) - len(cards))
+        return view.page("map.html", city, here="map", plot=drawn, spot=name, cards=cards, more=len(ids) - len(cards))
 
 
 def _thumbnail(request: Request) -> Response:
@@ -303,12 +303,12 @@ async def _body(request: Request) -> Mapping[str, Any]:
         if len(content) > _LONGEST_BODY:
             raise HTTPException(413, "The request is too long.")
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "The request is no JSON.") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise HTTPException(400, "The request is no JSON object.")
-    return found
+    return value
 
 
 def _is_text(text: str) -> bool:

@@ -127,7 +127,7 @@ class View:
     def page(self, template: str, city: str, **values: Any) -> HTMLResponse:
         """Return a page about a city, or about all of them where `city` is empty."""
         mine = [row for row in self.rows if city in ("", row.city)]
-        counts = {kind: len(listing.group_keys(self.db, said, city or None)) for kind, said in GROUP_KINDS.items()}
+        counts = {kind: len(listing.group_keys(self.db, stages, city or None)) for kind, stages in GROUP_KINDS.items()}
         text = render(
             template,
             city=city,
@@ -207,7 +207,7 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
     for photo_id, stage, verdict, evidence in db.execute(query, tuple(ids)):
         if photo_id in made:
             made[photo_id].take(stage, verdict, _object(evidence))
-    told = history(db, photos)
+    entries = history(db, photos)
     return [
         Card(
             photo=photos[photo_id],
@@ -216,7 +216,7 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
             reviewer=facts.evidence.get("reviewer"),
             objections=tuple(facts.objections),
             flags=tuple(sorted(facts.flags.items(), key=lambda item: (-item[1], item[0]))),
-            history=tuple(told[photo_id]),
+            history=tuple(entries[photo_id]),
             distances=(distances or {}).get(photo_id, ""),
         )
         for photo_id in dict.fromkeys(ids)
@@ -258,8 +258,8 @@ def groups_of(db: sqlite3.Connection, ids: Sequence[str]) -> list[Group]:
 
 def _group(db: sqlite3.Connection, group_id: str, members: Mapping[str, Mapping[str, Any]]) -> Group:
     order = sorted(_nearness(group_id, photo_id, evidence) for photo_id, evidence in members.items())
-    said = {photo_id: _distances(evidence) for photo_id, evidence in members.items() if photo_id != group_id}
-    shown = cards_of(db, [photo_id for *_, photo_id in order[:LARGEST_GROUP]], said)
+    distances = {photo_id: _distances(evidence) for photo_id, evidence in members.items() if photo_id != group_id}
+    shown = cards_of(db, [photo_id for *_, photo_id in order[:LARGEST_GROUP]], distances)
     return Group(group_id, tuple(shown), len(order) - len(shown))
 
 
@@ -279,17 +279,17 @@ def _distances(evidence: Mapping[str, Any]) -> str:
     if evidence.get("same_bytes"):
         return "same bytes"
     named = (("pHash", "phash_distance"), ("dHash", "dhash_distance"))
-    said = [f"{title} {evidence[name]}" for title, name in named if isinstance(evidence.get(name), int)]
+    parts = [f"{title} {evidence[name]}" for title, name in named if isinstance(evidence.get(name), int)]
     closer = evidence.get("closer_look")
     if isinstance(closer, dict) and isinstance(closer.get("share"), float):
-        said.append(f"{closer['share']:.0%} alike")
-    return ", ".join(said + ["mirrored"] * bool(evidence.get("mirrored")))
+        parts.append(f"{closer['share']:.0%} alike")
+    return ", ".join(parts + ["mirrored"] * bool(evidence.get("mirrored")))
 
 
 def _object(text: str) -> dict[str, Any]:
     """Return evidence, or nothing where it is not what the catalogue writes."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

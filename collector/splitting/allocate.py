@@ -85,12 +85,12 @@ def units(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, fixed: 
         if only.setdefault(group, side) != side:
             raise DataError(f"group {group}: has photos in {ORDER[side]} and in {ORDER[only[group]]} already")
     drawn = sorted((draw(seed, group), group) for group in free)
-    found = [
+    moving = [
         Group(tuple(sorted(Counter(number[photo.city] for photo in free[group]).items())), digits, only.get(group))
         for digits, group in drawn
     ]
     names = [group for _, group in drawn]
-    return Units(cities, totals, found, names, [[photo.photo_id for photo in free[name]] for name in names], held)
+    return Units(cities, totals, moving, names, [[photo.photo_id for photo in free[name]] for name in names], held)
 
 
 def draw(seed: int, name: str) -> str:
@@ -214,16 +214,16 @@ def kfold(photos: Sequence[Photo], groups: Mapping[str, str], folds: int, seed: 
         raise UsageError(f"{folds} folds: give at least 2")
     if len(photos) < folds:
         raise DataError(f"{len(photos)} photos cannot be spread over {folds} folds; collect more")
-    found = units(photos, groups, seed, {})
+    numbered = units(photos, groups, seed, {})
     # Where a city does not divide evenly, the folds that get a photo more take turns from city to city.
-    ends = pairwise(accumulate(found.totals, initial=0))
+    ends = pairwise(accumulate(numbered.totals, initial=0))
     wanted = [[(end + fold) // folds - (start + fold) // folds for fold in range(folds)] for start, end in ends]
     fold_of = {
         photo_id: fold
-        for photo_ids, fold in zip(found.members, balance(found.groups, wanted, even=True), strict=True)
+        for photo_ids, fold in zip(numbered.members, balance(numbered.groups, wanted, even=True), strict=True)
         for photo_id in photo_ids
     }
-    return Folds(fold_of, _deviations(photos, fold_of, found.cities, wanted, range(folds)))
+    return Folds(fold_of, _deviations(photos, fold_of, numbered.cities, wanted, range(folds)))
 
 
 def _whole(
@@ -234,15 +234,15 @@ def _whole(
     seed: int,
     fixed: Mapping[str, str],
 ) -> Allocation:
-    found = units(photos, groups, seed, fixed)
-    needs = [[int(quotas[side]) - has for side, has in zip(ORDER, of, strict=True)] for of in found.held]
-    outcome = fill(found.groups, needs)
+    numbered = units(photos, groups, seed, fixed)
+    needs = [[int(quotas[side]) - has for side, has in zip(ORDER, of, strict=True)] for of in numbered.held]
+    outcome = fill(numbered.groups, needs)
     if outcome.impossible or outcome.undecided:
         helps = len(photos) <= _TRIED and not cover(*_linked(photos, clusters, quotas, seed, fixed)).missing
-        raise DataError(refusal(found, needs, outcome, dropping_helps=helps))
+        raise DataError(refusal(numbered, needs, outcome, dropping_helps=helps))
     sides = {
         photo_id: ORDER[side]
-        for photo_ids, side in zip(found.members, outcome.sides, strict=True)
+        for photo_ids, side in zip(numbered.members, outcome.sides, strict=True)
         if side is not None
         for photo_id in photo_ids
     }
@@ -256,16 +256,16 @@ def _fractions(
     seed: int,
     fixed: Mapping[str, str],
 ) -> Allocation:
-    found = units(photos, groups, seed, fixed)
-    wanted = [_shares(total, [fractions[side] for side in ORDER]) for total in found.totals]
-    free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(wanted, found.held, strict=True)]
+    numbered = units(photos, groups, seed, fixed)
+    wanted = [_shares(total, [fractions[side] for side in ORDER]) for total in numbered.totals]
+    free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(wanted, numbered.held, strict=True)]
     sides = {
         photo_id: ORDER[side]
-        for photo_ids, side in zip(found.members, balance(found.groups, free, found.held), strict=True)
+        for photo_ids, side in zip(numbered.members, balance(numbered.groups, free, numbered.held), strict=True)
         for photo_id in photo_ids
     }
     sides.update(fixed)
-    return _allocation(photos, groups, sides, deviations=_deviations(photos, sides, found.cities, wanted, ORDER))
+    return _allocation(photos, groups, sides, deviations=_deviations(photos, sides, numbered.cities, wanted, ORDER))
 
 
 def _shares(total: int, fractions: Sequence[float]) -> list[int]:
@@ -291,16 +291,16 @@ def _dropping(
     fixed: Mapping[str, str],
 ) -> Allocation:
     linked, needs = _linked(photos, clusters, quotas, seed, fixed)
-    found = cover(linked, needs)
-    if found.missing:
-        raise DataError(_too_linked(photos, clusters, quotas, seed, fixed, proven=found.proven))
+    covered = cover(linked, needs)
+    if covered.missing:
+        raise DataError(_too_linked(photos, clusters, quotas, seed, fixed, proven=covered.proven))
     ordered = sorted(photos, key=lambda photo: photo.photo_id)
     rules = GroupRules()
     authors = [photographer(photo, rules) or photo.photo_id for photo in ordered]
     draws = [draw(seed, photo.photo_id) for photo in ordered]
-    kept = trimmed(linked.cities, found.sides, needs, authors, draws, [photo.photo_id in fixed for photo in ordered])
+    kept = trimmed(linked.cities, covered.sides, needs, authors, draws, [photo.photo_id in fixed for photo in ordered])
     sides = {photo.photo_id: ORDER[side] for photo, side in zip(ordered, kept, strict=True) if side is not None}
-    links = {photo.photo_id for photo, side in zip(ordered, found.sides, strict=True) if side is None}
+    links = {photo.photo_id for photo, side in zip(ordered, covered.sides, strict=True) if side is None}
     return _allocation(photos, regroup(sides, clusters), sides, links)
 
 
@@ -399,9 +399,9 @@ def _require_enough(photos: Mapping[str, int], quotas: Mapping[str, float]) -> N
     short = {city: needed - count for city, count in sorted(photos.items()) if count < needed}
     if not short:
         return
-    said = ", ".join(f"{city} has {photos[city]} ({missing} missing)" for city, missing in short.items())
+    lacking = ", ".join(f"{city} has {photos[city]} ({missing} missing)" for city, missing in short.items())
     raise DataError(
-        f"the quotas need {needed} clean photos a city: {said}; collect more, choose other cities with --city, or ask for "
+        f"the quotas need {needed} clean photos a city: {lacking}; collect more, choose other cities with --city, or ask for "
         f"less{_such_as(scaled(quotas, min(photos.values())))}"
     )
 
@@ -442,7 +442,7 @@ def refusal(units: Units, needs: Needs, outcome: Outcome, *, dropping_helps: boo
     names, own = units.cities, by_city(units.groups, range(len(units.cities)))
     if not outcome.impossible:
         cities = [city for cities in outcome.undecided for city in cities]
-        said = (
+        fault = (
             f"{_listed([names[city] for city in cities])}: not decided in time whether whole groups can meet the quotas"
         )
     else:
@@ -454,7 +454,7 @@ def refusal(units: Units, needs: Needs, outcome: Outcome, *, dropping_helps: boo
         joined = (
             "" if not others else f", nor of {_listed(others)}" if alone else f" while those of {_listed(others)} do"
         )
-        said = (
+        fault = (
             f"{names[city]}: no whole groups add up to the quotas{joined}; in the way is group {units.names[index]} with "
             f"{own[city][index]} of its {units.totals[city]} photos{'' if parted else ', and not it alone'}"
         )
@@ -464,7 +464,7 @@ def refusal(units: Units, needs: Needs, outcome: Outcome, *, dropping_helps: boo
         by_side = dict(zip(ORDER, nearest, strict=True))
         ways.append(f"the nearest that can be met: {' '.join(f'--{side} {by_side[side]}' for side in SPLITS)}")
     ways += ["leave out single photos with --drop-photos"] if dropping_helps else []
-    return f"{said}; {'; or '.join([*ways, 'collect more photos'])}"
+    return f"{fault}; {'; or '.join([*ways, 'collect more photos'])}"
 
 
 def scaled(quotas: Mapping[str, float], available: int) -> dict[str, int] | None:
@@ -473,8 +473,8 @@ def scaled(quotas: Mapping[str, float], available: int) -> dict[str, int] | None
         return None
     needed = sum(quotas.values())
     small = {side: max(1, int(quotas[side] * available // needed)) for side in ("val", "test")}
-    found = {"train": max(1, available - sum(small.values())), **small}
-    return found if sum(found.values()) <= available else {"train": available - 2, "val": 1, "test": 1}
+    sizes = {"train": max(1, available - sum(small.values())), **small}
+    return sizes if sum(sizes.values()) <= available else {"train": available - 2, "val": 1, "test": 1}
 
 
 def largest_found(
@@ -514,17 +514,17 @@ def nearest_quotas(groups: Sequence[Group], quotas: Sequence[int], held: Needs) 
         common = -1
         for of, has in zip(own.values(), held, strict=True):
             common &= reachable(list(of.values()), [groups[index].only for index in of], has, box)
-        found = _nearest(common, box, quotas)
-        if found and sum(abs(count - quota) for count, quota in zip(found, quotas, strict=True)) <= farthest:
-            return found
+        nearest = _nearest(common, box, quotas)
+        if nearest and sum(abs(count - quota) for count, quota in zip(nearest, quotas, strict=True)) <= farthest:
+            return nearest
     return None
 
 
 def _nearest(common: int, box: Sequence[int], quotas: Sequence[int]) -> tuple[int, ...] | None:
     """Return the nearest of a bit set of quotas; of equally near ones, one that leaves the smaller sides as they are."""
     packed = np.frombuffer(common.to_bytes(prod(count + 1 for count in box) // 8 + 1, "little"), dtype=np.uint8)
-    found = np.flatnonzero(np.unpackbits(packed, bitorder="little"))
-    sums = np.column_stack(np.unravel_index(found, [count + 1 for count in reversed(box)]))[:, ::-1]
+    reached = np.flatnonzero(np.unpackbits(packed, bitorder="little"))
+    sums = np.column_stack(np.unravel_index(reached, [count + 1 for count in reversed(box)]))[:, ::-1]
     sums = sums[(sums > 0).all(axis=1)]
     apart = np.abs(sums - np.array(quotas))
     order = np.lexsort((*sums.T, apart[:, :-1].sum(axis=1), apart.sum(axis=1)))

@@ -38,8 +38,8 @@ class Codes:
 def codes(column: pa.Array | pa.ChunkedArray) -> Codes:
     """Return a column of strings as numbers."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    found = whole.dictionary_encode()
-    return Codes(np.asarray(pc.fill_null(found.indices, -1), dtype=np.int64), found.dictionary.to_pylist())
+    encoded = whole.dictionary_encode()
+    return Codes(np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), encoded.dictionary.to_pylist())
 
 
 def sides_of(table: pa.Table) -> NDArray[np.int64]:
@@ -63,13 +63,13 @@ def counts(table: pa.Table, sides: NDArray[np.int64]) -> dict[str, dict[str, dic
     columns = {name: table[of] for name, of in (("city", "city"), ("licence", "license")) if of in table.column_names}
     providers = pc.extract_regex(table["photo_id"], r"^(?P<provider>[a-z0-9_-]+):")
     columns["provider"] = pc.struct_field(providers, "provider")
-    return {name: found for name, column in columns.items() if (found := _counted(codes(column), sides))}
+    return {name: of_value for name, column in columns.items() if (of_value := _counted(codes(column), sides))}
 
 
 def _counted(of: Codes, sides: NDArray[np.int64]) -> dict[str, dict[str, int]]:
-    found = by_side(of, sides)
-    order = sorted(range(len(of.values)), key=lambda i: (-int(found[:, i].sum()), of.values[i]))
-    return {of.values[i]: dict(zip(SPLITS, found[:, i].tolist(), strict=True)) for i in order}
+    photos = by_side(of, sides)
+    order = sorted(range(len(of.values)), key=lambda i: (-int(photos[:, i].sum()), of.values[i]))
+    return {of.values[i]: dict(zip(SPLITS, photos[:, i].tolist(), strict=True)) for i in order}
 
 
 def missing(table: pa.Table, sides: NDArray[np.int64]) -> dict[str, dict[str, int]]:
@@ -119,7 +119,7 @@ def people(authors: Codes, services: Sequence[str]) -> Codes:
 def concentrations(authors: Codes, cities: Codes | None, sides: NDArray[np.int64]) -> list[Concentration]:
     """Return the concentration of authors of each side, over all cities first and then for each city that has any."""
     everywhere = Codes(np.zeros(len(sides), dtype=np.int64), [""])
-    whole = [replace(found, city=None) for found in _concentrations(authors, everywhere, sides)]
+    whole = [replace(of_all, city=None) for of_all in _concentrations(authors, everywhere, sides)]
     return [*whole, *(_concentrations(authors, cities, sides) if cities else [])]
 
 
@@ -310,7 +310,7 @@ def _panoramas(photo_ids: pa.ChunkedArray, traits: Mapping[str, ProviderTraits])
     Raises:
         DataError: a pattern is none, or has no group.
     """
-    found = pa.nulls(len(photo_ids), pa.string())
+    panorama_ids = pa.nulls(len(photo_ids), pa.string())
     ids = photo_ids.combine_chunks()
     for name, pattern in ((name, trait.panorama) for name, trait in traits.items() if trait.panorama):
         try:
@@ -320,8 +320,8 @@ def _panoramas(photo_ids: pa.ChunkedArray, traits: Mapping[str, ProviderTraits])
             raise DataError(
                 f"provider_traits of {name}: panorama {pattern[:60]!r} is no pattern with a group"
             ) from error
-        found = pc.if_else(views, pc.binary_join_element_wise(name, panoramas, ":"), found)
-    return codes(found)
+        panorama_ids = pc.if_else(views, pc.binary_join_element_wise(name, panoramas, ":"), panorama_ids)
+    return codes(panorama_ids)
 
 
 def _degrees(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -369,22 +369,22 @@ def compare(rows: Rows, reference: str, judged: str, min_distance_m: float, radi
 
 
 def _shared(rows: Rows, of: Codes, r: int, j: int, apart_from: NDArray[np.bool_] | None = None) -> Shared:
-    found = by_side(of, rows.sides)
-    both = np.flatnonzero((found[r] > 0) & (found[j] > 0))
-    order = both[np.lexsort((both, -found[r][both], -found[j][both]))][:_WORST]
+    photos = by_side(of, rows.sides)
+    both = np.flatnonzero((photos[r] > 0) & (photos[j] > 0))
+    order = both[np.lexsort((both, -photos[r][both], -photos[j][both]))][:_WORST]
     unknown = (of.code < 0) & ((rows.sides == r) | (rows.sides == j))
     if apart_from is not None:
         unknown &= ~apart_from
     return Shared(
         values=len(both),
-        photos=int(found[j][both].sum()),
-        known=int(found[j].sum()) if found[r].any() else 0,
+        photos=int(photos[j][both].sum()),
+        known=int(photos[j].sum()) if photos[r].any() else 0,
         unknown=int(unknown.sum()),
         worst=tuple(
             SharedValue(
                 of.values[value],
-                int(found[r][value]),
-                int(found[j][value]),
+                int(photos[r][value]),
+                int(photos[j][value]),
                 *(_first(rows, of, value, s) for s in (r, j)),
             )
             for value in order
@@ -406,16 +406,18 @@ def _near(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], min_dis
     reference, judged = np.flatnonzero(there & placed), np.flatnonzero(here & placed)
     if not len(reference) or not len(judged):
         return Near(None, 0, 0, unknown, {})
-    found = nearest_places(rows.degrees[reference], rows.degrees[judged])
-    worst = np.argsort(found.metres, kind="stable")[:_WORST]
+    nearest = nearest_places(rows.degrees[reference], rows.degrees[judged])
+    worst = np.argsort(nearest.metres, kind="stable")[:_WORST]
     return Near(
-        nearest_m=float(found.metres.min()),
-        photos=int((found.metres < min_distance_m).sum()),
+        nearest_m=float(nearest.metres.min()),
+        photos=int((nearest.metres < min_distance_m).sum()),
         known=len(judged),
         unknown=unknown,
-        quantiles_m={f"{share:g}": float(np.quantile(found.metres, share)) for share in _QUANTILES},
+        quantiles_m={f"{share:g}": float(np.quantile(nearest.metres, share)) for share in _QUANTILES},
         worst=tuple(
-            PhotoPair(_name(rows, reference[found.position[i]]), _name(rows, judged[i]), metres=float(found.metres[i]))
+            PhotoPair(
+                _name(rows, reference[nearest.position[i]]), _name(rows, judged[i]), metres=float(nearest.metres[i])
+            )
             for i in worst
         ),
     )
@@ -427,11 +429,11 @@ def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius
     if not len(reference) or not len(judged):
         return Alike(None, 0, 0, 0, unknown)
     theirs, ours = (looks(rows.phash[side], rows.dhash[side]) for side in (reference, judged))
-    found = resemblance(theirs, ours, radius, radius + DHASH_SLACK, _WORST)
+    alike = resemblance(theirs, ours, radius, radius + DHASH_SLACK, _WORST)
     return Alike(
-        nearest_bits=found.nearest_bits,
-        pairs=found.pairs,
-        photos=found.photos,
+        nearest_bits=alike.nearest_bits,
+        pairs=alike.pairs,
+        photos=alike.photos,
         known=len(judged),
         unknown=unknown,
         worst=tuple(
@@ -441,7 +443,7 @@ def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius
                 phash_bits=pair.phash_bits,
                 dhash_bits=pair.dhash_bits,
             )
-            for pair in found.closest
+            for pair in alike.closest
         ),
     )
 
@@ -473,8 +475,8 @@ def nearest_places(reference: NDArray[np.float64], judged: NDArray[np.float64]) 
 
 def _as_complex(degrees: NDArray[np.float64]) -> NDArray[np.complex128]:
     # One number a place, which numpy sorts many times faster than rows.
-    place: NDArray[np.complex128] = degrees[:, 0] + 1j * degrees[:, 1]
-    return place
+    number: NDArray[np.complex128] = degrees[:, 0] + 1j * degrees[:, 1]
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,10 +547,10 @@ def resemblance(reference: Looks, judged: Looks, radius: int, dhash_radius: int,
         here = np.repeat(chosen, limits[1:].astype(np.int64) - limits[:-1].astype(np.int64))
         dhash = _apart(reference.dhash[there], judged.dhash[here])
         agree = dhash <= dhash_radius
-        found = np.column_stack((distance, dhash, here, there))[agree].astype(np.int64)
-        pairs += int((judged.photos[found[:, 2]] * reference.photos[found[:, 3]]).sum())
-        photos += int(judged.photos[np.unique(found[:, 2])].sum())
-        best = found[np.lexsort(found.T[::-1])[:most]].tolist()
+        agreeing = np.column_stack((distance, dhash, here, there))[agree].astype(np.int64)
+        pairs += int((judged.photos[agreeing[:, 2]] * reference.photos[agreeing[:, 3]]).sum())
+        photos += int(judged.photos[np.unique(agreeing[:, 2])].sum())
+        best = agreeing[np.lexsort(agreeing.T[::-1])[:most]].tolist()
         closest = sorted([*closest, *map(tuple, best)])[:most]
     if not closest:
         one = int(nearest.argmin())

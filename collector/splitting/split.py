@@ -294,9 +294,11 @@ def split(
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups)
     groups = grouping.group_of if grouping else {photo.photo_id: photo.group_id or photo.photo_id for photo in photos}
     if recipe.mode == "place":
-        found = allocate_places(photos, groups, {side: int(of) for side, of in quotas.items()}, seed, recipe.within_m)
+        allocation = allocate_places(
+            photos, groups, {side: int(of) for side, of in quotas.items()}, seed, recipe.within_m
+        )
     else:
-        found = allocate(
+        allocation = allocate(
             photos,
             groups,
             quotas,
@@ -307,10 +309,10 @@ def split(
             fixed=growth.fixed if growth else None,
         )
     asked = [side for side in SPLITS if quotas.get(side, 1)]
-    empty = _checked(empty_sides(photos, groups, [found.sides], asked), allow_empty_sides)
+    empty = _checked(empty_sides(photos, groups, [allocation.sides], asked), allow_empty_sides)
     header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
-        sided = _sided(photos, found, grouping)
+        sided = _sided(photos, allocation, grouping)
         manifest = _versioned(manifests, header, sided, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
@@ -319,9 +321,11 @@ def split(
         folder,
         written,
         held.cleaned,
-        left_out=dict(sorted(Counter(photo.city for photo in photos if photo.photo_id not in found.sides).items())),
-        links=tuple(sorted(photo_id for photo_id, why in found.left_out.items() if why == "link")),
-        deviations=found.deviations,
+        left_out=dict(
+            sorted(Counter(photo.city for photo in photos if photo.photo_id not in allocation.sides).items())
+        ),
+        links=tuple(sorted(photo_id for photo_id, why in allocation.left_out.items() if why == "link")),
+        deviations=allocation.deviations,
         misplaced=held.misplaced,
         empty_cities=held.empty_cities,
         grouping=grouping,
@@ -472,15 +476,15 @@ def _seed_of(parent: Manifest | None) -> int:
     return parent.header.seed if parent else 0
 
 
-def _sided(photos: Sequence[Photo], found: Allocation, grouping: Grouping | None) -> list[Photo]:
+def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping | None) -> list[Photo]:
     return [
         replace(
             photo,
-            split=found.sides[photo.photo_id],
-            group_id=found.groups[photo.photo_id] if grouping else photo.group_id,
+            split=allocation.sides[photo.photo_id],
+            group_id=allocation.groups[photo.photo_id] if grouping else photo.group_id,
         )
         for photo in photos
-        if photo.photo_id in found.sides
+        if photo.photo_id in allocation.sides
     ]
 
 
