@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.catalogue.catalogue import SCHEMA_VERSION, STATES, Catalogue, Decision, open_catalogue
+from collector.catalogue.catalogue import SCHEMA_VERSION, STATES, Catalogue, Decision, Known, open_catalogue
 from collector.errors import DataError, IncompleteError
 from collector.records import City, Label, Photo, Region, Unusable
 from collector.regions import region
@@ -102,15 +102,16 @@ def test_states(workspace: Workspace, make_photo: MakePhoto) -> None:
     with open_catalogue(workspace) as catalogue:
         assert catalogue.known("made:0001") is None
         catalogue.reject(Unusable("made:0001", "truncated", HOSTILE, "bursa"))
-        assert catalogue.known("made:0001") == ("rejected", "bursa", None, None)
+        assert catalogue.known("made:0001") == Known("rejected", "bursa", None, None)
         catalogue.reject(Unusable("made:0002", "no-city", "somewhere"))
-        assert catalogue.known("made:0002") == ("rejected", None, None, None)
+        assert catalogue.known("made:0002") == Known("rejected", None, None, None)
         catalogue.reject(Unusable("made:0003", "no-city", "somewhere"))
         assert catalogue.downloaded() == []
         assert catalogue.counts() == {"rejected": 3}
         assert list(catalogue.rejected().items()) == [("no-city", 2), ("truncated", 1)]
         catalogue.add(make_photo(1), "stamp")
-        assert catalogue.known("made:0001") == ("downloaded", "bursa", make_photo(1).sha256, make_photo(1).bytes)
+        photo = make_photo(1)
+        assert catalogue.known("made:0001") == Known("downloaded", "bursa", photo.sha256, photo.bytes, photo.image_url)
         assert catalogue.counts() == {"downloaded": 1, "rejected": 2}
         catalogue.reject(Unusable("made:0001", "unreadable", "gone"))
         assert catalogue.counts() == {"rejected": 3}
@@ -279,7 +280,9 @@ def test_a_catalogue_of_version_2_is_brought_up_to_date(workspace: Workspace, ma
     old.executescript((Path(__file__).parents[2] / "data" / "catalogue-2.sql").read_text(encoding="utf-8"))
     old.close()
     with open_catalogue(workspace) as catalogue:
-        assert catalogue.photo("made:0001") == replace(make_photo(1), group_id=None, split=None)
+        assert catalogue.photo("made:0001") == make_photo(
+            1, group_id=None, split=None, latitude=39.501, longitude=32.501
+        )
         assert catalogue.counts() == {"downloaded": 1, "listed": 1, "rejected": 1}
         (region,) = catalogue.regions()
         assert (region.cities[0].aliases, region.cities[0].country, region.labels) == (("Tuşpa",), "", ())
