@@ -205,7 +205,7 @@ def bench(
     from benchmark import runner
     from benchmark.doctor import resolve_device
     from benchmark.methods.registry import choose
-    from benchmark.networks.fast import best_precision
+    from benchmark.networks.recipe import best_precision
     from benchmark.photos import require_photos
     from collector.workspace import Workspace
 

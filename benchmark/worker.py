@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from benchmark.doctor import versions
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
-from benchmark.networks.fast import keep_freed_memory
+from benchmark.networks.recipe import keep_freed_memory
 from benchmark.photos import missing_photos
 from benchmark.results import Failure, RunInputs, record_test_read
 from benchmark.runner import Finished, RunContext, Task, attempt, logged, unfinished

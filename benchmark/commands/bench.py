@@ -109,8 +109,7 @@ def bench(
     from benchmark.label_set import left_out as left_out_photos
     from benchmark.label_set import left_out_note
     from benchmark.methods.registry import choose
-    from benchmark.networks.fast import keep_freed_memory
-    from benchmark.networks.recipe import ENGINES
+    from benchmark.networks.recipe import ENGINES, keep_freed_memory
     from benchmark.photos import require_photos
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace
@@ -196,7 +195,7 @@ def parse_settings(texts: list[str]) -> dict[str, str]:
 
 def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
     """Return the precision of trainings. Runs are named before a cluster is looked at: bf16 there where CUDA is named."""
-    from benchmark.networks.fast import best_precision
+    from benchmark.networks.recipe import best_precision
 
     if wanted != "auto":
         return wanted

@@ -8,11 +8,8 @@ normalisation averages over its own step and then moves its running statistics, 
 kinds of layers are applied step by step, in order; all others see the whole pass.
 """
 
-import ctypes
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
 
 import numpy as np
 import torch
@@ -25,7 +22,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from benchmark.networks.augment import ResidentPhotos, draw_crops, draw_order, step_seed, steps_of
 from benchmark.networks.backbones import Backbone, frozen_modules
 from benchmark.networks.inference import standardised
-from benchmark.networks.recipe import Recipe, smallest_step
+from benchmark.networks.recipe import Recipe, best_precision, smallest_step
 
 _KNOWN = ("torch.nn.", "torchvision.models.", "torchvision.ops.misc")
 """Where modules come from that are known to treat each photo by itself, batch normalisation and dropout apart."""
@@ -81,8 +78,6 @@ _PHOTOS_AT_ONCE = {"cpu": 16, "cuda": 64}
 
 _WARM_UP = 3
 """Steps before a CUDA graph is captured, so that libraries have chosen their kernels (PyTorch's notes on CUDA)."""
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 class FastEngine:
@@ -232,23 +227,3 @@ def _divided(network: nn.Module, backbone: Backbone, frozen: str) -> tuple[nn.Mo
     if not count or not can_be_grouped(head):
         return None, network
     return head, nn.Sequential(*layers[count:])
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Make glibc keep what a step frees for the next one, instead of giving it back and having every page zeroed again.
-
-    For the whole process and for good: for commands to call, before they train on a CPU.
-    On one core that was 40 of 347 ms of a step of ResNet-18 (batch 4, 224 pixels), and 85 of 285 ms of AlexNet.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # musl has none
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
-
-
-def best_precision(device: str) -> str:
-    """Return what the fast engine computes in: `bf16` on a GPU that has it, else `float32`."""
-    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

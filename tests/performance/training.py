@@ -28,8 +28,8 @@ from benchmark.doctor import describe_device, resolve_device
 from benchmark.methods.paper import TABLE_TWO
 from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
-from benchmark.networks.fast import FastEngine, keep_freed_memory
-from benchmark.networks.recipe import Recipe, starting_network
+from benchmark.networks.fast import FastEngine
+from benchmark.networks.recipe import Recipe, keep_freed_memory, starting_network
 from benchmark.networks.reference import ReferenceEngine
 from benchmark.networks.train import Job, TrainedNetwork, train, train_many
 from benchmark.photos import LabelledPhotos
