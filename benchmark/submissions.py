@@ -354,7 +354,7 @@ def _numbers(source: Source, column: pa.ChunkedArray, name: str) -> tuple[NDArra
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan), np.ones(len(column), bool)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        trimmed = pc.utf8_trim_whitespace(column)
+        trimmed = source.with_points(pc.utf8_trim_whitespace(column))
         missing = pc.or_(pc.is_null(trimmed), pc.is_in(pc.utf8_lower(trimmed), pa.array(_NOTHING, kind)))
         # What Arrow's cast would refuse for the whole column; it takes any spelling of NaN and infinity.
         number = pc.match_substring_regex(trimmed, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$")

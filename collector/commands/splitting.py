@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.errors import UsageError
+from collector.errors import UsageError, first_few
 from collector.options import NAMED, CityOption, JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, PROTOCOLS, QUOTAS, SPLITS, WITHIN_M
@@ -250,6 +250,10 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
         note(f"new photos: looked for copies first, {out} of {result.cleaned.photos} left out (`t15 dedup` tells more)")
     if result.misplaced:
         note(_misplaced_text(result.misplaced.values()))
+    if result.elsewhere:
+        parts = first_few([f"{count} of {slug}" for slug, count in result.elsewhere.items()])
+        count = sum(result.elsewhere.values())
+        note(f"photos of cities that the region does not have: {count}, not part of the split ({parts})")
     if result.empty_cities:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
     for of in result.empty_sides:
@@ -274,6 +278,7 @@ def _described(result: "SplitResult") -> dict[str, Any]:
             photo_id: {"city": of.city.slug, "km": round(of.km, 3), "nearer": of.nearer and of.nearer.slug}
             for photo_id, of in result.misplaced.items()
         },
+        "elsewhere": result.elsewhere,
         "empty_cities": result.empty_cities,
         "deviations": result.deviations,
         "empty_sides": [asdict(of) for of in result.empty_sides],

@@ -140,6 +140,17 @@ def _known_places(latitude: pa.ChunkedArray, longitude: pa.ChunkedArray) -> dict
     }
 
 
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of floats as integers where all are whole, NaN as null: ids become floats where one is missing."""
+    if not pa.types.is_floating(column.type):
+        return column
+    column = column.cast(pa.float64())
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    largest = pc.max(pc.abs(column)).as_py()
+    is_whole = largest is None or (largest < 2**63 and pc.all(pc.equal(pc.round(column), column)).as_py())
+    return column.cast(pa.int64(), safe=False) if is_whole else column
+
+
 @dataclass(frozen=True, slots=True)
 class _Values:
     """The values of a file, checked column by column."""
@@ -161,7 +172,7 @@ class _Values:
 
     def text(self, name: str) -> pa.ChunkedArray:
         """Return a column as text, blanks around cut off; null where nothing is left."""
-        column = self.raw[self.chosen[name]]
+        column = _whole(self.raw[self.chosen[name]])
         try:
             column = pc.utf8_trim_whitespace(column.cast(pa.string()))
         except (pa.ArrowException, UnicodeError) as error:
@@ -185,6 +196,7 @@ class _Values:
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
             column = self.text(name)
             column = pc.if_else(pc.is_in(pc.utf8_lower(column), _NO_NUMBER), pa.scalar(None, pa.string()), column)
+            column = self.source.with_points(column)
             rule = "is no number (degrees with a decimal point, such as 41.0082)"
             self.require(name, pc.match_substring_regex(column, _NUMBER), rule)
         column = column.cast(pa.float64())

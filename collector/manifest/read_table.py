@@ -22,19 +22,34 @@ BLOCK = 1 << 24
 """Bytes of a CSV file that are read at a time; Arrow cannot read a record that is longer."""
 
 _DELIMITERS = ",;\t|"
-_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=(.)"?\r?\n?')  # how Excel is told the delimiter, in a line of its own
+_SEPARATOR = re.compile(
+    rb'(?:\xef\xbb\xbf)?"?sep=(.)\1*"?\r?\n?', re.IGNORECASE
+)  # how Excel is told the delimiter, in a line of its own
 _BATCH = 1 << 14  # rows of a Parquet file that are decoded at a time
 _MOST_COLUMNS = 20_000
 _MOST_FOOTER = 64 << 20  # bytes; that of a manifest of ten million photos has about 8 MB
 # Parquet repeats a value for next to nothing, so that a small file can hold a table that no machine can. What decoding may
 # take beside this much, in bytes a byte of the file: one-hot probabilities of 100 classes have about 130.
 _DECODED_ANYWAY, _DECODED_PER_BYTE = 1 << 28, 1000
+_UNPACK, _AS_CSV = "unpack it first", "save the table as CSV"
 _NOT_TEXT = {
-    b"\x1f\x8b": "is compressed (gzip); unpack it first",
-    b"PK": "is an archive or a spreadsheet; save the table as CSV",
+    b"\x1f\x8b": f"is compressed (gzip); {_UNPACK}",
+    b"BZh": f"is compressed (bzip2); {_UNPACK}",
+    b"\xfd7zXZ": f"is compressed (xz); {_UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"is compressed (zstd); {_UNPACK}",
+    b"PK": f"is an archive or a spreadsheet; {_AS_CSV}",
+    b"\xd0\xcf\x11\xe0": f"is a spreadsheet; {_AS_CSV}",
+    b"SQLite format 3": f"is a database; {_AS_CSV}",
+    b"ARROW1": f"is a Feather file; {_AS_CSV}, or as Parquet",
+    b"PARE": "is an encrypted Parquet file; decrypt it first",
     b"\xff\xfe": "is in UTF-16; save it as UTF-8",
     b"\xfe\xff": "is in UTF-16; save it as UTF-8",
+    b"\0\0": "begins with zero bytes, as files do that were never written to their end",
+    b"version https://git-lfs": "is a pointer of Git LFS, not the file; `git lfs pull` brings it",
+    b"<": "is a web page or XML, not a table",
+    b"[": "is a JSON array; write each object on a line of its own (JSON Lines)",
 }
+"""How files begin that are no tables, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,20 @@ class Source:
             null where nothing is left. Columns of another type are as they are in Parquet; in JSON Lines numbers are
             int64 or float64.
         place: how an error names a record (counted from 0): `line 17` as in a text editor, or `row 15` of a Parquet file.
+        delimiter: of a CSV or TSV file.
     """
 
     path: Path
     names: tuple[str, ...]
     read: Callable[[Sequence[str]], pa.Table]
     place: Callable[[int], str]
+    delimiter: str | None = None
+
+    def with_points(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return numbers with a decimal point; a comma is one where the file's delimiter is another, as Excel writes."""
+        if self.delimiter in (None, ","):
+            return texts
+        return pc.replace_substring_regex(texts, r"^([+-]?[0-9]*),([0-9]+)$", r"\1.\2")
 
 
 def open_table(path: Path) -> Source:
@@ -100,7 +123,7 @@ def _open_delimited(path: Path) -> Source:
         raise DataError(f"{path}: line {file.skip + 1}: is not UTF-8 (byte {byte}); save the file as UTF-8")
     if len(header) > _MOST_COLUMNS:
         raise DataError(f"{path}: has {len(header)} columns; {_MOST_COLUMNS} are the most")
-    names = tuple(name.strip() for name in header)
+    names = tuple(name.strip("\ufeff \t\r\n\xa0") for name in header)  # some programs write the mark of order twice
     raw = dict(zip(names, header, strict=True))
 
     def read(columns: Sequence[str]) -> pa.Table:
@@ -117,11 +140,11 @@ def _open_delimited(path: Path) -> Source:
         except pa.ArrowInvalid as error:
             _explain(file, names, columns)
             raise DataError(f"{path}: cannot be read as CSV ({one_line(error)})") from error
-        if _has_odd_quotes(path):  # one that is left open swallows the lines after it, and Arrow says nothing
+        if _may_have_open_quotes(path, table.num_rows):  # these swallow the lines after them, and Arrow says nothing
             _explain(file, names, columns)
         return pa.table([_trimmed(column) for column in table.columns], names=list(columns))
 
-    return Source(path, names, read, lambda record: _line_of(file, record))
+    return Source(path, names, read, lambda record: _line_of(file, record), file.delimiter)
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -163,9 +186,14 @@ def _stray_byte(text: str) -> str:
     return next((f"{ord(c) - 0xDC00:#04x}" for c in text if "\udc80" <= c <= "\udcff"), "")
 
 
-def _has_odd_quotes(path: Path) -> bool:
+def _may_have_open_quotes(path: Path, rows: int) -> bool:
+    """Return whether a quote may be left open: there is an odd number of them, or lines are joined to records."""
+    quotes = lines = 0
     with path.open("rb") as file:
-        return sum(block.count(b'"') for block in iter(lambda: file.read(BLOCK), b"")) % 2 == 1
+        for block in iter(lambda: file.read(BLOCK), b""):
+            quotes += block.count(b'"')
+            lines += block.count(b"\n")
+    return quotes % 2 == 1 or (quotes > 0 and lines > rows + 1)
 
 
 def _records(file: _Csv, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:

@@ -198,6 +198,7 @@ class SplitResult:
         deviations: as in Allocation.
         misplaced: clean photos that are not in their city as the region has it now, by photo_id: they are not part of the
             data set, and stay in the workspace.
+        elsewhere: clean photos of cities that the region does not have (any more), by slug; as `misplaced`.
         empty_cities: slugs of the region's cities that have no clean photo, and are not part of the data set.
         grouping: the groups, None where none were made.
         growth: what became of the photos of an earlier manifest, None where none was extended.
@@ -213,6 +214,7 @@ class SplitResult:
     links: tuple[str, ...]
     deviations: dict[str, dict[str, int]]
     misplaced: dict[str, Misplaced]
+    elsewhere: dict[str, int]
     empty_cities: list[str]
     grouping: Grouping | None
     growth: Growth | None
@@ -236,6 +238,7 @@ class FoldsResult:
     folds: list[FoldResult]
     cleaned: DedupSummary | None
     misplaced: dict[str, Misplaced]
+    elsewhere: dict[str, int]
     empty_cities: list[str]
     empty_sides: list[EmptySides]
 
@@ -252,6 +255,7 @@ class _Held:
     cleaned: DedupSummary | None
     radius: int
     misplaced: dict[str, Misplaced]
+    elsewhere: dict[str, int]
     empty_cities: list[str]
 
 
@@ -327,6 +331,7 @@ def split(
         links=tuple(sorted(photo_id for photo_id, why in allocation.left_out.items() if why == "link")),
         deviations=allocation.deviations,
         misplaced=held.misplaced,
+        elsewhere=held.elsewhere,
         empty_cities=held.empty_cities,
         grouping=grouping,
         growth=growth,
@@ -381,7 +386,7 @@ def split_folds(
             manifest = _versioned(manifests, header, taken, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
             made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
-    return FoldsResult(made, held.cleaned, held.misplaced, held.empty_cities, empty)
+    return FoldsResult(made, held.cleaned, held.misplaced, held.elsewhere, held.empty_cities, empty)
 
 
 def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, str]]:
@@ -402,10 +407,13 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
     # Copies on two sides of a split would be a leak: what was collected since is looked at first.
     cleaned = dedup(workspace, _radius(decided.values())) if undecided else None
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
-        clean = [photo for photo in catalogue.clean() if photo.city in wanted]
+        held = catalogue.clean()
         decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         rejected = catalogue.decided_against(but="dedup")
         stamps = catalogue.hash_stamps()
+    clean = [photo for photo in held if photo.city in wanted]
+    own = {city.slug for city in chosen.cities}
+    elsewhere = dict(sorted(Counter(photo.city for photo in held if photo.city not in own).items()))
     wrong = _misplaced(chosen, clean)
     photos = [photo for photo in clean if photo.photo_id not in wrong]
     but = f" (but {len(wrong)} that lie outside of their city as the region has it now)" if wrong else ""
@@ -415,7 +423,9 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
     if cities and wanted != present:
         raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo{but}; `t15 collect` brings some")
     radius = _radius(decisions.values())
-    return _Held(chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, sorted(wanted - present))
+    return _Held(
+        chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere, sorted(wanted - present)
+    )
 
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:

@@ -290,3 +290,61 @@ def test_truncated_and_damaged_parquet(tmp_path: Path) -> None:
 def test_a_line_longer_than_a_block(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_table, "BLOCK", 1 << 10)
     assert says(write(f"id,split\n{'x' * 5000},train\n")).startswith("cannot be read as CSV (")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_decimal_commas_where_the_delimiter_is_another(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "excel.csv"
+    lines = ["photo_id,split,lat,lon", "a,train,38/42,27/14", "b,test,-0/5,+32/86", "c,val,39,32"]
+    path.write_text("\n".join(lines).replace(",", delimiter).replace("/", ","), encoding="utf-8-sig")
+    table = read_foreign(path).table
+    assert table["latitude"].to_pylist() == [38.42, -0.5, 39.0]
+    assert table["longitude"].to_pylist() == [27.14, 32.86, 32.0]
+
+
+def test_ids_that_became_floats_because_one_is_missing(tmp_path: Path) -> None:
+    """As pandas writes them: before, all that are missing were one author, `nan`, and 5.1e10 stood for an id."""
+    authors = pa.array([51035555243.0, float("nan"), float("nan"), 2.0])
+    path = tmp_path / "pandas.parquet"
+    pq.write_table(pa.table({"id": list("abcd"), "split": ["train", "train", "test", "test"], "author": authors}), path)
+    assert read_foreign(path).table["author_id"].to_pylist() == ["51035555243", None, None, "2"]
+
+
+def test_quotes_left_open_in_an_even_number_of_rows(tmp_path: Path) -> None:
+    """Before, each pair of rows was read as one, and nobody said so."""
+    path = tmp_path / "quotes.csv"
+    path.write_text('id,split,title\na,train,"x\nb,test,"y\nc,val,z\n')
+    with pytest.raises(DataError, match="line 2: is no CSV record"):
+        read_foreign(path)
+    path.write_text('id,split,title\na,train,"x\ny ""z"""\nb,test,5" wide\n')
+    assert read_foreign(path).table["photo_id"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "\ufeffsep=;"])
+def test_a_line_that_names_the_delimiter(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text(f"{first}\nid;split\na;train\nb;test\n", encoding="utf-8")
+    assert read_foreign(path).table["photo_id"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"BZh91AY&SY", "unpack"),
+        (b"\xfd7zXZ\0", "unpack"),
+        (b"\x28\xb5\x2f\xfd\0", "unpack"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "CSV"),
+        (b"SQLite format 3\0", "CSV"),
+        (b"ARROW1\0\0", "Parquet"),
+        (b"PARE\0", "decrypt"),
+        (bytes(4096), "zero bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "web page"),
+        (b'[{"id": "a", "split": "train"}]', "JSON Lines"),
+    ],
+)
+def test_files_that_are_no_tables_are_named(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        read_foreign(path)

@@ -272,6 +272,14 @@ def test_a_smaller_radius_is_honoured_and_a_larger_one_brings_back(filled: Works
     assert (wide.misplaced, len(ids_of(wide))) == ({}, 30)
 
 
+def test_a_city_that_the_region_lost_is_told(filled: Workspace, manifests: Path) -> None:
+    fill(filled, [], replace(REGION, cities=tuple(city for city in REGION.cities if city.slug != "ankara")))
+    fewer = run(filled, manifests)
+    assert (fewer.elsewhere, set(fewer.manifest.counts()), fewer.misplaced) == ({"ankara": 10}, {"bursa", "van"}, {})
+    fill(filled, [], REGION)
+    assert run(filled, manifests).elsewhere == run(filled, manifests, cities=["van"]).elsewhere == {}
+
+
 def test_a_centre_that_moved_and_a_city_that_is_nearer(filled: Workspace, manifests: Path) -> None:
     north = City("north", "North", 39.9208 + 0.028, 32.8541, 10)
     fill(filled, [], replace(REGION, cities=(*REGION.cities, north)))
