@@ -210,14 +210,15 @@ def fit_features(
     from benchmark.classifiers.logistic import fit_logistic
     from benchmark.networks.backbones import find_backbone
 
-    network = _starting(find_backbone(backbone), context).eval().to(context.device)
+    network = pretrained_network(find_backbone(backbone), context).eval().to(context.device)
     features = NetworkFeatures(network, backbone, size, context.weights_digest, context.device)
     vectors, classes = features.embed(training), len(training.classes)
     model = fit_logistic(vectors, training.labels, classes, c, iterations, device=context.device)
     return replace(features, classifier=model)
 
 
-def _starting(backbone: "Backbone", context: Context) -> "torch.nn.Module":
+def pretrained_network(backbone: "Backbone", context: Context) -> "torch.nn.Module":
+    """Return the network with the context's weights, or with random ones of its seed."""
     import torch
 
     torch.manual_seed(context.seed)
@@ -261,7 +262,7 @@ def as_features(backbone: "Backbone", paper: PaperRow | None = None, size: int |
         estimate=_features_seconds,
         backbone=backbone.name,
         preprocessing=preprocessing,
-        **_origin(backbone),
+        **origin(backbone),
     )
 
 
@@ -328,7 +329,7 @@ def _trained(
         backbone=backbone.name,
         preprocessing=preprocessing,
         fit_many=fit_networks,
-        **_origin(backbone),
+        **origin(backbone),
     )
 
 
@@ -336,7 +337,8 @@ def _data(backbone: "Backbone") -> str:
     return backbone.pretrained.data if backbone.pretrained else "random"
 
 
-def _origin(backbone: "Backbone") -> dict[str, Any]:
+def origin(backbone: "Backbone") -> dict[str, Any]:
+    """Return what a Method says of the backbone's weights."""
     if backbone.pretrained is None:
         return {}
     return {"pretraining": backbone.pretrained.data, "weights_licence": backbone.pretrained.licence}

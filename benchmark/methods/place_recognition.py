@@ -36,8 +36,18 @@ _TEMPERATURES = np.geomspace(1e-3, 1e2, 51)
 class Scorer(Protocol):
     """Compares queries with a gallery."""
 
-    def scores(self, queries: Sequence[Features]) -> NDArray[np.float64]:
-        """Return (queries, gallery), larger for likelier photos; anything of a query without keypoints."""
+    @property
+    def local(self) -> bool:
+        """Whether it compares keypoints: a query without them is then one that nothing speaks for."""
+        ...
+
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
+        """Return (queries, gallery), larger for likelier photos.
+
+        Args:
+            photos: the queries.
+            queries: their keypoints; none where neither the scorer nor verification asks for any.
+        """
         ...
 
 
@@ -48,7 +58,7 @@ class GalleryPredictor:
     Attributes:
         scorer: compares.
         front_end: finds the queries' keypoints.
-        features: (G) of the gallery.
+        features: (G) of the gallery; empty where nobody asks for keypoints.
         rows: (G,) where each stands among the training photos.
         labels, places: (G,) and (G, 2) of them.
         classes: how many labels there are.
@@ -115,9 +125,10 @@ class GalleryPredictor:
     def _compared(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """Return scores and inliers (N, G); of the photos asked about last they are kept, since three questions are asked."""
         if not self._latest or self._latest[0][0] is not photos:
-            queries = extract_features(photos, self.front_end)
-            scores = self.scorer.scores(queries) if queries else np.empty((0, len(self.rows)))
-            scores = np.where(np.array([len(query) == 0 for query in queries], bool)[:, None], np.nan, scores)
+            queries = extract_features(photos, self.front_end) if self.features else []
+            scores = self.scorer.scores(photos, queries) if len(photos) else np.empty((0, len(self.rows)))
+            if self.scorer.local:
+                scores[[row for row, query in enumerate(queries) if not len(query)]] = np.nan
             self._latest[:] = [(photos, self._verified(queries, scores))]
         return self._latest[0][1]
 
@@ -175,17 +186,21 @@ class LocalSettings:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Training photos in the order of their digests: `features` (G) and `rows` (G,), where each stands in the training."""
+    """Training photos in the order of their digests: `rows` (G,), where each stands in the training, and `features` (G).
+
+    `features` is empty where nobody asked for keypoints.
+    """
 
     features: Sequence[Features]
     rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, training: Training, front_end: FrontEnd) -> "Gallery":
-        """Return the gallery of some training photos."""
-        features = extract_features(training, front_end)
-        order = sorted(range(len(features)), key=lambda row: (features[row].digest, training.ids[row]))
-        return cls([features[row] for row in order], np.array(order, np.int64))
+    def of(cls, training: Training, front_end: FrontEnd | None) -> "Gallery":
+        """Return the gallery of some training photos, with their keypoints where there is a front end."""
+        features = extract_features(training, front_end) if front_end else []
+        digests = [of.digest for of in features] or training.digests
+        order = sorted(range(len(training)), key=lambda row: (digests[row], training.ids[row]))
+        return cls([features[row] for row in order if features], np.array(order, np.int64))
 
 
 def predictor(

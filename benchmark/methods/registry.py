@@ -7,6 +7,7 @@ from benchmark.methods.networks import transfer_variant
 from benchmark.methods.paper import PAPER
 from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
+from benchmark.methods.visual_retrieval import retrieval_variant
 from benchmark.methods.visual_words import VISUAL_WORDS
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
@@ -27,7 +28,8 @@ def methods() -> dict[str, Method]:
 def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
-    A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method too.
+    A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method too, and so is
+    retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`.
 
     Raises:
         UsageError: a pattern names none.
@@ -35,7 +37,7 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     known = methods()
     for pattern in patterns:
         if not _named(known, pattern):
-            method = transfer_variant(pattern)
+            method = transfer_variant(pattern) or retrieval_variant(pattern)
             if method is None:
                 raise UsageError(
                     f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"

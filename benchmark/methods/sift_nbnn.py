@@ -27,13 +27,15 @@ from benchmark.methods.place_recognition import (
     predictor,
 )
 from benchmark.methods.types import Context, Method, Training
+from benchmark.photos import Photos
 
 
 @dataclass(frozen=True)
 class _Votes:
     index: FeatureIndex
+    local: bool = True
 
-    def scores(self, queries: Sequence[Features]) -> NDArray[np.float64]:
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         return np.array([self.index.scores(query) for query in queries])
 
 

@@ -42,6 +42,7 @@ from benchmark.methods.place_recognition import (
     predictor,
 )
 from benchmark.methods.types import Context, Method, Training
+from benchmark.photos import Photos
 from collector.errors import UsageError
 from collector.geo import chord, unit_vectors
 
@@ -57,8 +58,9 @@ class Words:
     idf: NDArray[np.float64]
     gallery: sparse.csr_array
     along: sparse.csr_array | None = None
+    local: bool = True
 
-    def scores(self, queries: Sequence[Features]) -> NDArray[np.float64]:
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the cosines, (queries, G)."""
         words = [self.tree.descend(query.descriptors, self.paths) for query in queries]
         cosines = (weighted(counts(words, self.tree.words), self.idf) @ self.gallery.T).toarray()
@@ -71,8 +73,9 @@ class Vlad:
 
     centres: NDArray[np.uint8]
     vectors: NDArray[np.float32]
+    local: bool = True
 
-    def scores(self, queries: Sequence[Features]) -> NDArray[np.float64]:
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the cosines, (queries, G); summed in float64, rounded, so that threads do not show."""
         vectors = np.stack([vlad(query.descriptors, self.centres) for query in queries])
         return np.round(vectors.astype(np.float64) @ self.vectors.T.astype(np.float64), 9)

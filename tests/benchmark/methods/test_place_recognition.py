@@ -1,5 +1,6 @@
 """Every method that recognises places: a drawn world is recognised, order changes nothing, odd photos are answered."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,20 @@ import pytest
 
 from benchmark.derivations import predict
 from benchmark.methods.place_recognition import best_temperature
-from benchmark.methods.registry import METHODS
+from benchmark.methods.registry import choose
 from benchmark.methods.types import Context, Training
+from benchmark.networks.backbones import backbones
 from benchmark.photos import given_photos
+from benchmark.runner import bench, plan
 from collector.errors import UsageError
 from collector.geo import distances_km
+from tests.benchmark.conftest import World, make_world
 from tests.benchmark.local.scenes import blank, training, view, world
 
 pytest.importorskip("cv2")
 pytest.importorskip("poselib")
-ROWS = ["sift-nbnn", "sift-nbnn+verify", "bow", "bow+ransac", "vlad", "schindler2007"]
+LOCAL = ["sift-nbnn", "sift-nbnn+verify", "bow", "bow+ransac", "vlad", "schindler2007"]
+ROWS = [*LOCAL, "retrieval:gist-lear-64+verify"]
 SMALL = {"side": 128, "keypoints": 150, "lists": 16, "branching": 12, "words": 8}
 PLACES = 5
 QUERIES = [(place, camera) for place in range(PLACES) for camera in (7, 8)]
@@ -24,7 +29,7 @@ every_row = pytest.mark.parametrize("name", ROWS)
 
 
 def fitted(name: str, gallery: Training, validation: Training | None = None, **changed: Any) -> Any:
-    method = METHODS[name]
+    method = choose([name])[0]
     parameters = {**method.parameters, **{k: v for k, v in SMALL.items() if k in method.parameters}, **changed}
     return method.fit(gallery, validation or world(PLACES, (5,)), Context(), **parameters)
 
@@ -62,7 +67,7 @@ def test_the_gallery_s_order_changes_nothing(name: str) -> None:
     assert np.array_equal(plain.predict_labels(queries), shuffled.predict_labels(queries))
 
 
-@every_row
+@pytest.mark.parametrize("name", LOCAL)
 def test_photos_without_keypoints(name: str) -> None:
     gallery = training([view(0, 0), blank(), view(3, 0), view(3, 1)], [0, 1, 3, 3])
     queries = given_photos([blank(), view(3, 5), blank(7, (32, 32))])
@@ -89,11 +94,37 @@ def test_odd_galleries(name: str, only: str) -> None:
     assert predict(fitted(name, gallery), given_photos([]), gallery.label_set, gallery).ranking is not None
 
 
-@every_row
+@pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("bad", [{"side": 1}, {"keypoints": 0}, {"ratio": 2.0}, {"verify": -1}])
 def test_bad_parameters(name: str, bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         fitted(name, world(2, (0,)), **bad)
+
+
+def test_a_query_without_keypoints_keeps_what_its_vector_says() -> None:
+    gallery = training([view(0, 0), blank(200), view(3, 0)], [0, 1, 3])
+    ranking = fitted("retrieval:tiny-64+verify", gallery, gallery).rank(given_photos([blank(200)]), 3)
+    assert ranking.rows[0, 0] == 1
+    assert ranking.inliers is not None
+    assert ranking.inliers.tolist() == [[0, 0, 0]]
+
+
+def test_a_network_s_vectors_rank() -> None:
+    method = choose(["retrieval:squeezenet1_1/imagenet"])[0] if "squeezenet1_1/imagenet" in backbones() else None
+    method = method or choose(["retrieval:resnet18/imagenet"])[0]
+    gallery = world(3, (0, 1))
+    parameters = {**method.parameters, "size": 64}
+    fitted_one: Any = method.fit(gallery, world(3, (5,)), Context(), **parameters)
+    ranking = fitted_one.rank(gallery, 2)
+    assert ranking.rows[:, 0].tolist() == list(range(6))
+    assert ranking.inliers is None
+    assert method.pretraining != "none"
+
+
+@pytest.mark.parametrize("name", ["retrieval:no-such", "retrieval:hog-l1", "retrieval:hog-l1-64+ransac", "retrieval:"])
+def test_no_such_retrieval(name: str) -> None:
+    with pytest.raises(UsageError, match="no method"):
+        choose([name])
 
 
 def test_the_temperature_is_the_likeliest() -> None:
@@ -103,3 +134,18 @@ def test_the_temperature_is_the_likeliest() -> None:
     assert best_temperature(np.full((1, 2), np.nan), np.array([0])) == 1
     half = np.repeat(sharp, 2, axis=0)
     assert 0.5 < best_temperature(np.tile(half, (5, 1)), np.tile([0, 0, 1, 0], 5)) < 1.5
+
+
+def test_the_benchmark_runs_them(world_on_disk: World) -> None:
+    """Photos of noise without places: labels are answered, whatever they are, and nothing fails."""
+    manifest, workspace = world_on_disk.manifest, world_on_disk.workspace
+    tasks = plan(manifest, choose(["sift-nbnn+verify", "bow", "retrieval:gist-lear-64+verify"]), [0], "smoke")
+    outcomes = list(bench(manifest, workspace, tasks, "cpu"))
+    assert [(outcome.state, outcome.reason) for outcome in outcomes] == [("done", "")] * 3
+    lacking = plan(manifest, choose(["schindler2007"]), [0], "smoke")
+    assert [outcome.state for outcome in bench(manifest, workspace, lacking, "cpu")] == ["missing"]
+
+
+@pytest.fixture
+def world_on_disk(tmp_path: Path) -> World:
+    return make_world(tmp_path)
