@@ -24,6 +24,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -108,10 +109,19 @@ class Transport(HTTPAdapter):
         super().close()
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return the proxy for a URL as requests wants it; none for this machine, and for what NO_PROXY names."""
+        """Return the proxy for a URL as requests wants it; none for this machine, and for what NO_PROXY names.
+
+        Raises:
+            UsageError: it is none. Its text is not shown: it may hold a password.
+        """
         if origin_of(url).loopback:
             return {}
         proxy = select_proxy(url, get_environ_proxies(url))
+        if proxy and not _is_proxy(proxy):
+            scheme = url.partition(":")[0]
+            raise UsageError(
+                f"{scheme.upper()}_PROXY (or ALL_PROXY): is no http://HOST:PORT; set it right, or unset it"
+            )
         return {url.partition(":")[0]: proxy} if proxy else {}
 
     def _unknown_authority(self, error: BaseException, url: str | None) -> IncompleteError | None:
@@ -158,6 +168,15 @@ class Transport(HTTPAdapter):
             else:
                 return sock
         raise TemporaryError(reason, f"{host}: no connection")
+
+
+def _is_proxy(address: str) -> bool:
+    """Return whether a proxy can be talked to: over HTTP or TLS, whose URL may lack its scheme."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})  # OpenSSL's X509_V_ERR_*: self-signed, and issuers that are not found

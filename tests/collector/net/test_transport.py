@@ -290,6 +290,18 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.parametrize(
+    "proxy", ["nonsense:x", "socks5://127.0.0.1:1", "http://", "http://h:99999", "http://me:secret@[::"]
+)
+def test_a_proxy_that_is_none_is_named_at_once(proxied: pytest.MonkeyPatch, proxy: str) -> None:
+    """Before, five tries of every question, and `broken`."""
+    proxied.setenv("HTTPS_PROXY", proxy)
+    http = Http(Access({"photos.example": 1000.0}), sleep=lambda _: None)
+    with pytest.raises(UsageError, match=r"HTTPS_PROXY.*http://HOST:PORT") as caught:
+        http.get("https://photos.example/")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_proxy_of_the_environment_is_used(proxied: pytest.MonkeyPatch) -> None:
     """It resolves the names: nobody here asks for one."""
     with Server(answer(b"{}")) as proxy:
