@@ -28,7 +28,7 @@ FORMAT = 1
 LOADERS: dict[str, str] = {
     "described": "benchmark.methods.features:load_described",
     "network": "benchmark.networks.inference:load_network",
-    "network-features": "benchmark.methods.networks:load_features",
+    "network-features": "benchmark.methods.heads:load_features",
 }
 """What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for.
 Other packages add theirs in the entry-point group `t15.loaders`, by the name of the kind."""

@@ -82,7 +82,9 @@ class Photos:
 
         Args:
             size: pixels of a side.
-            rule: `squash` changes the proportions; `cover` keeps them and cuts the longer side's ends off.
+            rule: `squash` changes the proportions; `cover` keeps them and cuts the longer side's ends off;
+                `centre-256-bicubic` resizes the shorter side to 256 pixels (or any other number) and cuts the square out of
+                the centre, exactly as torchvision's `Resize` and `CenterCrop` do, which timm and open_clip use.
             rows: positions of the photos wanted, None for all. All are decoded at the first call.
 
         Raises:
@@ -128,7 +130,8 @@ class WorkspacePhotos:
     def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:
         """Return photos as squares, as `Photos.pixels`."""
         digests = photos.digests if rows is None else [photos.digests[row] for row in rows]
-        arrays = self._filled(photos, f"{rule}-{size}", _RULES[rule](size), size, digests)
+        resize, side = _resizing(rule, size)
+        arrays = self._filled(photos, f"{rule}-{size}", resize, side, digests)
         return arrays.stacked(digests) if digests else np.empty((0, 3, size, size), np.uint8)
 
     def pictures(self, photos: Photos, side: int, interpolation: str, enlarge: bool = True) -> list[NDArray[np.uint8]]:
@@ -191,7 +194,7 @@ class GivenPictures:
 
     def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:  # noqa: ARG002
         """Return photos as squares, as `Photos.pixels`."""
-        resize = _RULES[rule](size)
+        resize, _ = _resizing(rule, size)
         chosen = self.images if rows is None else [self.images[row] for row in rows]
         squares = [_planes(resize(image)) for image in chosen]
         return np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8)
@@ -313,4 +316,21 @@ _RULES: dict[str, Callable[[int], Resize]] = {
     "cover": lambda size: lambda picture: _cover(picture, size),
     "cover-bicubic": lambda size: lambda picture: _cover(picture, size, "bicubic"),
 }
-"""How a photo becomes a square."""
+"""How a photo becomes a square; beside these there is `centre-SIDE-INTERPOLATION`."""
+
+
+def _resizing(rule: str, size: int) -> tuple[Resize, int]:
+    """Return what makes a square of a photo, and how many pixels of each side of the photo it needs."""
+    if not rule.startswith("centre-"):
+        return _RULES[rule](size), size
+    _, side, interpolation = rule.split("-")
+    return (lambda picture: _centre(picture, int(side), size, interpolation)), int(side)
+
+
+def _centre(picture: Image.Image, side: int, size: int, interpolation: str) -> Image.Image:
+    # torchvision's arithmetic: the longer side is rounded down, the margins half to even.
+    shorter = min(picture.size)
+    width, height = (int(side * length / shorter) for length in picture.size)
+    resized = picture.resize((width, height), INTERPOLATIONS[interpolation])
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return resized.crop((left, top, left + size, top + size))

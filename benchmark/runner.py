@@ -389,7 +389,7 @@ def settled(task: Task, runs: Path) -> Outcome | None:
         kind, reason = "data missing", f"needs what this manifest lacks: {task.lacks}"
     else:
         kind, name = "weights missing", task.method.backbone
-        reason = f"the weights of {name} are not here: `t15 weights fetch {name}` brings them"
+        reason = f"the weights of {name} are not here: `t15 weights fetch {name.replace('+', ' ')}` brings them"
     save_failure(runs, Failure(task.inputs, _title(task), reason, kind))
     return Outcome(task, "missing", reason=reason)
 

@@ -103,11 +103,13 @@ class DriverActor:
 
     def weights(self, backbone: str) -> dict[str, bytes]:
         """Return the files of a backbone's weights, by their paths in the folder of weights."""
-        stored = weights.stored(find_backbone(backbone))
-        if stored is None:
+        whole = find_backbone(backbone)
+        stored = [weights.stored(part) for part in whole.parts or (whole,)]
+        paths = [of.path for of in stored if of]
+        if len(paths) < len(stored):
             raise DataError(f"the weights of {backbone} are no longer on the driver's machine")
-        files = (stored.path, stored.path.with_suffix(".json"))
-        return {str(path.relative_to(weights.folder())): path.read_bytes() for path in files}
+        files = [file for path in paths for file in (path, path.with_suffix(".json"))]
+        return {str(file.relative_to(weights.folder())): file.read_bytes() for file in files}
 
 
 def work(task: Task, job: ClusterJob) -> TaskResult:

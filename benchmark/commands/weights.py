@@ -19,34 +19,47 @@ app = typer.Typer(
 )
 
 
+_HEAD = ("network", "state", "MiB", "digest", "licence", "commercial", "redistribute", "from")
+_MARKS = {True: "yes", False: "no", None: "not settled"}
+
+
 @app.command("list")
-def listed(json: JsonOption = False) -> None:
+def listed(
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only those whose licence is known to allow commercial use.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """List all networks that start from pre-trained weights, and which of those are here."""
     from benchmark.networks.weights import folder, inventory
 
-    entries = inventory()
+    entries = inventory(commercial)
     show(
         {"folder": str(folder()), "weights": [asdict(entry) for entry in entries]},
         json,
-        lambda: (
-            f"{table(('network', 'state', 'MiB', 'digest', 'licence', 'from'), map(_row, entries))}\n\nin {folder()}"
-        ),
+        lambda: f"{table(_HEAD, map(_row, entries))}\n\nin {folder()}",
     )
 
 
 @app.command()
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Networks, as listed.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that can be fetched and are not here.")] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="All that can be fetched and are not here, but for timm's, which take gigabytes."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Download weights from who publishes them, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
     from benchmark.networks import weights
     from benchmark.networks.backbones import find_backbone
+    from benchmark.networks.towers import towers
 
     if everything == bool(names):
         raise UsageError("weights fetch: say which, either NAME... or --all (`t15 weights list` names them)")
-    wanted = names or [entry.name for entry in weights.inventory() if entry.file and entry.state != "here"]
+    large = {tower.name for tower in towers()}
+    missing = [entry.name for entry in weights.inventory() if entry.file and entry.state != "here"]
+    wanted = names or [name for name in missing if name not in large]
     chosen = [find_backbone(name) for name in dict.fromkeys(wanted)]
     brought, failures = [], []
     for backbone in chosen:
@@ -84,7 +97,8 @@ def add(
 
 def _row(entry: "Entry") -> tuple[str, ...]:
     size = f"{entry.size / 2**20:.1f}" if entry.size is not None else ""
-    return (entry.name, entry.state, size, (entry.digest or "")[:12], entry.licence, entry.source or entry.page)
+    marks = (_MARKS[entry.commercial], _MARKS[entry.redistribute])
+    return (entry.name, entry.state, size, (entry.digest or "")[:12], entry.licence, *marks, entry.source or entry.page)
 
 
 def _facts(name: str, stored: "Stored") -> dict[str, str]:

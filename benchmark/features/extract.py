@@ -30,6 +30,9 @@ def tiny(photos: torch.Tensor) -> torch.Tensor:
 MOST_IN_MEMORY = 1 << 30
 """Bytes of a feature that is not worth keeping; more of it is kept all the same, mapped from disk."""
 
+LOSS = 1e-3
+"""The share of a row's length that it may be changed by in a smaller number format; float16 rounds each value by 0.0005."""
+
 BATCH = 256
 """Photos at a time; halved when the device runs out of memory."""
 
@@ -46,6 +49,8 @@ class Feature:
         version: of the code; changes whenever values may.
         parameters: that `compute` was given.
         kept: whether values are worth keeping on disk; tiny images are as quickly made as read.
+        dtype: in which values are kept and given; float16 takes half the space, and no values that it would change by more
+            than LOSS of their row's length.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Feature:
     rule: str = "squash"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     kept: bool = True
+    dtype: str = "float32"
 
     @property
     def key(self) -> dict[str, Any]:
@@ -76,21 +82,26 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
     CPU and GPU agree to 1e-4 (tests), so values of either are kept under the same key.
 
     Raises:
-        DataError: photos do not decode, or a value is infinite or no number; the photo and the feature are named.
+        DataError: photos do not decode, a value is infinite or no number, or a row loses too much in the feature's dtype; the
+            photo and the feature are named.
     """
-    values = feature.compute(_none(feature)).shape[1]
     cache = photos.store.cache
-    if cache is None or (not feature.kept and 4 * values * len(photos) <= MOST_IN_MEMORY):
-        blocks = list(_computed(feature, photos, list(range(len(photos))), device))
-        return np.concatenate([np.empty((0, values), np.float32), *blocks])
-    store = ArrayStore(cache, feature.key, np.dtype(np.float32))
+    if not len(photos):
+        return feature.compute(_none(feature)).numpy().astype(feature.dtype)
+    if cache is None or (not feature.kept and 4 * _values(feature) * len(photos) <= MOST_IN_MEMORY):
+        return np.concatenate(list(_computed(feature, photos, list(range(len(photos))), device)))
+    store = ArrayStore(cache, feature.key, np.dtype(feature.dtype))
     missing = store.missing(photos.digests)
     if missing:
         rows = (row for block in _computed(feature, photos, missing, device) for row in block)
         tracked = photos.store.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
         store.add((photos.digests[position], row) for position, row in zip(missing, tracked, strict=True))
-    found: NDArray[np.float32] = store.stacked(photos.digests) if photos.digests else np.empty((0, values), np.float32)
+    found: NDArray[np.float32] = store.stacked(photos.digests)
     return found
+
+
+def _values(feature: Feature) -> int:
+    return feature.compute(_none(feature)).shape[1]
 
 
 def _none(feature: Feature) -> torch.Tensor:
@@ -116,8 +127,23 @@ def _computed(feature: Feature, photos: Photos, positions: list[int], device: st
         if wrong.any():
             name = photos.ids[chosen[int(wrong.argmax())]]
             raise DataError(f"photo {name}: its feature {feature.name}-{feature.size} holds values that are no numbers")
-        yield values
+        yield _in_dtype(feature, values, [photos.ids[position] for position in chosen])
         done += len(chosen)
+
+
+def _in_dtype(feature: Feature, values: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+    if feature.dtype == "float32":
+        return values
+    with np.errstate(over="ignore"):  # too large a value becomes infinite, and is found below
+        kept: NDArray[np.float32] = values.astype(feature.dtype)
+    lost = np.linalg.norm(kept.astype(np.float32) - values, axis=1) / np.maximum(np.linalg.norm(values, axis=1), 1e-30)
+    if not (lost <= LOSS).all():
+        name = names[int((~(lost <= LOSS)).argmax())]
+        raise DataError(
+            f"photo {name}: its feature {feature.name}-{feature.size} does not fit into {feature.dtype}; "
+            "keep it as float32 (--set stored=float32)"
+        )
+    return kept
 
 
 def _source(feature: Feature, photos: Photos, device: str) -> Callable[[Sequence[int]], torch.Tensor]:

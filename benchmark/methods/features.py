@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.classifiers.heads import load_mlp
 from benchmark.classifiers.knn import load_knn
 from benchmark.classifiers.logistic import load_logistic
 from benchmark.methods.types import Context, Training
@@ -34,6 +35,7 @@ class Classifier(Protocol):
 _LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], str], Classifier]] = {
     "knn": load_knn,
     "logistic": load_logistic,
+    "mlp": load_mlp,
 }
 
 

@@ -6,7 +6,8 @@
 from dataclasses import dataclass
 
 from benchmark.methods import features
-from benchmark.methods.networks import as_features, fine_tuned, from_scratch
+from benchmark.methods.heads import on_vectors
+from benchmark.methods.networks import fine_tuned, from_scratch
 from benchmark.methods.types import Method, PaperRow
 from benchmark.networks.backbones import BACKBONES
 
@@ -182,7 +183,7 @@ def _pretrained(kind: str, network: str, accuracy: float) -> Method:
     backbone = BACKBONES[network]
     data = backbone.pretrained.data if backbone.pretrained else ""
     if kind == "features":
-        return as_features(backbone, PaperRow("II", f"{backbone.title} features, LR, {data}", accuracy))
+        return on_vectors("features", backbone, PaperRow("II", f"{backbone.title} features, LR, {data}", accuracy))
     what = f"layers {kind[-1].upper()} frozen" if kind[-2:] in ("-a", "-b", "-c") else "fine-tuning"
     return fine_tuned(backbone, kind, PaperRow("II", f"{backbone.title} {what}, {data}", accuracy))
 

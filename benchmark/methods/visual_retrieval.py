@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.local.keypoints import Features
 from benchmark.methods.features import FEATURES, feature
-from benchmark.methods.networks import NetworkFeatures, origin, preprocessing, pretrained_network
+from benchmark.methods.heads import origin, preprocessing, starting_tower
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
@@ -68,9 +68,8 @@ def fit_network(
     """
     from benchmark.networks.backbones import find_backbone
 
-    network = pretrained_network(find_backbone(backbone), context).eval().to(context.device)
-    features = NetworkFeatures(network, backbone, size, context.weights_digest, context.device)
-    return _fit(training, validation, context, features.embed, local)
+    tower = starting_tower(find_backbone(backbone), size, context.weights, context.weights_digest, context)
+    return _fit(training, validation, context, tower.embed, local)
 
 
 def fit_feature(

@@ -6,9 +6,9 @@ A backbone's name is its architecture's, and after a slash what it was pre-train
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
@@ -38,6 +38,8 @@ class Pretrained:
         urls: the file itself; mirrors are tried in this order.
         sha256: of that file; a prefix where no more was published; empty where nothing was: then the digest of the first
             download is kept and holds for ever.
+        commercial: whether the licence allows commercial use; None where that is not settled.
+        redistribute: whether it allows passing the weights on under its own name alone; None where that is not settled.
     """
 
     data: str
@@ -46,6 +48,8 @@ class Pretrained:
     page: str
     urls: tuple[str, ...] = ()
     sha256: str = ""
+    commercial: bool | None = None
+    redistribute: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Preprocessing:
         crop: pixels of a side of the square crop.
         mean, std: of the pixels that the network was fed with, RGB, 0 to 1.
         interpolation: of the resizing, one of `benchmark.photos.INTERPOLATIONS`.
+        rounding: how lengths that are no whole numbers become such: `nearest`, as t15 has had it from its first version, or
+            `torchvision`, as timm and open_clip have it.
     """
 
     resize: int = 256
@@ -64,6 +70,22 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: str = "bilinear"
+    rounding: str = "nearest"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain values for a run's identity; `rounding` where it is not the usual one, which identities do not name."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("rounding", "nearest")}
+
+    @property
+    def square(self) -> tuple[int, str, int]:
+        """The square that holds the crop: pixels of a side and rule, as `Photos.pixels` takes them; and its margin around
+        the crop.
+        """
+        if self.rounding == "torchvision":
+            return self.crop, f"centre-{self.resize}-{self.interpolation}", 0
+        rule = "cover" if self.interpolation == "bilinear" else f"cover-{self.interpolation}"
+        return self.resize, rule, (self.resize - self.crop) // 2
 
     def at(self, crop: int) -> "Preprocessing":
         """Return the same at another resolution: `resize` changes in proportion."""
@@ -83,6 +105,13 @@ class Backbone:
         cuts: for `a`, `b` and `c`: how many of `layers`, from the first, keep their weights.
         pretrained: the weights that it starts from; None for random ones.
         preprocessing: what its weights were learnt with, at its own resolution.
+        tokens: name of the module whose output is pooled: maps (N, C, H, W), or tokens (N, T, C); empty where there is none.
+            Such a network says its `width` too.
+        prefix: how many of the tokens are of no place; the first of them is the class token.
+        patch: pixels of a side of what becomes a token; a crop is a multiple of it.
+        width: values of what goes into the classifier; 0 where it is not said.
+        gigaflops: of one photo at its own resolution, a multiplication and an addition being two; 0 where it is not said.
+        parts: of several networks side by side, `A+B`: these; such a one is only for vectors.
     """
 
     name: str
@@ -93,6 +122,18 @@ class Backbone:
     cuts: Mapping[str, int] = field(default_factory=dict)
     pretrained: Pretrained | None = None
     preprocessing: Preprocessing = Preprocessing()
+    tokens: str = ""
+    prefix: int = 0
+    patch: int = 1
+    width: int = 0
+    gigaflops: float = 0.0
+    parts: "tuple[Backbone, ...]" = ()
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """The vectors that it gives of a photo, see `features.vectors`."""
+        places = ("mean", "gem") if self.tokens and self.width else ()
+        return ("penultimate", *(("cls",) if self.prefix and places else ()), *places)
 
     @property
     def architecture(self) -> str:
@@ -124,7 +165,8 @@ def _places365(architecture: str) -> Pretrained:
     # The authors' host speaks plain HTTP and has often been down; https is tried first, and no digest was published.
     file = f"places2.csail.mit.edu/models_places365/{architecture}_places365.pth.tar"
     urls = (f"https://{file}", f"http://{file}")
-    return Pretrained("Places365", 365, _PLACES_LICENCE, _PLACES_PAGE, urls)
+    licence = (_PLACES_LICENCE, _PLACES_PAGE)  # CC-BY allows both, its authors being named
+    return Pretrained("Places365", 365, *licence, urls, commercial=True, redistribute=True)
 
 
 def _imagenet(file: str) -> Pretrained:
@@ -147,6 +189,9 @@ def _torchvision(
     layers: "Callable[[nn.Module], Sequence[nn.Module]]",
     classifier: str,
     cuts: Mapping[str, int],
+    tokens: str,
+    width: int,
+    gigaflops: float,
 ) -> Callable[[str, Pretrained | None], Backbone]:
     def build(classes: int) -> "nn.Module":
         from torchvision.models import get_model
@@ -154,7 +199,8 @@ def _torchvision(
         network: nn.Module = get_model(name, weights=None, num_classes=classes)
         return network
 
-    return lambda suffix, weights: Backbone(name + suffix, title, build, layers, classifier, cuts, weights)
+    facts: dict[str, Any] = {"tokens": tokens, "width": width, "gigaflops": gigaflops}
+    return lambda suffix, weights: Backbone(name + suffix, title, build, layers, classifier, cuts, weights, **facts)
 
 
 def _family(
@@ -164,32 +210,34 @@ def _family(
     return [*found, make("/places365", places)] if places else found
 
 
-def _resnet(name: str, title: str) -> Callable[[str, Pretrained | None], Backbone]:
-    return _torchvision(name, title, _resnet_layers, "fc", _RESNET_CUTS)
+def _resnet(name: str, title: str, width: int, gigaflops: float) -> Callable[[str, Pretrained | None], Backbone]:
+    return _torchvision(name, title, _resnet_layers, "fc", _RESNET_CUTS, "layer4", width, gigaflops)
 
 
-_ALEXNET = _torchvision("alexnet", "AlexNet", _alexnet_layers, "classifier.6", _ALEXNET_CUTS)
+_ALEXNET = _torchvision("alexnet", "AlexNet", _alexnet_layers, "classifier.6", _ALEXNET_CUTS, "features", 4096, 1.43)
 
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in chain(
         # The Places365 AlexNet is torchvision's "one weird trick" network (64/192/384/256/256), not Caffe's.
         _family(_ALEXNET, "alexnet-owt-7be5be79.pth", _places365("alexnet")),
-        _family(_resnet("resnet18", "ResNet-18"), "resnet18-f37072fd.pth", _places365("resnet18")),
-        _family(_resnet("resnet34", "ResNet-34"), "resnet34-b627a593.pth"),
-        _family(_resnet("resnet50", "ResNet-50"), "resnet50-0676ba61.pth", _places365("resnet50")),
+        _family(_resnet("resnet18", "ResNet-18", 512, 3.63), "resnet18-f37072fd.pth", _places365("resnet18")),
+        _family(_resnet("resnet34", "ResNet-34", 512, 7.33), "resnet34-b627a593.pth"),
+        _family(_resnet("resnet50", "ResNet-50", 2048, 8.18), "resnet50-0676ba61.pth", _places365("resnet50")),
     )
 }
 """The built-in backbones by name."""
 
 
 def backbones() -> dict[str, Backbone]:
-    """Return all backbones by name: the built-in ones, and those that packages add in the group `t15.backbones`.
+    """Return all backbones by name: the built-in ones, the towers, and those of packages in the group `t15.backbones`.
 
     Raises:
         UsageError: a plug-in is no Backbone.
     """
-    found = dict(BACKBONES)
+    from benchmark.networks.towers import towers
+
+    found = {**BACKBONES, **{tower.name: tower for tower in towers()}}
     for name, backbone in load_plugins("t15.backbones").items():
         if not isinstance(backbone, Backbone):
             raise UsageError(
@@ -200,15 +248,39 @@ def backbones() -> dict[str, Backbone]:
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return the backbone of this name.
+    """Return the backbone of this name; `A+B` are two side by side, for vectors.
 
     Raises:
         UsageError: there is none; close names are offered.
     """
     known = backbones()
+    if "+" in name:
+        return side_by_side([find_backbone(part) for part in name.split("+")])
     if name not in known:
         raise UsageError(f"no network {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
     return known[name]
+
+
+def side_by_side(parts: Sequence[Backbone]) -> Backbone:
+    """Return networks as one; its weights are those of all, see `networks.weights`.
+
+    Raises:
+        UsageError: one starts from random weights, or there is no second.
+    """
+    pretrained = [part.pretrained for part in parts if part.pretrained]
+    name = "+".join(part.name for part in parts)
+    if len(pretrained) < len(parts) or len(parts) < 2:
+        raise UsageError(f"network {name}: wants two or more networks with pre-trained weights, with a + between")
+    data, licences = (
+        ", ".join(dict.fromkeys(of)) for of in zip(*((p.data, p.licence) for p in pretrained), strict=True)
+    )
+    title = " + ".join(part.title for part in parts)
+    origin = Pretrained(data, 0, licences, pretrained[0].page)
+
+    def build(_: int) -> "nn.Module":
+        raise UsageError(f"network {name}: several are for vectors only")
+
+    return Backbone(name, title, build, lambda network: [network], "", pretrained=origin, parts=tuple(parts))
 
 
 def with_classes(network: "nn.Module", backbone: Backbone, classes: int) -> "nn.Module":
@@ -219,6 +291,8 @@ def with_classes(network: "nn.Module", backbone: Backbone, classes: int) -> "nn.
     new: nn.Module
     if isinstance(old, nn.Linear):
         new = nn.Linear(old.in_features, classes)
+    elif isinstance(old, nn.Identity) and backbone.width:
+        new = nn.Linear(backbone.width, classes)
     elif isinstance(old, nn.Conv2d):
         new = nn.Conv2d(old.in_channels, classes, old.kernel_size, old.stride, old.padding)  # type: ignore[arg-type]
     else:
@@ -241,7 +315,7 @@ def frozen_modules(network: "nn.Module", backbone: Backbone, frozen: str) -> "li
     layers = list(backbone.layers(network))
     if frozen == "none":
         return []
-    if frozen == "all but the classifier":
+    if frozen == "all but the classifier" and network.get_submodule(backbone.classifier) in layers:
         return layers[: layers.index(network.get_submodule(backbone.classifier))]
     if frozen not in FROZEN:
         raise UsageError(f"frozen {frozen!r}: choose {', '.join(FROZEN)}")

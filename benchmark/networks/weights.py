@@ -128,6 +128,8 @@ class Entry:
     data: str
     page: str
     file: str
+    commercial: bool | None = None
+    redistribute: bool | None = None
     source: str | None = None
     size: int | None = None
     digest: str | None = None
@@ -158,6 +160,10 @@ def stored(backbone: Backbone) -> Stored | None:
     """
     if backbone.pretrained is None:
         return None
+    if backbone.parts:
+        parts = [of for of in map(stored, backbone.parts) if of]
+        together = "+".join(of.digest for of in parts)
+        return replace(parts[0], digest=together) if len(parts) == len(backbone.parts) else None
     path, said = _paths(backbone)
     try:
         facts = json.loads(said.read_bytes())
@@ -174,6 +180,8 @@ def stored(backbone: Backbone) -> Stored | None:
 def load(backbone: Backbone, digest: str | None = None) -> Tensors:
     """Return a backbone's weights by the names of its `state_dict`: on the CPU, float32, checked.
 
+    Of networks side by side each name has the network's place and a dot before it: `0.conv1.weight`.
+
     Args:
         backbone: whose.
         digest: of those that are meant (`Stored.digest`); None for those that are here.
@@ -182,6 +190,10 @@ def load(backbone: Backbone, digest: str | None = None) -> Tensors:
         MissingWeightsError: they are not here.
         DataError: they are damaged, not those that were added or meant, or not of this network.
     """
+    if backbone.parts:
+        digests = digest.split("+") if digest else [None] * len(backbone.parts)
+        loaded = [load(part, of) for part, of in zip(backbone.parts, digests, strict=True)]
+        return {f"{place}.{name}": of for place, tensors in enumerate(loaded) for name, of in tensors.items()}
     said = stored(backbone)
     if said is None:
         raise _missing(backbone)
@@ -244,14 +256,18 @@ def fetch(backbone: Backbone, track: Track) -> Stored:
     )
 
 
-def inventory() -> list[Entry]:
-    """Return one row for each backbone that has weights, built in or plugged in, in their order."""
-    return [_entry(backbone) for backbone in backbones().values() if backbone.pretrained]
+def inventory(commercial: bool = False) -> list[Entry]:
+    """Return one row for each backbone that has weights, built in or plugged in, in their order; with `commercial` those of
+    which it is settled that their licence allows commercial use.
+    """
+    known = [backbone for backbone in backbones().values() if backbone.pretrained]
+    return [_entry(one) for one in known if not commercial or _pretrained(one).commercial]
 
 
 def _entry(backbone: Backbone) -> Entry:
     said = _pretrained(backbone)
-    known = Entry(backbone.name, "missing", said.licence, said.data, said.page, _file(said))
+    marks = (said.commercial, said.redistribute)
+    known = Entry(backbone.name, "missing", said.licence, said.data, said.page, _file(said), *marks)
     try:
         found = stored(backbone)
         size = found.path.stat().st_size if found else None

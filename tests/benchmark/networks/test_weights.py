@@ -326,7 +326,10 @@ def test_the_list(only_small: Backbone, tmp_path: Path, place: Path) -> None:
     added = weights.add(SMALL, checkpoint(tmp_path / "net.pth"))
     facts = json.loads(CliRunner().invoke(app, ["list", "--json"], catch_exceptions=False).stdout)
     assert facts["folder"] == str(place)
-    (entry,) = facts["weights"]
+    entry, *towers = facts["weights"]
+    assert all("/" in tower["name"] and tower["commercial"] for tower in towers)
+    commercial = json.loads(CliRunner().invoke(app, ["list", "--json", "--commercial"], catch_exceptions=False).stdout)
+    assert commercial["weights"] == towers  # of Small it is not said
     assert (entry["name"], entry["state"], entry["digest"]) == ("small/places365", "here", added.digest)
     assert (entry["source"], entry["size"]) == ("net.pth", added.path.stat().st_size)
     added.path.with_suffix(".json").write_text("{")
@@ -353,6 +356,7 @@ def test_the_command_fetch(
         "small/by-hand": replace(SMALL, name="small/by-hand"),
     }
     monkeypatch.setattr(known, "BACKBONES", found)
+    assert len(weights.inventory()) > len(found)  # timm's: nobody wants them all
     for wrong in ([], ["--all", SMALL.name]):
         with pytest.raises(UsageError, match="either NAME"):
             CliRunner().invoke(app, ["fetch", *wrong], catch_exceptions=False)

@@ -1,0 +1,63 @@
+"""Vectors of a manifest's photos as a file, for other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.shared import what_is_here
+from collector.errors import UsageError
+from collector.options import JsonOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.workspace import DEFAULT_WORKSPACE
+
+app = typer.Typer()
+
+SUFFIXES = (".npz", ".parquet")
+"""What the file may be, by its name's end."""
+
+
+@app.command()
+def embed(
+    manifest: Annotated[str, typer.Argument(help="Folder, https:// address or hub:NAME of a manifest.")],
+    backbone: Annotated[str, typer.Option(help="A network with weights, as `t15 weights list` names it.")],
+    out: Annotated[Path, typer.Option(help="File to write: .npz, or .parquet.")],
+    pooling: Annotated[
+        str, typer.Option(help="penultimate (what goes into the classifier), cls, mean or gem.")
+    ] = "penultimate",
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of a side of the crop; the network's own by default.")
+    ] = None,
+    stored: Annotated[str, typer.Option(help="Number format: float16 or float32.")] = "float16",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Write photo_id, side and vector of each photo: a network's frozen features, computed once and kept in the cache."""
+    from benchmark.doctor import resolve_device
+    from benchmark.features.export import write_vectors
+    from benchmark.methods.heads import trained_tower
+    from benchmark.networks.fast import keep_freed_memory
+    from benchmark.photos import WorkspacePhotos, require_photos
+    from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
+    from collector.workspace import Workspace, storage_errors
+
+    if out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--out {out}: its name must end in {' or '.join(SUFFIXES)}")
+    place = Workspace(workspace)
+    data = what_is_here(read_manifest(locate(manifest, workspace / "cache")), place)
+    require_photos(data, place, manifest)
+    keep_freed_memory()
+    tower = trained_tower(backbone, size, resolve_device(device), pooling=pooling, stored=stored)
+    note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {backbone}, {tower.size} pixels")
+    with storage_errors(out):
+        rows, width = write_vectors(tower, data, WorkspacePhotos(place, track), out)
+    facts = {"file": str(out), "photos": rows, "width": width, "backbone": backbone, "weights": tower.weights_digest}
+    show(
+        {**facts, "pooling": pooling, "stored": stored, "manifest_digest": data.digest},
+        json,
+        lambda: (
+            f"{out}: {rows} vectors of {width} values ({pooling}, {stored}), weights {str(tower.weights_digest)[:12]}"
+        ),
+    )

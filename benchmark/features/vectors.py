@@ -1,0 +1,155 @@
+"""Vectors of photos from networks that do not learn: each photo passes once, and what comes of it is kept.
+
+A pass gives several vectors, called poolings: `penultimate`, what goes into the classifier; `cls`, the class token; `mean` of
+the map's places (or of the tokens that stand for a place); and `gem`, (mean of max(x, 1e-6)³)^(1/3), generalised mean pooling
+(Radenović, Tolias, Chum, "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2019). They lie in one row of the
+cache, one behind the other, keyed by the photo's digest and by network, weights, preprocessing, decoder and number format.
+Memory is that of a batch; rows are mapped from disk. float16 halves the disk: rows that it would change by more than a
+thousandth of their length are refused.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.features.extract import Feature, extract
+from benchmark.networks.backbones import Backbone, find_backbone
+from benchmark.photos import Photos
+from collector.errors import UsageError
+
+POOLINGS = ("penultimate", "cls", "mean", "gem")
+"""What a network may give of a photo; `Backbone.poolings` says which of them it has."""
+
+STORED = ("float32", "float16")
+"""How vectors are kept."""
+
+_POWER, _FLOOR = 3.0, 1e-6  # of generalised mean pooling
+_AT_ONCE = 32  # photos through a network: larger batches are no faster on a CPU
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A network that gives vectors.
+
+    Attributes:
+        network: in evaluation mode, on the device.
+        backbone: its name.
+        size: pixels of a side of the centre crop.
+        weights_digest: of its weights; None for random ones, whose vectors are not kept.
+        device: `cpu` or `cuda`.
+        pooling: one of the backbone's `poolings`.
+        stored: one of STORED.
+    """
+
+    network: nn.Module
+    backbone: str
+    size: int
+    weights_digest: str | None
+    device: str
+    pooling: str = "penultimate"
+    stored: str = "float32"
+
+    def embed(self, photos: Photos) -> NDArray[np.float32]:
+        """Return the chosen vector of each photo, (N, D).
+
+        Raises:
+            UsageError: the network has no such pooling, or takes no crops of this size.
+            DataError: a photo does not decode, or a vector is no number or does not fit the number format.
+        """
+        backbone = find_backbone(self.backbone)
+        check(backbone, self.size, self.pooling)
+        rows = extract(self.feature(), photos, self.device)
+        return rows[:, _columns(backbone, self.pooling, rows.shape[1])]
+
+    def feature(self) -> Feature:
+        """Return all poolings of the backbone, one behind the other, as a feature that `extract` keeps."""
+        backbone = find_backbone(self.backbone)
+        shape = backbone.preprocessing.at(self.size)
+        side, rule, margin = shape.square
+        mean, std = (torch.tensor(of, device=self.device).view(3, 1, 1) for of in (shape.mean, shape.std))
+        inside = slice(margin, margin + self.size)
+
+        @torch.inference_mode()
+        def compute(photos: Tensor) -> Tensor:
+            if not len(photos):  # the width is asked for, and not every network takes a batch of none
+                return compute(photos.new_zeros(1, *photos.shape[1:]))[:0]
+            crops = photos[:, :, inside, inside].to(self.device)
+            return torch.cat(
+                [pooled(self.network, backbone, (b.float() / 255 - mean) / std) for b in crops.split(_AT_ONCE)]
+            )
+
+        facts = {"network": self.backbone, "crop": self.size, "weights": self.weights_digest}
+        return Feature(
+            "vectors",
+            compute,
+            side,
+            version=1,
+            rule=rule,
+            parameters={**facts, "poolings": list(backbone.poolings), "preprocessing": shape.facts},
+            kept=self.weights_digest is not None,  # random weights are those of one run
+            dtype=self.stored,
+        )
+
+
+def check_stored(stored: str) -> None:
+    """Raise UsageError where it is none of STORED."""
+    if stored not in STORED:
+        raise UsageError(f"stored {stored[:40]!r}: choose one of {', '.join(STORED)}")
+
+
+def check(backbone: Backbone, size: int, pooling: str) -> None:
+    """Raise UsageError where the network has no such pooling, or takes no crops of this size."""
+    if pooling not in backbone.poolings:
+        raise UsageError(f"{backbone.name}: has no pooling {pooling!r}; choose one of {', '.join(backbone.poolings)}")
+    if size % backbone.patch:
+        nearest = max(1, round(size / backbone.patch)) * backbone.patch
+        raise UsageError(
+            f"{backbone.name}: sees patches of {backbone.patch} pixels, so {size} do not go; take {nearest}"
+        )
+
+
+def pooled(network: nn.Module, backbone: Backbone, photos: Tensor) -> Tensor:
+    """Return the backbone's poolings, one behind the other, (N, D + T·W) float32, of standardised photos (N, 3, H, W)."""
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        network.get_submodule(backbone.classifier).register_forward_pre_hook(
+            lambda _, given: seen.update(penultimate=given[0])
+        )
+    ]
+    if len(backbone.poolings) > 1:
+        tokens = network.get_submodule(backbone.tokens)
+        hooks.append(tokens.register_forward_hook(lambda *found: seen.update(tokens=found[2])))
+    try:
+        network(photos)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    last = seen["penultimate"]
+    parts = [last.flatten(2).mean(dim=2) if last.dim() > 2 else last]
+    if len(backbone.poolings) > 1:
+        parts += _poolings(seen["tokens"].float(), backbone.prefix)
+    return torch.cat([part.float() for part in parts], dim=1)
+
+
+def _poolings(tokens: Tensor, prefix: int) -> list[Tensor]:
+    """Return the class token where there is one, the mean and the generalised mean, (N, W) each."""
+    if tokens.dim() == 4:  # a map is tokens in rows
+        tokens = tokens.flatten(2).transpose(1, 2)
+    places = tokens[:, prefix:]
+    generalised = places.clamp(min=_FLOOR).pow(_POWER).mean(dim=1).pow(1 / _POWER)
+    return [*([tokens[:, 0]] if prefix else []), places.mean(dim=1), generalised]
+
+
+def _columns(backbone: Backbone, pooling: str, columns: int) -> slice:
+    """Return where a pooling lies in a row of so many columns."""
+    others = len(backbone.poolings) - 1
+    if not others:
+        return slice(0, columns)
+    # All but the first are of one width, which need not be that of the first.
+    first = backbone.width
+    wide = (columns - first) // others
+    place = backbone.poolings.index(pooling)
+    return slice(0, first) if place == 0 else slice(first + (place - 1) * wide, first + place * wide)
