@@ -27,8 +27,10 @@ FORMAT = 1
 
 LOADERS: dict[str, str] = {
     "described": "benchmark.methods.features:load_described",
+    "im2gps": "benchmark.methods.im2gps:load_im2gps",
     "network": "benchmark.networks.inference:load_network",
     "network-features": "benchmark.methods.heads:load_features",
+    "placing": "benchmark.methods.placing:load_placing",
 }
 """What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for.
 Other packages add theirs in the entry-point group `t15.loaders`, by the name of the kind."""

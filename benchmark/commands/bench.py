@@ -27,9 +27,9 @@ _LONG = 600.0  # seconds from which a benchmark is worth a warning, and an offer
 @app.command()
 def methods(json: JsonOption = False) -> None:
     """List the methods that can be run, with the paper's accuracy where it has one."""
-    from benchmark.methods.registry import methods as all_methods
+    from benchmark.methods.registry import listed
 
-    known = list(all_methods().values())
+    known = list(listed().values())
     rows = [
         (m.name, m.titled(m.parameters), m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known
     ]

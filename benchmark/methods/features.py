@@ -102,6 +102,20 @@ FEATURES: dict[str, FeatureSpec] = {
         "gist-labelme",
         rule="cover",
     ),
+    # Of IM2GPS (`methods.im2gps`), each with a size of its own there.
+    "im2gps-tiny": FeatureSpec(
+        "benchmark.features.im2gps:tiny_lab", 1, 1e-8, lambda size: 3 * size**2, "tiny Lab", "im2gps-tiny"
+    ),
+    "im2gps-colour": FeatureSpec(
+        "benchmark.features.im2gps:lab_histogram", 1, 1e-7, lambda _: 784, "Lab histogram", "im2gps-colour"
+    ),
+    "im2gps-lines": FeatureSpec(
+        "benchmark.features.im2gps:lines", 1, 1e-6, lambda _: 34, "straight lines", "im2gps-lines"
+    ),
+    "im2gps-gist": FeatureSpec(
+        "benchmark.features.im2gps:gist_colour", 1, 1.7e-7, lambda _: 675, "gist and colour", "im2gps-gist"
+    ),
+    "im2gps-layout": FeatureSpec("benchmark.features.im2gps:layout", 1, 1e-7, lambda _: 192, "layout", "im2gps-layout"),
 }
 """The kinds of features; a new one is one entry. The two GIST are different things."""
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from benchmark.methods.networks import transfer_variant
 from benchmark.methods.paper import PAPER
+from benchmark.methods.places import PLACES, place_variant
 from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
 from benchmark.methods.visual_retrieval import retrieval_variant
@@ -25,24 +26,34 @@ def methods() -> dict[str, Method]:
     return known
 
 
+def listed() -> dict[str, Method]:
+    """Return all methods that have a row of their own: those of `methods`, and those that answer with places."""
+    return methods() | {method.name: method for method in PLACES}
+
+
 def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
     A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method too, and so is
-    retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`.
+    retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`. Methods that answer with places
+    come where a pattern names none of the others (`im2gps*`), on any feature or network (`cells:hog`).
 
     Raises:
         UsageError: a pattern names none.
     """
     known = methods()
     for pattern in patterns:
-        if not _named(known, pattern):
-            method = transfer_variant(pattern) or retrieval_variant(pattern)
-            if method is None:
-                raise UsageError(
-                    f"no method {pattern!r}{did_you_mean(pattern, known)}; `t15 methods` lists all {len(known)}"
-                )
-            known[method.name] = method
+        if _named(known, pattern):
+            continue
+        of_places = {method.name: method for method in PLACES}
+        method = transfer_variant(pattern) or retrieval_variant(pattern) or place_variant(pattern)
+        more = [of_places[name] for name in _named(of_places, pattern)] or ([method] if method else [])
+        if not more:
+            everything = listed()
+            raise UsageError(
+                f"no method {pattern!r}{did_you_mean(pattern, everything)}; `t15 methods` lists all {len(everything)}"
+            )
+        known |= {method.name: method for method in more}
     wanted = {name for pattern in patterns for name in _named(known, pattern)}
     return [method for name, method in known.items() if name in wanted]
 

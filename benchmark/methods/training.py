@@ -1,6 +1,7 @@
 """A side of a manifest as what a method learns from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ def training_photos(manifest: Manifest, split: str, store: PhotoStore, level: st
         label_set=labels,
         places=np.stack([_numbers(photo.latitude for photo in rows), _numbers(photo.longitude for photo in rows)], 1),
         headings=_numbers(photo.heading for photo in rows),
-        authors=_codes(_author(photo) for photo in rows),
-        sequences=_codes(photo.sequence_id for photo in rows),
+        authors=_codes(manifest, rows, _author),
+        sequences=_codes(manifest, rows, lambda photo: photo.sequence_id),
         times=_numbers(photo.taken_at.timestamp() if photo.taken_at else None for photo in rows),
         protocol=manifest.header.protocol,
     )
@@ -47,8 +48,13 @@ def _numbers(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _codes(values: Iterable[Any]) -> NDArray[np.int64]:
-    """Return a number for each value, equal for equal ones, in the order of their first appearance; -1 for None."""
+def _codes(manifest: Manifest, rows: Sequence[Photo], value_of: Callable[[Photo], Any]) -> NDArray[np.int64]:
+    """Return a number for each row's value, equal for equal ones on whatever side; -1 for None.
+
+    They are numbered in the order of their first appearance, the training photos first.
+    """
     numbers: dict[Any, int] = {}
-    codes = [-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values]
-    return np.array(codes, np.int64)
+    for photo in chain(manifest.photos("train"), rows):
+        if (value := value_of(photo)) is not None:
+            numbers.setdefault(value, len(numbers))
+    return np.array([numbers.get(value_of(photo), -1) for photo in rows], np.int64)

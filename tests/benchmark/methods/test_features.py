@@ -34,7 +34,13 @@ from tests.benchmark.conftest import World, make_world
 
 Floats = NDArray[np.float32]
 
-WIDTHS = {"tiny": 3 * 32 * 32, "hog-l1": 324, "hog-l2hys": 324, "gist-lear": 960, "gist-labelme": 512}
+WIDTHS = {"tiny": 3 * 32 * 32, "hog-l1": 324, "hog-l2hys": 324, "gist-lear": 960, "gist-labelme": 512} | {
+    "im2gps-tiny": 3 * 32 * 32,
+    "im2gps-colour": 784,
+    "im2gps-lines": 34,
+    "im2gps-gist": 675,
+    "im2gps-layout": 192,
+}
 
 
 @pytest.fixture(scope="module")

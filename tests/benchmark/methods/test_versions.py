@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.methods.places import PLACES
 from benchmark.methods.registry import METHODS
 from benchmark.methods.types import Method
 
@@ -26,7 +27,7 @@ def digest(one: Method) -> str:
 
 
 def versions() -> dict[str, str]:
-    return {f"{one.name} {one.version}": digest(one) for one in METHODS.values()}
+    return {f"{one.name} {one.version}": digest(one) for one in (*METHODS.values(), *PLACES)}
 
 
 @pytest.mark.parametrize("named", versions())

@@ -1,0 +1,306 @@
+"""`im2gps+1nn`, `im2gps+meanshift`, and `im2gps-FEATURE+1nn`: neighbours by hand-made features, as IM2GPS found them.
+
+J. Hays, A. A. Efros, CVPR 2008. Every feature has its distance: L2 of the tiny picture, of the gist and of the layout, χ²
+of histograms of colours and textons, L1 of lines. Each feature's distances are divided by their standard deviation over the
+training photos, so that all weigh the same, and added. `1nn` answers with the place of the nearest training photo.
+`meanshift` moves the places of the k nearest to their modes (`retrieval.meanshift`), keeps clusters of at least `least` of
+them and answers with the mode of the largest; without such a cluster, with the nearest photo's place.
+
+Of the article are the kinds of features, 1-NN, k = 120 and mean shift; the bandwidth of 200 km, the least of 4 members, the
+distances and the scaling are parameters of ours. On a manifest of one city 200 km join everything: there the bandwidth
+is chosen on the validation photos (`bandwidths`), each without neighbours of its own author or sequence.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.methods.features import feature
+from benchmark.methods.placing import PLACES_VERSION, best_of, numbers, require_places
+from benchmark.methods.types import Context, Method, Training
+from benchmark.photos import Photos
+from benchmark.predictions import Places, Ranking
+from benchmark.retrieval.meanshift import clusters
+from collector.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.features.extract import Feature
+
+Distances = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float64]]
+
+_BLOCK = 1 << 22  # values in memory
+_SAMPLED = 500  # training photos whose distances tell the deviation
+
+
+def l2(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return Euclidean distances between vectors (M, D) and (N, D), (M, N)."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    squares = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1) - 2 * x @ y.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)), np.float64)
+
+
+def l1(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return sums of absolute differences between vectors (M, D) and (N, D), (M, N)."""
+    return _by_rows(a, b, lambda x, y: np.abs(x - y).sum(axis=2))
+
+
+def chi2(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return ½ Σ (x - y)² / (x + y) between histograms (M, D) and (N, D), (M, N); a bin that both lack counts nothing."""
+    return _by_rows(a, b, lambda x, y: 0.5 * (np.square(x - y) / np.maximum(x + y, np.float32(1e-12))).sum(axis=2))
+
+
+def _by_rows(a: NDArray[np.float32], b: NDArray[np.float32], of: Callable[..., NDArray[Any]]) -> NDArray[np.float64]:
+    step = max(1, _BLOCK // max(1, b.size))
+    rows = [of(a[at : at + step, None], b[None]).astype(np.float64) for at in range(0, len(a), step)]
+    return np.concatenate([np.empty((0, len(b))), *rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A feature of IM2GPS: its name in FEATURES of `methods.features`, the pixels of a side, its distance and its title."""
+
+    feature: str
+    size: int
+    distance: Distances
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "tiny": Kind("im2gps-tiny", 16, l2, "tiny Lab picture"),
+    "colour": Kind("im2gps-colour", 128, chi2, "Lab histogram"),
+    "textons": Kind("", 128, chi2, "textons"),
+    "lines": Kind("im2gps-lines", 256, l1, "straight lines"),
+    "gist": Kind("im2gps-gist", 128, l2, "gist and colour"),
+    "layout": Kind("im2gps-layout", 128, l2, "layout (stand-in for geometric context)"),
+}
+"""The features by the name in a method's; textons need a dictionary, learnt on the training photos."""
+
+
+@dataclass(frozen=True)
+class Im2gps:
+    """A fitted method.
+
+    Attributes:
+        kinds: names in KINDS.
+        vectors: of the G training photos with a place, by kind.
+        deviations: of the distances of each kind.
+        words: the dictionary of textons, (W, 32); without rows where they are not asked for.
+        gallery: (G, 2), their places.
+        rows: (G,), their positions among all training photos.
+        k, bandwidth_km, least: neighbours, and of mean shift its bandwidth and the members of a cluster that counts.
+        device: `cpu` or `cuda`.
+    """
+
+    kinds: tuple[str, ...]
+    vectors: Mapping[str, NDArray[np.float32]]
+    deviations: Mapping[str, float]
+    words: NDArray[np.float32]
+    gallery: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    k: int
+    bandwidth_km: float
+    least: int
+    device: str
+
+    def distances(self, photos: Photos) -> NDArray[np.float64]:
+        """Return the added distances of photos to the gallery, (N, G)."""
+        total = np.zeros((len(photos), len(self.gallery)))
+        for kind in self.kinds:
+            vectors = embedded(kind, photos, self.words, self.device)
+            total += KINDS[kind].distance(vectors, self.vectors[kind]) / self.deviations[kind]
+        return total
+
+    def predict_places(self, photos: Photos) -> Places:
+        """Return where each photo was taken; the neighbours' places are the candidates."""
+        return self.vote(nearest(self.distances(photos), self.k))
+
+    def rank(self, photos: Photos, k: int) -> Ranking:
+        """Return the k training photos that are likest to each photo."""
+        distances = self.distances(photos)
+        near = nearest(distances, k)
+        scores = -np.take_along_axis(distances, near, axis=1)
+        return Ranking(self.rows[near], scores.astype(np.float32))
+
+    def vote(self, near: NDArray[np.int64]) -> Places:
+        """Return the answers from neighbours (N, K), nearest first; -1 where there are fewer, NaN where there is none."""
+        near = near[:, : self.k]
+        places = np.where(np.expand_dims(near < 0, 2), np.nan, self.gallery[near])
+        if self.k == 1:
+            return Places(places[:, 0, 0], places[:, 0, 1])
+        answers = places[:, 0].copy()
+        for row, found in enumerate(clusters(places, self.bandwidth_km)):
+            if len(found.sizes) and found.sizes[0] >= self.least:
+                answers[row] = found.modes[0]
+        voting = near >= 0
+        if not voting.any(axis=1).all() or not len(places):
+            return Places(answers[:, 0], answers[:, 1])
+        weights = voting / voting.sum(axis=1, keepdims=True)
+        return Places(answers[:, 0], answers[:, 1], np.where(voting[..., None], places, answers[:, None]), weights)
+
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_im2gps`)."""
+        of = {"k": self.k, "bandwidth_km": self.bandwidth_km, "least": self.least, "version": PLACES_VERSION}
+        arrays = {f"vectors-{kind}": vectors for kind, vectors in self.vectors.items()}
+        spec = {**of, "kinds": list(self.kinds), "deviations": dict(self.deviations)}
+        return "im2gps", spec, {**arrays, "words": self.words, "places": self.gallery, "rows": self.rows}
+
+
+def load_im2gps(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Im2gps:
+    """Return the predictor that `Im2gps.save` described.
+
+    Raises:
+        DataError: it was made with other code of these features.
+        ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
+    """
+    if spec["version"] != PLACES_VERSION:
+        raise DataError("it was made with another version of the IM2GPS features; train and export it again")
+    kinds, places, rows = tuple(spec["kinds"]), arrays["places"], arrays["rows"].astype(np.int64)
+    vectors = {kind: arrays[f"vectors-{kind}"] for kind in kinds}
+    if (
+        not set(kinds) <= set(KINDS)
+        or any(len(of) != len(places) for of in vectors.values())
+        or len(rows) != len(places)
+    ):
+        raise ValueError(f"features {kinds} of {len(places)} places")
+    deviations = {kind: float(spec["deviations"][kind]) for kind in kinds}
+    of = (int(spec["k"]), float(spec["bandwidth_km"]), int(spec["least"]))
+    return Im2gps(kinds, vectors, deviations, arrays["words"], places, rows, *of, device)
+
+
+def nearest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Return the columns of the k least distances of each row, (N, min(k, G)), of equal ones the earlier; -1 for infinite."""
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.where(np.isinf(np.take_along_axis(distances, order, axis=1)), -1, order)
+
+
+def embedded(kind: str, photos: Photos, words: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+    """Return the vector of each photo, (N, D), of a kind in KINDS."""
+    from benchmark.features.extract import extract
+
+    return extract(_feature(kind, words), photos, device)
+
+
+def _feature(kind: str, words: NDArray[np.float32]) -> "Feature":
+    of = KINDS[kind]
+    if kind != "textons":
+        return feature(of.feature, of.size)
+    import torch
+
+    from benchmark.features.extract import Feature
+    from benchmark.features.im2gps import textons
+
+    compute = partial(textons, words=torch.from_numpy(np.array(words)))
+    return Feature(
+        "im2gps-textons", compute, of.size, 1, parameters={"words": hashlib.sha256(words.tobytes()).hexdigest()}
+    )
+
+
+def fit(
+    training: Training,
+    validation: Training,
+    context: Context,
+    *,
+    kinds: str,
+    k: int,
+    bandwidths: str,
+    least: int,
+    words: int,
+    learnt_on: int,
+) -> Im2gps:
+    """Keep the training photos; the bandwidth is chosen on the validation photos, each without neighbours of its author."""
+    chosen = tuple(kinds.split(","))
+    if not set(chosen) <= set(KINDS) or k < 1:
+        raise UsageError(f"kinds {kinds!r}, k = {k}: kinds are {', '.join(KINDS)}; k is at least 1")
+    require_places(training)
+    rows = np.flatnonzero(~np.isnan(training.places).any(axis=1))
+    learnt = _words(training, context, words, learnt_on) if "textons" in chosen else np.empty((0, 32), np.float32)
+    vectors = {kind: embedded(kind, training, learnt, context.device)[rows] for kind in chosen}
+    sample = context.rng.permutation(len(rows))[:_SAMPLED]
+    deviations = {kind: _deviation(KINDS[kind].distance(of[sample], of[sample])) for kind, of in vectors.items()}
+    places = training.places[rows]
+    head = Im2gps(chosen, vectors, deviations, learnt, places, rows, min(k, len(rows)), 1.0, least, context.device)
+    if head.k == 1 or len(numbers(bandwidths)) == 1:
+        return replace(head, bandwidth_km=numbers(bandwidths)[0])
+    distances = head.distances(validation)
+    distances[_own(validation.authors, training.authors[rows])] = np.inf
+    distances[_own(validation.sequences, training.sequences[rows])] = np.inf
+    near = nearest(distances, head.k)
+    answered = (near >= 0).any(axis=1) & ~np.isnan(validation.places).any(axis=1)
+
+    def candidates() -> Iterator[tuple[Im2gps, Places]]:
+        for bandwidth in numbers(bandwidths):
+            one = replace(head, bandwidth_km=bandwidth)
+            yield one, one.vote(near[answered])
+
+    return best_of(candidates(), validation.places[answered])
+
+
+def _words(training: Training, context: Context, words: int, learnt_on: int) -> NDArray[np.float32]:
+    import torch
+
+    from benchmark.features.im2gps import dictionary
+
+    rows = np.sort(context.rng.permutation(len(training))[:learnt_on])
+    pixels = training.pixels(KINDS["textons"].size, "squash", rows.tolist())
+    return dictionary(torch.from_numpy(np.array(pixels)), words, context.seed)
+
+
+def _deviation(distances: NDArray[np.float64]) -> float:
+    apart = distances[~np.eye(len(distances), dtype=bool)]
+    return float(apart.std()) if apart.size and apart.std() > 0 else 1.0
+
+
+def _own(queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.asarray((queries[:, None] >= 0) & (queries[:, None] == gallery), np.bool_)
+
+
+_ALL = ",".join(KINDS)
+
+MEANSHIFT = Method(
+    name="im2gps+meanshift",
+    title="IM2GPS features, mean shift of {k} neighbours",
+    fit=fit,
+    parameters={
+        "kinds": _ALL,
+        "k": 120,
+        "bandwidths": "0.25,1,5,25,200",
+        "least": 4,
+        "words": 512,
+        "learnt_on": 300,
+    },
+    smoke={"words": 32, "learnt_on": 20, "k": 20},
+    version=PLACES_VERSION,
+    gives=frozenset({"places", "ranking"}),
+    needs=frozenset({"places"}),
+    stochastic=True,
+    selection="best-on-validation",
+)
+
+FIRST = replace(
+    MEANSHIFT,
+    name="im2gps+1nn",
+    title="IM2GPS features, the nearest photo",
+    parameters={**MEANSHIFT.parameters, "k": 1, "bandwidths": "200"},
+    smoke={"words": 32, "learnt_on": 20},
+    selection="none",
+)
+
+ALONE = tuple(
+    replace(
+        FIRST,
+        name=f"im2gps-{kind}+1nn",
+        title=f"IM2GPS, {of.title} alone, the nearest photo",
+        parameters={**FIRST.parameters, "kinds": kind},
+        stochastic=kind == "textons",
+        smoke={"words": 32, "learnt_on": 20},
+    )
+    for kind, of in KINDS.items()
+)
+
+IM2GPS = (FIRST, MEANSHIFT, *ALONE)
+"""With all features, and with each alone."""
