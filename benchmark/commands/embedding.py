@@ -37,7 +37,7 @@ def embed(
     from benchmark.doctor import resolve_device
     from benchmark.features.export import write_vectors
     from benchmark.methods.heads import trained_tower
-    from benchmark.networks.fast import keep_freed_memory
+    from benchmark.networks.recipe import keep_freed_memory
     from benchmark.photos import WorkspacePhotos, require_photos
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
