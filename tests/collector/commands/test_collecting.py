@@ -242,9 +242,10 @@ def test_a_lower_geo_accuracy_asks_again_for_what_was_too_rough(run: Run, sandbo
     assert before
     sandbox.requests.clear()
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 11))[0] == 0
-    assert rough() == before
+    # The sandbox loses rows as Flickr does, others each time that it is asked: one may be missing, or be there now.
+    assert rough() >= before
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 1))[0] == 0
-    assert rough() < before  # the sandbox loses rows as Flickr does, so that one may be missing again
+    assert before - rough()
 
 
 def test_what_was_given_up_is_asked_again_by_its_reason(run: Run, sandbox: Sandbox) -> None:
