@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def tests_of(changed: Iterable[str]) -> list[str]:
+def folders_of(changed: Iterable[str]) -> list[str]:
     """Return the folders and files of tests for changed files, sorted, none inside another."""
     chosen: set[Path] = set()
     for path in map(Path, changed):
@@ -31,7 +31,7 @@ def main(since: str = "HEAD") -> None:
     """Print the tests, a line each."""
     commands = (["git", "diff", "--name-only", since], ["git", "ls-files", "--others", "--exclude-standard"])
     found = [subprocess.run(one, capture_output=True, text=True, check=True).stdout.splitlines() for one in commands]
-    print("\n".join(tests_of([*found[0], *found[1]])))
+    print("\n".join(folders_of([*found[0], *found[1]])))
 
 
 if __name__ == "__main__":

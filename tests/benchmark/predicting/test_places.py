@@ -28,7 +28,7 @@ class Placing:
         return Places(np.full(len(photos), PLACE[0]), np.full(len(photos), PLACE[1]))
 
     def save(self) -> Any:
-        return "placing", {}, {"nothing": np.zeros(1)}
+        return "pinpoint", {}, {"nothing": np.zeros(1)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Ranker:
         return "ranking", {"row": self.row}, {"nothing": np.zeros(1)}
 
 
-def load_placing(spec: Any, arrays: Any, device: str) -> Placing:
+def load_pinpoint(spec: Any, arrays: Any, device: str) -> Placing:
     return Placing()
 
 
@@ -73,7 +73,7 @@ def placed(tmp_path: Path) -> World:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [EntryPoint(name, f"{__name__}:load_{name}", "t15.loaders") for name in ("placing", "ranking")]
+    points = [EntryPoint(name, f"{__name__}:load_{name}", "t15.loaders") for name in ("pinpoint", "ranking")]
     monkeypatch.setattr("collector.plugins.entry_points", lambda group: points if group == "t15.loaders" else [])
 
 
