@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.leaderboard.exports import write_leaderboard
+from benchmark.submissions import put_on_board, read_submission
 from collector.errors import T15Error
 from collector.manifest.diff import as_text, diff
 from collector.manifest.export import export
@@ -70,3 +72,24 @@ def test_what_is_summed_adds_up(most: int) -> None:
     for side in ("train", "val", "test"):
         assert sum(getattr(row, side) for row in short) == sum(getattr(row, side) for row in rows)
     assert [row.name for row in short[: min(7, most)]] == [str(n) for n in range(max(0, 7 - most), 7)]
+
+
+@pytest.mark.slow
+def test_boards_of_absurd_manifests(make_photo: MakePhoto, tmp_path: Path) -> None:
+    """Right answers to each are scored and shown, or refused in a line, in bounded time."""
+    for number, (name, manifest) in enumerate(absurd(make_photo)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        answers = [f'"{photo.photo_id}",{photo.city}' for photo in manifest.photos("test")]
+        (folder / "answers.csv").write_text("\n".join(["photo_id,city", *answers]), encoding="utf-8")
+        started = time.process_time()
+        try:
+            submission = read_submission(folder / "answers.csv", manifest)
+            scored = put_on_board(submission, manifest, folder / "runs", "right answers")
+            write_leaderboard([(manifest, None)], folder / "runs", folder / "board")
+        except T15Error as error:
+            line = str(error)
+            assert "\n" not in line, name
+        else:
+            assert scored.scores["accuracy"].value == 1, name
+        assert time.process_time() - started < 30, name
