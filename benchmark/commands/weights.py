@@ -52,8 +52,7 @@ def fetch(
 ) -> None:
     """Download weights from who publishes them, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
     from benchmark.networks import weights
-    from benchmark.networks.backbones import find_backbone
-    from benchmark.networks.towers import towers
+    from benchmark.networks.backbones import find_backbone, towers
 
     if everything == bool(names):
         raise UsageError("weights fetch: say which, either NAME... or --all (`t15 weights list` names them)")

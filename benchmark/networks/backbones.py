@@ -3,11 +3,19 @@
 A backbone's name is its architecture's, and after a slash what it was pre-trained on: `resnet18` starts from random weights,
 `resnet18/places365` from those that its authors learnt on Places365. Other packages add theirs in the entry-point group
 `t15.backbones`.
+
+Networks of timm are data, in `towers.json`: a name is timm's, with a slash for its dot (`vit_small_patch14_dinov2/lvd142m`).
+Preprocessing, classes, licences and addresses are timm's own configuration (1.0.31), which the tests compare; timm itself is
+needed to build one of them (extra `modern`). Digests are those that a file's name says; where there is none, that of the
+first file is pinned (`networks.weights`).
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import UsageError, did_you_mean
@@ -229,14 +237,51 @@ BACKBONES: dict[str, Backbone] = {
 """The built-in backbones by name."""
 
 
+@cache
+def towers() -> tuple[Backbone, ...]:
+    """Return the towers, in the file's order."""
+    rows = json.loads(Path(__file__).with_name("towers.json").read_text("utf-8"))
+    return tuple(_tower(row) for row in rows)
+
+
+def _tower(row: Mapping[str, Any]) -> Backbone:
+    columns = ("data", "classes", "licence", "page", "sha256", "commercial", "redistribute")
+    pretrained = Pretrained(urls=tuple(row["urls"]), **{name: row[name] for name in columns})
+    shape = Preprocessing(
+        row["resize"], row["crop"], tuple(row["mean"]), tuple(row["std"]), row["interpolation"], "torchvision"
+    )
+    return Backbone(
+        row["name"],
+        row["title"],
+        _builder(row["name"], row["patch"]),
+        lambda network: [network],  # which modules follow one another is not said: there are no cuts
+        row["classifier"],
+        pretrained=pretrained,
+        preprocessing=shape,
+        **{name: row[name] for name in ("tokens", "prefix", "patch", "width", "gigaflops")},
+    )
+
+
+def _builder(name: str, patch: int) -> "Callable[[int], nn.Module]":
+    def build(classes: int) -> "nn.Module":
+        try:
+            import timm
+        except ImportError as error:
+            raise UsageError(f"network {name}: needs timm; install it with: pip install 't15[modern]'") from error
+        # Other resolutions than its own are interpolated between the places that it learnt.
+        sizes: dict[str, Any] = {"dynamic_img_size": True} if patch > 1 else {}
+        network: nn.Module = timm.create_model(name.partition("/")[0], num_classes=classes, **sizes)
+        return network
+
+    return build
+
+
 def backbones() -> dict[str, Backbone]:
     """Return all backbones by name: the built-in ones, the towers, and those of packages in the group `t15.backbones`.
 
     Raises:
         UsageError: a plug-in is no Backbone.
     """
-    from benchmark.networks.towers import towers
-
     found = {**BACKBONES, **{tower.name: tower for tower in towers()}}
     for name, backbone in load_plugins("t15.backbones").items():
         if not isinstance(backbone, Backbone):

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from benchmark.features.vectors import pooled
-from benchmark.networks.backbones import Backbone, find_backbone, with_classes
-from benchmark.networks.towers import towers
+from benchmark.networks.backbones import Backbone, find_backbone, towers, with_classes
 from benchmark.photos import given_photos
 from collector.errors import UsageError
 from collector.images.decode import decode
