@@ -12,7 +12,7 @@ penalty, is chosen on the validation photos. Thresholds are shares of the mean n
 No network is trained here, so that these are the methods' answer sets and losses, not the methods of the articles.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -20,22 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.partition import Partition, Thresholds, parents, prefixed, scaled
-from benchmark.cells.quadtree import QuadTree, quadtree
-from benchmark.cells.s2 import S2Partition, s2_partition
+from benchmark.cells.grow import grown, load_partition
+from benchmark.cells.partition import Partition, parents, prefixed
 from benchmark.classifiers.soft_targets import Linear, fit_targets
 from benchmark.methods.placing import PLACES_VERSION, Located, Placing, best_of, described, likeliest, numbers
 from benchmark.methods.types import Context, Method, Parameter, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
 from collector.geo import distances_km
-
-GROWN: Mapping[str, Callable[[NDArray[np.float64], Thresholds], Partition]] = {
-    "s2": s2_partition,
-    "quadtree": quadtree,
-    "median": lambda places, thresholds: quadtree(places, thresholds, split="median"),
-}
-"""How a partition grows, by the name that the parameter `split` calls it."""
 
 COARSER = (1.0, 2.0, 5.0)
 """Of `isn`: thresholds of the fine, the middle and the coarse partition, in those of the fine one."""
@@ -90,26 +82,6 @@ def load_head(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ce
         if not fits or cells.max() >= len(one.answers) or cells.min() < -1:
             raise ValueError("cells: a model does not fit its partition")
     return CellHead(models, partitions, above)
-
-
-def load_partition(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Partition:
-    """Return the partition that these arrays are of; ValueError or KeyError where they are damaged."""
-    own = {name.removeprefix(prefix): of for name, of in arrays.items() if name.startswith(prefix)}
-    return S2Partition.of_arrays(own) if "s2" in own else QuadTree.of_arrays(own)
-
-
-def grown(split: str, places: NDArray[np.float64], labels: int, most: float, least: float) -> Partition:
-    """Return the partition that parameters ask for.
-
-    Raises:
-        UsageError: there is no such split, or a share is out of range.
-        DataError: no cell holds enough photos.
-    """
-    if split not in GROWN or not most > 0 or not least >= 0:
-        raise UsageError(
-            f"split {split!r}, most {most}, least {least}: split is one of {', '.join(GROWN)}, shares above 0"
-        )
-    return GROWN[split](places, scaled(len(places), labels, most, least))
 
 
 def fit_cells(

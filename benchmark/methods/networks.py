@@ -173,7 +173,7 @@ def _trained(
 
 
 def _network_seconds(photos: int, classes: int, device: str, **recipe: Any) -> float:
+    from benchmark.networks.fast import estimate
     from benchmark.networks.recipe import Recipe
-    from benchmark.networks.train import estimate
 
     return estimate(photos, classes, device, Recipe(**recipe))

@@ -186,8 +186,8 @@ def _feature_seconds(photos: int, classes: int, device: str, *, net: str, size: 
 
 
 def _network_seconds(photos: int, classes: int, device: str, *, net: str, size: int, **others: Any) -> float:
+    from benchmark.networks.fast import estimate
     from benchmark.networks.recipe import Recipe
-    from benchmark.networks.train import estimate
 
     # A step of training is about three times a forward pass; validation and test photos are half as many again.
     return 0.5 * estimate(photos, classes, device, Recipe(backbone=net, frozen="none", size=size, epochs=1))

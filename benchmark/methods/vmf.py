@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.cells.grow import grown, load_partition
 from benchmark.cells.partition import Partition
 from benchmark.classifiers.soft_targets import Linear, fit_linear
-from benchmark.methods.cells import CELLS, grown, load_partition
 from benchmark.methods.placing import PLACES_VERSION, Located, Placing, best_of, described, likeliest, numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places
@@ -153,10 +153,10 @@ VMF = Method(
         "most": 0.4,
         "least": 0.03,
         "finest_km": 0.1,
-        "cs": CELLS.parameters["cs"],
+        "cs": "0.0001,0.001,0.01,0.1",
         "iterations": 200,
     },
-    smoke=CELLS.smoke,
+    smoke={"cs": "0.01", "iterations": 30},
     version=PLACES_VERSION,
     gives=frozenset({"places"}),
     needs=frozenset({"places"}),

@@ -8,8 +8,10 @@ normalisation averages over its own step and then moves its running statistics, 
 kinds of layers are applied step by step, in order; all others see the whole pass.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 
 import numpy as np
 import torch
@@ -20,9 +22,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.networks.augment import ResidentPhotos, draw_crops, draw_order, step_seed, steps_of
-from benchmark.networks.backbones import Backbone, frozen_modules
+from benchmark.networks.backbones import Backbone, find_backbone, frozen_modules
 from benchmark.networks.inference import standardised
-from benchmark.networks.recipe import Recipe, best_precision, smallest_step
+from benchmark.networks.recipe import Recipe, best_precision, freeze, smallest_step
 
 _KNOWN = ("torch.nn.", "torchvision.models.", "torchvision.ops.misc")
 """Where modules come from that are known to treat each photo by itself, batch normalisation and dropout apart."""
@@ -227,3 +229,35 @@ def _divided(network: nn.Module, backbone: Backbone, frozen: str) -> tuple[nn.Mo
     if not count or not can_be_grouped(head):
         return None, network
     return head, nn.Sequential(*layers[count:])
+
+
+def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
+    """Return the seconds that training on this device would take, from two timed steps of the fast engine on random pixels.
+
+    Raises:
+        UsageError: there is no such network, or it has no such cut.
+    """
+    backbone = find_backbone(recipe.backbone)
+    network = _blank(backbone, classes, device)
+    freeze(network, backbone, recipe.frozen)
+    few = 2 * recipe.batch
+    noise = np.random.default_rng(0).integers(0, 256, (few, 3, recipe.resize, recipe.resize * 4 // 3), dtype=np.uint8)
+    resident = ResidentPhotos(list(noise), device)
+    engine = FastEngine(network, backbone, resident, np.zeros(few, np.int64), 0, device, recipe)
+    for epoch in (1, 2):  # the first one warms up
+        started = time.perf_counter()
+        for _ in engine.epoch(epoch, 0.0):
+            pass
+        if device == "cuda":
+            torch.cuda.synchronize()
+    return (time.perf_counter() - started) / few * photos * recipe.epochs
+
+
+@torch.no_grad()
+def _blank(backbone: Backbone, classes: int, device: str) -> nn.Module:
+    """Return the network with all weights 0: drawing AlexNet's takes longer than a step."""
+    with torch.device("meta"):
+        network = backbone.build(classes).to_empty(device=device)
+    for tensor in chain(network.parameters(), network.buffers()):
+        tensor.zero_()
+    return network

@@ -1,22 +1,16 @@
 """Train networks by a recipe: one run, or several side by side."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.networks.augment import ResidentPhotos
-from benchmark.networks.backbones import Backbone, find_backbone
-from benchmark.networks.fast import FastEngine
 from benchmark.networks.inference import Epoch, TrainedNetwork, load_network
-from benchmark.networks.recipe import ENGINES, Recipe, freeze
+from benchmark.networks.recipe import ENGINES, Recipe
 from benchmark.networks.train_run import DivergedError, Job, SharedPhotos, TrainingRun
 from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError
@@ -28,7 +22,6 @@ __all__ = [
     "Epoch",
     "Job",
     "TrainedNetwork",
-    "estimate",
     "load_network",
     "train",
     "train_many",
@@ -204,38 +197,6 @@ def has_room(running: Sequence[_Running]) -> bool:
         return True
     torch.cuda.empty_cache()
     return torch.cuda.mem_get_info()[0] > _ROOM * torch.cuda.memory_reserved() / len(running)
-
-
-def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
-    """Return the seconds that training on this device would take, from two timed steps of the fast engine on random pixels.
-
-    Raises:
-        UsageError: there is no such network, or it has no such cut.
-    """
-    backbone = find_backbone(recipe.backbone)
-    network = _blank(backbone, classes, device)
-    freeze(network, backbone, recipe.frozen)
-    few = 2 * recipe.batch
-    noise = np.random.default_rng(0).integers(0, 256, (few, 3, recipe.resize, recipe.resize * 4 // 3), dtype=np.uint8)
-    resident = ResidentPhotos(list(noise), device)
-    engine = FastEngine(network, backbone, resident, np.zeros(few, np.int64), 0, device, recipe)
-    for epoch in (1, 2):  # the first one warms up
-        started = time.perf_counter()
-        for _ in engine.epoch(epoch, 0.0):
-            pass
-        if device == "cuda":
-            torch.cuda.synchronize()
-    return (time.perf_counter() - started) / few * photos * recipe.epochs
-
-
-@torch.no_grad()
-def _blank(backbone: Backbone, classes: int, device: str) -> nn.Module:
-    """Return the network with all weights 0: drawing AlexNet's takes longer than a step."""
-    with torch.device("meta"):
-        network = backbone.build(classes).to_empty(device=device)
-    for tensor in chain(network.parameters(), network.buffers()):
-        tensor.zero_()
-    return network
 
 
 def _require_engine(name: str) -> None:

@@ -15,9 +15,8 @@ from benchmark.label_set import LabelSet
 from benchmark.methods.cells import CellHead, smoothed
 from benchmark.methods.im2gps import Im2gps, chi2, l1, l2
 from benchmark.methods.knn_density import KnnDensity, votes
-from benchmark.methods.places import PLACES, place_variant
 from benchmark.methods.placing import Placing, likeliest
-from benchmark.methods.registry import choose, listed
+from benchmark.methods.registry import PLACES, choose, listed, place_variant
 from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.vmf import VmfHead, log_vmf
 from benchmark.models import build, model_of

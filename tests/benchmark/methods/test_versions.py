@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.methods.places import PLACES
-from benchmark.methods.registry import METHODS
+from benchmark.methods.registry import METHODS, PLACES
 from benchmark.methods.types import Method
 
 FILE = Path(__file__).parents[2] / "data" / "method_versions.json"

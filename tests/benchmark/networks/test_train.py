@@ -17,9 +17,10 @@ from benchmark.methods.training import training_photos
 from benchmark.networks import inference as inference_module
 from benchmark.networks import train as train_module
 from benchmark.networks import train_run as run_module
+from benchmark.networks.fast import estimate
 from benchmark.networks.inference import embed_photos, scores, standardised
 from benchmark.networks.recipe import Recipe
-from benchmark.networks.train import DivergedError, Job, TrainedNetwork, estimate, load_network, train, train_many
+from benchmark.networks.train import DivergedError, Job, TrainedNetwork, load_network, train, train_many
 from benchmark.photos import LabelledPhotos, WorkspacePhotos, photos_of
 from collector.errors import DataError, T15Error, UsageError
 from tests.benchmark.conftest import World
