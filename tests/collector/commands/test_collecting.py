@@ -18,6 +18,7 @@ from collector.catalogue.catalogue import SCHEMA_VERSION
 from collector.catalogue.ledger import Coverage
 from collector.collecting.collect import Summary
 from collector.collecting.estimate import Plan
+from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import deal
 from collector.sandbox.scenes import region_text
 from collector.sandbox.server import Sandbox, Trouble, serving
@@ -44,7 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
-    with serving(deal(2, 2, 24), pictures="pool") as running:
+    # Rows are lost by dice that the second of the question throws: what a test finds must not hang on the clock.
+    with serving(deal(2, 2, 24), limits=Limits(row_loss=0, total_error=0), pictures="pool") as running:
         yield running
 
 
@@ -242,8 +244,7 @@ def test_a_lower_geo_accuracy_asks_again_for_what_was_too_rough(run: Run, sandbo
     assert before
     sandbox.requests.clear()
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 11))[0] == 0
-    # The sandbox loses rows as Flickr does, others each time that it is asked: one may be missing, or be there now.
-    assert rough() >= before
+    assert rough() > before
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 1))[0] == 0
     assert before - rough()
 
