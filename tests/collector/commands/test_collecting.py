@@ -243,7 +243,7 @@ def test_a_lower_geo_accuracy_asks_again_for_what_was_too_rough(run: Run, sandbo
     before = rough()
     assert before
     sandbox.requests.clear()
-    assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 11))[0] == 0
+    assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 15))[0] == 0
     assert rough() > before
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 1))[0] == 0
     assert before - rough()
