@@ -25,6 +25,8 @@ EXTRAS = {
     **dict.fromkeys(("huggingface_hub", "mlcroissant"), "publish"),
     **dict.fromkeys(("cv2", "poselib"), "local"),
     **dict.fromkeys(("open_clip", "timm"), "modern"),
+    **dict.fromkeys(("babel", "onnxruntime", "py3langid", "rapidocr"), "ocr"),
+    "cleanlab": "labels",
     "ray": "cluster",
 }
 """The extra of pyproject.toml that brings a package which the base install lacks."""

@@ -226,3 +226,20 @@ PANORAMA_M = 15.0
 
 WITHIN_M = 25.0
 """A query is answerable when the gallery has a photo so near: the threshold that visual place recognition is judged by."""
+
+FLAGS_COLUMN = "flags"
+"""Column that a manifest may have beside those of its format: flags of what can be read in a photo or beside it, a blank
+between; null where nobody looked."""
+
+ANSWERS = {
+    "name-in-picture": "in the picture", "coordinates-in-picture": "in the picture", "name-in-metadata": "beside it alone",
+}  # fmt: skip
+"""Flags of photos that name their answer, and where it stands; the first that a photo has counts."""
+
+
+def where_named(flags: str | None) -> str | None:
+    """Return where a photo with these flags (a value of FLAGS_COLUMN) names its answer; None where nobody looked."""
+    if flags is None:
+        return None
+    raised = flags.split(" ")
+    return next((where for flag, where in ANSWERS.items() if flag in raised), "not at all")

@@ -24,7 +24,7 @@ from collector.records import City, Label, Region
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Misplaced", "find_city", "fold", "misplaced", "nearest_city", "region", "regions", "slugify"]
+__all__ = ["Misplaced", "find_city", "fold", "misplaced", "nearest_city", "region", "regions", "slugify", "words"]
 
 _ALL = "turkiye81"
 _ROUNDING_KM = 1e-6  # a millimetre: what is on a border is within
@@ -69,6 +69,11 @@ def fold(name: str) -> str:
     not count, nor does the Unicode form (NFC, NFD). Idempotent; empty for a name without letters and digits.
     """
     return "".join(c for c in _plain(name) if unicodedata.category(c)[0] in "LNM")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, each as `fold` compares names."""
+    return re.findall(r"\w+", _plain(text))
 
 
 def slugify(name: str) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmark.derivations import labels_from_places, labels_from_ranking, places_from_labels, places_from_ranking
 from benchmark.predictions import Predictions
 from benchmark.scoring import calibration, metrics
-from benchmark.scoring.truth import SAME_PLACE_KM, Truth, nearest_km
+from benchmark.scoring.truth import NAMES_ANSWER, SAME_PLACE_KM, Truth, nearest_km
 from collector.labels import LEVELS
 
 LEVELS_ABOVE = tuple(reversed(LEVELS[:-1]))
@@ -192,6 +192,26 @@ def _accuracy(answers: Answers, truth: Truth) -> float:
     return metrics.accuracy(answers.labels, truth.labels)
 
 
+def _unnamed(truth: Truth) -> NDArray[np.bool_] | None:
+    """Return which photos do not name their answer in the picture, (N,); None where nobody looked, or all are alike."""
+    parts = truth.parts.get(NAMES_ANSWER)
+    if parts is None or any(part is None for part in parts):
+        return None
+    unnamed = np.array([part != "in the picture" for part in parts])
+    return unnamed if unnamed.any() and not unnamed.all() else None
+
+
+def _accuracy_unnamed(answers: Answers, truth: Truth) -> float:
+    unnamed = _unnamed(truth)
+    return float("nan") if unnamed is None else float((answers.labels == truth.labels)[unnamed].mean())
+
+
+def _wilson_unnamed(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+    unnamed = _unnamed(truth)
+    photos = len(truth) if unnamed is None else int(unnamed.sum())
+    return metrics.wilson(value * photos, photos)
+
+
 def _accuracy_at(answers: Answers, truth: Truth, *, level: str) -> float:
     """Return how often the answer is right at a level above: the label there with the largest sum of probabilities."""
     ancestors = truth.ancestors.get(level)
@@ -257,6 +277,17 @@ def _median_interval(_value: float, seeds: Sequence[Answers], _truth: Truth) -> 
 
 METRICS: tuple[Metric, ...] = (
     Metric("accuracy", "Accuracy", "%", "higher", "labels", "right answers / photos", "", _each(_accuracy), _wilson),
+    Metric(
+        name="accuracy_unnamed",
+        title="Accuracy, no name",
+        unit="%",
+        better="higher",
+        needs="labels",
+        formula="right answers / photos in which the answer cannot be read",
+        source="",
+        of=_each(_accuracy_unnamed),
+        interval=_wilson_unnamed,
+    ),
     *(
         Metric(
             name=name,

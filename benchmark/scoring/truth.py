@@ -13,7 +13,7 @@ from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
 from collector.manifest.manifest import Manifest
-from collector.records import Photo
+from collector.records import FLAGS_COLUMN, Photo, where_named
 
 NEAR_KM = 1.0
 """A photo that is taken closer than this to a training photo may show the same place."""
@@ -115,7 +115,7 @@ class Truth:
             headings=np.array([photo.heading for photo in photos], np.float64),
             authors=[_author(photo) for photo in photos],
             gallery=Gallery(positions(manifest, train, level), places_of(train)),
-            parts=parts_of(photos, train),
+            parts=parts_of(photos, train, _named(manifest)),
             protocol=header.protocol,
         )
 
@@ -138,11 +138,25 @@ def places_of(photos: Sequence[Photo]) -> NDArray[np.float64]:
     return np.array(places, np.float64).reshape(-1, 2)
 
 
-def parts_of(photos: Sequence[Photo], train: Sequence[Photo]) -> dict[str, list[str | None]]:
+NAMES_ANSWER = "names its answer"
+"""The kind of part that tells photos in which, or beside which, the answer can be read (`t15 quality --text`)."""
+
+
+def _named(manifest: Manifest) -> dict[str, str | None]:
+    """Return by photo_id where each photo names its answer; empty where nobody looked."""
+    flags = manifest.beside(FLAGS_COLUMN)
+    ids = manifest.table["photo_id"].to_pylist() if flags else []
+    return {photo_id: where_named(of) for photo_id, of in zip(ids, flags or [], strict=True)}
+
+
+def parts_of(
+    photos: Sequence[Photo], train: Sequence[Photo], named: Mapping[str, str | None] | None = None
+) -> dict[str, list[str | None]]:
     """Return the name of each photo's part, None where it is unknown, by what it is a part of.
 
-    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, and whether a training photo
-    is by the same author. Kinds of which no photo has a part are left out; that of the city is in `Scores.per_class`.
+    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, whether a training photo
+    is by the same author, and where the photo names its answer (`named`, by photo_id). Kinds of which no photo has a part are
+    left out; that of the city is in `Scores.per_class`.
     """
     authors = {_author(photo) for photo in train}
     parts: dict[str, list[str | None]] = {
@@ -150,6 +164,7 @@ def parts_of(photos: Sequence[Photo], train: Sequence[Photo]) -> dict[str, list[
         "licence": [photo.license for photo in photos],
         "distance to the nearest training photo": _nearness(places_of(photos), places_of(train)),
         "author": [_seen(_author(photo), authors) for photo in photos],
+        NAMES_ANSWER: [(named or {}).get(photo.photo_id) for photo in photos],
     }
     return {kind: names for kind, names in parts.items() if any(name is not None for name in names)}
 

@@ -423,6 +423,12 @@ class Files:
         rows = self._db.execute("SELECT path, photo_id, content, gone FROM files WHERE root = ? ORDER BY path", (root,))
         return [KnownFile(path, photo_id, content, bool(gone)) for path, photo_id, content, gone in rows]
 
+    def names(self) -> dict[str, str]:
+        """Return the file name of each photo that was read from a folder, by photo_id, for reading only."""
+        self._db.execute(_TABLE)
+        rows = self._db.execute("SELECT photo_id, path FROM files ORDER BY path")
+        return {photo_id: path.rpartition(b"/")[2].decode("utf-8", "replace") for photo_id, path in rows}
+
     def roots(self) -> list[bytes]:
         """Return the roots that files are known of."""
         return [root for (root,) in self._db.execute("SELECT DISTINCT root FROM files ORDER BY root")]

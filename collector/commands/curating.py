@@ -55,6 +55,12 @@ def dedup(
 def quality(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and count, and write nothing down.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take every flag back.")] = False,
+    text: Annotated[
+        bool,
+        typer.Option(
+            "--text", help="Also names, marks and dates that can be read in pictures (extra ocr) and in their metadata."
+        ),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -65,14 +71,14 @@ def quality(
     from collector.curating.assess import assess, forget
     from collector.workspace import existing_workspace
 
-    if undo and dry_run:
-        raise UsageError("quality: give --undo or --dry-run, not both")
+    if undo and (dry_run or text):
+        raise UsageError(f"quality: give --undo or {'--dry-run' if dry_run else '--text'}, not both")
     place = existing_workspace(workspace)
     if undo:
         photos = forget(place)
         show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
         return
-    summary = assess(place, track, dry_run=dry_run)
+    summary = assess(place, track, dry_run=dry_run, text=text)
     show({**asdict(summary), "dry_run": dry_run}, json, lambda: _quality_text(summary, dry_run))
 
 
@@ -96,6 +102,7 @@ def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
         f"{' (dry run: nothing written down)' if dry_run else ''}",
         *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:NAMED]],
         *[f"not measured: {unread - NAMED} more, --json names all"] * (unread > NAMED),
+        *[f"skipped: {line}" for line in summary.skipped],
         *["flags leave no photo out: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
     ]
     return "\n".join(lines)

@@ -1,27 +1,56 @@
-"""Flags on photos of poor quality and with doubtful labels: they help people to choose, and never leave a photo out."""
+"""Flags on photos of poor quality, with doubtful labels or their answer in them: for people; none is left out by them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
-from collector.curating import labels
+from collector.curating import labels, metadata_leaks, text_leaks
+from collector.curating.place_names import PlaceNames
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
+from collector.errors import one_line
 from collector.images.decode import map_in_order
 from collector.images.repair import lacks_end
 from collector.progress import Track, silent
-from collector.records import City, Photo
+from collector.records import City, Label, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 
 STAGE = "quality"
 """The stage of the catalogue's decisions that holds the flags of quality; its verdicts are all `keep`."""
+
+STAGES = (STAGE, labels.STAGE, text_leaks.STAGE, metadata_leaks.STAGE)
+"""The stages that `assess` writes."""
 
 WORST = 10
 """Photos that are named of each flag."""
 
 BLOCK = 256
 """Photos whose flags are written together."""
+
+Evidence = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is found out about each photo's file, once, and kept.
+
+    Attributes:
+        stage: of the catalogue's decisions that keep it.
+        stamp: what it depends on beside the bytes.
+        doing: said of its progress.
+        measure: the evidence of a photo, or why there is none.
+        judge: photo and evidence to the evidence with flags; asked again at each run, of what was kept too.
+        most: photos that are written down together, at most: what a stopped run loses.
+    """
+
+    stage: str
+    stamp: str
+    doing: str
+    measure: Callable[[Workspace, Photo], Evidence | str]
+    judge: Callable[[Photo, Evidence], Evidence] = lambda _, evidence: evidence
+    most: int = BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +80,7 @@ class QualitySummary:
         any_flag: photos with at least one flag.
         flags: every flag there is, also those that no photo has.
         unreadable: why a photo could not be measured, by photo_id.
+        skipped: what was asked for and could not be done, a line each.
     """
 
     photos: int
@@ -58,36 +88,44 @@ class QualitySummary:
     any_flag: int
     flags: tuple[Flagged, ...]
     unreadable: Mapping[str, str]
+    skipped: tuple[str, ...] = ()
 
 
 def assess(
-    workspace: Workspace, track: Track = silent, *, dry_run: bool = False, block_size: int = BLOCK
+    workspace: Workspace, track: Track = silent, *, dry_run: bool = False, block_size: int = BLOCK, text: bool = False
 ) -> QualitySummary:
     """Flag downloaded photos of poor quality or with a doubtful label; nothing is left out or changed by that.
 
     Photos that were measured before in the same way, from the same bytes, are not measured again, so that a stopped run goes
     on from where it was. One that cannot be read has no flags of quality and is tried again next time. Labels are judged
-    anew each time. With `dry_run` nothing is written down.
+    anew each time. With `dry_run` nothing is written down. With `text` what can be read in pictures and beside them is
+    judged too; without the extra `ocr`, what stands beside them alone.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         photos = catalogue.downloaded()
-        known = _still_valid(catalogue, photos)
-        waiting = [photo for photo in photos if photo.photo_id not in known]
-        if not dry_run:
-            catalogue.decide(STAGE, known.values())
-        unreadable: dict[str, str] = {}
-        found = list(known.values())
-        for block in _measured_blocks(workspace, waiting, unreadable, track, block_size):
-            found += block
-            if not dry_run:
-                catalogue.amend(STAGE, block)
+        run = _Run(workspace, catalogue, photos, track, dry_run, block_size)
+        found = run.measured(_quality())
+        measured, unreadable = run.new, dict(run.unreadable)
+        meanings, skipped = {**FLAGS, **labels.FLAGS}, []
         doubtful = labels.flag_labels(photos, _cities(catalogue))
         if not dry_run:
             catalogue.decide(labels.STAGE, doubtful)
-    return _summarise(photos, len(waiting) - len(unreadable), [*found, *doubtful], unreadable)
+        found += doubtful
+        if text:
+            names, files = _place_names(catalogue), catalogue.files.names()
+            meanings |= {**text_leaks.FLAGS, **metadata_leaks.FLAGS}
+            found += run.measured(_metadata(names, files))
+            if lacking := text_leaks.missing_extra():
+                skipped.append(
+                    f"pictures were not read: {lacking} is missing, of the extra ocr: pip install 't15[ocr]'"
+                )
+            else:
+                found += run.measured(_text(names))
+            unreadable |= run.unreadable
+    return replace(_summarise(photos, measured, found, unreadable, meanings), skipped=tuple(skipped))
 
 
 def forget(workspace: Workspace) -> int:
@@ -97,47 +135,83 @@ def forget(workspace: Workspace) -> int:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        stages = (STAGE, labels.STAGE)
-        photo_ids = {one.photo_id for stage in stages for one in catalogue.decisions(stage)}
+        photo_ids = {one.photo_id for stage in STAGES for one in catalogue.decisions(stage)}
         with catalogue.together():
-            for stage in stages:
+            for stage in STAGES:
                 catalogue.decide(stage, [])
     return len(photo_ids)
 
 
-def _still_valid(catalogue: Catalogue, photos: Sequence[Photo]) -> dict[str, Decision]:
-    """Return by photo_id what was measured of the same bytes in the same way."""
-    stamps = {photo.photo_id: _stamp(photo) for photo in photos}
-    return {
-        one.photo_id: one
-        for one in catalogue.decisions(STAGE)
-        if one.photo_id in stamps and one.evidence.get("stamp") == stamps[one.photo_id]
-    }
+def flags_in_text(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
+    """Return the flags of what can be read in each photo or beside it, by photo_id; of photos that were looked at alone."""
+    found: dict[str, set[str]] = {}
+    for stage, known in ((text_leaks.STAGE, text_leaks.FLAGS), (metadata_leaks.STAGE, metadata_leaks.FLAGS)):
+        for one in catalogue.decisions(stage):
+            found.setdefault(one.photo_id, set()).update(flag for flag in known if flag in one.evidence)
+    return {photo_id: tuple(sorted(flags)) for photo_id, flags in found.items()}
 
 
-def _measured_blocks(
-    workspace: Workspace, photos: Sequence[Photo], unreadable: dict[str, str], track: Track, most: int
-) -> Iterator[list[Decision]]:
-    """Yield what is measured of photos in blocks, to be written down together, and note those that cannot be read."""
-    block: list[Decision] = []
-    results = map_in_order(partial(_assessed, workspace), photos, most)
-    for photo, result in zip(photos, track(results, "measuring", len(photos)), strict=True):
-        if isinstance(result, str):
-            unreadable[photo.photo_id] = result
-            continue
-        block.append(result)
-        if len(block) == most:
-            yield block
-            block = []
-    yield block
+@dataclass
+class _Run:
+    """A run over the photos of a catalogue; `new` and `unreadable` tell of the last measurement."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    photos: Sequence[Photo]
+    track: Track
+    dry_run: bool
+    block_size: int
+
+    def measured(self, of: Measurement) -> list[Decision]:
+        """Return what is known of all photos, measuring those that are new, and write it down block by block."""
+        known = self._still_valid(of)
+        waiting = [photo for photo in self.photos if photo.photo_id not in known]
+        self.unreadable: dict[str, str] = {}
+        if not self.dry_run:
+            self.catalogue.decide(of.stage, known.values())
+        decisions = list(known.values())
+        for block in self._blocks(of, waiting):
+            decisions += block
+            if not self.dry_run:
+                self.catalogue.amend(of.stage, block)
+        self.new = len(waiting) - len(self.unreadable)
+        return decisions
+
+    def _still_valid(self, of: Measurement) -> dict[str, Decision]:
+        """Return by photo_id what was measured of the same bytes in the same way, judged anew."""
+        by_id = {photo.photo_id: photo for photo in self.photos}
+        return {
+            one.photo_id: _decision(photo, of, one.evidence)
+            for one in self.catalogue.decisions(of.stage)
+            if (photo := by_id.get(one.photo_id)) and one.evidence.get("stamp") == _stamp(photo, of)
+        }
+
+    def _blocks(self, of: Measurement, photos: Sequence[Photo]) -> Iterator[list[Decision]]:
+        """Yield what is measured of photos in blocks, to be written down together, and note those that cannot be read."""
+        block: list[Decision] = []
+        most = min(of.most, self.block_size)
+        results = map_in_order(partial(of.measure, self.workspace), photos, most)
+        for photo, result in zip(photos, self.track(results, of.doing, len(photos)), strict=True):
+            if isinstance(result, str):
+                self.unreadable[photo.photo_id] = result
+                continue
+            block.append(_decision(photo, of, result))
+            if len(block) == most:
+                yield block
+                block = []
+        yield block
 
 
-def _stamp(photo: Photo) -> str:
-    return f"{QUALITY_STAMP}, of {str(photo.sha256)[:16]}"
+def _decision(photo: Photo, of: Measurement, evidence: Mapping[str, Any]) -> Decision:
+    return Decision(photo.photo_id, "keep", None, {**of.judge(photo, dict(evidence)), "stamp": _stamp(photo, of)})
 
 
-def _assessed(workspace: Workspace, photo: Photo) -> Decision | str:
-    """Return the flags of a photo as a decision, or why there is none."""
+def _stamp(photo: Photo, of: Measurement) -> str:
+    return f"{of.stamp}, of {str(photo.sha256)[:16]}"
+
+
+def _assessed(workspace: Workspace, photo: Photo) -> Evidence | str:
+    """Return the flags of a photo, or why there are none."""
     try:
         path = workspace.photo(str(photo.sha256))
         measures, width, height = measure_file(path)
@@ -147,7 +221,53 @@ def _assessed(workspace: Workspace, photo: Photo) -> Decision | str:
     raised = {flag: score for flag, score in scores.items() if score >= FLAGGED}
     # Below a key of their own: the review takes every number beside the flags for a score.
     found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
-    return Decision(photo.photo_id, "keep", None, {**raised, "stamp": _stamp(photo), "measures": found})
+    return {**raised, "measures": found}
+
+
+def _quality() -> Measurement:
+    return Measurement(STAGE, QUALITY_STAMP, "measuring", _assessed)
+
+
+def _text(names: PlaceNames) -> Measurement:
+    def measure(workspace: Workspace, photo: Photo) -> Evidence | str:
+        try:
+            return {"lines": text_leaks.as_evidence(text_leaks.read_lines(workspace.photo(str(photo.sha256))))}
+        except FileNotFoundError:
+            return "the file is missing"
+        except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything: see `examine`)
+            return one_line(error) or type(error).__name__
+
+    def judge(photo: Photo, evidence: Evidence) -> Evidence:
+        lines = text_leaks.from_evidence(evidence.get("lines"))
+        return {"lines": text_leaks.as_evidence(lines), **text_leaks.judge(lines, photo.city, names)}
+
+    return Measurement(text_leaks.STAGE, text_leaks.stamp(), "reading", measure, judge, most=32)
+
+
+def _metadata(names: PlaceNames, files: Mapping[str, str]) -> Measurement:
+    def measure(workspace: Workspace, photo: Photo) -> Evidence | str:
+        try:
+            return {"texts": metadata_leaks.read_texts(workspace.photo(str(photo.sha256)))}
+        except FileNotFoundError:
+            return "the file is missing"
+        except Exception as error:  # noqa: BLE001 (as above)
+            return one_line(error) or type(error).__name__
+
+    def judge(photo: Photo, evidence: Evidence) -> Evidence:
+        kept = {where: str(text) for where, text in dict(evidence.get("texts") or {}).items()}
+        return {"texts": kept, **metadata_leaks.judge(kept, photo, files.get(photo.photo_id), names)}
+
+    return Measurement(metadata_leaks.STAGE, metadata_leaks.stamp(), "metadata", measure, judge)
+
+
+def _place_names(catalogue: Catalogue) -> PlaceNames:
+    """Return the names of everything that photos were collected for."""
+    cities: dict[str, City] = {}
+    countries: list[Label] = []
+    for region in catalogue.regions():
+        cities.update({city.slug: city for city in region.cities})
+        countries += [label for label in region.labels if label.level == "country"]
+    return PlaceNames(cities.values(), countries)
 
 
 def _cities(catalogue: Catalogue) -> dict[str, list[City]]:
@@ -160,9 +280,12 @@ def _cities(catalogue: Catalogue) -> dict[str, list[City]]:
 
 
 def _summarise(
-    photos: Sequence[Photo], measured: int, decisions: Sequence[Decision], unreadable: Mapping[str, str]
+    photos: Sequence[Photo],
+    measured: int,
+    decisions: Sequence[Decision],
+    unreadable: Mapping[str, str],
+    meanings: Mapping[str, str],
 ) -> QualitySummary:
-    meanings = {**FLAGS, **labels.FLAGS}
     having: dict[str, list[tuple[str, float]]] = {flag: [] for flag in meanings}
     any_flag: Counter[str] = Counter()
     for one in decisions:

@@ -89,6 +89,12 @@ class Manifest:
                 table = table.append_column(name, self.extra[name])
         return table
 
+    def beside(self, name: str) -> list[str | None] | None:
+        """Return a column of texts beside those of its format, by row; None where it has none of this name."""
+        if self.extra is None or name not in self.extra.column_names:
+            return None
+        return [value if isinstance(value, str) else None for value in self.extra[name].to_pylist()]
+
     @property
     def labels(self) -> LabelTree:
         """The tree of its cities and its other labels."""
@@ -192,6 +198,20 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
         raise DataError(f"photos of {header.name}: {fault}")
     summary = _summary(defining(header, FORMAT), table, FORMATS[FORMAT].columns)
     return Manifest(header, table, summary.digest, tool, checks=summary.checks())
+
+
+def with_columns(manifest: Manifest, columns: Mapping[str, Mapping[str, str]]) -> Manifest:
+    """Return a manifest with columns beside those of its format: texts by photo_id, null where there is none.
+
+    They have a digest of their own, so that the data set stays the same. Columns without any value are left out.
+    """
+    ids = manifest.table["photo_id"].to_pylist()
+    values = {name: [of.get(photo_id) for photo_id in ids] for name, of in columns.items()}
+    arrays = {name: pa.array(of, pa.string()) for name, of in values.items() if any(one is not None for one in of)}
+    if not arrays:
+        return manifest
+    extra = pa.table(arrays)
+    return replace(manifest, extra=extra, extra_digest=_extra_digest(Path(manifest.header.name), extra))
 
 
 def _summary(header: Mapping[str, Any], table: pa.Table, columns: Sequence[str]) -> digests.Summary:

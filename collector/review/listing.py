@@ -12,7 +12,7 @@ from collector.review.decisions import STAGE, STANDING
 PAGE, GROUPS_PAGE = 60, 20
 """Photos and groups of a page."""
 
-FLAG_STAGES = ("quality", "labels")
+FLAG_STAGES = ("quality", "labels", "text", "metadata", "label-errors")
 """Stages whose evidence holds flags: names with scores in (0, 1], the worse the larger."""
 
 _LATEST = f"SELECT photo_id, verdict, max(entry) FROM reviews WHERE {STANDING} GROUP BY photo_id, reviewer"  # noqa: S608

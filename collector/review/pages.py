@@ -15,6 +15,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from collector.curating.text_leaks import from_evidence
 from collector.records import City
 from collector.review import decisions, listing
 from collector.review.decisions import STAGE, Entry, history
@@ -166,6 +167,18 @@ _SHOWN = (
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A line of text that was read in a picture, and where: shares of its width and height. The text is hostile."""
+
+    text: str
+    left: float
+    top: float
+    width: float
+    height: float
+    is_flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What is shown of one photo. Titles, names, ids and addresses are hostile text.
 
@@ -176,6 +189,9 @@ class Card:
         flags: name and score, the highest first.
         history: every decision, the oldest first.
         distances: how far it is from the kept photo of its group; empty outside of groups.
+        boxes: of the text that was read in it.
+        reasons: flag and what it was concluded from, in words.
+        suggestion: slug of the city that its pixels rather speak for; None where none was suggested.
     """
 
     photo: Mapping[str, Any]
@@ -186,6 +202,9 @@ class Card:
     flags: tuple[tuple[str, float], ...]
     history: tuple[Entry, ...]
     distances: str = ""
+    boxes: tuple[Box, ...] = ()
+    reasons: tuple[tuple[str, str], ...] = ()
+    suggestion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +237,9 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
             flags=tuple(sorted(facts.flags.items(), key=lambda item: (-item[1], item[0]))),
             history=tuple(entries[photo_id]),
             distances=(distances or {}).get(photo_id, ""),
+            boxes=tuple(facts.boxes),
+            reasons=tuple(facts.reasons),
+            suggestion=facts.suggestion,
         )
         for photo_id in dict.fromkeys(ids)
         if (facts := made.get(photo_id))
@@ -230,6 +252,9 @@ class _Facts:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     objections: list[tuple[str, str]] = field(default_factory=list)
     flags: dict[str, float] = field(default_factory=dict)
+    boxes: list[Box] = field(default_factory=list)
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+    suggestion: str | None = None
 
     def take(self, stage: str, verdict: str, evidence: Mapping[str, Any]) -> None:
         if stage == STAGE:
@@ -241,6 +266,36 @@ class _Facts:
             for name, score in evidence.items():
                 if type(score) in (int, float) and 0 < score <= 1:
                     self.flags[name] = max(score, self.flags.get(name, 0.0))
+            self.boxes += _boxes(evidence)
+            self.reasons += _reasons(evidence)
+            thinks = evidence.get("thinks")
+            self.suggestion = thinks if isinstance(thinks, str) else self.suggestion
+
+
+def _boxes(evidence: Mapping[str, Any]) -> Iterator[Box]:
+    """Yield the lines of text that were read in a picture, those with a flag marked; the catalogue may be anybody's."""
+    why = evidence.get("why")
+    flagged = {
+        position
+        for of in (why.values() if isinstance(why, dict) else ())
+        if isinstance(of, dict) and isinstance(of.get("lines"), list)
+        for position in of["lines"]
+        if isinstance(position, int)
+    }
+    for position, line in enumerate(from_evidence(evidence.get("lines"))):
+        left, top, right, bottom = (min(max(share, 0.0), 1.0) for share in line.box)
+        yield Box(line.text, left, top, max(right - left, 0.0), max(bottom - top, 0.0), position in flagged)
+
+
+def _reasons(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield flag and what it was concluded from, of what stages keep below `why`."""
+    why = evidence.get("why")
+    for flag, of in (why if isinstance(why, dict) else {}).items():
+        if not isinstance(of, dict):
+            continue
+        found = of.get("found")
+        named = map(str, found) if isinstance(found, list) else (f"{name}: {value}" for name, value in of.items())
+        yield str(flag), "; ".join(named)
 
 
 def groups_of(db: sqlite3.Connection, ids: Sequence[str]) -> list[Group]:

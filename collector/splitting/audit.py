@@ -1,7 +1,8 @@
 """The audit of a split: what its sides share that they should not, measured on the rows alone, whatever made them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS, traits_of
-from collector.records import MIN_DISTANCE_M, PHASH_RADIUS, SPLITS, ProviderTraits
+from collector.records import FLAGS_COLUMN, MIN_DISTANCE_M, PHASH_RADIUS, SPLITS, ProviderTraits, where_named
 from collector.splitting.leakage import (
     Alike,
     Comparison,
@@ -207,6 +208,7 @@ class Audit:
         unknown: photos that cannot be judged, by what is not known of them.
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
+        named: by side, how many photos name their answer, by where they do; empty where nobody looked (`t15 quality --text`).
     """
 
     name: str
@@ -230,6 +232,7 @@ class Audit:
     unknown: Mapping[str, int]
     unjudged: tuple[str, ...]
     remarks: tuple[str, ...]
+    named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -266,7 +269,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
     remarks = [] if len(header.hashes) < 2 else [f"hashes of {len(header.hashes)} versions were compared"]
     if header.protocol == "place":
         remarks += _not_excluded(manifest.table)
-    return _audit(
+    found = _audit(
         manifest.table,
         name=f"{header.name} {header.version}",
         digest=manifest.digest,
@@ -282,6 +285,18 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         phash_radius=phash_radius,
         remarks=remarks,
     )
+    return replace(found, named=named_answers(manifest))
+
+
+def named_answers(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Return by side how many photos name their answer, by where they do; empty where nobody looked."""
+    flags = manifest.beside(FLAGS_COLUMN)
+    if flags is None:
+        return {}
+    tally: dict[str, Counter[str]] = {side: Counter() for side in SPLITS}
+    for side, of in zip(manifest.table["split"].to_pylist(), flags, strict=True):
+        tally[side][where_named(of) or "nobody looked"] += 1
+    return {side: dict(sorted(of.items())) for side, of in tally.items()}
 
 
 def _not_excluded(table: pa.Table) -> Iterator[str]:

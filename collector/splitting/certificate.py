@@ -76,8 +76,23 @@ def _about(audit: Audit) -> Iterator[str]:
     if audit.unknown:
         lacking = ", ".join(f"{name} of {count}" for name, count in audit.unknown.items())
         yield from _wrapped(f"photos that cannot be judged, for not known: {lacking}")
+    if audit.named:
+        yield from _wrapped(
+            f"photos that name their answer: {_named(audit)}; a board shows accuracy with and without them"
+        )
     for remark in audit.remarks:
         yield from _wrapped(f"note: {remark}")
+
+
+def _named(audit: Audit) -> str:
+    """Return by side how many photos name their answer, such as `test 12 of 375 (9 in the picture, 3 beside it alone)`."""
+    parts = []
+    for side, tally in audit.named.items():
+        named = {where: count for where, count in tally.items() if where not in ("not at all", "nobody looked")}
+        where = ", ".join(f"{count} {where}" for where, count in named.items())
+        unseen = f", {tally['nobody looked']} not looked at" if "nobody looked" in tally else ""
+        parts.append(f"{side} {sum(named.values())} of {sum(tally.values())}{f' ({where})' if where else ''}{unseen}")
+    return "; ".join(parts)
 
 
 def _distance(audit: Audit) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
+from collector.curating.assess import flags_in_text
 from collector.curating.duplicates import DedupSummary, dedup
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.labels import LabelTree
@@ -26,10 +27,11 @@ from collector.manifest.manifest import (
     this_tool,
     version_key,
     versions,
+    with_columns,
     write_manifest,
 )
 from collector.providers.registry import provider_of, traits_of
-from collector.records import PHASH_RADIUS, SPLITS, WITHIN_M, Photo, Region
+from collector.records import FLAGS_COLUMN, PHASH_RADIUS, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.groups import Grouping, GroupRules, group_photos
@@ -257,6 +259,7 @@ class _Held:
     misplaced: dict[str, Misplaced]
     elsewhere: dict[str, int]
     empty_cities: list[str]
+    columns: dict[str, dict[str, str]]
 
 
 def split(
@@ -317,7 +320,7 @@ def split(
     header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, allocation, grouping)
-        manifest = _versioned(manifests, header, sided, explicit=version is not None, parent=parent)
+        manifest = _versioned(manifests, header, sided, held.columns, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
     return SplitResult(
@@ -383,7 +386,7 @@ def split_folds(
         rules_ = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold}
         header = _header(held, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, rules_, taken, None)
         with storage_errors(manifests):
-            manifest = _versioned(manifests, header, taken, explicit=False)
+            manifest = _versioned(manifests, header, taken, held.columns, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
             made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
     return FoldsResult(made, held.cleaned, held.misplaced, held.elsewhere, held.empty_cities, empty)
@@ -411,6 +414,7 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
         decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         rejected = catalogue.decided_against(but="dedup")
         stamps = catalogue.hash_stamps()
+        columns = {FLAGS_COLUMN: {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}}
     clean = [photo for photo in held if photo.city in wanted]
     own = {city.slug for city in chosen.cities}
     elsewhere = dict(sorted(Counter(photo.city for photo in held if photo.city not in own).items()))
@@ -424,7 +428,8 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
         raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo{but}; `t15 collect` brings some")
     radius = _radius(decisions.values())
     return _Held(
-        chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere, sorted(wanted - present)
+        *(chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere),
+        *(sorted(wanted - present), columns),
     )
 
 
@@ -552,33 +557,38 @@ def _versioned(
     manifests: Path,
     header: Header,
     photos: Sequence[Photo],
+    columns: Mapping[str, Mapping[str, str]],
     *,
     explicit: bool,
     parent: Manifest | None = None,
 ) -> Manifest:
     """Return the manifest with its version: as asked for, that of an earlier one with the same data, or the next one.
 
-    The parent of an extension is an earlier one wherever it lies.
+    The parent of an extension is an earlier one wherever it lies. `columns` go beside those of the format.
     """
+
+    def built(of: Header) -> Manifest:
+        return with_columns(build_manifest(of, photos, this_tool()), columns)
+
     folders = {of: manifests / header.name / of for of in versions(manifests, header.name)}
     # The digests in the headers are enough to find the same data; rows are read of the newest alone.
-    earlier: dict[str, tuple[Mapping[str, str] | None, str]] = {}
+    earlier: dict[str, tuple[Mapping[str, str] | None, tuple[str, str]]] = {}
     for of, folder in folders.items():
         stored = read_header(folder)
-        earlier[of] = (stored.header.parent, stored.digest)
+        earlier[of] = (stored.header.parent, (stored.digest, stored.extra or ""))
     if parent and parent.header.name == header.name:
-        earlier.setdefault(parent.header.version, (parent.header.parent, parent.digest))
+        earlier.setdefault(parent.header.version, (parent.header.parent, (parent.digest, parent.extra_digest)))
     if explicit or not earlier:
-        return build_manifest(header, photos, this_tool())
+        return built(header)
     for version in sorted(earlier, key=version_key, reverse=True):
-        before, digest = earlier[version]
+        before, digests = earlier[version]
         # An extension that adds nothing is the manifest itself.
         extends = header.parent if header.parent and header.parent.get("version") != version else before
-        same = build_manifest(replace(header, version=version, parent=extends), photos, this_tool())
-        if same.digest == digest:
+        same = built(replace(header, version=version, parent=extends))
+        if (same.digest, same.extra_digest) == digests:
             return same
     newest = max(earlier, key=version_key)
     of_newest = read_manifest(folders[newest]) if newest in folders else parent
     assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
     version = next_version(of_newest, assigned) if of_newest else header.version
-    return build_manifest(replace(header, version=version), photos, this_tool())
+    return built(replace(header, version=version))

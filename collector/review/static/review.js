@@ -141,8 +141,9 @@ function act(verdict, photo) {
     return;
   }
   const cities = document.getElementById("right-city");
-  cities.value = "";
   for (const option of cities.options) option.hidden = option.disabled = option.value === photo.dataset.city;
+  cities.value = photo.dataset.suggestion || "";
+  if (cities.selectedIndex < 0) cities.value = "";
   elsewhere.returnValue = "";
   elsewhere.onclose = () => {
     if (elsewhere.returnValue === "save") decide(photo, "wrong-city", cities.value || null);
@@ -199,6 +200,8 @@ function showLarge() {
   const address = `/picture?id=${encodeURIComponent(current.dataset.id)}`;
   if (picture.getAttribute("src") !== address) picture.setAttribute("src", address);
   picture.alt = titleOf(current);
+  const boxes = current.querySelector("svg.boxes");
+  document.getElementById("large-boxes").replaceChildren(...(boxes ? [boxes.cloneNode(true)] : []));
   document.getElementById("large-title").textContent = titleOf(current);
   const verdict = document.getElementById("large-verdict");
   verdict.replaceChildren(...[...current.querySelector(".verdict").children].map((part) => part.cloneNode(true)));
