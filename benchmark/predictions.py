@@ -15,12 +15,15 @@ class Places:
         latitude, longitude: (N,), degrees WGS84; both NaN where the method withholds its answer.
         candidates: (N, K, 2), latitude and longitude of other places that it holds possible; None without.
         weights: (N, K), how probable each candidate is: at least 0, a row sums to 1; None without candidates.
+        spread_km: (N, K), the standard deviation around each candidate in either direction, above 0: with it the candidates
+            are a density (`retrieval.mixture`). None where the method states none.
     """
 
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     candidates: NDArray[np.float64] | None = None
     weights: NDArray[np.float64] | None = None
+    spread_km: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes and ranges.
@@ -47,6 +50,10 @@ class Places:
                 raise ValueError("weights: a row for each photo, none below 0")
             if len(self) and not np.allclose(self.weights.sum(axis=1), 1, atol=1e-3):
                 raise ValueError("weights: each row must sum to 1")
+        if self.spread_km is not None and (
+            self.weights is None or self.spread_km.shape != self.weights.shape or not (self.spread_km > 0).all()
+        ):
+            raise ValueError("spread_km: one above 0 for each weight")
 
     def __len__(self) -> int:
         return len(self.latitude)
@@ -58,6 +65,7 @@ class Places:
             self.longitude[rows],
             None if self.candidates is None else self.candidates[rows],
             None if self.weights is None else self.weights[rows],
+            None if self.spread_km is None else self.spread_km[rows],
         )
 
 

@@ -5,6 +5,8 @@ A run lies in `runs/<identity>/`, which is moved there whole: a folder that is t
 - `run.json` and `predictions.parquet`, the probability of each label for each test photo, in columns named by label ids;
 - `predictions-places.parquet` and `predictions-ranking.parquet`, where the method gives places or a ranking;
 - `validation.parquet` and its like, the same of the validation photos;
+- `predictions-own.parquet` and its like, of a method that answers from the gallery's photos, where some of these are of a
+  test photo's own author or sequence: what it would have answered with them;
 - `curve.json`, the learning curve, where a network learnt;
 - `model.safetensors`, where the model was kept.
 
@@ -33,7 +35,7 @@ from benchmark.predictions import Places, Ranking
 from collector.errors import DataError, one_line
 from collector.workspace import draft_of, write_atomically
 
-_TEST, _VALIDATION = "predictions.parquet", "validation.parquet"
+_TEST, _VALIDATION, _OWN = "predictions.parquet", "validation.parquet", "predictions-own.parquet"
 
 LEDGER = "test-ledger.jsonl"
 """One line for each time that test photos were read: what was looked at often is no longer unseen."""
@@ -113,6 +115,8 @@ class Run:
         changed: the parameters that were set otherwise than the tier has them.
         engine: the training loop that worked, empty for methods that train no network.
         gives: what the method answers itself, of `labels`, `places` and `ranking`; the others are derived.
+        own: of how many test photos the gallery had photos of the same author or sequence, which were left out for them;
+            None for a method that does not answer from the gallery's photos.
     """
 
     inputs: RunInputs
@@ -134,6 +138,7 @@ class Run:
     changed: dict[str, Any] = field(default_factory=dict)
     engine: str = ""
     gives: list[str] = field(default_factory=lambda: ["labels"])
+    own: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,12 @@ def is_finished(runs: Path, identity: str) -> bool:
 
 
 def save_run(
-    runs: Path, run: Run, predictions: Predictions, validation: Predictions | None = None, files: Sequence[Path] = ()
+    runs: Path,
+    run: Run,
+    predictions: Predictions,
+    validation: Predictions | None = None,
+    files: Sequence[Path] = (),
+    own: Predictions | None = None,
 ) -> Path:
     """Write a run so that it is there whole or not at all, and return its folder. Earlier failures are forgotten.
 
@@ -184,6 +194,7 @@ def save_run(
         predictions: of the test photos.
         validation: of the validation photos, None when the method was not asked.
         files: moved into the folder under their names, such as the model.
+        own: of the test photos, with the photos of each one's own author and sequence in the gallery.
     """
     folder = runs / run.inputs.identity
     draft = draft_of(folder)
@@ -193,6 +204,8 @@ def save_run(
         _write_predictions(draft / _TEST, predictions, run.classes)
         if validation is not None:
             _write_predictions(draft / _VALIDATION, validation, run.classes)
+        if own is not None:
+            _write_predictions(draft / _OWN, own, run.classes)
         for file in files:
             shutil.move(file, draft / file.name)
         write_atomically(draft / "run.json", _json(asdict(run)))
@@ -215,6 +228,8 @@ def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[s
         if places.candidates is not None and places.weights is not None:
             columns["candidates"] = _lists(places.candidates.reshape(len(places), -1))
             columns["weights"] = _lists(places.weights)
+        if places.spread_km is not None:
+            columns["spreads"] = _lists(places.spread_km)
         _write(_beside(path, "places"), pa.table(columns))
     if ranking := predictions.ranking:
         columns = {"photo_id": ids, "rows": _lists(ranking.rows), "scores": _lists(ranking.scores)}
@@ -316,8 +331,20 @@ def read_validation(runs: Path, run: Run) -> Predictions | None:
     Raises:
         DataError: as for `read_predictions`.
     """
-    path = runs / run.inputs.identity / _VALIDATION
-    return _read_predictions(path, run.classes) if path.is_file() else None
+    return _read_optional(runs / run.inputs.identity / _VALIDATION, run.classes)
+
+
+def read_own(runs: Path, run: Run) -> Predictions | None:
+    """Return what a run says of the test photos with their own authors' photos in the gallery; None where that is the same.
+
+    Raises:
+        DataError: as for `read_predictions`.
+    """
+    return _read_optional(runs / run.inputs.identity / _OWN, run.classes)
+
+
+def _read_optional(path: Path, classes: Sequence[str]) -> Predictions | None:
+    return _read_predictions(path, classes) if path.is_file() else None
 
 
 def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
@@ -345,7 +372,8 @@ def _read_places(path: Path, photo_ids: list[str]) -> Places | None:
     if "candidates" not in table.column_names:
         return Places(latitude, longitude)
     weights = _matrix(table["weights"])
-    return Places(latitude, longitude, _matrix(table["candidates"]).reshape(*weights.shape, 2), weights)
+    spreads = _matrix(table["spreads"]) if "spreads" in table.column_names else None
+    return Places(latitude, longitude, _matrix(table["candidates"]).reshape(*weights.shape, 2), weights, spreads)
 
 
 def _read_ranking(path: Path, photo_ids: list[str]) -> Ranking | None:

@@ -17,6 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmark.derivations import RankedPhotos, offered, predict
@@ -324,12 +325,16 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that is not saved yet, with its predictions; `files` (curve, model) lie in the folder that it was made in."""
+    """A run that is not saved yet, with its predictions; `files` (curve, model) lie in the folder that it was made in.
+
+    `own` as in `results.save_run`.
+    """
 
     run: Run
     test: Predictions
     validation: Predictions
     files: list[Path]
+    own: Predictions | None = None
 
 
 def bench(
@@ -452,7 +457,7 @@ def conclude(task: Task, result: Finished | Failure, runs: Path, seconds: Callab
         with suppress(OSError):
             unfinished(runs, task).rmdir()  # what a training goes on from stays
         return Outcome(task, "failed", seconds(), result.reason)
-    save_run(runs, result.run, result.test, result.validation, result.files)
+    save_run(runs, result.run, result.test, result.validation, result.files, result.own)
     shutil.rmtree(unfinished(runs, task), ignore_errors=True)
     return Outcome(task, "done", seconds())
 
@@ -556,6 +561,8 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     asked = time.perf_counter()
     of_test = _predict_test(predictor, inputs, training, shared)
     finished = time.perf_counter()
+    own = _own_photos(predictor, training, shared)
+    with_own = _predicted(predictor, "test", training, shared, excluding=False) if own else None
     run = Run(
         inputs=inputs,
         manifest=f"{manifest.header.name} {manifest.header.version}",
@@ -575,13 +582,14 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         changed=dict(task.changed),
         engine=_engine(task, shared),
         gives=offered(predictor),
+        own=own,
     )
     if task.keeps_model:
         # A ranking says nothing without the photos that it is of.
         gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
         save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity}, gallery)
     files = [path for name in ("curve.json", "model.safetensors") if (path := folder / name).is_file()]
-    return Finished(run, of_test, of_validation, files)
+    return Finished(run, of_test, of_validation, files, with_own)
 
 
 def _fit(task: Task, training: Training, validation: Training, shared: RunContext, folder: Path) -> Predictor:
@@ -629,8 +637,26 @@ def _predict_test(predictor: Predictor, inputs: RunInputs, gallery: Training, sh
     return _predicted(predictor, "test", gallery, shared)
 
 
-def _predicted(predictor: Predictor, side: str, gallery: Training, shared: RunContext) -> Predictions:
-    photos = photos_of(shared.manifest, side, shared.store, gallery.label_set.level)
+def _own_photos(predictor: Predictor, gallery: Training, shared: RunContext) -> int | None:
+    """Return `own` of `results.Run`."""
+    if not hasattr(predictor, "excluding"):
+        return None
+    asked = shared.training("test", gallery.label_set.level)
+    pairs = ((asked.authors, gallery.authors), (asked.sequences, gallery.sequences))
+    own = [np.isin(theirs, known[known >= 0]) for theirs, known in pairs]
+    return int((own[0] | own[1]).sum())
+
+
+def _predicted(
+    predictor: Predictor, side: str, gallery: Training, shared: RunContext, *, excluding: bool = True
+) -> Predictions:
+    """Return what is said of a side, to which the gallery's photos of a photo's own author or sequence do not exist."""
+    level = gallery.label_set.level
+    photos = photos_of(shared.manifest, side, shared.store, level)
+    exclude = getattr(predictor, "excluding", None) if excluding else None
+    if exclude is not None:
+        asked = shared.training(side, level)
+        predictor = exclude(asked.authors, asked.sequences)
     answers = predict(predictor, photos, gallery.label_set, gallery)
     if answers.probabilities is None:
         raise DataError("the method returned nothing that labels follow from")

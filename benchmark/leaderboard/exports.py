@@ -35,6 +35,7 @@ CSV_COLUMNS = (
     ),
     *("behind", "behind_low", "behind_high", "paper_table", "paper_row", "paper_accuracy", "paper_verdict"),
     *("seeds", "stochastic", "seconds", "peak_memory_mib", "device", "engine", "pretraining", "weights_licence"),
+    *("own_photos", "with_own", "own_gain", "own_gain_low", "own_gain_high"),
     *("selection", "test_reads", "command", "reason"),
 )
 """The columns of leaderboard.csv, in their order; docs/leaderboard.md says what each holds."""

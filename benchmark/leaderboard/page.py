@@ -22,6 +22,8 @@ from benchmark.leaderboard.rows import (
     Row,
     interval,
     memory,
+    own_note,
+    owning,
     percent,
     points,
     time_taken,
@@ -99,7 +101,7 @@ def _policy(script: str) -> str:
 def _environment() -> Environment:
     pages = environment("benchmark.leaderboard")
     pages.filters.update(percent=percent, points=points, took=time_taken, memory=memory)
-    pages.globals.update(written=written, interval=interval)
+    pages.globals.update(written=written, interval=interval, own_note=own_note, owning=owning)
     return pages
 
 

@@ -53,6 +53,31 @@ ORACLE_NOTE = (
 )
 
 
+NO_OWN_NOTE = (
+    "No photo of the gallery is by a test photo's author, or of its sequence: to leave them out, as is done, changes nothing "
+    "here. What they are worth shows on a split at random (`t15 split --paper`)."
+)
+OWN_NOTE = (
+    "The gallery's photos of a test photo's own author or sequence do not exist for it: that is each row's number. Beside it "
+    "stands what the same method scores with them, as tables are often made that let a photographer's own photos answer."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a method that answers from the gallery's photos gains by photos of the test photos' own authors.
+
+    Attributes:
+        photos: how many test photos have any such in the gallery.
+        scores: with them; those of the row are without.
+        gain: the share of right answers with them minus that without, photo by photo, with its bootstrap 95 % interval.
+    """
+
+    photos: int
+    scores: Scores
+    gain: Difference
+
+
 @dataclass(frozen=True)
 class Row:
     """What one method, with one set of parameters, scored on the test photos.
@@ -79,6 +104,8 @@ class Row:
         command: the shell command that makes these runs; empty for submissions.
         test_reads: how often the test photos were read for these runs, repeated ones counted each time; 0 when they were
             made elsewhere.
+        own: what photos of the test photos' own authors would have added; None for methods that do not answer from the
+            gallery's photos.
     """
 
     section: str
@@ -100,6 +127,7 @@ class Row:
     engine: str
     command: str
     test_reads: int
+    own: Own | None = None
 
     @property
     def rank(self) -> str:
@@ -286,8 +314,20 @@ class Leaderboard:
         notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
         notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
         notes += [CONVENTION, ORACLE_NOTE] if any(metric.needs != "labels" for metric in self.metrics()) else []
+        notes += [note] if (note := own_note(self.rows)) else []
         papers = [row for row in self.rows if row.section == "paper" and row.paper_accuracy is not None]
         return [*notes, PAPER_NOTE, VERDICT_NOTE] if papers else notes
+
+
+def own_note(rows: Sequence[Row]) -> str:
+    """Return what has to be said of photos of the test photos' own authors; empty where no method answers from photos."""
+    known = [row.own.photos for row in rows if row.own]
+    return "" if not known else OWN_NOTE if any(known) else NO_OWN_NOTE
+
+
+def owning(rows: Sequence[Row]) -> list[tuple[Row, Own]]:
+    """Return the rows that photos of the test photos' own authors change, with what they change."""
+    return [(row, row.own) for row in rows if row.own and row.own.photos]
 
 
 def decimals(photos: int) -> int:
@@ -304,7 +344,9 @@ def written(metric: Metric, value: float, digits: int) -> str:
     """Return a number in its metric's unit, without the unit: a share in per cent with so many decimals."""
     if metric.unit == "%":
         return percent(value, digits)
-    return kilometres(value) if metric.unit == "km" else f"{value:,.0f}"
+    if metric.unit == "":
+        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    return kilometres(value) if metric.unit == "km" or value >= 1 else f"{value:.2g}"
 
 
 def interval(metric: Metric, score: Score) -> str:
@@ -369,6 +411,9 @@ def records(boards: Sequence[Leaderboard]) -> list[dict[str, Any]]:
     return lines
 
 
+_GAIN = {"": "mean", "_low": "low", "_high": "high"}
+
+
 def flat(row: Row) -> dict[str, Any]:
     """Return a row as plain values by name: each metric with its interval and oracle, None where it was not judged."""
     run = row.run
@@ -389,4 +434,7 @@ def flat(row: Row) -> dict[str, Any]:
         **{"pretraining": run.pretraining, "weights_licence": run.weights_licence, "selection": run.selection},
         **{"seconds": row.seconds, "peak_memory_mib": row.peak_memory_mib, "device": row.device, "engine": row.engine},
         **{"command": row.command, "test_reads": row.test_reads},
+        **{"own_photos": row.own.photos if row.own else None},
+        **{"with_own": row.own.scores[row.scores.primary].value if row.own else None},
+        **{f"own_gain{part}": getattr(row.own.gain, of) if row.own else None for part, of in _GAIN.items()},
     }

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from benchmark import results
 from benchmark.label_set import left_out, photos_at, positions
-from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Row
+from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Own, Row
 from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import details_of, evaluate
+from benchmark.scoring.evaluation import Scores, details_of, evaluate
 from benchmark.scoring.significance import (
     Difference,
     bootstrap,
@@ -172,7 +172,17 @@ def _row(
         engine="; ".join(sorted({_line(run.engine) for run in runs} - {""})),
         command=_command(folder, first, seeds) if made_here else "",
         test_reads=sum(reads[run.inputs.identity] for run in runs),
+        own=_own(truth, runs_dir, runs, scores),
     )
+
+
+def _own(truth: Truth, runs_dir: Path, runs: Sequence[Run], without: Scores) -> Own | None:
+    """Return what the runs score with photos of the test photos' own authors in the gallery."""
+    photos = [run.own for run in runs if run.own is not None]
+    if len(photos) < len(runs):
+        return None
+    scores = evaluate([aligned(truth, runs_dir, run, own=True) for run in runs], truth) if max(photos) else without
+    return Own(max(photos), scores, bootstrap(scores.right, without.right))
 
 
 def paper_verdict(accuracy: float, photos: int, paper: float | None) -> str:
@@ -185,8 +195,10 @@ def paper_verdict(accuracy: float, photos: int, paper: float | None) -> str:
     return "higher" if difference.mean > 0 else "lower"
 
 
-def aligned(truth: Truth, runs_dir: Path, run: Run) -> Predictions:
+def aligned(truth: Truth, runs_dir: Path, run: Run, *, own: bool = False) -> Predictions:
     """Return a run's predictions with the photos and the labels in the order of `truth`.
+
+    With `own` those for which photos of the test photos' own authors count, where they differ.
 
     Raises:
         DataError: the run does not fit the manifest; the message names its folder.
@@ -197,7 +209,7 @@ def aligned(truth: Truth, runs_dir: Path, run: Run) -> Predictions:
         raise DataError(f"{folder}: predicts nothing for {missing}; delete the folder and run `t15 bench` again")
     for foreign in sorted(set(run.classes) - set(truth.classes)):
         raise DataError(f"{folder}: predicts {foreign}, which is no {level} of the manifest; delete the folder")
-    saved = results.read_predictions(runs_dir, run)
+    saved = (results.read_own(runs_dir, run) if own else None) or results.read_predictions(runs_dir, run)
     _check_photos(truth.photo_ids, saved.photo_ids, folder)
     row = {photo_id: number for number, photo_id in enumerate(saved.photo_ids)}
     column = {slug: number for number, slug in enumerate(run.classes)}

@@ -14,7 +14,10 @@ from benchmark.leaderboard.rows import (
     Leaderboard,
     Row,
     interval,
+    own_note,
+    owning,
     percent,
+    points,
     time_taken,
     written,
 )
@@ -36,6 +39,9 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
         for section, rows in board.sections().items():
             header, *lines = _short(board, rows)
             parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}")
+            if note := own_note(rows):
+                own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
+                parts.append(f"{own}{note}")
         for kind, failed in _by_kind(board.failed).items():
             failures = [(of.method, of.seed, of.reason) for of in failed]
             parts.append(f"{kind.capitalize()}\n{table(('method', 'seed', 'reason'), failures)}")
@@ -82,6 +88,9 @@ def _board(board: Leaderboard) -> list[str]:
         parts += [f"### Further scores: {section}", grid(head, (_further(board, row, metrics) for row in rows))]
         if any(metric.needs != "labels" for metric in metrics):
             parts += [f"{CONVENTION} {ORACLE_NOTE}"]
+        if note := own_note(rows):
+            own = [grid(_OWN, _own(board, rows))] if owning(rows) else []
+            parts += [f"### The authors' own photos: {section}", *own, note]
     if board.best and board.best.slices:
         parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
     for kind, failed in _by_kind(board.failed).items():
@@ -131,6 +140,30 @@ def _cells(board: Leaderboard, row: Row, papers: bool) -> list[str]:
 
 
 _SLICE = ("part", "", "photos", "accuracy %", "95 % interval")
+
+
+_OWN = (
+    *("method", "test photos with own ones", "without, %", "with, %", "gain, points", "95 % interval"),
+    *("km without", "km with"),
+)
+
+
+def _own(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
+    lines = []
+    for row, own in owning(rows):
+        km = [scores.get("median_km") for scores in (row.scores, own.scores)]
+        shares = (row.accuracy, own.scores[row.scores.primary].value)
+        lines.append(
+            [
+                row.title,
+                str(own.photos),
+                *(percent(share, board.decimals) for share in shares),
+                points(own.gain.mean, board.decimals),
+                f"{points(own.gain.low, 1)} to {points(own.gain.high, 1)}",
+                *("–" if one is None else written(board.metric("median_km"), one.value, 1) for one in km),
+            ]
+        )
+    return lines
 
 
 def _further_metrics(board: Leaderboard, rows: Sequence[Row]) -> list[Metric]:

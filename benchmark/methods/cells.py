@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 from benchmark.cells.grow import grown, load_partition
 from benchmark.cells.partition import Partition, parents, prefixed
 from benchmark.classifiers.soft_targets import Linear, fit_targets
-from benchmark.methods.placing import PLACES_VERSION, Located, Placing, best_of, described, likeliest, numbers
+from benchmark.methods.placing import (
+    PLACES_VERSION,
+    Located,
+    Placing,
+    best_of,
+    best_spread,
+    described,
+    likeliest,
+    numbers,
+)
 from benchmark.methods.types import Context, Method, Parameter, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
@@ -113,7 +122,8 @@ def fit_cells(
             head = CellHead(models, partitions, above)
             yield head, head.places(judged.vectors)
 
-    return Placing(describing, best_of(candidates(), judged.places))
+    best = best_of(candidates(), judged.places)
+    return Placing(describing, best, best_spread(best.places(judged.vectors), judged.places))
 
 
 def _own_cell(photos: Located, partition: Partition, c: float, iterations: int, device: str) -> Linear:
@@ -152,7 +162,8 @@ def fit_haversine(
             head = CellHead([model], [partition], [np.arange(len(partition.answers))])
             yield head, head.places(judged.vectors)
 
-    return Placing(describing, best_of(candidates(), judged.places))
+    best = best_of(candidates(), judged.places)
+    return Placing(describing, best, best_spread(best.places(judged.vectors), judged.places))
 
 
 def smoothed(

@@ -13,7 +13,7 @@ is chosen on the validation photos (`bandwidths`), each without neighbours of it
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.methods.features import feature
-from benchmark.methods.placing import PLACES_VERSION, best_of, numbers, require_places
+from benchmark.methods.placing import PLACES_VERSION, best_of, best_spread, numbers, require_places, spread
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking
@@ -94,6 +94,9 @@ class Im2gps:
         rows: (G,), their positions among all training photos.
         k, bandwidth_km, least: neighbours, and of mean shift its bandwidth and the members of a cluster that counts.
         device: `cpu` or `cuda`.
+        spread_km: around each neighbour's place; 0 where there is none to state.
+        authors, sequences: (G,) of the training photos; empty in a model that was read from a file.
+        owners: those of the photos that will be asked about, whose own photos do not count; None: all do.
     """
 
     kinds: tuple[str, ...]
@@ -106,6 +109,14 @@ class Im2gps:
     bandwidth_km: float
     least: int
     device: str
+    spread_km: float = 0.0
+    authors: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    sequences: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "Im2gps":
+        """Return the same for photos of these authors and sequences, whose own training photos do not count."""
+        return replace(self, owners=(authors, sequences))
 
     def distances(self, photos: Photos) -> NDArray[np.float64]:
         """Return the added distances of photos to the gallery, (N, G)."""
@@ -113,25 +124,29 @@ class Im2gps:
         for kind in self.kinds:
             vectors = embedded(kind, photos, self.words, self.device)
             total += KINDS[kind].distance(vectors, self.vectors[kind]) / self.deviations[kind]
+        if self.owners is not None and len(self.authors):
+            total[_own(self.owners[0], self.authors) | _own(self.owners[1], self.sequences)] = np.inf
         return total
 
     def predict_places(self, photos: Photos) -> Places:
         """Return where each photo was taken; the neighbours' places are the candidates."""
-        return self.vote(nearest(self.distances(photos), self.k))
+        return spread(self.vote(nearest(self.distances(photos), self.k)), self.spread_km)
 
     def rank(self, photos: Photos, k: int) -> Ranking:
         """Return the k training photos that are likest to each photo."""
         distances = self.distances(photos)
         near = nearest(distances, k)
-        scores = -np.take_along_axis(distances, near, axis=1)
-        return Ranking(self.rows[near], scores.astype(np.float32))
+        scores = np.where(near < 0, np.nan, -np.take_along_axis(distances, near, axis=1))
+        return Ranking(np.where(near < 0, -1, self.rows[near]), scores.astype(np.float32))
 
     def vote(self, near: NDArray[np.int64]) -> Places:
         """Return the answers from neighbours (N, K), nearest first; -1 where there are fewer, NaN where there is none."""
         near = near[:, : self.k]
         places = np.where(np.expand_dims(near < 0, 2), np.nan, self.gallery[near])
         if self.k == 1:
-            return Places(places[:, 0, 0], places[:, 0, 1])
+            alone = None if np.isnan(places).any() or not len(places) else places
+            latitude, longitude = places[:, 0].T
+            return Places(latitude, longitude, alone, None if alone is None else np.ones(near.shape))
         answers = places[:, 0].copy()
         for row, found in enumerate(clusters(places, self.bandwidth_km)):
             if len(found.sizes) and found.sizes[0] >= self.least:
@@ -145,6 +160,7 @@ class Im2gps:
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_im2gps`)."""
         of = {"k": self.k, "bandwidth_km": self.bandwidth_km, "least": self.least, "version": PLACES_VERSION}
+        of |= {"spread_km": self.spread_km}
         arrays = {f"vectors-{kind}": vectors for kind, vectors in self.vectors.items()}
         spec = {**of, "kinds": list(self.kinds), "deviations": dict(self.deviations)}
         return "im2gps", spec, {**arrays, "words": self.words, "places": self.gallery, "rows": self.rows}
@@ -169,7 +185,9 @@ def load_im2gps(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], dev
         raise ValueError(f"features {kinds} of {len(places)} places")
     deviations = {kind: float(spec["deviations"][kind]) for kind in kinds}
     of = (int(spec["k"]), float(spec["bandwidth_km"]), int(spec["least"]))
-    return Im2gps(kinds, vectors, deviations, arrays["words"], places, rows, *of, device)
+    return Im2gps(
+        kinds, vectors, deviations, arrays["words"], places, rows, *of, device, float(spec.get("spread_km", 0.0))
+    )
 
 
 def nearest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
@@ -223,21 +241,31 @@ def fit(
     sample = context.rng.permutation(len(rows))[:_SAMPLED]
     deviations = {kind: _deviation(KINDS[kind].distance(of[sample], of[sample])) for kind, of in vectors.items()}
     places = training.places[rows]
-    head = Im2gps(chosen, vectors, deviations, learnt, places, rows, min(k, len(rows)), 1.0, least, context.device)
-    if head.k == 1 or len(numbers(bandwidths)) == 1:
-        return replace(head, bandwidth_km=numbers(bandwidths)[0])
-    distances = head.distances(validation)
-    distances[_own(validation.authors, training.authors[rows])] = np.inf
-    distances[_own(validation.sequences, training.sequences[rows])] = np.inf
-    near = nearest(distances, head.k)
+    head = Im2gps(
+        chosen,
+        vectors,
+        deviations,
+        learnt,
+        places,
+        rows,
+        min(k, len(rows)),
+        numbers(bandwidths)[0],
+        least,
+        context.device,
+        authors=training.authors[rows],
+        sequences=training.sequences[rows],
+    )
+    near = nearest(head.excluding(validation.authors, validation.sequences).distances(validation), head.k)
     answered = (near >= 0).any(axis=1) & ~np.isnan(validation.places).any(axis=1)
+    near, truth = near[answered], validation.places[answered]
 
     def candidates() -> Iterator[tuple[Im2gps, Places]]:
         for bandwidth in numbers(bandwidths):
             one = replace(head, bandwidth_km=bandwidth)
-            yield one, one.vote(near[answered])
+            yield one, one.vote(near)
 
-    return best_of(candidates(), validation.places[answered])
+    best = head if head.k == 1 or len(numbers(bandwidths)) == 1 else best_of(candidates(), truth)
+    return replace(best, spread_km=best_spread(best.vote(near), truth))
 
 
 def _words(training: Training, context: Context, words: int, learnt_on: int) -> NDArray[np.float32]:

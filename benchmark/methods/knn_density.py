@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, described, numbers
+from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places, Ranking
 from benchmark.retrieval.density import climbed, modes_at_places
@@ -43,6 +43,7 @@ class KnnDensity:
         sigma_km: σ.
         snap: one of SNAPS.
         snap_km: of `ranked`.
+        owners: authors and sequences of the photos that will be asked about, whose own neighbours do not vote; None: all do.
     """
 
     index: Index
@@ -53,14 +54,19 @@ class KnnDensity:
     sigma_km: float
     snap: str = "neighbour"
     snap_km: float = 100.0
+    owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "KnnDensity":
+        """Return the same for photos of these authors and sequences, whose own neighbours do not vote."""
+        return replace(self, owners=(authors, sequences))
 
     def places(self, vectors: NDArray[np.float32]) -> Places:
         """Return where the photos of these vectors were taken; the neighbours' places are the candidates."""
-        return self.vote(self.index.search(vectors, self.k))
+        return self.vote(self.index.search(vectors, self.k, *(self.owners or ())))
 
     def rank(self, vectors: NDArray[np.float32], k: int) -> Ranking:
         """Return the k nearest training photos."""
-        near = self.index.search(vectors, min(k, len(self.gallery)))
+        near = self.index.search(vectors, min(k, len(self.gallery)), *(self.owners or ()))
         missing = near.rows < 0
         scores = np.where(missing, np.nan, -np.sqrt(near.squares)).astype(np.float32)
         return Ranking(np.where(missing, -1, self.rows[near.rows]), scores)
@@ -144,7 +150,8 @@ def fit(
             one = replace(head, k=k, power=power, sigma_km=sigma)
             yield one, one.vote(near)
 
-    return RankedPlacing(describing, best_of(candidates(), truth))
+    best = best_of(candidates(), truth)
+    return RankedPlacing(describing, best, best_spread(best.vote(near), truth))
 
 
 KNN_DENSITY = Method(

@@ -66,6 +66,8 @@ class GalleryPredictor:
         verify: how many photos are verified for a query.
         pools: `sum` or `max`: how the scores of a label's photos become its evidence.
         temperature: of the probabilities.
+        authors, sequences: (G,) of the gallery; empty in a model that was read from a file.
+        owners: those of the photos that will be asked about, whose own photos do not count; None: all do.
     """
 
     scorer: Scorer
@@ -79,26 +81,35 @@ class GalleryPredictor:
     verify: int = 0
     pools: str = "max"
     temperature: float = 1.0
+    authors: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    sequences: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     _latest: list[tuple[Photos, tuple[NDArray[np.float64], NDArray[np.int32]]]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
+
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "GalleryPredictor":
+        """Return the same for photos of these authors and sequences, whose own photos do not count."""
+        return replace(self, owners=(authors, sequences))
 
     def rank(self, photos: Photos, k: int) -> Ranking:
         """Return the k likeliest photos of the gallery; a query without keypoints gets none."""
         scores, inliers = self._compared(photos)
         order = _descending(scores)[:, :k]
-        silent = np.isnan(scores).any(axis=1, keepdims=True)
+        silent = np.isnan(scores).any(axis=1, keepdims=True) | np.take_along_axis(self._own(len(photos)), order, axis=1)
         ranked = np.take_along_axis(scores, order, axis=1).astype(np.float32)
         return Ranking(
             np.where(silent, -1, self.rows[order]),
-            ranked,
+            np.where(silent, np.nan, ranked).astype(np.float32),
             np.take_along_axis(inliers, order, axis=1) if self.verify else None,
         )
 
     def predict_places(self, photos: Photos) -> Places:
         """Return the weighted mean of the best photos near the best one, NaN where no photo or no place is known."""
         scores, inliers = self._compared(photos)
-        found = [self._place(*of) for of in zip(scores, inliers, _descending(scores), strict=True)]
+        found = [
+            self._place(*of) for of in zip(scores, inliers, _descending(scores), self._own(len(photos)), strict=True)
+        ]
         places = np.array(found, np.float64).reshape(-1, 2)
         return Places(places[:, 0], places[:, 1])
 
@@ -129,8 +140,19 @@ class GalleryPredictor:
             scores = self.scorer.scores(photos, queries) if len(photos) else np.empty((0, len(self.rows)))
             if self.scorer.local:
                 scores[[row for row, query in enumerate(queries) if not len(query)]] = np.nan
+            # Own photos come last: nothing that they score counts, nor do they take the places of pairs to verify.
+            own = self._own(len(photos))
+            scores[own] = np.broadcast_to(np.where(own, np.inf, scores).min(axis=1, initial=0)[:, None], own.shape)[own]
             self._latest[:] = [(photos, self._verified(queries, scores))]
         return self._latest[0][1]
+
+    def _own(self, photos: int) -> NDArray[np.bool_]:
+        """Return which photos of the gallery are of the author or the sequence of each photo asked about, (N, G)."""
+        own = np.zeros((photos, len(self.rows)), bool)
+        if self.owners is not None and len(self.authors):
+            for theirs, gallery in zip(self.owners, (self.authors, self.sequences), strict=True):
+                own |= (theirs[:, None] >= 0) & (theirs[:, None] == gallery)
+        return own
 
     def _verified(
         self, queries: Sequence[Features], scores: NDArray[np.float64]
@@ -145,9 +167,13 @@ class GalleryPredictor:
         return inliers + (scores - low) / np.maximum(high - low, 1e-12) / 2, inliers  # below 1: inliers come first
 
     def _place(
-        self, scores: NDArray[np.float64], inliers: NDArray[np.int32], order: NDArray[np.int64]
+        self,
+        scores: NDArray[np.float64],
+        inliers: NDArray[np.int32],
+        order: NDArray[np.int64],
+        own: NDArray[np.bool_],
     ) -> tuple[float, float]:
-        known = order[~np.isnan(self.places[order]).any(axis=1)][:_VOTING]
+        known = order[~np.isnan(self.places[order]).any(axis=1) & ~own[order]][:_VOTING]
         if not len(known) or np.isnan(scores).any():
             return np.nan, np.nan
         best = self.places[known[0]]
@@ -218,6 +244,8 @@ def predictor(
         verifier=PairVerifier(settings.front_end, settings.rules, training.store.cache),
         verify=settings.verify,
         pools=pools,
+        authors=training.authors[gallery.rows],
+        sequences=training.sequences[gallery.rows],
     )
     temperature = best_temperature(uncalibrated.evidence(validation), validation.labels)
     return replace(uncalibrated, temperature=temperature)

@@ -6,9 +6,9 @@ place is known: the candidate with the least median distance, of equal ones that
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,15 @@ from benchmark.methods.types import Context, Training
 from benchmark.methods.vectors import Describer, describer, load_describer, vectors_of
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking
+from benchmark.retrieval.mixture import Mixture
 from collector.errors import DataError
 from collector.geo import distances_km
 
 PLACES_VERSION = "1"
 """Of the code of these methods, and of their defaults."""
+
+SPREADS_KM = (0.05, 0.25, 1.0, 5.0, 25.0, 100.0, 444.0)
+"""Of which the spread of an answer's candidates is chosen (`best_spread`): a parameter of ours."""
 
 CANDIDATES = 50
 """Places that an answer keeps at most."""
@@ -48,6 +52,10 @@ class RankingHead(Head, Protocol):
         """Return the k nearest training photos."""
         ...
 
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> Self:
+        """Return the same head for N photos of these authors and sequences, whose own training photos do not count."""
+        ...
+
 
 HEADS = {
     "knn-density": "benchmark.methods.knn_density:load_head",
@@ -59,10 +67,17 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Placing:
-    """A fitted method that answers with places."""
+    """A fitted method that answers with places.
+
+    Attributes:
+        describing: makes vectors of photos.
+        head: makes places of vectors.
+        spread_km: around each candidate of a head that states no spreads; 0 where there is none to state.
+    """
 
     describing: Describer
     head: Head
+    spread_km: float = 0.0
 
     def embed(self, photos: Photos) -> NDArray[np.float32]:
         """Return the vector of each photo, (N, D), of length 1."""
@@ -70,12 +85,13 @@ class Placing:
 
     def predict_places(self, photos: Photos) -> Places:
         """Return where each photo was taken."""
-        return self.head.places(self.embed(photos))
+        return spread(self.head.places(self.embed(photos)), self.spread_km)
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_placing`)."""
         (of_net, net), (kind, of_head, head) = self.describing.save(), self.head.save()
-        return "placing", {"net": of_net, "head": kind, "of_head": of_head}, {**net, **head}
+        spec = {"net": of_net, "head": kind, "of_head": of_head, "spread_km": self.spread_km}
+        return "placing", spec, {**net, **head}
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,10 @@ class RankedPlacing(Placing):
         """Return the k training photos that are likest to each photo."""
         return self.head.rank(self.embed(photos), k)
 
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "RankedPlacing":
+        """Return the same for N photos of these authors and sequences, whose own training photos do not count."""
+        return replace(self, head=self.head.excluding(authors, sequences))
+
 
 def load_placing(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> Placing:
     """Return the predictor that `Placing.save` described.
@@ -98,7 +118,8 @@ def load_placing(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], de
     describing = load_describer(spec["net"], arrays, device)
     module, _, function = HEADS[spec["head"]].partition(":")
     head = getattr(import_module(module), function)(spec["of_head"], arrays)
-    return RankedPlacing(describing, head) if hasattr(head, "rank") else Placing(describing, head)
+    of_spread = float(spec.get("spread_km", 0.0))
+    return (RankedPlacing if hasattr(head, "rank") else Placing)(describing, head, of_spread)
 
 
 @dataclass(frozen=True)
@@ -178,13 +199,36 @@ def best_of(candidates: Iterable[tuple[Choice, Places]], truth: NDArray[np.float
     return best[1]
 
 
+def best_spread(places: Places, truth: NDArray[np.float64]) -> float:
+    """Return the spread of SPREADS_KM, the same around all candidates, under which the places (N, 2) of the validation
+    photos are likeliest; 0 where there are no candidates or no such photos.
+    """
+    if places.candidates is None or not len(truth):
+        return 0.0
+    densities = {km: Mixture.of(spread(places, km)) for km in SPREADS_KM}
+    scores = {km: float(of.log_density(truth).mean()) for km, of in densities.items() if of is not None}
+    return max(scores, key=lambda km: scores[km])
+
+
+def spread(places: Places, km: float) -> Places:
+    """Return places whose candidates spread by so many km; as they are where km is 0, or they state their own spreads."""
+    if places.weights is None or places.spread_km is not None or not km:
+        return places
+    return replace(places, spread_km=np.full(places.weights.shape, km))
+
+
 def numbers(text: str) -> list[float]:
     """Return the numbers of a parameter such as `1,5,25`."""
     return [float(part) for part in text.split(",")]
 
 
-def likeliest(probabilities: NDArray[Any], answers: NDArray[np.float64], best: NDArray[np.int64]) -> Places:
-    """Return places from probabilities (N, C) of C places (C, 2), of which `best` (N,) are answered.
+def likeliest(
+    probabilities: NDArray[Any],
+    answers: NDArray[np.float64],
+    best: NDArray[np.int64],
+    spreads_km: NDArray[np.float64] | None = None,
+) -> Places:
+    """Return places from probabilities (N, C) of C places (C, 2) with their spreads (C,), of which `best` (N,) are answered.
 
     At most CANDIDATES are kept, with their probabilities scaled to 1.
     """
@@ -193,4 +237,5 @@ def likeliest(probabilities: NDArray[Any], answers: NDArray[np.float64], best: N
     weights = np.take_along_axis(probabilities, order, axis=1).astype(np.float64)
     weights /= weights.sum(axis=1, keepdims=True)
     chosen = answers[best]
-    return Places(chosen[:, 0], chosen[:, 1], answers[order], weights)
+    spreads = None if spreads_km is None else spreads_km[order]
+    return Places(chosen[:, 0], chosen[:, 1], answers[order], weights, spreads)

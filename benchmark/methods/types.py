@@ -87,7 +87,11 @@ class Ranks(Protocol):
 
 Predictor = PredictsLabels | PredictsPlaces | Ranks
 """A fitted method: one or more of the three; `benchmark.derivations` makes the others. One that can be exported also has
-`save() -> (kind, spec, arrays)`, see `benchmark.models`; one that can show neighbours has `embed(photos) -> (N, D)`."""
+`save() -> (kind, spec, arrays)`, see `benchmark.models`; one that can show neighbours has `embed(photos) -> (N, D)`.
+
+One that answers from photos of the gallery has `excluding(authors, sequences) -> Predictor`: for N photos of these authors
+and sequences (codes as in Training, -1 where unknown) the same predictor, to which the gallery's photos of each photo's own
+author or sequence do not exist. A board judges it so, and shows beside it what the own photos would have given."""
 
 
 class Fit(Protocol):

@@ -51,9 +51,12 @@ class VmfHead:
         shares, centres = np.exp(self.model.log_probabilities(vectors)), self.partition.answers
         if self.readout == "mode":
             between = np.exp(log_vmf(unit_vectors(*centres.T), unit_vectors(*centres.T), self.kappas))
-            return likeliest(shares, centres, (shares @ between.T).argmax(axis=1))
+            return self._stated(shares, (shares @ between.T).argmax(axis=1))
         km = distances_km(centres[:, :1], centres[:, 1:], centres[:, 0], centres[:, 1])
-        return likeliest(shares, centres, (shares @ km).argmin(axis=1))
+        return self._stated(shares, (shares @ km).argmin(axis=1))
+
+    def _stated(self, shares: NDArray[np.float64], best: NDArray[np.int64]) -> Places:
+        return likeliest(shares, self.partition.answers, best, EARTH_RADIUS_KM / np.sqrt(self.kappas))
 
     def log_density(self, vectors: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the logarithm of the density, per steradian, of each photo's place: (N,) from (N, D) and (N, 2)."""

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.derivations import labels_from_places, labels_from_ranking, places_from_labels, places_from_ranking
-from benchmark.predictions import Predictions
+from benchmark.predictions import Places, Predictions
+from benchmark.retrieval.mixture import Mixture
 from benchmark.scoring import calibration, metrics
 from benchmark.scoring.truth import NAMES_ANSWER, SAME_PLACE_KM, Truth, nearest_km
 from collector.labels import LEVELS
@@ -27,6 +28,24 @@ ACCURACIES_ABOVE = tuple(f"accuracy_{level}" for level in LEVELS_ABOVE)
 RECALLS = (1, 5, 10)
 """Of how many ranked photos one has to show the very place."""
 
+REGION_SHARES = (0.5, 0.9)
+"""Shares of a density whose regions are measured."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the densities of N answers say of where their photos were taken; NaN where a photo has no place.
+
+    Attributes:
+        logs: (N,) natural logarithm of the density per km² there.
+        levels: (N,) share of the density that is denser: of the smallest region that reaches there.
+        areas: km² (N,) of the smallest region that holds each share of REGION_SHARES.
+    """
+
+    logs: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    areas: Mapping[float, NDArray[np.float64]]
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -39,6 +58,7 @@ class Answers:
         km: (N,) how far the answered place is off; infinite where withheld, NaN where the photo has no place.
         ranked_km: (N, K) how far the ranked photos are off, best first; of a method that ranks nothing, `km` alone.
         best_km: (N,) how far off the best of all places is that the method can answer; None where it can answer any.
+        stated: of the density; None where none is stated.
     """
 
     labels: NDArray[np.int64]
@@ -47,6 +67,7 @@ class Answers:
     km: NDArray[np.float64]
     ranked_km: NDArray[np.float64]
     best_km: NDArray[np.float64] | None
+    stated: Stated | None = None
 
     @property
     def at_best(self) -> "Answers | None":
@@ -68,9 +89,9 @@ class Metric:
     Attributes:
         name: in files; also the id of its section in docs/numbers.md.
         title: what a table's head says.
-        unit: `%` for a share (kept as 0 to 1), `km`, or empty.
-        better: whether more or less is better.
-        needs: what a method has to answer, or what has to follow from it: `labels`, `places` or `ranking`.
+        unit: `%` for a share (kept as 0 to 1), `km`, `km²`, or empty.
+        better: whether more or less is better; empty where a value of its own is.
+        needs: what a method has to answer, or what has to follow from it: `labels`, `places`, `density` or `ranking`.
         formula: how it is computed, in words and signs.
         source: who says so; empty where it is a plain share.
         of: computes it over all seeds; NaN where it cannot be judged.
@@ -79,13 +100,18 @@ class Metric:
 
     name: str
     title: str
-    unit: Literal["%", "km", ""]
-    better: Literal["higher", "lower"]
-    needs: Literal["labels", "places", "ranking"]
+    unit: Literal["%", "km", "km²", ""]
+    better: Literal["higher", "lower", ""]
+    needs: Literal["labels", "places", "density", "ranking"]
     formula: str
     source: str
     of: Compute
     interval: Interval | None = None
+
+    @property
+    def has_oracle(self) -> bool:
+        """Whether the best of a method's possible answers has a number of its own."""
+        return self.needs in ("places", "ranking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +188,7 @@ def column_names() -> tuple[str, ...]:
     return tuple(
         f"{metric.name}{part}"
         for metric in METRICS
-        for part in ("", *(interval if metric.interval else ()), *(oracle if metric.needs != "labels" else ()))
+        for part in ("", *(interval if metric.interval else ()), *(oracle if metric.has_oracle else ()))
     )
 
 
@@ -253,6 +279,27 @@ def _of_km(answers: Answers, _truth: Truth, *, of: Callable[[NDArray[Any]], floa
 
 def _median_km(seeds: Sequence[Answers], _truth: Truth) -> float:
     return metrics.median_km(np.concatenate([one.km for one in seeds]))
+
+
+def _stated(
+    seeds: Sequence[Answers], _truth: Truth, *, of: Callable[[Stated], NDArray[np.float64]], mean: Callable[..., Any]
+) -> float:
+    """Return the mean over the seeds of a mean over the photos with a place; NaN where a seed states no density."""
+    values = [of(one.stated) for one in seeds if one.stated is not None]
+    known = [value[~np.isnan(value)] for value in values]
+    return fmean(float(mean(one)) for one in known) if len(values) == len(seeds) and len(known[0]) else float("nan")
+
+
+def _logs(stated: Stated) -> NDArray[np.float64]:
+    return stated.logs
+
+
+def _area(stated: Stated, *, share: float) -> NDArray[np.float64]:
+    return np.where(np.isnan(stated.logs), np.nan, stated.areas[share])
+
+
+def _covered(stated: Stated, *, share: float) -> NDArray[np.float64]:
+    return np.where(np.isnan(stated.levels), np.nan, stated.levels <= share)
 
 
 def _recall(answers: Answers, truth: Truth, *, k: int) -> float:
@@ -378,6 +425,43 @@ METRICS: tuple[Metric, ...] = (
         source="Astruc et al., CVPR 2024",
         of=_each(_of_km, of=metrics.geoscore),
     ),
+    Metric(
+        name="log_score",
+        title="Log score",
+        unit="",
+        better="higher",
+        needs="density",
+        formula="mean ln of the stated density per km² where the photo was taken, mixed with 1/1000 of an even one",
+        source="Good, 1952; Gneiting, Raftery, JASA 102, 2007",
+        of=partial(_stated, of=_logs, mean=np.mean),
+    ),
+    *(
+        Metric(
+            name=f"area{100 * share:.0f}_km2",
+            title=f"{100 * share:.0f} % region, km²",
+            unit="km²",
+            better="lower",
+            needs="density",
+            formula=f"median area of the smallest region that holds {100 * share:.0f} % of the stated density",
+            source="Hyndman, The American Statistician 50, 1996",
+            of=partial(_stated, of=partial(_area, share=share), mean=np.median),
+        )
+        for share in REGION_SHARES
+    ),
+    *(
+        Metric(
+            name=f"coverage{100 * share:.0f}",
+            title=f"In its {100 * share:.0f} % region",
+            unit="%",
+            better="",
+            needs="density",
+            formula=f"photos taken in that region / photos with a place; {100 * share:.0f} % is right",
+            source="",
+            of=partial(_stated, of=partial(_covered, share=share), mean=np.mean),
+            interval=_wilson_located,
+        )
+        for share in REGION_SHARES
+    ),
     *(
         Metric(
             name=f"recall_{k}",
@@ -434,7 +518,7 @@ def _score(metric: Metric, seeds: Sequence[Answers], truth: Truth) -> Score | No
     if not np.isfinite(value):
         return None
     low, high = metric.interval(value, seeds, truth) if metric.interval else (None, None)
-    best = seeds[0].at_best if metric.needs != "labels" else None
+    best = seeds[0].at_best if metric.has_oracle else None
     return Score(value, _finite(low), _finite(high), _finite(metric.of([best], truth) if best else None))
 
 
@@ -484,7 +568,16 @@ def answers_of(predictions: Predictions, truth: Truth) -> Answers:
         km=km,
         ranked_km=ranked,
         best_km=_best_km(answered, ranking is not None, truth),
+        stated=_stated_of(places, truth),
     )
+
+
+def _stated_of(places: Places, truth: Truth) -> Stated | None:
+    densities = Mixture.of(places)
+    if densities is None:
+        return None
+    logs, drawn = densities.log_density(truth.places), densities.drawn()
+    return Stated(logs, drawn.level(logs), {share: drawn.area(share) for share in REGION_SHARES})
 
 
 def _ranked_km(rows: NDArray[np.int64], truth: Truth) -> NDArray[np.float64]:

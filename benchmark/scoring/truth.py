@@ -13,7 +13,7 @@ from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
 from collector.manifest.manifest import Manifest
-from collector.records import FLAGS_COLUMN, Photo, where_named
+from collector.records import FLAGS_COLUMN, PHASH_RADIUS, Photo, where_named
 
 NEAR_KM = 1.0
 """A photo that is taken closer than this to a training photo may show the same place."""
@@ -21,6 +21,8 @@ NEAR_KM = 1.0
 SAME_PLACE_KM = 0.025
 """A photo of the gallery that is taken at most this far away shows the very place: the 25 m of visual place recognition (A.
 Torii et al., "24/7 place recognition by view synthesis", CVPR 2015)."""
+
+_BLOCK = 1 << 22  # pairs of hashes in memory at once
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,9 @@ def parts_of(
 ) -> dict[str, list[str | None]]:
     """Return the name of each photo's part, None where it is unknown, by what it is a part of.
 
-    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, whether a training photo
-    is by the same author, and where the photo names its answer (`named`, by photo_id). Kinds of which no photo has a part are
+    That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, how alike the likest picture
+    in training is by its pHash, whether a training photo is by the same author, and where the photo names its answer
+    (`named`, by photo_id). Kinds of which no photo has a part are
     left out; that of the city is in `Scores.per_class`.
     """
     authors = {_author(photo) for photo in train}
@@ -163,6 +166,7 @@ def parts_of(
         "provider": [photo.photo_id.partition(":")[0] for photo in photos],
         "licence": [photo.license for photo in photos],
         "distance to the nearest training photo": _nearness(places_of(photos), places_of(train)),
+        "likest training picture": _likeness(photos, train),
         "author": [_seen(_author(photo), authors) for photo in photos],
         NAMES_ANSWER: [(named or {}).get(photo.photo_id) for photo in photos],
     }
@@ -182,6 +186,30 @@ def nearest_km(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDAr
 def _nearness(photos: NDArray[np.float64], train: NDArray[np.float64]) -> list[str | None]:
     near, far = f"below {NEAR_KM:g} km", f"{NEAR_KM:g} km or more"
     return [None if np.isnan(km) else near if km < NEAR_KM else far for km in nearest_km(photos, train)]
+
+
+def _likeness(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | None]:
+    near, far = (
+        f"near-duplicate (pHash within {PHASH_RADIUS} bits)",
+        f"alike ({PHASH_RADIUS + 1} to {2 * PHASH_RADIUS} bits)",
+    )
+    bits = nearest_bits([photo.phash for photo in photos], [photo.phash for photo in train])
+    names = (
+        None if of < 0 else near if of <= PHASH_RADIUS else far if of <= 2 * PHASH_RADIUS else "unlike" for of in bits
+    )
+    return list(names)
+
+
+def nearest_bits(hashes: Sequence[str | None], others: Sequence[str | None]) -> list[int]:
+    """Return in how many of 64 bits each hash of 16 hex digits differs from the nearest of others; -1 where none is known."""
+    known = np.array([int(of, 16) for of in others if of], np.uint64)
+    mine = np.array([int(of or "0", 16) for of in hashes], np.uint64)
+    if not len(known):
+        return [-1] * len(hashes)
+    step = max(1, _BLOCK // len(known))
+    blocks = (mine[at : at + step, None] ^ known for at in range(0, len(mine), step))
+    least = np.concatenate([np.empty(0, np.int64), *(np.bitwise_count(block).min(axis=1) for block in blocks)])
+    return [int(bits) if of else -1 for of, bits in zip(hashes, least, strict=True)]
 
 
 def _known(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from benchmark.label_set import LabelSet
 from benchmark.leaderboard.table import leaderboard
 from benchmark.predictions import Places, Ranking
 from benchmark.results import Predictions, save_run
+from benchmark.retrieval.mixture import EARTH_KM2
 from benchmark.scoring import calibration
 from benchmark.scoring.evaluation import METRICS, Score, Slice, by_slice, evaluate
 from benchmark.scoring.metrics import geoscore, wilson
@@ -298,6 +299,33 @@ def test_what_does_not_fit_is_refused() -> None:
         evaluate([answered(np.eye(3)[[0, 1, 2, 0, 1]])], truth_of())
     with pytest.raises(ValueError, match="0 predictions for 6 photos"):
         evaluate([predictions.Predictions()], truth_of())
+
+
+def test_a_density_is_judged() -> None:
+    """One kernel of 10 km on each of six photos: on three of them, 5 km and 1,000 km beside two, none of the last."""
+    truth = truth_of()
+    degrees = np.degrees(np.array([0, 0, 0, 5, 1000, 0]) / 6371.0088)
+    latitude, longitude = truth.places[:, 0] + degrees, truth.places[:, 1].copy()
+    latitude[5] = longitude[5] = np.nan
+    candidates = np.nan_to_num(np.stack([latitude, longitude], axis=1))[:, None]
+    places = Places(latitude, longitude, candidates, np.ones((6, 1)), np.full((6, 1), 10.0))
+    scores = evaluate([predictions.Predictions(places=places)], truth)
+    known = ~np.isnan(truth.places).any(axis=1)
+    peak = np.log(0.999 / (2 * np.pi * 100))
+    miss, nothing = np.log(0.001 / EARTH_KM2), -np.log(EARTH_KM2)
+    each = np.array([peak, peak, peak, peak - 0.125, miss, nothing])
+    assert scores["log_score"].value == pytest.approx(each[known].mean(), abs=1e-4)
+    assert scores["area50_km2"].value == pytest.approx(200 * np.pi * np.log(2), rel=0.03)
+    inside = np.array([1, 1, 1, 1, 0, 0])[known].mean()
+    assert scores["coverage90"].value == pytest.approx(inside)
+    assert scores["coverage50"].low == pytest.approx(wilson(inside * known.sum(), int(known.sum()))[0])
+    assert scores["log_score"].oracle is None
+
+
+def test_without_a_density_there_is_no_score_of_one() -> None:
+    scores = evaluate([answered(np.eye(3)[[0, 1, 2, 0, 1, 2]])], truth_of())
+    assert scores.get("log_score") is None
+    assert scores.flat()["coverage90"] is None
 
 
 def test_the_page_of_numbers_has_a_section_for_each_metric_and_no_other() -> None:
