@@ -77,9 +77,11 @@ def collect(
     cities: Sequence[str] = (),
     *,
     region: str = "turkiye15",
-    provider: str = "commons",
+    provider: str | None = None,
     root: PathLike | None = None,
     root_licence: str = "LicenseRef-Unknown",
+    table: PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
     target: int | None = None,
     seed: int = 0,
     workspace: PathLike = WORKSPACE,
@@ -90,9 +92,11 @@ def collect(
     Args:
         cities: names in any spelling; none for all of the region.
         region: a built-in one, or the path of a region file.
-        provider: a service, or `folder` for photos on one's own disk, under `root`.
+        provider: a service, or `folder` for photos on one's own disk; None for `folder` with a root, else Commons.
         root: the folder of photos.
-        root_licence: SPDX id of their licence.
+        root_licence: SPDX id of their licence, or `LicenseRef-NAME` for one of one's own.
+        table: file with a row for each photo of the folder: file, city, latitude, longitude, author, license, …
+        columns: what its columns are called where that is not guessed, such as `{"city": "stadt"}`.
         target: photos that a city has in the end; None for 300 of a service and all of a folder, 0 for all.
         seed: of the choice among photos.
         workspace: folder of the workspace; made when it is missing.
@@ -101,7 +105,7 @@ def collect(
     from collector.collecting import collect as collecting
     from collector.collecting.select import Wish
     from collector.images.validate import Limits
-    from collector.licences import licence
+    from collector.licences import licence_of
     from collector.providers.base import Query, Survey
     from collector.providers.registry import Settings, make_provider
     from collector.records import TARGET
@@ -111,7 +115,9 @@ def collect(
 
     known = find_region(region)
     chosen = [find_city(known, name) for name in cities] or list(known.cities)
-    source = make_provider(provider, Settings(known, Path(root) if root else None, licence(root_licence).id))
+    paths = (Path(path) if path else None for path in (root, table))
+    settings = Settings(known, next(paths), licence_of(root_licence).id, next(paths), columns or {})
+    source = make_provider(provider or ("folder" if root else "commons"), settings)
     wanted = (TARGET if isinstance(source, Survey) else 0) if target is None else target
     place, query = create_workspace(Path(workspace)), Query(None, wanted or None, seed)
     wish = Wish(wanted or None, seed=seed)

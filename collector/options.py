@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from collector.errors import UsageError
 from collector.standard_streams import print_json
 from collector.text_table import printable
 
@@ -17,7 +18,15 @@ ManifestsOption = Annotated[
 ]
 CityOption = Annotated[
     list[str] | None,
-    typer.Option("--city", help="City by name, slug, plate or ISO code; again for more. Default: all of the region."),
+    typer.Option(
+        "--city", help="City by name, slug, plate or ISO code; commas or again for more. Default: all of the region."
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=THEIRS", help="What a file's column is, such as latitude=lat; again for more."
+    ),
 ]
 NAMED = 10
 """How many photos are named in a text; JSON names all."""
@@ -31,3 +40,23 @@ def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:
         print_json(result)
     else:
         print(printable(text()), flush=True)
+
+
+def parse_columns(given: list[str] | None) -> dict[str, str]:
+    """Return the names of `latitude=lat` and the like.
+
+    Raises:
+        UsageError: one is not of this form, or names a column twice.
+    """
+    columns: dict[str, str] = {}
+    for pair in given or ():
+        ours, sign, theirs = pair.partition("=")
+        if not (sign and ours and theirs) or ours in columns:
+            raise UsageError(f"--column {pair[:60]!r}: write it as latitude=lat, each once")
+        columns[ours] = theirs
+    return columns
+
+
+def listed_cities(given: list[str] | None) -> list[str]:
+    """Return the cities of `--city Bolu,Konya --city Van`."""
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]

@@ -22,7 +22,7 @@ from collector.workspace import Workspace
 
 __all__ = ["PLACE_REASONS", "SCHEMA_VERSION", "STATES", "Catalogue", "Decision", "Known", "Waiting", "open_catalogue"]
 
-PLACE_REASONS = ("no-city", "outside-city", "labelled-elsewhere")
+PLACE_REASONS = ("no-city", "unknown-city", "outside-city", "labelled-elsewhere")
 """Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
 
 _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
@@ -33,7 +33,7 @@ _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split
 # What providers tell of a photo, and its bytes do not.
 _TOLD = (
     "latitude", "longitude", "taken_at", "author_id", "author_name", "license", "page_url", "title", "heading",
-    "position_accuracy_m",
+    "position_accuracy_m", "sequence_id",
 )  # fmt: skip
 
 
@@ -121,14 +121,33 @@ class Catalogue:
         """Record a photo as downloaded and verified; its bytes must be in the store already."""
         self._write({**_values(photo), "hash_stamp": hash_stamp, "state": "downloaded"})
 
-    def describe(self, photo: Photo) -> bool:
-        """Replace what a provider tells of a downloaded photo (`_TOLD`), and return whether that changed anything."""
+    def describe(self, photo: Photo) -> tuple[str, ...]:
+        """Replace what a provider tells of a downloaded photo (`_TOLD`), and return the names of what that changed."""
         values = {name: value for name, value in _values(photo).items() if name in _TOLD}
-        changes = ", ".join(f"{name} = ?" for name in values)
-        differs = " OR ".join(f"{name} IS NOT ?" for name in values)
-        query = f"UPDATE photos SET {changes} WHERE photo_id = ? AND state = 'downloaded' AND ({differs})"  # noqa: S608
+        query = f"SELECT {', '.join(values)} FROM photos WHERE photo_id = ? AND state = 'downloaded'"  # noqa: S608 (own names)
+        row = self._db.execute(query, (photo.photo_id,)).fetchone()
+        if row is None:
+            return ()
+        changed = {name: value for (name, value), old in zip(values.items(), row, strict=True) if value != old}
+        if changed:
+            with self.together():
+                sets = ", ".join(f"{name} = ?" for name in changed)
+                query = f"UPDATE photos SET {sets} WHERE photo_id = ?"  # noqa: S608 (own names)
+                self._db.execute(query, (*changed.values(), photo.photo_id))
+        return tuple(changed)
+
+    def relabel(self, photo: Photo) -> bool:
+        """Put a downloaded photo under the city that its source says now, and return whether it had another.
+
+        That its city is wrong was said of the old one: a reviewer's word about it is taken back.
+        """
+        known = self.known(photo.photo_id)
+        if known is None or known.state != "downloaded" or known.city == photo.city:
+            return False
         with self.together():
-            return self._db.execute(query, (*values.values(), photo.photo_id, *values.values())).rowcount > 0
+            self._db.execute("UPDATE photos SET city = ? WHERE photo_id = ?", (photo.city, photo.photo_id))
+            self.files.settle_moved(photo.photo_id)
+        return True
 
     def list_photo(self, photo: Photo) -> None:
         """Record that a service has a photo, whose bytes are not here; whatever was known of it is replaced."""
@@ -472,9 +491,19 @@ class Files:
             self._db.execute("UPDATE reviews SET photo_id = ? WHERE photo_id = ?", (new, old))
             if not same_city:
                 self._take_back_wrong_city(new)
-            for decision in self._standing(new):
-                self._db.execute("INSERT OR REPLACE INTO decisions VALUES ('review', ?, ?, NULL, ?)", (new, *decision))
+            self._settle(new)
         self.drop_photo(old)
+
+    def settle_moved(self, photo_id: str) -> None:
+        """Take back what reviewers said of the city that a photo had before."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'reviews'").fetchone():
+            self._take_back_wrong_city(photo_id)
+            self._db.execute("DELETE FROM decisions WHERE stage = 'review' AND photo_id = ?", (photo_id,))
+            self._settle(photo_id)
+
+    def _settle(self, photo_id: str) -> None:
+        for decision in self._standing(photo_id):
+            self._db.execute("INSERT OR REPLACE INTO decisions VALUES ('review', ?, ?, NULL, ?)", (photo_id, *decision))
 
     def _take_back_wrong_city(self, photo_id: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")

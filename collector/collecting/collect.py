@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
@@ -45,6 +46,8 @@ class Summary:
         waiting: listed photos that were not fetched, by why: `not needed`, `licence`, `small`, `later`.
         withdrawn: photos that were withdrawn, and were passed over.
         updated: known photos of which the provider tells another licence, title, time, author or place than before.
+        changed: how many of these by what it is, such as `license`.
+        relabelled: known photos that their source puts under another city now.
         moved: files of a folder that are at another path now, and keep what was decided about them.
         gone: files of a folder that are not there any more; they are rejected, and in no later split.
         by_city: photos in the catalogue now by city slug, whichever provider they are of; cities in the order asked for.
@@ -58,6 +61,8 @@ class Summary:
     waiting: dict[str, int] = field(default_factory=dict)
     withdrawn: int = 0
     updated: int = 0
+    changed: dict[str, int] = field(default_factory=dict)
+    relabelled: int = 0
     moved: int = 0
     gone: int = 0
     by_city: dict[str, int] = field(default_factory=dict)
@@ -70,6 +75,7 @@ class _Tally:
         self.failed: Counter[str] = Counter()
         self.waiting: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
 
     def summary(self, by_city: dict[str, int]) -> Summary:
         return Summary(
@@ -81,6 +87,8 @@ class _Tally:
             waiting=dict((+self.waiting).most_common()),
             withdrawn=self.counts["withdrawn"],
             updated=self.changes["updated"],
+            changed=dict(self.changed.most_common()),
+            relabelled=self.changes["relabelled"],
             moved=self.changes["moved"],
             gone=self.changes["gone"],
             by_city=by_city,
@@ -161,7 +169,9 @@ def collect(
 
 def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None:
     """Take what a provider yields, one after the other: nothing is written down before it is fetched."""
-    found = _search(job, provider, cities, all_cities=len(cities) == len(job.region.cities))
+    found: Iterator[Photo | Unusable] = map(
+        partial(_relabelled, job), _search(job, provider, cities, all_cities=len(cities) == len(job.region.cities))
+    )
     if job.wish.target is not None or job.wish.licences is not None:
         found = _chosen(job, list(found), job.wish)
     stream = (item for item in job.track(found, "collecting") if not _passed_over(job, item))
@@ -172,6 +182,13 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
     if isinstance(provider, Mirrors):
         changes = follow(job.catalogue, provider)
         job.tally.changes.update(moved=changes.moved, gone=changes.gone)
+
+
+def _relabelled(job: _Job, item: Photo | Unusable) -> Photo | Unusable:
+    """Return what a provider yields, after following it where it puts a photo under another city of the region."""
+    if isinstance(item, Photo) and labelled_elsewhere(job.catalogue, job.region, item) is None:
+        job.tally.changes["relabelled"] += job.catalogue.relabel(item)
+    return item
 
 
 def _search(job: _Job, provider: Provider, cities: Sequence[City], *, all_cities: bool) -> Iterator[Photo | Unusable]:
@@ -366,7 +383,9 @@ def _record(job: _Job, outcome: Photo | Unusable | Failed) -> None:
             catalogue.reject(outcome, attempts=1)
     elif outcome.sha256 is None:
         tally.counts["known"] += 1
-        tally.changes["updated"] += catalogue.describe(outcome)
+        changed = catalogue.describe(outcome)
+        tally.changes["updated"] += bool(changed)
+        tally.changed.update(changed)
     else:
         catalogue.add(outcome, HASH_STAMP)
         tally.counts["added"] += 1

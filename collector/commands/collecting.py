@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.options import CityOption, JsonOption, WorkspaceOption, show
+from collector.errors import UsageError
+from collector.options import (
+    CityOption,
+    ColumnOption,
+    JsonOption,
+    WorkspaceOption,
+    listed_cities,
+    parse_columns,
+    show,
+)
 from collector.progress import note, track
 from collector.records import TARGET
 from collector.text_table import duration, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from collector.catalogue.ledger import Coverage
     from collector.collecting.collect import Summary
     from collector.providers.base import Query
-    from collector.records import City
+    from collector.records import City, Region
 
 app = typer.Typer()
 
@@ -53,8 +64,12 @@ def collect(
     city: CityOption = None,
     region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION,
     provider: Annotated[
-        str, typer.Option(help="commons, flickr, streetview, mapillary, panoramax, or `folder`: your own disk.")
-    ] = "commons",
+        str | None,
+        typer.Option(
+            help="commons, flickr, streetview, mapillary, panoramax, or `folder`: your own disk. "
+            "Default: folder with --root, else commons."
+        ),
+    ] = None,
     target: Annotated[
         int | None,
         typer.Option(
@@ -72,9 +87,19 @@ def collect(
     ] = 11,
     limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None,
     seed: Annotated[int, typer.Option(help="Of the choice among photos.")] = 0,
-    root: Annotated[Path | None, typer.Option(help="The folder of photos, for the provider `folder`.")] = None,
+    root: Annotated[Path | None, typer.Option(help="A folder of photos on your own disk.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV, JSON Lines or Parquet file with a row for each file under --root: file, and any of city, latitude, "
+            "longitude, heading, author, license, title, time, page, sequence.",
+        ),
+    ] = None,
+    column: ColumnOption = None,
     root_licence: Annotated[
-        str, typer.Option(help="SPDX id of the licence that the photos under --root have.")
+        str,
+        typer.Option(help="Licence of the photos under --root: an SPDX id, or LicenseRef-NAME for one of your own."),
     ] = "LicenseRef-Unknown",
     plan: Annotated[
         bool, typer.Option("--plan", help="Estimate queries, quota and time, and do nothing else.")
@@ -98,7 +123,7 @@ def collect(
     from collector.collecting.collect import collect as collect_photos
     from collector.collecting.select import Wish, licences_named
     from collector.images.validate import Limits
-    from collector.licences import licence as find_licence
+    from collector.licences import licence_of
     from collector.providers.base import Query, Survey
     from collector.providers.registry import Settings, make_provider
     from collector.regions import find_city
@@ -106,9 +131,12 @@ def collect(
     from collector.workspace import create_workspace
 
     found = find_region(region)
-    chosen = list(dict.fromkeys(find_city(found, name) for name in city)) if city else list(found.cities)
+    chosen = list(dict.fromkeys(find_city(found, name) for name in listed_cities(city))) or list(found.cities)
     licences = licences_named(licence)
-    source = make_provider(provider, Settings(found, root, find_licence(root_licence).id))
+    if column and table is None:
+        raise UsageError("--column: says what the columns of --table FILE are")
+    settings = Settings(found, root, licence_of(root_licence).id, table, parse_columns(column))
+    source = make_provider(provider or ("commons" if root is None else "folder"), settings)
     if target is None and isinstance(source, Survey):
         target = TARGET
     query = Query(limit, target or None, seed, geo_accuracy)
@@ -117,6 +145,8 @@ def collect(
         return
     if remark := getattr(source, "remark", ""):
         note(remark)
+    if read := getattr(source, "table", None):
+        note(read.described())
     summary = collect_photos(
         create_workspace(workspace),
         found,
@@ -130,10 +160,32 @@ def collect(
         retry_failed=retry_failed,
         retry=frozenset(retry or ()),
     )
-    show(asdict(summary), json, lambda: _collect_text(summary, found.name))
+    account: dict[str, int] | None = getattr(source, "account", None)
+    if hint := _other_region(getattr(source, "foreign_folders", {}), found):
+        note(hint)
+    show(
+        asdict(summary) | ({"table": account} if account else {}),
+        json,
+        lambda: _collect_text(summary, found.name, account),
+    )
 
 
-def _collect_text(summary: "Summary", region: str) -> str:
+def _other_region(folders: "Mapping[str, int]", region: "Region") -> str:
+    """Return a hint where folders that no city of the region is named after are cities of a built-in one; or nothing."""
+    from collector.regions import city_names, fold, regions
+    from collector.regions import region as find_region
+
+    best, most = "", 0
+    for other in map(find_region, regions()):
+        names = {fold(name) for city in other.cities for _, name in city_names(city)}
+        known = sum(fold(folder) in names for folder in folders)
+        if other.name != region.name and known > most:
+            best, most = other.name, known
+    folder = "folder name is a city" if most == 1 else "folder names are cities"
+    return f"{most} {folder} of {best}, not of {region.name}: --region {best}" if most else ""
+
+
+def _collect_text(summary: "Summary", region: str, account: "Mapping[str, int] | None" = None) -> str:
     lines = [f"read {summary.read}: {summary.added} new, {summary.known} known already, "]
     lines[0] += f"{sum(summary.rejected.values())} rejected"
     lines[0] += f", {sum(summary.failed.values())} failed" if summary.failed else ""
@@ -143,9 +195,11 @@ def _collect_text(summary: "Summary", region: str) -> str:
         lines += [
             f"the folder changed: {summary.moved} moved, {summary.gone} gone from it (`t15 rejected` names these)"
         ]
-    lines += [f"of the known ones {summary.updated} have another licence, title, time or place now"] * bool(
-        summary.updated
-    )
+    if summary.updated:
+        changed = ", ".join(f"{_WORDS.get(name, name)} {count}" for name, count in summary.changed.items())
+        lines += [f"of the known ones {summary.updated} are described otherwise now: {changed}"]
+    lines += [f"of the known ones {summary.relabelled} are of another city now"] * bool(summary.relabelled)
+    lines += [f"table: {', '.join(f'{count} {what}' for what, count in account.items())}"] if account else []
     lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
     lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
     if "labelled-elsewhere" in summary.rejected:
@@ -167,7 +221,6 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
 
     from collector.catalogue.catalogue import open_catalogue
     from collector.collecting.estimate import estimate
-    from collector.errors import UsageError
     from collector.providers.base import Survey
     from collector.workspace import Workspace
 
@@ -194,6 +247,15 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
             "pictures come on top"
         ),
     )
+
+
+_WORDS = {
+    "license": "licence",
+    "taken_at": "time",
+    "author_name": "author",
+    "page_url": "page",
+    "sequence_id": "sequence",
+}
 
 
 @app.command()

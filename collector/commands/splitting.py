@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.errors import UsageError, first_few
-from collector.options import NAMED, CityOption, JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import (
+    NAMED,
+    CityOption,
+    ColumnOption,
+    JsonOption,
+    ManifestsOption,
+    WorkspaceOption,
+    listed_cities,
+    parse_columns,
+    show,
+)
 from collector.progress import note
 from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, PROTOCOLS, QUOTAS, SPLITS, WITHIN_M
 from collector.text_table import table
@@ -129,7 +139,7 @@ def split(
     existing = existing_workspace(workspace)
     of: dict[str, Any] = {
         "region": _region_asked(region),
-        "cities": city or (),
+        "cities": listed_cities(city),
         "name": name,
         "allow_empty_sides": allow_empty_sides,
     }
@@ -422,9 +432,7 @@ def audit(
             help="A manifest (folder, https:// address, hub:NAME), or a CSV, JSONL or Parquet file with a split."
         ),
     ],
-    column: Annotated[
-        list[str] | None, typer.Option(help="For a file: what its columns are, such as latitude=lat; again for more.")
-    ] = None,
+    column: ColumnOption = None,
     min_distance: Annotated[
         float | None,
         typer.Option(
@@ -452,7 +460,7 @@ def audit(
 
     file = Path(path)
     if file.is_file() and file.name != "manifest.json":
-        found = audit_foreign(read_foreign(file, parse_columns(column or [])), min_distance, radius)
+        found = audit_foreign(read_foreign(file, parse_columns(column)), min_distance, radius)
     else:
         if column:
             raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
@@ -460,18 +468,3 @@ def audit(
     show(as_json(found, claims_only=claims_only), json, lambda: certificate(found))
     if code := found.exit_code(claims_only=claims_only):
         raise typer.Exit(code)
-
-
-def parse_columns(given: list[str]) -> dict[str, str]:
-    """Return the names of `latitude=lat` and the like.
-
-    Raises:
-        UsageError: one is not of this form, or names a column twice.
-    """
-    columns: dict[str, str] = {}
-    for pair in given:
-        ours, sign, theirs = pair.partition("=")
-        if not (sign and ours and theirs) or ours in columns:
-            raise UsageError(f"--column {pair[:60]!r}: write it as latitude=lat, each once")
-        columns[ours] = theirs
-    return columns

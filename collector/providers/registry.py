@@ -24,12 +24,16 @@ class Settings:
         region: the cities that are asked for.
         root: the folder of `--root`, None when it was not given.
         licence: of photos whose source does not say.
+        table: file of `--table`, None when it was not given.
+        columns: what its columns are, as `photo_table.NAMES`; the others are guessed.
         options: settings of providers that come from elsewhere.
     """
 
     region: Region
     root: Path | None = None
     licence: str = "LicenseRef-Unknown"
+    table: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,6 +58,10 @@ def make_provider(name: str, settings: Settings) -> Provider | Survey:
         UsageError: there is none of that name, or a setting that it needs is missing.
         ServiceError: it needs a key that is not set.
     """
+    if name in PROVIDERS[:-1] and settings.root is not None:
+        raise UsageError(f"--root: is a folder of your own, and --provider {name} a service; choose one of the two")
+    if settings.table is not None and settings.root is None:
+        raise UsageError("--table: tells of the photos of a folder; say which with --root DIR")
     if name in SERVICES:
         service: Survey = import_module(f"collector.providers.{name}").make()
         return service
@@ -70,11 +78,13 @@ def make_provider(name: str, settings: Settings) -> Provider | Survey:
 
 
 def _folder(settings: Settings) -> Provider:
+    from collector.manifest.photo_table import read_photo_table
     from collector.providers.folder import FolderProvider
 
     if settings.root is None:
         raise UsageError("provider folder: say where the photos lie with --root DIR")
-    return FolderProvider(settings.root, settings.region, settings.licence)
+    table = read_photo_table(settings.table, settings.columns) if settings.table else None
+    return FolderProvider(settings.root, settings.region, settings.licence, table)
 
 
 @cache

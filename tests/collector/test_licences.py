@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import UsageError
-from collector.licences import licence, licences
+from collector.licences import licence, licence_of, licences
 
 FLICKR = {  # the ids of flickr.photos.licenses.getInfo
     0: "LicenseRef-AllRightsReserved",
@@ -103,3 +103,37 @@ def test_nothing_unknown_slips_through(id_: str) -> None:
 def test_the_table_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         licences()["MIT"] = licence("CC0-1.0")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("cc-by-4.0", "CC-BY-4.0"),
+        ("CC BY-SA 3.0", "CC-BY-SA-3.0"),
+        (" CC BY 2.0 ", "CC-BY-2.0"),
+        ("CC0", "CC0-1.0"),
+        ("https://creativecommons.org/licenses/by-sa/4.0/", "CC-BY-SA-4.0"),
+        ("http://www.creativecommons.org/licenses/by/2.0", "CC-BY-2.0"),
+        ("https://creativecommons.org/licenses/by-nc/4.0/deed.de", "CC-BY-NC-4.0"),
+        ("https://creativecommons.org/licenses/by/4.0/legalcode", "CC-BY-4.0"),
+        ("LicenseRef-Coursework", "LicenseRef-Coursework"),
+        ("licenseref-unknown", "LicenseRef-Unknown"),
+    ],
+)
+def test_licences_as_tables_write_them(text: str, id_: str) -> None:
+    assert licence_of(text).id == id_
+
+
+def test_a_licence_of_ones_own_allows_nothing() -> None:
+    assert not licence_of("LicenseRef-Mine").redistributable
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MIT", "all yours", "LicenseRef-", "LicenseRef-a b", "LicenseRef-x\n", "https://example.org/by/4.0/"]
+)
+def test_what_is_no_licence_is_told(text: str) -> None:
+    if text == "LicenseRef-x\n":
+        assert licence_of(text).id == "LicenseRef-x"  # blanks around do not count
+        return
+    with pytest.raises(UsageError, match="is unknown"):
+        licence_of(text)

@@ -16,6 +16,7 @@ from collector.collecting.collect import Summary, collect
 from collector.collecting.follow_folder import GONE
 from collector.collecting.select import Wish
 from collector.images.validate import Limits
+from collector.manifest.photo_table import PhotoTable, read_photo_table
 from collector.providers.base import Query
 from collector.providers.folder import FolderProvider
 from collector.records import City
@@ -49,8 +50,14 @@ class Album:
 
     def collect(self, root: Path | None = None, cities: tuple[City, ...] = REGION.cities, **options: Any) -> Summary:
         licence = options.pop("licence", "CC0-1.0")
-        provider = FolderProvider(root or self.root, REGION, licence)
+        table = options.pop("table", None)
+        provider = FolderProvider(root or self.root, REGION, licence, table and self.table(*table))
         return collect(self.workspace, REGION, cities, provider, limits=Limits(min_side=32), **options)
+
+    def table(self, *lines: str) -> PhotoTable:
+        path = self.root.parent / "photos.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return read_photo_table(path)
 
     def titles(self) -> dict[str, list[str]]:
         """Return the titles of the clean photos by city."""
@@ -312,3 +319,26 @@ def test_whatever_happens_the_catalogue_holds_what_the_folder_holds(
         assert found == expected
         assert before + summary.added - len(state) <= summary.moved + summary.gone
         before = len(state)
+
+
+def test_a_table_that_changes_is_followed(album: Album) -> None:
+    album.review("d.jpg", "wrong-city", "izmir")
+    album.review("a.jpg", "keep")
+    lines = ["file,city,author", "ankara/a.jpg,izmir,Ana", "ankara/b.jpg,,", "izmir/c.jpg,,", "van/d.jpg,Ankara,"]
+    summary = album.collect(table=lines)
+    assert (summary.added, summary.known, summary.relabelled, summary.updated) == (0, 4, 2, 1)
+    assert summary.changed == {"author_id": 1, "author_name": 1}
+    assert album.titles() == {"ankara": ["b.jpg", "d.jpg"], "izmir": ["a.jpg", "c.jpg"]}
+    assert (album.verdict("a.jpg"), album.verdict("d.jpg")) == ("keep", None)  # of the old city it was said
+    again = album.collect(table=lines)
+    assert (again.known, again.relabelled, again.updated) == (4, 0, 0)
+
+
+def test_a_row_whose_file_comes_later(album: Album) -> None:
+    lines = ["file,city", "late.jpg,van"]
+    assert album.collect(table=lines).rejected == {"row-without-file": 1}
+    album.put("late.jpg", 9)
+    summary = album.collect(table=lines)
+    assert (summary.added, summary.rejected) == (1, {})
+    assert album.titles()["van"] == ["d.jpg", "late.jpg"]
+    assert album.rejected() == []

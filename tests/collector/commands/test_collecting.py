@@ -118,6 +118,15 @@ def test_a_missing_key(
         (["--region", "turkiye16"], r"turkiye15"),
         (["--target", "-1"], r"--target"),
         (["--geo-accuracy", "17"], r"--geo-accuracy"),
+        (
+            ["--provider", "commons", "--root", "."],
+            r"--root: is a folder of your own, and --provider commons a service",
+        ),
+        (["--table", "photos.csv"], r"--table: tells of the photos of a folder; say which with --root DIR"),
+        (["--root", ".", "--table", "none.csv"], r"none.csv: there is no such file"),
+        (["--root", "nowhere"], r"--root nowhere: no such folder"),
+        (["--root", ".", "--column", "city=stadt"], r"--column: says what the columns of --table FILE are"),
+        (["--root", ".", "--root-licence", "mine"], r"'mine' is unknown.*LicenseRef-NAME for one of your own"),
         (["--provider", "folder", "--root", ".", "--plan"], r"asks no service; there is nothing to plan"),
     ],
 )
@@ -324,3 +333,46 @@ def test_sandbox_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     summary: dict[str, Any] = json.loads(done.stdout)
     assert summary["by_city"] == {"quellmora": 2}
     assert Workspace(tmp_path / "sandbox").catalogue.exists()
+
+
+def test_a_folder_with_a_table_from_the_first_time_to_the_second(
+    run: Run, tmp_path: Path, photo_bytes: Callable[..., bytes]
+) -> None:
+    for number, name in enumerate(("bolu/1.jpg", "bolu/2.jpg", "x/3.jpg")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(photo_bytes(number, (96, 96)))
+    table = tmp_path / "photos" / "table.csv"
+    table.write_text("datei,ort,licence\nbolu/1.jpg,Ankara,CC0\nbolu/2.jpg,Van,LicenseRef-Mine\ngone.jpg,Van,CC0\n")
+    command = (
+        "collect",
+        "--root",
+        tmp_path / "photos",
+        "--table",
+        table,
+        "--column",
+        "file=datei",
+        "--column",
+        "city=ort",
+    )
+    code, out, said = run(*command)
+    assert code == 0
+    assert "read 4: 2 new, 0 known already, 2 rejected" in out
+    assert "table: 3 rows, 1 rows without a file, 3 files, 1 files without a row" in out
+    assert "table.csv: 3 rows; columns: file from datei, city from ort, license from licence (" in said
+    table.write_text("datei,ort,licence\nbolu/1.jpg,Ankara,CC BY 4.0\nbolu/2.jpg,Ankara,LicenseRef-Mine\n")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "read 3: 0 new, 2 known already, 1 rejected" in out
+    assert "of the known ones 1 are described otherwise now: licence 1" in out
+    assert "of the known ones 1 are of another city now" in out
+    summary = json.loads(run(*command, "--json")[1])
+    assert (summary["updated"], summary["relabelled"], summary["by_city"]["ankara"]) == (0, 0, 2)
+    assert summary["table"] == {"rows": 2, "rows without a file": 0, "files": 3, "files without a row": 1}
+
+
+def test_folders_that_are_cities_of_another_region(run: Run, tmp_path: Path, photo_bytes: Callable[..., bytes]) -> None:
+    (tmp_path / "photos" / "Sivas").mkdir(parents=True)
+    (tmp_path / "photos" / "Sivas" / "1.jpg").write_bytes(photo_bytes(1, (96, 96)))
+    code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
+    assert code == 0
+    assert "1 folder name is a city of turkiye81, not of turkiye15: --region turkiye81" in said

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageFile
 from collector.errors import UsageError
 from collector.images.decode import quiet_decoders
 from collector.images.validate import Limits
+from collector.manifest.photo_table import read_photo_table
 from collector.providers.base import FindsUnplaced, Provider, Query
 from collector.providers.folder import FolderProvider
 from collector.records import Photo, Unusable
@@ -362,7 +363,7 @@ def test_an_empty_folder_has_nothing(root: Path) -> None:
 @pytest.mark.parametrize("name", ["file", "none", "n" * 256, "file/below"])
 def test_a_root_that_is_no_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         FolderProvider(tmp_path / name, REGION)
 
 
@@ -418,3 +419,68 @@ def test_an_eps_file_is_never_handed_to_an_interpreter(root: Path, put: Put, mon
     put("van/a.eps").write_bytes(program)
     put("a.jpg").write_bytes(program)
     assert found(root)["van"] == ["a.eps"]
+
+
+# --- with a table
+
+
+def with_table(root: Path, *lines: str) -> FolderProvider:
+    (root / "photos.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return FolderProvider(root, REGION, table=read_photo_table(root / "photos.csv"))
+
+
+def everything(provider: FolderProvider) -> list[Photo | Unusable]:
+    return [*(item for city in REGION.cities for item in provider.search(city, Query())), *provider.unplaced()]
+
+
+def test_a_table_is_believed_before_folder_and_exif(root: Path, put: Put) -> None:
+    put("van/a.jpg")
+    put("b.jpg", at=IN_ANKARA)
+    put("c.jpg")
+    provider = with_table(
+        root,
+        "file,city,lat,lon,author,licence,title,page,sequence,heading",
+        "van/a.jpg,İzmir,,,Ayşe,CC0,Saat Kulesi,https://e.org/a,walk,90",
+        f"b.jpg,,{IN_VAN[0]},{IN_VAN[1]},,,,,,",
+        "c.jpg,ankara,,,Ayşe,,,,,",
+    )
+    a, c, b = sorted(
+        (item for item in everything(provider) if isinstance(item, Photo)), key=lambda one: one.city != "izmir"
+    )
+    by_city = {photo.city: photo for photo in (a, b, c)}
+    assert set(by_city) == {"izmir", "van", "ankara"}
+    izmir = by_city["izmir"]
+    assert (izmir.author_name, izmir.license, izmir.title, izmir.page_url, izmir.heading) == (
+        *("Ayşe", "CC0-1.0", "Saat Kulesi", "https://e.org/a", 90.0),
+    )
+    assert izmir.sequence_id is not None
+    assert izmir.author_id == by_city["ankara"].author_id != by_city["van"].author_id
+    assert (by_city["van"].latitude, by_city["van"].longitude) == IN_VAN
+    assert by_city["ankara"].license == "LicenseRef-Unknown"
+    assert provider.account == {"rows": 3, "rows without a file": 0, "files": 3, "files without a row": 0}
+
+
+def test_rows_and_files_that_do_not_meet_are_accounted_for(root: Path, put: Put) -> None:
+    put("van/a.jpg")
+    put("van/b.jpg")
+    provider = with_table(root, "file,city", "van/a.jpg,", "van/z.jpg,van", "van/b.jpg,Atlantis")
+    items = everything(provider)
+    assert [item.title for item in items if isinstance(item, Photo)] == ["a.jpg"]
+    assert [(item.reason, item.detail) for item in items if isinstance(item, Unusable)] == [
+        ("unknown-city", "van/b.jpg: photos.csv line 4 says 'Atlantis': no city of turkiye15"),
+        ("row-without-file", "van/z.jpg: no such file (photos.csv line 3)"),
+    ]
+    assert provider.account == {"rows": 3, "rows without a file": 1, "files": 2, "files without a row": 0}
+
+
+def test_a_place_that_contradicts_the_tables_city(root: Path, put: Put) -> None:
+    put("a.jpg")
+    items = everything(with_table(root, "file,city,lat,lon", f"a.jpg,van,{IN_ANKARA[0]},{IN_ANKARA[1]}"))
+    assert [item.reason for item in items if isinstance(item, Unusable)] == ["outside-city"]
+
+
+def test_hostile_texts_of_a_table_stay_texts(root: Path, put: Put) -> None:
+    put("van/a.jpg")
+    (photo,) = everything(with_table(root, "file,author,title", 'van/a.jpg,"\x1b[31m<b>A</b>","x\ny"'))
+    assert isinstance(photo, Photo)
+    assert (photo.author_name, photo.title) == ("[31m<b>A</b>", "x y")
