@@ -18,7 +18,7 @@ from collector.options import (
     parse_columns,
     show,
 )
-from collector.progress import note
+from collector.progress import note, track
 from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, PROTOCOLS, QUOTAS, SPLITS, WITHIN_M
 from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collector.records import Region
     from collector.regions import Misplaced
     from collector.splitting.allocate import Mode
+    from collector.splitting.given import GivenSplit
     from collector.splitting.groups import Grouping
     from collector.splitting.side_checks import MissedShare
     from collector.splitting.split import FoldResult, FoldsResult, Recipe, SplitResult
+    from collector.workspace import Workspace
 
 app = typer.Typer()
 
@@ -110,7 +112,21 @@ def split(
         Path | None,
         typer.Option(help="Folder of an earlier manifest, whose photos keep their sides, and its rules unless given."),
     ] = None,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="In place of a split of t15's: a CSV, JSON Lines or Parquet file that says each photo's side "
+            "(file, photo_id or sha256, and split).",
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1,
     name: Annotated[str | None, typer.Option(help="Of the data set. Default: the region's.")] = None,
+    title: Annotated[str | None, typer.Option(help="Of the data set, for people. Default: the region's.")] = None,
+    remark: Annotated[
+        str | None, typer.Option("--note", help="What every reader of the data set has to know. Default: the region's.")
+    ] = None,
     version: Annotated[str | None, typer.Option(help="major.minor.patch. Default: the next one.")] = None,
     region: Annotated[str | None, typer.Option(help="Name of the region. Default: the one collected for.")] = None,
     city: CityOption = None,
@@ -124,8 +140,8 @@ def split(
     """
     from collector.manifest.manifest import read_manifest
     from collector.splitting.groups import GroupRules
+    from collector.splitting.split import Wanted, split_folds
     from collector.splitting.split import split as split_photos
-    from collector.splitting.split import split_folds
     from collector.workspace import existing_workspace
 
     counts = _given(train=train, val=val, test=test)
@@ -137,11 +153,25 @@ def split(
         protocol, bool(counts or distance or drop_photos or extend or fractions or kfold or paper), bool(place)
     )
     existing = existing_workspace(workspace)
+    wanted = Wanted(min_photos, _plain("--title", title), _plain("--note", remark))
+    if given is not None:
+        asked = bool(
+            counts or links or distance or place or fractions or kfold or paper or drop_photos or extend or city
+        )
+        _check_given(asked or seed is not None or min_photos > 1)
+        _split_given(
+            existing, manifests, given, parse_columns(column), json,
+            region=_region_asked(region), name=name, version=version, protocol=protocol, wanted=wanted,
+        )  # fmt: skip
+        return
+    if column:
+        raise UsageError("--column: says what the columns of --given FILE are")
     of: dict[str, Any] = {
         "region": _region_asked(region),
         "cities": listed_cities(city),
         "name": name,
         "allow_empty_sides": allow_empty_sides,
+        "wanted": wanted,
     }
     if kfold is not None:
         made = split_folds(existing, manifests, kfold, seed or 0, groups=GroupRules(**links, **distance), **of)
@@ -157,6 +187,66 @@ def split(
     result = split_photos(existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of)
     _note_before(result)
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
+
+
+def _plain(option: str, text: str | None) -> str | None:
+    """Return a text for people as it is stored.
+
+    Raises:
+        UsageError: it is too long, or holds what cannot be printed.
+    """
+    plain = None if text is None else " ".join(text.split())
+    if plain and (len(plain) > 2000 or not plain.isprintable()):
+        raise UsageError(f"{option}: give at most 2,000 printable characters")
+    return plain
+
+
+def _check_given(otherwise: bool) -> None:
+    if otherwise:
+        raise UsageError(
+            "--given: the table says which photo goes where; leave out what says how t15 splits (--given goes with --column, "
+            "--protocol, --region, --name, --title, --note and --version)"
+        )
+
+
+def _split_given(
+    workspace: "Workspace", manifests: Path, table_of: Path, columns: dict[str, str], json: bool, **of: Any
+) -> None:
+    from collector.splitting.given import split_given
+
+    made = split_given(workspace, manifests, table_of, columns, **of)
+    taken = ", ".join(ours if ours == theirs else f"{ours} from {theirs}" for ours, theirs in made.columns.items())
+    note(f"{table_of}: {made.rows} rows; columns: {taken} (--column split=NAME names another)")
+    if made.missing:
+        note(f"rows whose photo is not in the workspace: {len(made.missing)} ({first_few(made.missing)})")
+    if made.other_city:
+        note(f"rows that name another city than their photo has: {len(made.other_city)} ({first_few(made.other_city)})")
+    counts = made.manifest.counts()
+    result = {
+        **{"folder": str(made.folder), "name": made.manifest.header.name, "version": made.manifest.header.version},
+        **{"digest": made.manifest.digest, "written": made.written, "counts": counts, "rows": made.rows},
+        **{"missing": made.missing, "other_city": made.other_city, "unused": made.unused},
+        **{"against_decisions": made.against_decisions, "without": made.without},
+    }
+
+    def text() -> str:
+        lines = [f"{made.folder}: {_state(made)}\ndigest {made.manifest.digest}"]
+        lines.append(table(("city", *SPLITS), [(city, *sides.values()) for city, sides in counts.items()]))
+        lines += [
+            f"without {side} photos: {len(cities)} of {len(counts)} cities ({first_few(cities)})"
+            for side, cities in made.without.items()
+            if cities
+        ]
+        lines += [
+            f"taken as the table says, though {stage} would leave them out: {count} photos"
+            for stage, count in made.against_decisions.items()
+        ]
+        lines += [f"photos of these cities that the table does not name: {made.unused}"] if made.unused else []
+        lines.append(f"nothing is promised of a given split: `t15 audit {made.folder}` says what its sides share")
+        lines.append(_power_text(sum(sides["test"] for sides in counts.values())))
+        return "\n\n".join(lines)
+
+    show(result, json, text)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -264,6 +354,9 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
         parts = first_few([f"{count} of {slug}" for slug, count in result.elsewhere.items()])
         count = sum(result.elsewhere.values())
         note(f"photos of cities that the region does not have: {count}, not part of the split ({parts})")
+    if result.small_cities:
+        few = first_few([f"{slug} {count}" for slug, count in result.small_cities.items()])
+        note(f"cities with fewer photos than --min-photos, not in the data set: {len(result.small_cities)} ({few})")
     if result.empty_cities:
         note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
     for of in result.empty_sides:
@@ -290,6 +383,7 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         },
         "elsewhere": result.elsewhere,
         "empty_cities": result.empty_cities,
+        "small_cities": result.small_cities,
         "deviations": result.deviations,
         "empty_sides": [asdict(of) for of in result.empty_sides],
         "power": asdict(power_of_mcnemar(tested, DISAGREE)) if tested else None,
@@ -339,7 +433,7 @@ def _split_text(result: "SplitResult") -> str:
     return "\n\n".join(parts)
 
 
-def _state(result: "SplitResult | FoldResult") -> str:
+def _state(result: "SplitResult | FoldResult | GivenSplit") -> str:
     return "written" if result.written else "unchanged, is there already"
 
 
@@ -433,6 +527,10 @@ def audit(
         ),
     ],
     column: ColumnOption = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="For a file: the folder of its pictures, whose bytes, looks and EXIF are read too."),
+    ] = None,
     min_distance: Annotated[
         float | None,
         typer.Option(
@@ -457,11 +555,21 @@ def audit(
     from collector.manifest.remote import locate
     from collector.splitting.audit import audit_foreign, audit_manifest
     from collector.splitting.certificate import as_json, certificate
+    from collector.splitting.pictures import with_pictures
 
     file = Path(path)
     if file.is_file() and file.name != "manifest.json":
-        found = audit_foreign(read_foreign(file, parse_columns(column)), min_distance, radius)
+        columns = parse_columns(column)
+        theirs, remarks = read_foreign(file, {name: of for name, of in columns.items() if name != "file"}), []
+        if root is not None:
+            read = with_pictures(theirs, root, columns, track)
+            theirs, remarks = read.foreign, [read.remark]
+        found = audit_foreign(theirs, min_distance, radius, remarks)
     else:
+        if root is not None:
+            raise UsageError(
+                "--root: is for a CSV or Parquet file; a manifest has the digests and hashes of its pictures"
+            )
         if column:
             raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
         found = audit_manifest(read_manifest(locate(path, workspace / "cache")), min_distance, radius)

@@ -79,7 +79,7 @@ def read_foreign(path: Path, columns: Mapping[str, str] | None = None) -> Foreig
     if "latitude" in table:
         values.check_places(table)
         table.update(known_places(table["latitude"], table["longitude"]))
-    table["split"] = sides(values, table["split"])
+    table["split"] = read_sides(values, table["split"])
     if "photo_id" in chosen:
         _check_ids(values, table["photo_id"])
     else:
@@ -87,11 +87,15 @@ def read_foreign(path: Path, columns: Mapping[str, str] | None = None) -> Foreig
     return Foreign(path, pa.table({name: table[name] for name in NAMES if name in table}), chosen)
 
 
-def sides(values: Values, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the sides under t15's names."""
+def read_sides(values: Values, column: pa.ChunkedArray, words_of: Mapping[str, str] = SIDES) -> pa.ChunkedArray:
+    """Return the sides under t15's names.
+
+    Raises:
+        DataError: one is missing, or none of them.
+    """
     values.require("split", pc.is_valid(column), "must not be missing")
     found = column.combine_chunks().dictionary_encode()
-    words = [SIDES.get(word.casefold()) for word in found.dictionary.to_pylist()]
+    words = [words_of.get(word.casefold()) for word in found.dictionary.to_pylist()]
     if None in words:
         wrong = words.index(None)
         row = int(np.argmax(np.asarray(found.indices) == wrong))

@@ -262,11 +262,13 @@ class Matches(NamedTuple):
 
     Attributes:
         row_of: number of the row, by file.
-        without_file: numbers of the rows that no file is meant by, each with why.
+        without_file: numbers of the rows that no file is meant by, or one that an earlier row means, each with why.
+        again: the file of the rows that mean one as an earlier row does.
     """
 
     row_of: dict[Path, int]
     without_file: dict[int, str]
+    again: dict[int, Path]
 
 
 @dataclass
@@ -332,15 +334,17 @@ class FileFinder:
         """Return which file each row means; a file that two rows mean is the first one's."""
         row_of: dict[Path, int] = {}
         without: dict[int, str] = {}
+        again: dict[int, Path] = {}
         for number, file, city in self.rows:
             path = self.find(file, city)
             if isinstance(path, str):
                 without[number] = path
             elif path in row_of:
                 without[number] = f"means {self._key(path)}, as an earlier row does"
+                again[number] = path
             else:
                 row_of[path] = number
-        return Matches(row_of, without)
+        return Matches(row_of, without, again)
 
 
 def _parts(file: str) -> list[str]:

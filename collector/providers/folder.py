@@ -55,7 +55,7 @@ class FolderProvider:
     _problems: dict[Path, tuple[str, str]] = field(default_factory=dict, repr=False)
     _seen: dict[bytes, SeenFile] = field(default_factory=dict, repr=False)
     _there: set[bytes] = field(default_factory=set, repr=False)
-    _matches: Matches = field(default_factory=lambda: Matches({}, {}), repr=False)
+    _matches: Matches = field(default_factory=lambda: Matches({}, {}, {}), repr=False)
 
     def __post_init__(self) -> None:
         if not os.path.isdir(self.root):  # Path.is_dir raises on names that are too long and folders one may not enter

@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, UsageError, first_few
 from collector.records import SPLITS, Photo
 from collector.splitting.exact import Outcome, balance, by_city, fill, fillable, reachable
 from collector.splitting.greedy import Linked, cover, trimmed, without_nested
@@ -239,7 +239,16 @@ def _whole(
     outcome = fill(numbered.groups, needs)
     if outcome.impossible or outcome.undecided:
         helps = len(photos) <= _TRIED and not cover(*_linked(photos, clusters, quotas, seed, fixed)).missing
-        raise DataError(refusal(numbered, needs, outcome, dropping_helps=helps))
+
+        def by(group: str, city: str) -> str:
+            authors = Counter(
+                p.author_name or p.author_id for p in photos if (groups[p.photo_id], p.city) == (group, city)
+            )
+            author, count = max(authors.items(), key=lambda item: (item[0] is not None, item[1], str(item[0])))
+            whole = "all" if count == authors.total() else f"{count} of them"
+            return f", {whole} by {author[:60]!r} (authors may be parted with --no-authors)" if author else ""
+
+        raise DataError(refusal(numbered, needs, outcome, by, dropping_helps=helps))
     sides = {
         photo_id: ORDER[side]
         for photo_ids, side in zip(numbered.members, outcome.sides, strict=True)
@@ -399,11 +408,22 @@ def _require_enough(photos: Mapping[str, int], quotas: Mapping[str, float]) -> N
     short = {city: needed - count for city, count in sorted(photos.items()) if count < needed}
     if not short:
         return
-    lacking = ", ".join(f"{city} has {photos[city]} ({missing} missing)" for city, missing in short.items())
+    lacking = first_few([f"{city} has {photos[city]} ({missing} missing)" for city, missing in short.items()])
     raise DataError(
         f"the quotas need {needed} clean photos a city: {lacking}; collect more, choose other cities with --city, or ask for "
-        f"less{_such_as(scaled(quotas, min(photos.values())))}"
+        f"less{_such_as(scaled(quotas, min(photos.values())))}{_larger_cities(photos, quotas)}"
     )
+
+
+def _larger_cities(photos: Mapping[str, int], quotas: Mapping[str, float]) -> str:
+    """Return which cities alone would allow more: those of which photos² × cities is largest."""
+    at_least = {least: sum(count >= least for count in photos.values()) for least in photos.values()}
+    best = max(at_least, key=lambda least: (least**2 * at_least[least], least))
+    sizes = scaled(quotas, best)
+    if sizes is None or not 2 <= at_least[best] < len(photos):
+        return ""
+    kept = f"--min-photos {best} keeps {at_least[best]} of {len(photos)}"
+    return f"; or leave small cities out: {kept}{_such_as(sizes, 'with')}"
 
 
 def _too_linked(
@@ -433,12 +453,17 @@ def _too_linked(
     )
 
 
-def _such_as(quotas: Mapping[str, int] | None) -> str:
-    return f", such as {' '.join(f'--{side} {count}' for side, count in quotas.items())}" if quotas else ""
+def _such_as(quotas: Mapping[str, int] | None, word: str = "such as") -> str:
+    return f", {word} {' '.join(f'--{side} {count}' for side, count in quotas.items())}" if quotas else ""
 
 
-def refusal(units: Units, needs: Needs, outcome: Outcome, *, dropping_helps: bool) -> str:
-    """Return one line: which cities whole groups cannot fill, which group is in the way, and what can be done."""
+def refusal(
+    units: Units, needs: Needs, outcome: Outcome, by: Callable[[str, str], str] = lambda *_: "", *, dropping_helps: bool
+) -> str:
+    """Return one line: which cities whole groups cannot fill, which group is in the way, and what can be done.
+
+    `by(group, city)` says who took the photos of a group.
+    """
     names, own = units.cities, by_city(units.groups, range(len(units.cities)))
     if not outcome.impossible:
         cities = [city for cities in outcome.undecided for city in cities]
@@ -456,7 +481,8 @@ def refusal(units: Units, needs: Needs, outcome: Outcome, *, dropping_helps: boo
         )
         fault = (
             f"{names[city]}: no whole groups add up to the quotas{joined}; in the way is group {units.names[index]} with "
-            f"{own[city][index]} of its {units.totals[city]} photos{'' if parted else ', and not it alone'}"
+            f"{own[city][index]} of its {units.totals[city]} photos"
+            f"{by(units.names[index], names[city])}{'' if parted else ', and not it alone'}"
         )
     quotas = [need + has for need, has in zip(needs[0], units.held[0], strict=True)]
     ways = []

@@ -1,7 +1,7 @@
 """The audit of a split: what its sides share that they should not, measured on the rows alone, whatever made them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -276,7 +276,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         columns={},
         rules=header.rules,
         # A group is by its definition what must stay on one side (docs/manifest-format.md).
-        claims=claims_of(header.rules, always=("group",)),
+        claims=claims_of(header.rules, always=() if header.rules.get("mode") == "given" else ("group",)),
         quotas=_broken_quotas(manifest),
         outside=_outside(manifest),
         protocol=header.protocol,
@@ -307,10 +307,12 @@ def _not_excluded(table: pa.Table) -> Iterator[str]:
             yield f"{what} unknown of {count} of {queries.num_rows} queries: the gallery may hold photos that share it"
 
 
-def audit_foreign(foreign: Foreign, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
+def audit_foreign(
+    foreign: Foreign, min_distance_m: float | None = None, phash_radius: int | None = None, remarks: Sequence[str] = ()
+) -> Audit:
     """Audit the split of a file that t15 did not make; it claims nothing, and what it lacks cannot be judged."""
     names = foreign.table.column_names
-    remarks = []
+    remarks = list(remarks)
     if "phash" in names and "dhash" not in names:
         remarks.append(
             "no column of dHashes: looks are judged by pHash alone, which also matches some different pictures"

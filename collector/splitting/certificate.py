@@ -42,11 +42,11 @@ def _verdict(audit: Audit) -> str:
         return f"BREACH: {audit.name} breaks its own rules"
     if audit.verdict == "leak":
         kinds = ", ".join(dict.fromkeys(leak.kind for leak in audit.leaks))
-        kept = "keeps the rules that it states" if audit.digest else "states no rules"
+        kept = "keeps the rules that it states" if audit.claims.kinds else "states no rules"
         return f"LEAK: {audit.name} {kept}, but its sides share what gives answers away: {kinds}"
     if audit.verdict == "not-judged":
         why = (
-            f"no two sides know the authors, places, hashes, bytes or groups of their photos: {', '.join(audit.unjudged)}"
+            "no two sides know the authors, places, hashes, bytes or groups of their photos; --root DIR reads the pictures"
             if audit.comparisons
             else "it has photos on fewer than two sides"
         )

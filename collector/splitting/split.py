@@ -202,6 +202,7 @@ class SplitResult:
             data set, and stay in the workspace.
         elsewhere: clean photos of cities that the region does not have (any more), by slug; as `misplaced`.
         empty_cities: slugs of the region's cities that have no clean photo, and are not part of the data set.
+        small_cities: clean photos by slug of the cities that have fewer than were asked for, and are not part of it.
         grouping: the groups, None where none were made.
         growth: what became of the photos of an earlier manifest, None where none was extended.
         empty_sides: cities that have no photo on a side, where that was allowed.
@@ -218,6 +219,7 @@ class SplitResult:
     misplaced: dict[str, Misplaced]
     elsewhere: dict[str, int]
     empty_cities: list[str]
+    small_cities: dict[str, int]
     grouping: Grouping | None
     growth: Growth | None
     empty_sides: list[EmptySides]
@@ -242,11 +244,12 @@ class FoldsResult:
     misplaced: dict[str, Misplaced]
     elsewhere: dict[str, int]
     empty_cities: list[str]
+    small_cities: dict[str, int]
     empty_sides: list[EmptySides]
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """What a workspace holds for a data set."""
 
     region: Region
@@ -260,6 +263,26 @@ class _Held:
     elsewhere: dict[str, int]
     empty_cities: list[str]
     columns: dict[str, dict[str, str]]
+    small_cities: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which data set is asked for.
+
+    Attributes:
+        min_photos: cities with fewer clean photos are left out.
+        title: of the data set, for people; None for the region's.
+        note: what every reader has to know; None for the region's.
+    """
+
+    min_photos: int = 1
+    title: str | None = None
+    note: str | None = None
+
+    def of(self, region: Region) -> Region:
+        """Return the region under this title and with this note."""
+        return replace(region, title=self.title or region.title, note=region.note if self.note is None else self.note)
 
 
 def split(
@@ -275,6 +298,7 @@ def split(
     extend: Manifest | None = None,
     *,
     allow_empty_sides: bool = False,
+    wanted: Wanted = Wanted(),
 ) -> SplitResult:
     """Split the clean photos of a region by city and write them as a manifest `manifests/name/version/`.
 
@@ -295,7 +319,7 @@ def split(
         region = region if isinstance(region, Region) else parent.header.region
         name, recipe = name or parent.header.name, recipe or recipe_of(parent)
     recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
-    held = _held(workspace, region, cities)
+    held = _held(workspace, region, cities, wanted)
     growth = _grown(workspace, held, parent, recipe) if parent else None
     photos = list(growth.photos) if growth else held.photos
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups)
@@ -317,10 +341,10 @@ def split(
         )
     asked = [side for side in SPLITS if quotas.get(side, 1)]
     empty = _checked(empty_sides(photos, groups, [allocation.sides], asked), allow_empty_sides)
-    header = _header(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
+    header = header_of(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, allocation, grouping)
-        manifest = _versioned(manifests, header, sided, held.columns, explicit=version is not None, parent=parent)
+        manifest = versioned(manifests, header, sided, held.columns, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
     return SplitResult(
@@ -336,6 +360,7 @@ def split(
         misplaced=held.misplaced,
         elsewhere=held.elsewhere,
         empty_cities=held.empty_cities,
+        small_cities=held.small_cities,
         grouping=grouping,
         growth=growth,
         empty_sides=empty,
@@ -360,6 +385,7 @@ def split_folds(
     groups: GroupRules | None = None,
     *,
     allow_empty_sides: bool = False,
+    wanted: Wanted = Wanted(),
 ) -> FoldsResult:
     """Write a manifest for each fold of a cross-validation.
 
@@ -372,7 +398,7 @@ def split_folds(
     if folds < 3:
         raise UsageError(f"--kfold {folds}: give at least 3: one to test, one to validate, the rest to train")
     rules = groups or GroupRules()
-    held = _held(workspace, region, cities)
+    held = _held(workspace, region, cities, wanted)
     grouping = group_photos(held.photos, rules)
     sides = _sides_of_folds(kfold(held.photos, grouping.group_of, folds, seed).fold_of, folds)
     empty = _checked(empty_sides(held.photos, grouping.group_of, sides), allow_empty_sides)
@@ -384,12 +410,12 @@ def split_folds(
             for photo in held.photos
         ]
         rules_ = {**Recipe(groups=rules).rules(held.radius), "mode": "kfold", "folds": folds, "fold": fold}
-        header = _header(held, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, rules_, taken, None)
+        header = header_of(held, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, rules_, taken, None)
         with storage_errors(manifests):
-            manifest = _versioned(manifests, header, taken, held.columns, explicit=False)
+            manifest = versioned(manifests, header, taken, held.columns, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
             made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
-    return FoldsResult(made, held.cleaned, held.misplaced, held.elsewhere, held.empty_cities, empty)
+    return FoldsResult(made, held.cleaned, held.misplaced, held.elsewhere, held.empty_cities, held.small_cities, empty)
 
 
 def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, str]]:
@@ -400,10 +426,10 @@ def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, st
     ]
 
 
-def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[str]) -> _Held:
+def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[str], asked: Wanted) -> Held:
     """Return the clean photos of the region, after bringing new ones before `dedup`."""
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
-        chosen = _region(catalogue, region)
+        chosen = chosen_region(catalogue, region)
         wanted = {find_city(chosen, city).slug for city in cities} or {city.slug for city in chosen.cities}
         decided = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         undecided = [photo for photo in catalogue.downloaded() if photo.photo_id not in decided]
@@ -414,7 +440,7 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
         decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         rejected = catalogue.decided_against(but="dedup")
         stamps = catalogue.hash_stamps()
-        columns = {FLAGS_COLUMN: {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}}
+        columns = columns_beside(catalogue)
     clean = [photo for photo in held if photo.city in wanted]
     own = {city.slug for city in chosen.cities}
     elsewhere = dict(sorted(Counter(photo.city for photo in held if photo.city not in own).items()))
@@ -426,11 +452,23 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
     present = {photo.city for photo in photos}
     if cities and wanted != present:
         raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo{but}; `t15 collect` brings some")
+    number = Counter(photo.city for photo in photos)
+    small = {city: count for city, count in sorted(number.items()) if count < asked.min_photos}
+    photos = [photo for photo in photos if photo.city not in small]
+    if not photos:
+        raise DataError(
+            f"--min-photos {asked.min_photos}: no city has so many clean photos; the most are {max(number.values())}"
+        )
     radius = _radius(decisions.values())
-    return _Held(
-        *(chosen, photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere),
-        *(sorted(wanted - present), columns),
+    return Held(
+        *(asked.of(chosen), photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere),
+        *(sorted(wanted - present), columns, small),
     )
+
+
+def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
+    """Return what manifests carry beside the columns of their format: texts by photo_id."""
+    return {FLAGS_COLUMN: {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}}
 
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
@@ -440,7 +478,7 @@ def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
     return {photos[of.row].photo_id: of for of in wrong}
 
 
-def _grown(workspace: Workspace, held: _Held, parent: Manifest, recipe: Recipe) -> Growth:
+def _grown(workspace: Workspace, held: Held, parent: Manifest, recipe: Recipe) -> Growth:
     """Return the photos of an extension: those of the parent that are still there, and new ones that fit them.
 
     A new photo of a picture that the parent has stays out, whichever of the two `dedup` prefers by now.
@@ -503,8 +541,8 @@ def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping |
     ]
 
 
-def _header(
-    held: _Held,
+def header_of(
+    held: Held,
     name: str | None,
     version: str | None,
     seed: int,
@@ -513,6 +551,7 @@ def _header(
     photos: Sequence[Photo],
     parent: Manifest | None,
 ) -> Header:
+    """Return the header of a data set of `photos`, as far as it follows from what a workspace holds."""
     present = {photo.city for photo in photos}
     return Header(
         name=name or held.region.name,
@@ -537,7 +576,7 @@ def _radius(decisions: Iterable[Decision]) -> int:
     return next((int(decision.evidence["radius"]) for decision in decisions), PHASH_RADIUS)
 
 
-def _region(catalogue: Catalogue, asked: str | Region | None) -> Region:
+def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:
     """Return the region asked for as it is now: as the caller has it, or else as it was last collected for."""
     name = asked.name if isinstance(asked, Region) else asked
     known = {region.name: region for region in catalogue.regions()}
@@ -553,7 +592,7 @@ def _region(catalogue: Catalogue, asked: str | Region | None) -> Region:
     return asked if isinstance(asked, Region) else known[name]
 
 
-def _versioned(
+def versioned(
     manifests: Path,
     header: Header,
     photos: Sequence[Photo],

@@ -1,12 +1,14 @@
 """`t15 split` and `t15 audit`: their options, what they say, how they end."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from collector.commands.splitting import parse_columns, parse_fractions
+from collector.commands.splitting import parse_fractions
 from collector.errors import UsageError
 from collector.manifest.manifest import read_manifest
+from collector.options import parse_columns
 from tests.collector.cli import CITIES, QUOTAS, House, furnish, like
 
 
@@ -270,3 +272,52 @@ def test_columns_that_are_none(given: list[str]) -> None:
     with pytest.raises(UsageError, match="write it as latitude=lat, each once"):
         parse_columns(given)
     assert parse_columns(["a=b=c"]) == {"a": "b=c"}
+
+
+# --- given splits, small cities, titles, pictures
+
+
+def test_a_given_split_from_the_command_line(house: House, tmp_path: Path) -> None:
+    ids = [photo.photo_id for photo in read_manifest(house.json("split", *QUOTAS)["folder"]).photos("train")]
+    file = tmp_path / "theirs.csv"
+    file.write_text(
+        "id,part\n" + "".join(f"{id_},{'test' if n % 4 else 'train'}\n" for n, id_ in enumerate(ids)) + "x,test\n"
+    )
+    options = ("--given", file, "--column", "photo_id=id", "--column", "split=part", "--name", "theirs")
+    out, said = house.run("split", *options, "--title", " Their  split ", "--note", "As they made it.")
+    assert "theirs/1.0.0: written" in out
+    assert "nothing is promised of a given split: `t15 audit" in out
+    assert "without val photos: 2 of 2 cities (quellmora, tufgrad)" in out
+    assert "rows; columns: photo_id from id, split from part" in said
+    assert "rows whose photo is not in the workspace: 1 (x)" in said
+    made = house.json("split", *options)
+    assert (made["rows"], made["missing"], made["without"]["train"]) == (len(ids) + 1, ["x"], [])
+    header = read_manifest(house.manifests / "theirs" / "1.0.0").header
+    assert (header.title, header.note) == ("Their split", "As they made it.")
+    assert "leave out what says how t15 splits" in house.complaint("split", *options, "--fractions", "70/15/15", code=2)
+    assert "--column: says what" in house.complaint("split", "--column", "a=b", code=2)
+    assert "--title: give at most" in house.complaint("split", "--title", "a\x1bb", code=2)
+
+
+def test_small_cities_and_commas(house: House) -> None:
+    assert "no city has so many clean photos" in house.complaint("split", "--min-photos", "1000", *QUOTAS, code=3)
+    made = house.json("split", "--city", ",".join(CITIES), *QUOTAS, "--min-photos", "2")
+    assert (set(made["counts"]), made["small_cities"]) == (set(CITIES), {})
+
+
+def test_audit_reads_the_pictures(house: House, tmp_path: Path, photo_bytes: Callable[..., bytes]) -> None:
+    for number, name in enumerate(("a.jpg", "b.jpg", "copy of a.jpg")):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(photo_bytes(0 if "copy" in name else number, (96, 96)))
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8")
+    file = tmp_path / "split.csv"
+    file.write_text("path,split\na.jpg,train\nb.jpg,test\ncopy of a.jpg,test\nbroken.jpg,test\ngone.jpg,val\n")
+    out, _ = house.run("audit", file, code=3)
+    assert out.startswith("NOT JUDGED")
+    assert "--root DIR reads the pictures" in " ".join(out.split())
+    out, _ = house.run("audit", file, "--root", tmp_path / "photos", code=3)
+    assert out.startswith("LEAK: ")
+    assert "pictures of 3 of 5 rows were read; without one: 2 (gone.jpg, broken.jpg)" in " ".join(out.split())
+    assert "no such folder" in house.complaint("audit", file, "--root", tmp_path / "nowhere", code=2)
+    file.write_text("path,split\nx.jpg,train\n")
+    assert "no row has its picture below" in house.complaint("audit", file, "--root", tmp_path / "photos", code=3)

@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -226,8 +227,14 @@ def test_too_few_photos_are_named_and_the_advice_works(sizes: dict[str, int], qu
     assert f"need {needed} clean photos a city" in said
     for city, size in sizes.items():
         assert (f"{city} has {size} ({needed - size} missing)" in said) == (city in short)
+    said, _, larger = said.partition("--min-photos ")
     advised = advice(said)
     assert (advised is not None) == (min(sizes.values()) >= 3)
+    if larger:
+        least = int(larger.split()[0])
+        kept = {city: size for city, size in sizes.items() if size >= least}
+        assert f"keeps {len(kept)} of {len(sizes)}," in larger
+        allocate(*singles(kept), advice(larger) or {}, 0, mode=mode)
     if advised is not None:
         assert all(count >= 1 for count in advised.values())  # what the options accept
         allocate(photos, groups, advised, 0, mode=mode)
@@ -567,3 +574,22 @@ def test_frozen_paper_mode() -> None:
         "6": "train",
         "7": "val",
     }
+
+
+def test_the_author_in_the_way_is_named() -> None:
+    photos, groups = grouped([(140, 0), (20, 0), (0, 100), *[(0, 1)] * 60])
+    named = [replace(photo, author_name="Ayşe") if groups[photo.photo_id] == "g:000" else photo for photo in photos]
+    with pytest.raises(
+        DataError, match=r"140 of its 160 photos, all by 'Ayşe' \(authors may be parted with --no-authors\)"
+    ):
+        allocate(named, groups, {"train": 100, "val": 25, "test": 25}, 0)
+
+
+def test_many_small_cities_are_not_all_listed() -> None:
+    sizes = {f"c{number:02}": 3 + 9 * (number > 40) for number in range(60)}
+    with pytest.raises(DataError) as raised:
+        allocate(*singles(sizes), {"train": 100, "val": 25, "test": 25}, 0)
+    said = str(raised.value)
+    assert len(said) < 500
+    assert "c04 has 3 (147 missing) and 55 more;" in said
+    assert said.endswith("--min-photos 12 keeps 19 of 60, with --train 8 --val 2 --test 2")

@@ -1,0 +1,243 @@
+"""A split of somebody else's: each photo goes to the side that a table says, and nothing is promised of it.
+
+Nothing is left out, not even what `dedup` or reviewers decided against: numbers on it are to be comparable with those of
+whoever made it. `t15 audit` says what it is worth.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from collector.catalogue.catalogue import Catalogue, open_catalogue
+from collector.errors import DataError, UsageError, first_few
+from collector.manifest.columns import Values, choose, held
+from collector.manifest.foreign import SIDES, read_sides
+from collector.manifest.manifest import Manifest, write_manifest
+from collector.manifest.photo_table import ALIASES, FILE_NAMES, FileFinder, path_key
+from collector.manifest.read_table import Source, open_table
+from collector.records import PHASH_RADIUS, SPLITS, Photo, Region
+from collector.regions import find_city
+from collector.splitting.split import Held, Wanted, chosen_region, columns_beside, header_of, versioned
+from collector.workspace import Workspace, storage_errors
+
+NAMES = {
+    "photo_id": ("photo_id",),
+    "sha256": ("sha256", "sha_256"),
+    "file": FILE_NAMES,
+    "split": ("split", "subset", "fold", "partition", "set", "side", "role"),
+    "city": ("city", "city_name", "label", "class", "category"),
+}
+"""Columns of such a table, and what other data sets call them. A photo is found by the first of the first three that its
+workspace knows."""
+
+GALLERY_SIDES = {**SIDES, **dict.fromkeys(("database", "gallery", "index", "map"), "train"),
+                 **dict.fromkeys(("query", "queries"), "test")}  # fmt: skip
+"""Words for the sides, those of place recognition too."""
+
+_SHOWN = 5  # rows in a message
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSplit:
+    """What `split_given` made.
+
+    Attributes:
+        manifest: the data set.
+        folder: where it lies.
+        written: False when exactly this manifest was there already.
+        columns: which of the table's columns was taken for which of ours.
+        rows: of the table.
+        missing: rows whose photo is not in the workspace, by what they name.
+        other_city: rows that name another city than the photo has here, as `a.jpg: Bonn, here koeln`.
+        unused: photos of the data set's cities that the table does not name.
+        against_decisions: photos of it that `dedup` or a reviewer would leave out, by stage.
+        without: cities without photos on a side, by side.
+    """
+
+    manifest: Manifest
+    folder: Path
+    written: bool
+    columns: Mapping[str, str]
+    rows: int
+    missing: tuple[str, ...]
+    other_city: tuple[str, ...]
+    unused: int
+    against_decisions: Mapping[str, int]
+    without: Mapping[str, list[str]]
+
+
+def split_given(
+    workspace: Workspace,
+    manifests: Path,
+    table: Path,
+    columns: Mapping[str, str] | None = None,
+    region: str | Region | None = None,
+    name: str | None = None,
+    version: str | None = None,
+    protocol: str = "city",
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+) -> GivenSplit:
+    """Write the split that a table gives of the workspace's photos as a manifest of the mode `given`.
+
+    A row's photo is found by its `photo_id`, its `sha256` or its file (as it was collected, with or without folders before
+    it). Its city is the workspace's; rows that name another are told.
+
+    Raises:
+        UsageError: there is no such file, column or region, or the version exists with other data.
+        DataError: the table is wrong, or names no photo of the workspace.
+        IncompleteError: the disk is full.
+    """
+    given = _Given.read(table, columns or {})
+    with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
+        chosen = chosen_region(catalogue, region)
+        photos = catalogue.downloaded()
+        found = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
+        stamps, columns_of = catalogue.hash_stamps(), columns_beside(catalogue)
+        decided = {
+            stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
+            for stage in ("dedup", "review")
+        }
+    cities = {city.slug for city in chosen.cities}
+    sided = [
+        replace(photo, split=given.sides[row], group_id=None) for row, photo in found.items() if photo.city in cities
+    ]
+    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in found)
+    if not sided:
+        such = f", such as {first_few(missing, most=2)}" if missing else ""
+        raise DataError(
+            f"{table}: none of its {len(given.sides)} rows names a photo of {chosen.name} in the workspace "
+            f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
+            "--column file=NAME"
+        )
+    rules = {
+        "mode": "given",
+        "table": table.name,
+        "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+        "rows": len(given.sides),
+        "missing": len(missing),
+    }
+    holds = Held(wanted.of(chosen), sided, {}, frozenset(), stamps, None, PHASH_RADIUS, {}, {}, [], columns_of, {})
+    header = replace(header_of(holds, name, version, 0, {}, rules, sided, None), protocol=protocol)
+    with storage_errors(manifests):
+        manifest = versioned(manifests, header, sided, holds.columns, explicit=version is not None)
+        folder = manifests / manifest.header.name / manifest.header.version
+        written = write_manifest(manifest, folder)
+    used = {photo.photo_id for photo in sided}
+    present = {photo.city for photo in sided}
+    counts = manifest.counts()
+    return GivenSplit(
+        manifest,
+        folder,
+        written,
+        given.chosen,
+        len(given.sides),
+        missing,
+        tuple(given.other_cities(found, chosen)),
+        sum(photo.city in present and photo.photo_id not in used for photo in photos),
+        {stage: count for stage, ids in decided.items() if (count := len(ids & used))},
+        {side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The table: which photo and which side each row means."""
+
+    source: Source
+    chosen: Mapping[str, str]
+    sides: list[str]
+    texts: Mapping[str, list[str | None]]
+
+    @classmethod
+    def read(cls, path: Path, columns: Mapping[str, str]) -> "_Given":
+        """Read a table.
+
+        Raises:
+            UsageError, DataError: as `split_given` says.
+        """
+        source = open_table(path)
+        chosen = choose(source, {ALIASES.get(name, name): of for name, of in columns.items()}, NAMES)
+        for needed, what in (("split", "the side"), ("file", "the photo")):
+            if needed not in chosen and not (needed == "file" and {"photo_id", "sha256"} & set(chosen)):
+                raise DataError(f"{path}: no column tells {what}; name it with --column {needed}=NAME; {held(source)}")
+        raw = source.read(list(dict.fromkeys(chosen.values())))
+        if not raw.num_rows:
+            raise DataError(f"{path}: has no rows")
+        values = Values(source, chosen, raw)
+        sides: pa.ChunkedArray = read_sides(values, values.text("split"), GALLERY_SIDES)
+        texts = {name: values.text(name).to_pylist() for name in chosen if name != "split"}
+        return cls(source, chosen, sides.to_pylist(), texts)
+
+    def place(self, row: int) -> str:
+        """Return how a row is named: `line 12 (berlin/1.jpg)`; rows beyond the first few alone by what they name."""
+        named = next(
+            (text for name in ("file", "photo_id", "sha256") if (text := self.texts.get(name, {row: None})[row])), ""
+        )
+        return f"{named[:80]}"
+
+    def photos_of(self, catalogue: Catalogue, by_id: Mapping[str, Photo]) -> dict[int, Photo]:
+        """Return the photo of each row whose photo is here; of rows that name one photo, the first has it.
+
+        Raises:
+            DataError: two rows put one photo on two sides.
+        """
+        by_sha256 = {photo.sha256: photo for photo in reversed(list(by_id.values()))}
+        found: dict[int, Photo] = {}
+        for row in range(len(self.sides)):
+            id_, sha256 = (self.texts[name][row] if name in self.texts else None for name in ("photo_id", "sha256"))
+            if photo := by_id.get(id_ or "") or by_sha256.get(sha256 or ""):
+                found[row] = photo
+        if "file" in self.texts:
+            found |= self._by_file(catalogue, by_id, found)
+        first: dict[str, int] = {}
+        for row, photo in sorted(found.items()):
+            before = first.setdefault(photo.photo_id, row)
+            if self.sides[before] != self.sides[row]:
+                raise DataError(
+                    f"{self.source.path}: {self.source.place(row)} puts {self.place(row)} on {self.sides[row]}, "
+                    f"{self.source.place(before)} on {self.sides[before]}"
+                )
+        return {row: found[row] for row in sorted(first.values())}
+
+    def _by_file(
+        self, catalogue: Catalogue, by_id: Mapping[str, Photo], known: Mapping[int, Photo]
+    ) -> dict[int, Photo]:
+        cities = self.texts.get("city", [None] * len(self.sides))
+        rows = [
+            (row, path_key(file), cities[row])
+            for row, file in enumerate(self.texts["file"])
+            if file is not None and row not in known
+        ]
+        found: dict[int, Photo] = {}
+        catalogue.files.of(b"")  # makes the table in catalogues of before
+        for root in catalogue.files.roots():
+            top = Path(root.decode("utf-8", "surrogateescape"))
+            photo_of = {
+                top / file.path.decode("utf-8", "surrogateescape"): file.photo_id
+                for file in catalogue.files.of(root)
+                if b"\0" not in file.path and file.photo_id in by_id
+            }
+            matched = FileFinder(top, list(photo_of), [of for of in rows if of[0] not in found]).match()
+            found |= {row: by_id[photo_of[path]] for path, row in matched.row_of.items()}
+            found |= {row: by_id[photo_of[path]] for row, path in matched.again.items()}
+        return found
+
+    def other_cities(self, found: Mapping[int, Photo], region: Region) -> list[str]:
+        """Return the rows that name another city than their photo has here."""
+        named = self.texts.get("city")
+        if named is None:
+            return []
+        slugs: dict[str, str | None] = {}
+        for name in set(named) - {None}:
+            try:
+                slugs[str(name)] = find_city(region, str(name)).slug
+            except UsageError:
+                slugs[str(name)] = None
+        return [
+            f"{self.place(row)}: {named[row]}, here {photo.city}"
+            for row, photo in found.items()
+            if named[row] is not None and slugs[str(named[row])] != photo.city
+        ]
