@@ -5,8 +5,9 @@ Methods get the test photos as `Photos`, which carry no labels.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import PIL
@@ -16,7 +17,7 @@ from PIL import Image
 from benchmark.label_set import photos_at
 from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
-from collector.images.decode import VERSION, map_in_order
+from collector.images.decode import VERSION, map_in_order, open_image, shown_size
 from collector.images.decode import decode as decode_image
 from collector.manifest.manifest import Manifest, partial_folder, read_manifest
 from collector.progress import Track, silent
@@ -56,6 +57,33 @@ class PhotoStore(Protocol):
     ) -> list[NDArray[np.uint8]]:
         """Return what `Photos.pictures` promises."""
         ...
+
+    def originals(self, photos: "Photos") -> "Originals":
+        """Return what `Photos.originals` promises."""
+        ...
+
+
+class Originals(Sequence[NDArray[np.uint8]]):
+    """Photos as they are displayed, (3, height, width), sRGB: each decoded anew when it is asked for.
+
+    Attributes:
+        shapes: (N, 2) height and width, pixels.
+    """
+
+    def __init__(self, sources: Sequence[Callable[[], Image.Image]], shapes: Sequence[tuple[int, int]]) -> None:
+        self._sources = sources
+        self.shapes = np.array(shapes, np.int64).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return one photo.
+
+        Raises:
+            DataError: it is missing or does not decode.
+        """
+        return _planes(self._sources[position]())
 
 
 @dataclass(frozen=True)
@@ -105,6 +133,14 @@ class Photos:
         """
         return self.store.pictures(self, side, interpolation, enlarge)
 
+    def originals(self) -> Originals:
+        """Return the photos in their full size, as a sequence that decodes each when it is asked for, and keeps none.
+
+        Raises:
+            DataError: a photo is missing or cannot be opened.
+        """
+        return self.store.originals(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPhotos(Photos):
@@ -142,6 +178,11 @@ class WorkspacePhotos:
             photos, rule, lambda picture: _shorter_side(picture, side, interpolation, enlarge), side, photos.digests
         )
         return arrays.each(photos.digests) if photos.digests else []
+
+    def originals(self, photos: Photos) -> Originals:
+        """Return the photos in their full size, as `Photos.originals`."""
+        files = [(self.workspace.photo(digest), name) for digest, name in zip(photos.digests, photos.ids, strict=True)]
+        return Originals([partial(decode, *file) for file in files], [_shape(*file) for file in files])
 
     def _filled(self, photos: Photos, rule: str, resize: Resize, size: int, wanted: Sequence[str]) -> ArrayStore:
         """Return the arrays of this rule with all of these photos among them."""
@@ -209,6 +250,10 @@ class GivenPictures:
         """Return each photo, its shorter side resized, as `Photos.pictures`."""
         return [_planes(_shorter_side(image, side, interpolation, enlarge)) for image in self.images]
 
+    def originals(self, photos: Photos) -> Originals:  # noqa: ARG002
+        """Return the pictures in their full size, as `Photos.originals`."""
+        return Originals([image.copy for image in self.images], [(image.height, image.width) for image in self.images])
+
 
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
     """Return the photo as it is displayed, in sRGB; smaller with `size` (see `collector.images.decode.decode`).
@@ -220,6 +265,20 @@ def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
         return decode_image(path, size)
     except Exception as error:  # decoders of broken files raise nearly anything, see images.validate
         raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+
+
+def _shape(path: Path, name: str) -> tuple[int, int]:
+    """Return height and width of a photo as it is displayed.
+
+    Raises:
+        DataError: it is missing or cannot be opened.
+    """
+    try:
+        with open_image(path) as image:
+            width, height = shown_size(image)
+    except Exception as error:  # see `decode`
+        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+    return height, width
 
 
 def photos_of(manifest: Manifest, split: str, store: PhotoStore, level: str = "city") -> Photos:

@@ -8,6 +8,8 @@ The variants of transfer learning, the least change first, for any network with 
 | `finetune-classifier:NETWORK` | the last layer, by SGD on augmented photos |
 | `finetune-c:NETWORK`, `-b`, `-a` | what lies behind the paper's cuts C, B and A, and the last layer |
 | `finetune:NETWORK` | everything |
+| `finetune-modern:NETWORK` | everything, as one does it today (RECIPES) |
+| `finetune-lora:NETWORK` | adapters beside a transformer's weights, and the last layer |
 """
 
 import json
@@ -32,8 +34,21 @@ TRANSFER_VARIANTS = {
     "finetune-b": ("b", "layers B frozen"),
     "finetune-a": ("a", "layers A frozen"),
     "finetune": ("none", "all layers"),
+    "finetune-modern": ("none", "today's recipe"),
+    "finetune-lora": ("none", "adapters of rank 8"),
 }
 """Kinds of fine-tuning: what each freezes (`networks.backbones.FROZEN`), and how a title says it."""
+
+_TODAY: dict[str, Parameter] = {
+    **{"optimiser": "adamw", "schedule": "cosine", "warm_up": 1, "epochs": 12, "batch": 32, "weight_decay": 0.05},
+    **{"label_smoothing": 0.1, "average": 0.99, "probe": True, "interpolate": True, "smallest_crop": 0.25},
+}
+
+RECIPES: dict[str, dict[str, Parameter]] = {
+    "finetune-modern": {**_TODAY, "learning_rate": 3e-4, "layer_decay": 0.75},
+    "finetune-lora": {**_TODAY, "learning_rate": 1e-3, "adapters": 8},
+}
+"""What differs from the paper's recipe: our choice among common values, none of it tried out on test photos."""
 
 TRAINING_VERSION = "1"
 """Of the code that trains networks, and of the recipe's defaults; another one makes all runs of these methods new ones."""
@@ -105,7 +120,8 @@ def fine_tuned(backbone: "Backbone", kind: str, paper: PaperRow | None = None, s
     frozen, what_learns = TRANSFER_VARIANTS[kind]
     data = backbone.pretrained.data if backbone.pretrained else "random"
     title = f"{backbone.title} ({data}) fine-tuned, {what_learns}"
-    return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, {} if size is None else {"size": size})
+    recipe = {**RECIPES.get(kind, {}), **({} if size is None else {"size": size})}
+    return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, recipe)
 
 
 def transfer_variant(name: str) -> Method | None:
@@ -158,7 +174,7 @@ def _trained(
             "size": 4 * backbone.patch if backbone.patch > 1 else 64,
             "epochs": 2 if backbone.pretrained is None else 1,
             "batch": smoke_batch,
-            "learning_rate": 10 * whole.learning_rate,
+            **({"learning_rate": 10 * whole.learning_rate} if whole.optimiser == "sgd" else {}),
         },
         version=TRAINING_VERSION,
         stochastic=True,

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.photos import Originals
+
 _RATIO = (3 / 4, 4 / 3)  # RandomResizedCrop's default, width to height
 _TRIES = 10  # as torchvision's; then the central crop
 _ORDER, _CROPS, _STEP = range(3)  # what is drawn
@@ -114,7 +116,9 @@ def _largest(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def shapes_of(pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """Return height and width of pictures (3, H, W), as (N, 2)."""
+    """Return height and width of pictures (3, H, W), as (N, 2); of originals without decoding them."""
+    if isinstance(pictures, Originals):
+        return pictures.shapes
     return np.array([picture.shape[1:] for picture in pictures], dtype=np.int64).reshape(-1, 2)
 
 

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.networks.augment import ResidentPhotos, draw_crops, draw_order, step_seed, steps_of
 from benchmark.networks.backbones import Backbone, find_backbone, frozen_modules
 from benchmark.networks.inference import standardised
+from benchmark.networks.optimisation import Optimisation, mixed, rates_of
 from benchmark.networks.recipe import Recipe, best_precision, freeze, smallest_step
 
 _KNOWN = ("torch.nn.", "torchvision.models.", "torchvision.ops.misc")
@@ -90,6 +90,7 @@ class FastEngine:
         backbone: the recipe's.
         photos: to learn from.
         labels: (N,) of these.
+        classes: how many labels there are.
         seed: of everything random.
         device: `cpu` or `cuda`.
         recipe: by which it is trained.
@@ -102,6 +103,7 @@ class FastEngine:
         backbone: Backbone,
         photos: ResidentPhotos,
         labels: NDArray[np.int64],
+        classes: int,
         seed: int,
         device: str,
         recipe: Recipe,
@@ -109,34 +111,40 @@ class FastEngine:
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.backbone, self.recipe, self.seed, self.device = backbone, recipe, seed, device
-        self.photos, self.labels = photos, torch.from_numpy(labels).to(device)
+        self.photos, self.labels, self.classes = photos, torch.from_numpy(labels).to(device), classes
         self.least = smallest_step(network, recipe, len(labels))
         self.precision = precision or best_precision(device)
-        self.head, self.tail = _divided(network, backbone, recipe.frozen)
-        self.optimiser = _optimiser(network, recipe, device)
+        # Mixed photos go through the frozen layers as such.
+        self.head, self.tail = (None, network) if recipe.mixup else _divided(network, backbone, recipe.frozen)
+        self.optimisation = Optimisation(network, backbone, recipe, captured=device == "cuda")
         self._captured: _CapturedStep | None = None
 
-    def epoch(self, number: int, rate: float) -> Iterator[tuple[Tensor, int]]:
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, int]]:
         """Train one epoch; yield each step's loss, on the device, and its photos."""
         recipe = self.recipe
         self.network.train()
-        self._set_rate(rate)
         if self.device == "cuda":
             torch.cuda.manual_seed(step_seed(self.seed, number, 0))
         crops = draw_crops(self.seed, number, self.photos.sizes, recipe.smallest_crop, recipe.flip)
         steps = steps_of(draw_order(self.seed, number, len(self.labels)), recipe.batch, self.least)
+        rates = rates_of(recipe, number, len(steps))
         at_once = max(1, _PHOTOS_AT_ONCE[self.device] // recipe.batch)
         for first in range(0, len(steps), at_once):
             group = steps[first : first + at_once]
             together = np.concatenate(group)
             photos = standardised(self.photos.crops(together, crops, recipe.size), self.backbone)
             labels = self.labels[torch.from_numpy(together).to(self.device)]
-            states = [seeded_state(step_seed(self.seed, number, first + step)) for step in range(len(group))]
+            seeds = [step_seed(self.seed, number, first + step) for step in range(len(group))]
+            states = [seeded_state(seed) for seed in seeds]
             lengths = [len(step) for step in group]
             inputs = self._through_frozen(photos, lengths, states)
-            for features, chosen, state in zip(inputs.split(lengths), labels.split(lengths), states, strict=True):
-                torch.set_rng_state(state)
-                yield self._step(features, chosen), len(chosen)
+            for step, (features, chosen) in enumerate(zip(inputs.split(lengths), labels.split(lengths), strict=True)):
+                torch.set_rng_state(states[step])
+                self.optimisation.set_rate(rates[first + step])
+                targets = chosen
+                if recipe.mixup:
+                    features, targets = mixed(features, chosen, self.classes, recipe.mixup, seeds[step])  # noqa: PLW2901
+                yield self._step(features, targets), len(chosen)
 
     def _through_frozen(self, photos: Tensor, lengths: list[int], states: list[Tensor]) -> Tensor:
         if self.head is None:
@@ -154,11 +162,11 @@ class FastEngine:
 
     def learn(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on what comes out of the frozen layers, and return its loss."""
-        self.optimiser.zero_grad()
+        self.optimisation.optimiser.zero_grad()
         with self._arithmetic():
-            loss = functional.cross_entropy(self.tail(inputs), labels)
+            loss = self.optimisation.loss(self.tail(inputs), labels)
         loss.backward()
-        self.optimiser.step()
+        self.optimisation.optimiser.step()
         return loss.detach()
 
     def _arithmetic(self) -> AbstractContextManager[object]:
@@ -167,20 +175,13 @@ class FastEngine:
         # Without its cache: copies kept from one replay of a graph to the next would be those of old weights.
         return torch.autocast(self.device, torch.bfloat16, cache_enabled=False)
 
-    def _set_rate(self, rate: float) -> None:
-        (group,) = self.optimiser.param_groups
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)  # in place: a captured step reads it there
-        else:
-            group["lr"] = rate
-
 
 class _CapturedStep:
     """One step of an engine as a CUDA graph, for inputs of one shape."""
 
     def __init__(self, engine: FastEngine, inputs: Tensor, labels: Tensor) -> None:
         self._inputs, self._labels = inputs.clone(), labels.clone()
-        buffers = [tensor for state in engine.optimiser.state.values() for tensor in state.values()]
+        buffers = [tensor for state in engine.optimisation.optimiser.state.values() for tensor in state.values()]
         tensors = [*engine.network.state_dict().values(), *buffers]
         before = [tensor.clone() for tensor in tensors]
         # Captured where it is replayed: cuBLAS's workspaces belong to a stream, and graphs captured on one and replayed on
@@ -195,7 +196,7 @@ class _CapturedStep:
         with torch.no_grad():
             for tensor, old in zip(tensors, before, strict=True):
                 tensor.copy_(old)
-        engine.optimiser.zero_grad()  # gradients are allocated inside the graph's own memory
+        engine.optimisation.optimiser.zero_grad()  # gradients are allocated inside the graph's own memory
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=side):
             self._loss = engine.learn(self._inputs, self._labels)
@@ -205,20 +206,6 @@ class _CapturedStep:
         self._labels.copy_(labels)
         self._graph.replay()
         return self._loss.clone()
-
-
-def _optimiser(network: nn.Module, recipe: Recipe, device: str) -> torch.optim.SGD:
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    # The rate as a tensor, and momentum that is there from the start: a captured step can neither look at a number that
-    # changes nor tell the first step from others. Momentum 0 makes the first step what it is without.
-    rate = torch.tensor(recipe.learning_rate, device=device) if device == "cuda" else recipe.learning_rate
-    # Fused, the update rounds otherwise; on a CPU it would not be much quicker either.
-    fused = device == "cuda"
-    optimiser = torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=fused)
-    if recipe.momentum:
-        for weight in weights:
-            optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-    return optimiser
 
 
 def _divided(network: nn.Module, backbone: Backbone, frozen: str) -> tuple[nn.Module | None, nn.Module]:
@@ -243,10 +230,10 @@ def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
     few = 2 * recipe.batch
     noise = np.random.default_rng(0).integers(0, 256, (few, 3, recipe.resize, recipe.resize * 4 // 3), dtype=np.uint8)
     resident = ResidentPhotos(list(noise), device)
-    engine = FastEngine(network, backbone, resident, np.zeros(few, np.int64), 0, device, recipe)
+    engine = FastEngine(network, backbone, resident, np.zeros(few, np.int64), classes, 0, device, recipe)
     for epoch in (1, 2):  # the first one warms up
         started = time.perf_counter()
-        for _ in engine.epoch(epoch, 0.0):
+        for _ in engine.epoch(epoch):
             pass
         if device == "cuda":
             torch.cuda.synchronize()

@@ -38,6 +38,19 @@ class Recipe:
         flip: probability that a training photo is mirrored.
         selection: `best-on-validation` keeps the epoch with the highest validation accuracy, the earliest of equals;
             `last-epoch` keeps the last.
+        crops_from: where random crops are cut out of: `resized` photos, resized once and kept; or the `originals`, as in the
+            tutorial, decoded anew in each epoch: sharper where photos are large, and slower.
+        optimiser: `sgd`, or `adamw` with its usual moments.
+        schedule: `steps`, as `decay_every` and `decay` say; or `cosine`, down to 0 over all steps.
+        warm_up: epochs over which the learning rate of `cosine` rises from 0.
+        layer_decay: learning rate of a layer, as a share of that of the next layer (discriminative rates).
+        label_smoothing: share of a photo's label that is spread over all labels.
+        mixup: alpha of the Beta distribution by which photos of a step are mixed in pairs; 0 mixes none.
+        average: decay of a moving average of the weights, a step; the average is what is judged and kept. 0 for none.
+        adapters: rank of what is learnt beside each weight matrix of a transformer, which itself is kept (LoRA); 0 for none.
+        probe: whether the classifier is first fitted on vectors of the network as it begins (linear probe, then fine-tuning).
+        interpolate: whether the weights that are kept lie between those at the beginning and those at the end (WiSE-FT),
+            where validation accuracy is highest.
     """
 
     backbone: str
@@ -53,31 +66,51 @@ class Recipe:
     smallest_crop: float = 0.08
     flip: float = 0.5
     selection: str = "best-on-validation"
+    crops_from: str = "resized"
+    optimiser: str = "sgd"
+    schedule: str = "steps"
+    warm_up: int = 0
+    layer_decay: float = 1.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    average: float = 0.0
+    adapters: int = 0
+    probe: bool = False
+    interpolate: bool = False
 
     def __post_init__(self) -> None:
-        if self.selection not in SELECTIONS:
-            raise UsageError(f"selection {self.selection!r}: choose {' or '.join(SELECTIONS)}")
-        if self.frozen not in FROZEN:
-            raise UsageError(f"frozen {self.frozen!r}: choose {', '.join(FROZEN)}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} {getattr(self, name)!r}: choose {', '.join(choices)}")
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # also of a value that is no number
                 raise UsageError(f"{name} {getattr(self, name)}: must be at least {least}")
         if not 0 < self.smallest_crop <= 1 or not 0 <= self.flip <= 1:
             raise UsageError(f"smallest_crop {self.smallest_crop}, flip {self.flip}: shares, from 0 to 1")
+        for name in ("label_smoothing", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)}: a share, from 0 to below 1")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay {self.layer_decay}: a share above 0, at most 1")
+        if self.adapters and self.frozen != "none":
+            raise UsageError(f"adapters {self.adapters}, frozen {self.frozen!r}: adapters keep all weights themselves")
 
     @property
     def resize(self) -> int:
-        """The shorter side before any crop: for most backbones 256 for crops of 224, in proportion for others.
-
-        Photos are resized once, those that are learnt from too, and their random crops are cut out of that. The tutorial
-        cuts them out of the originals, so that its small crops of large photos are sharper.
-        """
+        """The shorter side before any crop: for most backbones 256 for crops of 224, in proportion for others."""
         return find_backbone(self.backbone).preprocessing.at(self.size).resize
 
 
 _LEAST = {
-    **{"learning_rate": 0, "momentum": 0, "weight_decay": 0, "decay": 0},
+    **{"learning_rate": 0, "momentum": 0, "weight_decay": 0, "decay": 0, "warm_up": 0, "mixup": 0, "adapters": 0},
     **{"batch": 1, "epochs": 1, "decay_every": 1, "size": 16},
+}
+_CHOICES = {
+    "selection": SELECTIONS,
+    "frozen": FROZEN,
+    "crops_from": ("resized", "originals"),
+    "optimiser": ("sgd", "adamw"),
+    "schedule": ("steps", "cosine"),
 }
 
 

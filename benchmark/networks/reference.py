@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
 from benchmark.networks.augment import Crops, draw_crops, draw_order, shapes_of, step_seed, steps_of
 from benchmark.networks.backbones import Backbone
+from benchmark.networks.optimisation import Optimisation, mixed, rates_of
 from benchmark.networks.recipe import Recipe, smallest_step
 from benchmark.photos import LabelledPhotos
 
@@ -61,30 +61,34 @@ class ReferenceEngine:
         self.backbone, self.recipe = backbone, recipe
         self.seed, self.device, self.labels = seed, device, training.labels
         shape = backbone.preprocessing.at(recipe.size)
-        self.pictures = training.pictures(shape.resize, shape.interpolation)
-        self.least = smallest_step(network, recipe, len(training))
-        self.optimiser = torch.optim.SGD(
-            [weight for weight in network.parameters() if weight.requires_grad],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+        self.pictures = (
+            training.originals()
+            if recipe.crops_from == "originals"
+            else training.pictures(shape.resize, shape.interpolation)
         )
+        self.classes = len(training.classes)
+        self.least = smallest_step(network, recipe, len(training))
+        self.optimisation = Optimisation(network, backbone, recipe)
 
-    def epoch(self, number: int, rate: float) -> Iterator[tuple[Tensor, int]]:
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, int]]:
         """Train one epoch; yield each step's loss, and its photos."""
-        recipe = self.recipe
+        recipe, optimiser = self.recipe, self.optimisation.optimiser
         self.network.train()
-        self.optimiser.param_groups[0]["lr"] = rate
         crops = draw_crops(self.seed, number, shapes_of(self.pictures), recipe.smallest_crop, recipe.flip)
         steps = steps_of(draw_order(self.seed, number, len(self.pictures)), recipe.batch, self.least)
         dataset = CroppedPhotos(self.pictures, self.labels, crops, recipe.size, self.backbone)
         workers = _WORKERS if self.device == "cuda" else 0
         loader = DataLoader(dataset, batch_sampler=[step.tolist() for step in steps], num_workers=workers)
-        for step, (photos, labels) in enumerate(loader):
-            torch.manual_seed(step_seed(self.seed, number, step))
-            self.optimiser.zero_grad()
-            inputs = photos.to(self.device, memory_format=self.layout)
-            loss = functional.cross_entropy(self.network(inputs), labels.to(self.device))
+        rates = rates_of(recipe, number, len(steps))
+        for step, ((photos, labels), rate) in enumerate(zip(loader, rates, strict=True)):
+            seed = step_seed(self.seed, number, step)
+            torch.manual_seed(seed)
+            self.optimisation.set_rate(rate)
+            optimiser.zero_grad()
+            inputs, targets = photos.to(self.device, memory_format=self.layout), labels.to(self.device)
+            if recipe.mixup:
+                inputs, targets = mixed(inputs, targets, self.classes, recipe.mixup, seed)
+            loss = self.optimisation.loss(self.network(inputs), targets)
             loss.backward()
-            self.optimiser.step()
+            optimiser.step()
             yield loss.detach(), len(labels)

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -25,8 +25,10 @@ from benchmark.networks.augment import ResidentPhotos
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.fast import FastEngine
 from benchmark.networks.inference import CentreCrops, Epoch, TrainedNetwork, scores
+from benchmark.networks.optimisation import Average, Optimisation, overwrite, rates_of
 from benchmark.networks.recipe import Recipe, starting_network
 from benchmark.networks.reference import ReferenceEngine
+from benchmark.networks.starting import SHARES, add_adapters, between, merge_adapters, probe
 from benchmark.photos import DECODER, LabelledPhotos
 from collector.errors import T15Error, UsageError, one_line
 from collector.progress import Track
@@ -34,7 +36,7 @@ from collector.workspace import draft_of
 
 log = logging.getLogger("t15")
 
-VERSION = 1
+VERSION = 2
 """Changes whenever a run would go on differently from the same file."""
 
 
@@ -120,9 +122,9 @@ class DivergedError(T15Error):
 class Engine(Protocol):
     """Takes the steps of an epoch."""
 
-    optimiser: torch.optim.SGD
+    optimisation: Optimisation
 
-    def epoch(self, number: int, rate: float) -> Iterator[tuple[Tensor, int]]:
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, int]]:
         """Train one epoch; yield each step's loss, and its photos."""
         ...
 
@@ -158,7 +160,9 @@ class SharedPhotos:
             raise UsageError("there are no training photos: nothing can be learnt from this data set")
         self.training, self.validation, self.device = training, validation, device
         self.resident = cache(
-            lambda shape: ResidentPhotos(training.pictures(shape.resize, shape.interpolation), device)
+            lambda shape: ResidentPhotos(
+                training.pictures(shape.resize, shape.interpolation) if shape else training.originals(), device
+            )
         )
         self.crops = cache(lambda shape: CentreCrops(validation, shape)[:].to(device))
         self.probe = cache(lambda shape: CentreCrops(training, shape)[:4].to(device))
@@ -181,7 +185,9 @@ class TrainingRun:
         self.classes = len(photos.training.classes)
         start = starting_network(self.backbone, recipe, self.classes, job.seed, job.weights)
         self.network = start.to(photos.device)
+        self._begin()
         self.engine = self._engine(engine)
+        self.average = Average(changing(self.network), recipe.average) if recipe.average else None
         self.curve: list[Epoch] = []
         self.best: tuple[float, dict[str, Tensor]] = (-1.0, {})
         self._saved = time.monotonic()
@@ -198,7 +204,8 @@ class TrainingRun:
     def result(self) -> TrainedNetwork:
         """The network of the selected epoch, once all steps are done."""
         device = self.photos.device
-        self.engine.optimiser.zero_grad()  # gradients would keep a CUDA graph's memory, and as much as the weights
+        # Gradients would keep a CUDA graph's memory, and as much as the weights.
+        self.engine.optimisation.optimiser.zero_grad()
         return TrainedNetwork(
             self.network.eval(), self.backbone, self.job.recipe, device, self.classes, tuple(self.curve)
         )
@@ -219,26 +226,65 @@ class TrainingRun:
             self._forget()
             raise
         if recipe.selection == "best-on-validation":
-            _overwrite(changing(self.network), self.best[1])
+            overwrite(changing(self.network), self.best[1])
+        elif self.average:
+            overwrite(changing(self.network), self.average.tensors)
+        merge_adapters(self.network)
+        if recipe.interpolate:
+            self._interpolate()
         self._forget()
+
+    def _begin(self) -> None:
+        """Do what the recipe wants done before the first step."""
+        recipe, photos = self.job.recipe, self.photos
+        if recipe.interpolate and not len(photos.validation):
+            raise UsageError("there are no validation photos to choose a share by: take interpolate=no")
+        if recipe.probe:
+            probe(self.network, self.backbone, photos.training, photos.validation, recipe.size, photos.device)
+        self._start = (
+            {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+            if recipe.interpolate
+            else {}
+        )
+        if recipe.adapters:
+            add_adapters(self.network, self.backbone, recipe.adapters)
+
+    def _interpolate(self) -> None:
+        """Keep the weights between beginning and end that validation likes best; of equals those nearest to the end."""
+        tensors = self.network.state_dict()
+        end = {name: tensor.clone() for name, tensor in tensors.items()}
+        crops = self.photos.crops(self.backbone.preprocessing.at(self.job.recipe.size))
+
+        def right(share: float) -> int:
+            overwrite(tensors, between(self._start, end, share))
+            found = scores(self.network, self.backbone, crops, self.photos.device)
+            return int((found.argmax(dim=1) == self.photos.labels).sum())
+
+        share = max(SHARES, key=lambda of: (right(of), of))
+        log.info("%s: weights at %.1f of the way from the beginning to the end", self.backbone.name, share)
+        overwrite(tensors, between(self._start, end, share))
 
     def _engine(self, name: str) -> Engine:
         network, photos, seed, recipe = self.network, self.photos, self.job.seed, self.job.recipe
         if name == "reference":
             return ReferenceEngine(network, self.backbone, photos.training, seed, photos.device, recipe)
-        resident = photos.resident(self.backbone.preprocessing.at(recipe.size))
+        shape = self.backbone.preprocessing.at(recipe.size) if recipe.crops_from == "resized" else None
         labels, precision = photos.training.labels, self.job.precision
-        return FastEngine(network, self.backbone, resident, labels, seed, photos.device, recipe, precision)
+        return FastEngine(
+            network, self.backbone, photos.resident(shape), labels, self.classes, seed, photos.device, recipe, precision
+        )
 
     def epoch(self, number: int) -> Iterator[None]:
         """Learn once from all training photos and look at the validation photos; stops after each step."""
         recipe, started = self.job.recipe, time.perf_counter()
-        rate = recipe.learning_rate * recipe.decay ** ((number - 1) // recipe.decay_every)
+        rate = rates_of(recipe, number, 1)[0]
         losses: list[Tensor] = []
         counts: list[int] = []
-        for loss, photos in self.engine.epoch(number, rate):
+        for loss, photos in self.engine.epoch(number):
             losses.append(loss)
             counts.append(photos)
+            if self.average:
+                self.average.update(changing(self.network))
             if self.photos.device == "cpu" and not torch.isfinite(loss):  # to ask a GPU would wait for it
                 break
             yield
@@ -247,7 +293,8 @@ class TrainingRun:
             step = int((~torch.isfinite(values)).int().argmax())
             where = f"in step {step + 1} of epoch {number}"
             raise DivergedError(f"{recipe.backbone}: the loss became {values[step].item()} {where}; {_ADVICE}")
-        accuracy, validation_loss = self._judge(number)
+        with self.average.inside(changing(self.network)) if self.average else nullcontext():
+            accuracy, validation_loss = self._judge(number)
         loss_of_all = float(values @ torch.tensor(counts, dtype=torch.double)) / sum(counts)
         seconds = time.perf_counter() - started
         self.curve.append(Epoch(number, loss_of_all, accuracy, validation_loss, rate, seconds))
@@ -276,10 +323,13 @@ class TrainingRun:
             kinds = {
                 "network": changing(self.network),
                 "best": self.best[1],
-                "momentum": momentum(self.engine.optimiser),
+                "optimiser": self.engine.optimisation.state(),
+                "average": self.average.tensors if self.average else {},
             }
             tensors = {f"{kind}.{name}": tensor for kind, named in kinds.items() for name, tensor in named.items()}
             facts = {"curve": [asdict(epoch) for epoch in self.curve], "best": self.best[0]}
+            if self.average:
+                facts["steps"] = self.average.steps
             save_checkpoint(self.job.checkpoint, self._identity, Progress(facts, tensors))
             self._saved = time.monotonic()
 
@@ -288,8 +338,11 @@ class TrainingRun:
             found = ((name.partition("."), tensor) for name, tensor in saved.tensors.items())
             return {name: tensor.to(self.photos.device) for (first, _, name), tensor in found if first == kind}
 
-        _overwrite(changing(self.network), of("network"))
-        set_momentum(self.engine.optimiser, of("momentum"))
+        overwrite(changing(self.network), of("network"))
+        self.engine.optimisation.resume(of("optimiser"))
+        if self.average:
+            overwrite(self.average.tensors, of("average"))
+            self.average.steps = saved.facts["steps"]
         self.best = saved.facts["best"], of("best")
         self.curve = [Epoch(**epoch) for epoch in saved.facts["curve"]]
         log.info("going on after epoch %d of %s", len(self.curve), self.job.checkpoint)
@@ -303,27 +356,3 @@ def changing(network: nn.Module) -> dict[str, Tensor]:
     """Return the tensors that training changes: weights that are not frozen, and the statistics of all layers."""
     frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
-
-
-def momentum(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the momentum of each weight that learns, by its number; empty without momentum, or before the first step."""
-    found = ((number, optimiser.state[weight].get("momentum_buffer")) for number, weight in _learning(optimiser))
-    return {str(number): buffer for number, buffer in found if buffer is not None}
-
-
-def set_momentum(optimiser: torch.optim.Optimizer, buffers: Mapping[str, Tensor]) -> None:
-    """Take up the momentum that `momentum` returned, in the layout of the weights."""
-    for number, weight in _learning(optimiser):
-        if str(number) in buffers:
-            optimiser.state[weight]["momentum_buffer"] = torch.empty_like(weight).copy_(buffers[str(number)])
-
-
-def _learning(optimiser: torch.optim.Optimizer) -> list[tuple[int, Tensor]]:
-    (group,) = optimiser.param_groups
-    return list(enumerate(group["params"]))
-
-
-@torch.no_grad()
-def _overwrite(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        tensor.copy_(values[name])

@@ -56,7 +56,7 @@ class Drawn:
     def __len__(self) -> int:
         return self.count
 
-    def pictures(self, side: int) -> list[NDArray[np.uint8]]:
+    def pictures(self, side: int, interpolation: str = "bilinear") -> list[NDArray[np.uint8]]:
         few = [np.asarray(picture(seed, (side * 4 // 3, side))).transpose(2, 0, 1).copy() for seed in range(16)]
         return [few[number % len(few)] for number in range(self.count)]
 
@@ -123,7 +123,7 @@ def work(pipe: Connection, name: str, recipe: Recipe, device: str, steps: int, p
     while pipe.recv() == "turn":
         number += 1
         started = clock()
-        for _ in engine.epoch(number, recipe.learning_rate):
+        for _ in engine.epoch(number):
             pass
         if device == "cuda":
             torch.cuda.synchronize()
@@ -136,7 +136,7 @@ def make_engine(name: str, recipe: Recipe, device: str, photos: int) -> FastEngi
     network = starting_network(backbone, recipe, len(CLASSES), 0, None).to(device)
     if name == "fast":
         resident = ResidentPhotos(training.pictures(recipe.resize), device)
-        return FastEngine(network, backbone, resident, training.labels, 0, device, recipe)
+        return FastEngine(network, backbone, resident, training.labels, len(CLASSES), 0, device, recipe)
     if name == "reference":
         ReferenceEngine.layout = torch.contiguous_format
     return ReferenceEngine(network, backbone, training, 0, device, recipe)

@@ -24,7 +24,7 @@ def losses(engine: str, recipe: Recipe, sides: Sides, steps: int = STEPS, seed: 
     run = TrainingRun(Job(seed, recipe), SharedPhotos(*sides, "cpu"), engine)
     found: list[float] = []
     for epoch in range(1, 1 + math.ceil(steps / 3)):
-        for loss, _ in run.engine.epoch(epoch, recipe.learning_rate):
+        for loss, _ in run.engine.epoch(epoch):
             found.append(loss.item())
             if len(found) == steps:
                 return found
@@ -123,7 +123,7 @@ def test_every_photo_is_seen_once_an_epoch(
 ) -> None:
     recipe = Recipe("dot", size=28, batch=5)
     run = TrainingRun(Job(0, recipe), SharedPhotos(*sides, "cpu"), engine)
-    assert [photos for _, photos in run.engine.epoch(1, 0.1)] == [5, 5, 2]
+    assert [photos for _, photos in run.engine.epoch(1)] == [5, 5, 2]
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
@@ -132,7 +132,7 @@ def test_a_last_step_of_one_photo_is_left_out_where_there_is_nothing_to_average(
 ) -> None:
     for size, expected in ((64, [11, 1]), (32, [11])):  # ResNet-18's last maps: 2 × 2, and 1 × 1
         run = TrainingRun(Job(0, Recipe("resnet18", size=size, batch=11)), SharedPhotos(*sides, "cpu"), engine)
-        assert [photos for _, photos in run.engine.epoch(1, 0.001)] == expected
+        assert [photos for _, photos in run.engine.epoch(1)] == expected
 
 
 class FakeStream:
@@ -150,11 +150,11 @@ def test_a_step_is_captured_on_its_runs_stream_and_leaves_no_trace(
     recipe = Recipe("norm", size=28, batch=5, momentum=0.9)
     engine = TrainingRun(Job(0, recipe), SharedPhotos(*sides, "cpu"), "fast").engine
     assert isinstance(engine, fast_module.FastEngine)
-    for weight in engine.optimiser.param_groups[0]["params"]:
-        engine.optimiser.state[weight]["momentum_buffer"] += 1.0
+    for weight in engine.optimisation.optimiser.param_groups[0]["params"]:
+        engine.optimisation.optimiser.state[weight]["momentum_buffer"] += 1.0
 
     def tensors() -> list[torch.Tensor]:
-        buffers = [state["momentum_buffer"] for state in engine.optimiser.state.values()]
+        buffers = [state["momentum_buffer"] for state in engine.optimisation.optimiser.state.values()]
         return [tensor.clone() for tensor in (*engine.network.state_dict().values(), *buffers)]
 
     @contextmanager
@@ -196,8 +196,10 @@ def test_a_captured_step_is_the_step(small_network: str, sides: Sides, frozen: s
         shared = SharedPhotos(*sides, device)
         network = starting_network(DOT, recipe, 3, 0, None).to(device)
         resident = shared.resident(DOT.preprocessing.at(recipe.size))
-        engine = FastEngine(network, DOT, resident, sides[0].labels, 0, device, recipe, "float32")
-        found.append([loss.item() for epoch in (1, 2, 3) for loss, _ in engine.epoch(epoch, 0.1 / epoch)])
+        engine = FastEngine(
+            network, DOT, resident, sides[0].labels, len(sides[0].classes), 0, device, recipe, "float32"
+        )
+        found.append([loss.item() for epoch in (1, 2, 3) for loss, _ in engine.epoch(epoch)])
     assert found[1] == pytest.approx(found[0], abs=1e-4)
 
 
