@@ -8,6 +8,7 @@ Ruder 2018), photos and labels are mixed (mixup, Zhang et al. 2018), and a movin
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,10 +147,11 @@ def layer_depths(network: nn.Module, backbone: Backbone) -> dict[str, int]:
 
     Adapters lie as deep as what they adapt. Weights of which nothing is known are missing.
     """
-    if hasattr(network, "group_matcher"):
+    matcher: Any = getattr(network, "group_matcher", None)
+    if matcher is not None:
         from timm.models import group_parameters
 
-        found = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+        found = group_parameters(network, matcher(coarse=False), reverse=True)
         return {name: int(depth) for name, depth in found.items()}
     position = {id(weight): at for at, layer in enumerate(backbone.layers(network)) for weight in layer.parameters()}
     return {name: position[id(weight)] for name, weight in network.named_parameters() if id(weight) in position}

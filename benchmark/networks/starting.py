@@ -91,9 +91,10 @@ def probe(
         for strength in strengths
     ]
     fitted = max(fits, key=lambda of: int((of.predict_proba(asked).argmax(axis=1) == validation.labels).sum()))
-    model = as_linear(fitted.model)
-    weights = model.weights / fitted.scale
-    biases = model.biases - weights @ fitted.mean
+    model, mean, scale = as_linear(fitted.model), fitted.mean, fitted.scale
+    assert mean is not None and scale is not None  # noqa: PT018, S101 (they are standardised)
+    weights = model.weights / scale
+    biases = model.biases - weights @ mean
     with torch.no_grad():
         classifier.weight.zero_()
         classifier.bias.fill_(float(biases.min()) - 10)  # labels without a training photo are never the answer

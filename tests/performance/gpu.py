@@ -15,17 +15,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.doctor import describe_device
 from benchmark.features.vectors import Tower
 from benchmark.networks.backbones import Backbone, find_backbone
+from benchmark.networks.fast import FastEngine
 from benchmark.networks.inference import standardised
 from benchmark.networks.recipe import Recipe
+from benchmark.networks.reference import ReferenceEngine
 from benchmark.networks.train import Job, TrainedNetwork, train_many
 from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.retrieval.index import Index
@@ -119,19 +124,25 @@ def vectors(workspace: Workspace, digests: list[str], size: Size, device: str) -
         side, rule, margin = shape.square
         pixels = photos.pixels(side, rule)[:, :, margin : margin + shape.crop, margin : margin + shape.crop]
         tower.embed(replace(photos, ids=photos.ids[:2], digests=photos.digests[:2]))  # warms up
-        plain = rate(len(digests), lambda of=(network, backbone, pixels): plainly(*of, device), device)  # type: ignore[misc]
-        ours = rate(len(digests), lambda of=tower: of.embed(photos), device)  # type: ignore[misc]
+        plain = rate(len(digests), partial(plainly, network, backbone, pixels, device), device)
+        ours = rate(len(digests), partial(tower.embed, photos), device)
         yield Row(f"vectors of {name}", "photos/s", plain, ours)
 
 
 @torch.inference_mode()
-def plainly(network: torch.nn.Module, backbone: Backbone, pixels: np.ndarray, device: str) -> list[torch.Tensor]:  # type: ignore[type-arg]
+def plainly(network: torch.nn.Module, backbone: Backbone, pixels: NDArray[Any], device: str) -> list[torch.Tensor]:
     """Return what a network says of photos, as one would write it first."""
     found = []
     for at in range(0, len(pixels), 64):
         batch = torch.from_numpy(np.array(pixels[at : at + 64])).to(device).float() / 255
         found.append(network(standardised(batch, backbone)).cpu())
     return found
+
+
+def steps(engine: FastEngine | ReferenceEngine, epoch: int) -> None:
+    """Train one epoch."""
+    for _ in engine.epoch(epoch):
+        pass
 
 
 def loops(workspace: Workspace, digests: list[str], size: Size, device: str) -> Iterator[Row]:
@@ -142,9 +153,7 @@ def loops(workspace: Workspace, digests: list[str], size: Size, device: str) -> 
             for name in ("reference", "fast"):
                 engine = make_engine(name, recipe, device, size.steps * recipe.batch)
                 for number in (1, 2):  # the first one warms up
-                    speed = rate(
-                        size.steps * recipe.batch, lambda of=(engine, number): list(of[0].epoch(of[1])), device
-                    )  # type: ignore[misc]
+                    speed = rate(size.steps * recipe.batch, partial(steps, engine, number), device)
                 speeds.append(speed)
             yield Row(f"training {network}, frozen: {frozen}", "photos/s", *speeds)
 
@@ -180,7 +189,7 @@ def retrieval(workspace: Workspace, digests: list[str], size: Size, device: str)
     )
 
 
-def by_blocks(gallery: np.ndarray, queries: np.ndarray, device: str) -> torch.Tensor:  # type: ignore[type-arg]
+def by_blocks(gallery: NDArray[Any], queries: NDArray[Any], device: str) -> torch.Tensor:
     """Return the nearest rows (N, K) by exact search on the device."""
     asked = torch.from_numpy(queries).to(device)
     scores, rows = [], []

@@ -131,15 +131,20 @@ def work(pipe: Connection, name: str, recipe: Recipe, device: str, steps: int, p
     pipe.send(peak_memory(device))
 
 
+class ChannelsFirst(ReferenceEngine):
+    """The plain loop in the layout of the tutorial."""
+
+    layout = torch.contiguous_format
+
+
 def make_engine(name: str, recipe: Recipe, device: str, photos: int) -> FastEngine | ReferenceEngine:
     backbone, training = find_backbone(recipe.backbone), drawn(photos)
     network = starting_network(backbone, recipe, len(CLASSES), 0, None).to(device)
     if name == "fast":
         resident = ResidentPhotos(training.pictures(recipe.resize), device)
         return FastEngine(network, backbone, resident, training.labels, len(CLASSES), 0, device, recipe)
-    if name == "reference":
-        ReferenceEngine.layout = torch.contiguous_format
-    return ReferenceEngine(network, backbone, training, 0, device, recipe)
+    of = ChannelsFirst if name == "reference" else ReferenceEngine
+    return of(network, backbone, training, 0, device, recipe)
 
 
 def peak_memory(device: str) -> float:
