@@ -83,6 +83,7 @@ class Catalogue:
         self._depth = 0
         self.ledger = Ledger(connection)
         self.files = Files(connection)
+        self.beside = Beside(connection)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -306,6 +307,7 @@ class Catalogue:
                 self._write({"photo_id": photo.photo_id, "author_id": photo.author_id, "state": "withdrawn"})
                 self._db.execute("DELETE FROM decisions WHERE photo_id = ?", (photo.photo_id,))
                 self.files.forget_photo(photo.photo_id)
+                self.beside.forget(photo.photo_id)
                 if reviewed:
                     self._db.execute("DELETE FROM reviews WHERE photo_id = ?", (photo.photo_id,))
         return found
@@ -418,6 +420,46 @@ CREATE TABLE IF NOT EXISTS files (
 ) STRICT
 """
 _STANDING = "verdict IS NOT NULL AND entry NOT IN (SELECT undoes FROM reviews WHERE undoes IS NOT NULL)"
+
+
+_BESIDE = """
+CREATE TABLE IF NOT EXISTS beside (
+  photo_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (photo_id, name)
+) STRICT
+"""
+
+
+class Beside:
+    """What imported tables say of photos beside the columns that t15 knows: texts by name."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take an open catalogue's connection; the table is made when something is written."""
+        self._db = connection
+
+    def write(self, photo_id: str, values: Mapping[str, str]) -> None:
+        """Replace what is known of a photo."""
+        self._db.execute(_BESIDE)
+        self._db.execute("DELETE FROM beside WHERE photo_id = ?", (photo_id,))
+        rows = ((photo_id, name, value) for name, value in values.items())
+        self._db.executemany("INSERT INTO beside VALUES (?, ?, ?)", rows)
+
+    def forget(self, photo_id: str) -> None:
+        """Forget what is known of a photo that was withdrawn."""
+        if self._exists():
+            self._db.execute("DELETE FROM beside WHERE photo_id = ?", (photo_id,))
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return everything: by name and photo_id."""
+        found: dict[str, dict[str, str]] = {}
+        if self._exists():
+            for photo_id, name, value in self._db.execute(
+                "SELECT photo_id, name, value FROM beside ORDER BY name, photo_id"
+            ):
+                found.setdefault(name, {})[photo_id] = value
+        return found
+
+    def _exists(self) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'beside'").fetchone() is not None
 
 
 class KnownFile(NamedTuple):

@@ -20,7 +20,7 @@ from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits
 from collector.net.client import Http
 from collector.progress import Track, silent
-from collector.providers.base import FindsUnplaced, Mirrors, Provider, Query, Survey
+from collector.providers.base import FindsUnplaced, Mirrors, Provider, Query, Survey, TellsMore
 from collector.providers.registry import author_of
 from collector.records import City, Photo, Region, Unusable
 from collector.workspace import Workspace, exclusive, remove_drafts, storage_errors
@@ -109,6 +109,7 @@ class _Job:
     check: bool
     retry_failed: bool
     retry: Set[str]
+    listed_only: bool
     now: Callable[[], datetime]
     tally: _Tally
     withdrawn: Withdrawn
@@ -127,13 +128,15 @@ def collect(
     check: bool = False,
     retry_failed: bool = False,
     retry: Set[str] = frozenset(),
+    listed_only: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Summary:
     """Collect the photos of `cities` from `provider` into the workspace.
 
     A service is listed whole before photos are chosen and fetched, city by city. With `check` the stored bytes of photos
     that are known are read and compared, and damaged ones are fetched again; with `retry_failed` failed ones are, whenever
-    they were to be tried again; photos that failed or were rejected for a reason in `retry` are asked for again. A photo
+    they were to be tried again; photos that failed or were rejected for a reason in `retry` are asked for again. With
+    `listed_only` a service is asked for what the catalogue lists of it already, such as photos that were imported. A photo
     that was collected for a city of another region keeps that label, whatever this region says of its place.
 
     Whatever stops it, each photo is in the catalogue with its bytes in the store, or not at all; the same call goes on
@@ -155,7 +158,7 @@ def collect(
             raise UsageError(f"--retry {reason}: no photo was given up for that{near}; reasons here: {given_up}")
         withdrawn = Withdrawn(catalogue.withdrawals())
         job = _Job(
-            *(workspace, catalogue, region, limits, wish, query, track, check, retry_failed, retry, now),
+            *(workspace, catalogue, region, limits, wish, query, track, check, retry_failed, retry, listed_only, now),
             *(_Tally(), withdrawn),
         )
         if isinstance(provider, Survey):
@@ -179,6 +182,9 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
         job, provider, _Stream(_unless_labelled_elsewhere(job, item) for item in stream), _WORKERS
     ):
         _record(job, outcome)
+        if isinstance(outcome, Photo) and isinstance(provider, TellsMore) and (more := provider.beside(outcome)):
+            with job.catalogue.together():
+                job.catalogue.beside.write(outcome.photo_id, more)
     if isinstance(provider, Mirrors):
         changes = follow(job.catalogue, provider)
         job.tally.changes.update(moved=changes.moved, gone=changes.gone)
@@ -233,9 +239,12 @@ def _unless_labelled_elsewhere(job: _Job, item: Photo | Unusable) -> Photo | Unu
 def _survey(job: _Job, service: Survey, city: City) -> None:
     """List a city whole, then fetch the most welcome of what is wanted."""
     catalogue, tally = job.catalogue, job.tally
-    listed = list_city(catalogue, service, city, job.region, job.query, job.withdrawn, job.track, job.now, job.retry)
-    tally.rejected.update(listed.rejected)
-    tally.counts["withdrawn"] += listed.withdrawn
+    if not job.listed_only:
+        listed = list_city(
+            catalogue, service, city, job.region, job.query, job.withdrawn, job.track, job.now, job.retry
+        )
+        tally.rejected.update(listed.rejected)
+        tally.counts["withdrawn"] += listed.withdrawn
     listing = catalogue.listing(city.slug, service.name)
     wanted: list[Photo] = []
     asked: dict[str, int] = {}

@@ -15,7 +15,7 @@ from collector.images.exif import clean_text
 from collector.images.validate import Examined, Limits, NotUsableError, examine
 from collector.net.client import Http, NetError, RefusedError
 from collector.net.rate_limit import LONGEST_WAIT_S
-from collector.providers.base import ImageRequest, Provider, Survey
+from collector.providers.base import ImageRequest, Provider, Renews, Survey
 from collector.records import Photo, Unusable
 from collector.workspace import Workspace, draft_of, write_atomically
 
@@ -122,7 +122,7 @@ def bring_home(
         UsageError: the address is not one that this provider can be asked for.
     """
     try:
-        request = provider.image_request(photo)
+        photo, request = _request(photo, provider)
         if _is_file(request):
             data = _read(_local(request, http), limits)
             return _stored(photo, data, request, workspace, limits, judge, check=check)
@@ -133,6 +133,17 @@ def bring_home(
         return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
     except NetError as error:
         return _not_fetched(photo, error)
+
+
+def _request(photo: Photo, provider: Provider | Survey) -> tuple[Photo, ImageRequest]:
+    """Return where a photo's bytes are; one that was imported without an address is looked for by its id."""
+    try:
+        return photo, provider.image_request(photo)
+    except RefusedError as error:
+        renewed = provider.renewed(photo) if error.reason == "no-address" and isinstance(provider, Renews) else None
+        if renewed is None:
+            raise
+        return renewed, provider.image_request(renewed)
 
 
 def _not_fetched(photo: Photo, error: NetError) -> Unusable | Failed:

@@ -113,6 +113,9 @@ def collect(
             metavar="REASON", help="Ask again for photos given up for this reason (see `t15 rejected`); again for more."
         ),
     ] = None,
+    listed: Annotated[
+        bool, typer.Option("--listed", help="Ask a service for photos that are listed already (`t15 import`) alone.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
     ] = False,
@@ -130,7 +133,7 @@ def collect(
     from collector.regions import region as find_region
     from collector.workspace import create_workspace
 
-    found = find_region(region)
+    found = _region_listed(region, workspace) if listed else find_region(region)
     chosen = list(dict.fromkeys(find_city(found, name) for name in listed_cities(city))) or list(found.cities)
     licences = licences_named(licence)
     if column and table is None:
@@ -138,7 +141,7 @@ def collect(
     settings = Settings(found, root, licence_of(root_licence).id, table, parse_columns(column))
     source = make_provider(provider or ("commons" if root is None else "folder"), settings)
     if target is None and isinstance(source, Survey):
-        target = TARGET
+        target = 0 if listed else TARGET
     query = Query(limit, target or None, seed, geo_accuracy)
     if plan:
         _show_plan(source, chosen, query, workspace, json)
@@ -159,6 +162,7 @@ def collect(
         check=check,
         retry_failed=retry_failed,
         retry=frozenset(retry or ()),
+        listed_only=listed,
     )
     account: dict[str, int] | None = getattr(source, "account", None)
     if hint := _other_region(getattr(source, "foreign_folders", {}), found):
@@ -168,6 +172,17 @@ def collect(
         json,
         lambda: _collect_text(summary, found.name, account),
     )
+
+
+def _region_listed(name: str, workspace: Path) -> "Region":
+    """Return a region that photos were imported for; by its name, it need not be a file."""
+    from collector.catalogue.catalogue import open_catalogue
+    from collector.regions import region as find_region
+    from collector.workspace import existing_workspace
+
+    with open_catalogue(existing_workspace(workspace)) as catalogue:
+        known = {region.name: region for region in catalogue.regions()}
+    return known[name] if name in known else find_region(name)
 
 
 def _other_region(folders: "Mapping[str, int]", region: "Region") -> str:

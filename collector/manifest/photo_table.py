@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +89,9 @@ class Row:
     sequence: str | None = None
 
 
+_OF_ROW = frozenset(of.name for of in fields(Row))
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoTable:
     """A table of photos that was read and checked.
@@ -98,12 +101,14 @@ class PhotoTable:
         columns: our name of a column to the file's.
         values: by our names, row by row.
         others: columns of the file that none of ours is.
+        kept: what those hold, as texts, where they are to be kept.
     """
 
     source: Source
     columns: Mapping[str, str]
     values: Mapping[str, Sequence[Any]]
     others: tuple[str, ...]
+    kept: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -115,9 +120,13 @@ class PhotoTable:
 
     def row(self, number: int) -> Row:
         """Return a row; rows are numbered from 0."""
-        said = {name: values[number] for name, values in self.values.items() if name != "split"}
+        said = {name: values[number] for name, values in self.values.items() if name in _OF_ROW}
         said.setdefault("author_id", said.get("author"))
         return Row(number, **said)
+
+    def beside(self, number: int) -> dict[str, str]:
+        """Return what a row says beside our columns, where that is kept."""
+        return {name: value for name, values in self.kept.items() if (value := values[number]) is not None}
 
     def place(self, number: int) -> str:
         """Return how an error names a row: `photos.csv line 12`."""
@@ -139,16 +148,26 @@ def read_photo_table(path: Path, columns: Mapping[str, str] | None = None) -> Ph
     """
     source = open_table(path)
     given = {ALIASES.get(name, name): of for name, of in (columns or {}).items()}
-    chosen = choose(source, given, NAMES)
+    return table_of(source, choose(source, given, NAMES))
+
+
+def table_of(source: Source, chosen: Mapping[str, str], *, keep: bool = False) -> PhotoTable:
+    """Return the rows of an opened file whose columns were chosen; with `keep`, its other columns too.
+
+    Raises:
+        DataError: as `read_photo_table` says.
+    """
+    path = source.path
     if "file" not in chosen:
         raise DataError(f"{path}: no column tells the file; name it with --column file=NAME; {held(source)}")
-    raw = source.read(list(dict.fromkeys(chosen.values())))
+    others = tuple(name for name in dict.fromkeys(source.names) if name and name not in chosen.values())
+    raw = source.read(list(dict.fromkeys([*chosen.values(), *(others if keep else ())])))
     if not raw.num_rows:
         raise DataError(f"{path}: has no rows")
     values = checked_values(Values(source, chosen, raw))
     _check_files(Values(source, chosen, raw), values["file"])
-    others = tuple(name for name in source.names if name not in chosen.values())
-    return PhotoTable(source, chosen, values, others)
+    plain = Values(source, {name: name for name in others}, raw)
+    return PhotoTable(source, chosen, values, others, {name: plain.text(name).to_pylist() for name in others if keep})
 
 
 def checked_values(values: Values) -> dict[str, list[Any]]:

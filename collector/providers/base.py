@@ -114,6 +114,15 @@ class Mirrors(Protocol):
 
 
 @runtime_checkable
+class TellsMore(Protocol):
+    """A provider that knows more of a photo than a Photo has fields for."""
+
+    def beside(self, photo: Photo) -> dict[str, str]:
+        """Return it, as texts by name."""
+        ...
+
+
+@runtime_checkable
 class FindsUnplaced(Protocol):
     """A provider that also meets things that belong to no city, and accounts for them."""
 

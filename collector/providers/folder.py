@@ -126,6 +126,11 @@ class FolderProvider:
         names = (path.parent.name for path in self._files().get(None, []) if path.parent != self.root)
         return dict(Counter(names))
 
+    def beside(self, photo: Photo) -> dict[str, str]:
+        """Return what the table says of a photo beside the columns that t15 knows, where that is kept."""
+        row = self._row(self._paths[photo.photo_id])
+        return self.table.beside(row.number) if row and self.table else {}
+
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return the file's URL."""
         return ImageRequest(self._paths[photo.photo_id].resolve().as_uri())

@@ -31,7 +31,7 @@ from collector.manifest.manifest import (
     write_manifest,
 )
 from collector.providers.registry import provider_of, traits_of
-from collector.records import FLAGS_COLUMN, PHASH_RADIUS, SPLITS, WITHIN_M, Photo, Region
+from collector.records import FLAGS_COLUMN, PHASH_RADIUS, PHOTO_FIELDS, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.groups import Grouping, GroupRules, group_photos
@@ -468,7 +468,10 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
 
 def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
     """Return what manifests carry beside the columns of their format: texts by photo_id."""
-    return {FLAGS_COLUMN: {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}}
+    flags = {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}
+    known = (FLAGS_COLUMN, *PHOTO_FIELDS)
+    others = {f"{name}_there" if name in known else name: of for name, of in catalogue.beside.columns().items()}
+    return {FLAGS_COLUMN: flags, **others}
 
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:

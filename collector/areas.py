@@ -1,0 +1,227 @@
+"""Regions made of places: of labels that photos carry, of a grid, of an outline, of towns' names."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collector.errors import DataError, UsageError, one_line
+from collector.geo import distances_km, unit_vectors
+from collector.records import City, Region
+from collector.regions import MOST_CITIES, fold, slugify
+
+Place = tuple[float, float]
+"""Latitude and longitude, degrees WGS84."""
+
+Outline = tuple[Place, ...]
+"""The corners of a polygon, without its holes."""
+
+_KM_PER_DEGREE = 111.195  # of a great circle, R = 6371.0088 km
+_LEAST_KM = 0.5
+
+
+def region_of_labels(name: str, title: str, labels: Iterable[tuple[str, float, float]]) -> Region:
+    """Return a region with a city for each label: its centre is the mean of its places, its radius holds all of them.
+
+    Args:
+        name: of the region.
+        title: of it, for people.
+        labels: label, latitude and longitude of each photo that has both.
+
+    Raises:
+        DataError: there are none, or more than a region may have.
+    """
+    places: dict[str, list[Place]] = defaultdict(list)
+    called: dict[str, str] = {}
+    for label, latitude, longitude in labels:
+        key = called.setdefault(fold(label) or label, label)
+        places[key].append((latitude, longitude))
+    if not places:
+        raise DataError(
+            "no photo has both a label and a place: name a region whose cities are the labels with --region"
+        )
+    if len(places) > MOST_CITIES:
+        raise DataError(
+            f"{len(places)} labels; {MOST_CITIES} are the most; name another column with --column city=NAME"
+        )
+    cities: list[City] = []
+    taken: set[str] = set()
+    for label, points in sorted(places.items()):
+        degrees = np.array(points)
+        latitude, longitude = mean_place(degrees)
+        radius = float(distances_km(degrees[:, 0], degrees[:, 1], latitude, longitude).max())
+        slug = _free(slugify(label) or f"label-{len(cities) + 1}", taken)
+        cities.append(City(slug, label[:200], latitude, longitude, max(_LEAST_KM, math.ceil(radius * 100 + 1) / 100)))
+    return Region(name, title, tuple(cities))
+
+
+def _free(slug: str, taken: set[str]) -> str:
+    made = next(
+        of
+        for number in range(1, MOST_CITIES + 2)
+        if (of := slug if number == 1 else f"{slug[:58]}-{number}") not in taken
+    )
+    taken.add(made)
+    return made
+
+
+def mean_place(degrees: "np.ndarray[Any, np.dtype[np.float64]]") -> Place:
+    """Return the place in the middle of places (N, 2): the direction of the sum of their unit vectors."""
+    x, y, z = unit_vectors(degrees[:, 0], degrees[:, 1]).astype(np.float64).sum(axis=0)
+    return round(math.degrees(math.atan2(z, math.hypot(x, y))), 6), round(math.degrees(math.atan2(y, x)), 6)
+
+
+def grid(name: str, title: str, km: float, places: Sequence[Place] = (), outline: Sequence[Outline] = ()) -> Region:
+    """Return a region whose cities are the squares of a grid: those that hold a place, or whose centre an outline holds.
+
+    The squares are `km` high and, at the latitude of their row, `km` wide. A photo belongs to the one whose centre is
+    nearest, within half a diagonal: so it is its own square, but for slivers where rows of different width meet.
+
+    Raises:
+        UsageError: the squares are too many, or too large.
+        DataError: there are none.
+    """
+    if not 0.05 <= km <= 500:
+        raise UsageError(f"--grid {km:g}: give kilometres from 0.05 to 500")
+    step = km / _KM_PER_DEGREE
+
+    def square(latitude: float, longitude: float) -> tuple[int, int]:
+        row = math.floor(latitude / step)
+        return row, math.floor(longitude / _width(row, step))
+
+    squares = {square(*place) for place in places}
+    for polygon in outline:
+        squares |= _squares_in(polygon, step)
+    if not squares:
+        raise DataError(f"--grid {km:g}: no square holds anything; give a smaller one")
+    if len(squares) > MOST_CITIES:
+        raise UsageError(f"--grid {km:g}: {len(squares)} squares; {MOST_CITIES} are the most: give a larger one")
+    radius = math.ceil(km / math.sqrt(2) * 1020) / 1000  # 2 % more, for rows that narrow within a square
+    cities = [
+        City(
+            f"square-{number}",
+            f"{'S' if latitude < 0 else 'N'}{abs(latitude):.4f} {'W' if longitude < 0 else 'E'}{abs(longitude):.4f}",
+            *(latitude, longitude, radius),
+        )
+        for number, (row, column) in enumerate(sorted(squares), start=1)
+        for latitude, longitude in [_centre(row, column, step)]
+    ]
+    return Region(name, title, tuple(cities))
+
+
+def _width(row: int, step: float) -> float:
+    """Return degrees of longitude of the squares of a row."""
+    middle = min(89.9, abs((row + 0.5) * step))
+    return step / math.cos(math.radians(middle))
+
+
+def _centre(row: int, column: int, step: float) -> Place:
+    longitude = (column + 0.5) * _width(row, step)
+    return round(max(-90.0, min(90.0, (row + 0.5) * step)), 6), round((longitude + 180) % 360 - 180, 6)
+
+
+def _squares_in(polygon: Outline, step: float) -> set[tuple[int, int]]:
+    latitudes, longitudes = zip(*polygon, strict=True)
+    found: set[tuple[int, int]] = set()
+    for row in range(math.floor(min(latitudes) / step), math.floor(max(latitudes) / step) + 1):
+        width = _width(row, step)
+        first, last = math.floor(min(longitudes) / width), math.floor(max(longitudes) / width)
+        if len(found) + last - first > 100 * MOST_CITIES:
+            raise UsageError(f"--grid: more than {MOST_CITIES} squares; give a larger one")
+        found |= {(row, column) for column in range(first, last + 1) if inside(_centre(row, column, step), polygon)}
+    return found
+
+
+def inside(place: Place, polygon: Outline) -> bool:
+    """Return whether a polygon holds a place: a ray to the east meets its sides an odd number of times."""
+    latitude, longitude = place
+    crossed = False
+    for (lat1, lon1), (lat2, lon2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if (lat1 > latitude) != (lat2 > latitude):
+            crossed ^= longitude < lon1 + (latitude - lat1) / (lat2 - lat1) * (lon2 - lon1)
+    return crossed
+
+
+def read_area(path: Path) -> list[tuple[str, list[Outline]]]:
+    """Return the polygons of a GeoJSON file, feature by feature, each with its name (`name` of its properties, or a number).
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is no GeoJSON, or holds no polygon; the message names the feature.
+    """
+    if not path.is_file():
+        raise UsageError(f"--area {path}: no such file")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON ({one_line(error)})") from error
+    features = document.get("features", [document]) if isinstance(document, dict) else None
+    if not isinstance(features, list) or not all(isinstance(of, dict) for of in features):
+        raise DataError(f"{path}: is no GeoJSON: a Feature, a FeatureCollection or a geometry")
+    found = []
+    for number, feature in enumerate(features, start=1):
+        geometry = feature.get("geometry") if feature.get("type") == "Feature" else feature
+        properties = feature.get("properties")
+        name = properties.get("name") if isinstance(properties, dict) else None
+        polygons = _polygons(geometry, f"{path}: feature {number}")
+        if polygons:
+            found.append((name if isinstance(name, str) and fold(name) else f"area {number}", polygons))
+    if not found:
+        raise DataError(f"{path}: holds no Polygon or MultiPolygon")
+    return found
+
+
+def _polygons(geometry: Any, where: str) -> list[Outline]:
+    """Return the outer rings of a geometry; none of one that is no area.
+
+    Raises:
+        DataError: its coordinates are none.
+    """
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind not in ("Polygon", "MultiPolygon"):
+        return []
+    coordinates = geometry.get("coordinates")
+    try:
+        rings = [polygon[0] for polygon in ([coordinates] if kind == "Polygon" else coordinates)]
+        outlines = [tuple((float(point[1]), float(point[0])) for point in ring) for ring in rings]
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise DataError(f"{where}: its coordinates are no rings of [longitude, latitude]") from error
+    for outline in outlines:
+        if len(outline) < 4 or not all(abs(lat) <= 90 and abs(lon) <= 180 for lat, lon in outline):
+            raise DataError(f"{where}: a ring has at least 4 corners, each [longitude, latitude] on Earth")
+    return outlines
+
+
+def region_of_areas(name: str, title: str, areas: Sequence[tuple[str, list[Outline]]]) -> Region:
+    """Return a region with a city for each area: the middle of its corners, with the radius that holds all of them.
+
+    Raises:
+        DataError: an area is wider than a region's cities may be.
+    """
+    corners = [(label, lat, lon) for label, outlines in areas for outline in outlines for lat, lon in outline]
+    region = region_of_labels(name, title, corners)
+    for city in region.cities:
+        if city.radius_km > 500:
+            raise DataError(
+                f"area {city.name!r}: {city.radius_km:.0f} km from its middle to its farthest corner; 500 are the most"
+            )
+    return region
+
+
+def as_toml(region: Region) -> str:
+    """Return a region as the text of a region file."""
+    lines = [f"name = {json.dumps(region.name)}", f"title = {json.dumps(region.title, ensure_ascii=False)}"]
+    for city in region.cities:
+        lines += [
+            "",
+            "[[city]]",
+            f"name = {json.dumps(city.name, ensure_ascii=False)}",
+            f"slug = {json.dumps(city.slug)}",
+        ]
+        lines += [f"latitude = {city.latitude!r}", f"longitude = {city.longitude!r}", f"radius_km = {city.radius_km!r}"]
+        lines += [f"country = {json.dumps(city.country)}"] if city.country else []
+    return "\n".join(lines) + "\n"
