@@ -55,15 +55,24 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Vectors:
+    """The benchmark's source of vectors (`collector.curating.vectors.VectorSource`), imported when asked: it needs torch."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("benchmark.photo_vectors").Source(), name)
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole traceback of an error.")] = False,
 ) -> None:
-    """Take the options of every command."""
+    """Take the options of every command, and hand the benchmark's vectors to those of the collector."""
     del version, verbose  # they have had their effect: `_show_version`, `run`
+    context.obj = _Vectors()
 
 
 @app.command()

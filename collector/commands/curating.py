@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,12 +15,19 @@ from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.curating.assess import QualitySummary
+    from collector.curating.vectors import VectorSource
 
 app = typer.Typer()
 
 
+def vector_source(context: typer.Context) -> "VectorSource":
+    """Return the source of vectors that the front door handed in: networks are the other half's."""
+    return cast("VectorSource", context.obj)
+
+
 @app.command()
 def dedup(
+    context: typer.Context,
     radius: Annotated[
         int,
         typer.Option(
@@ -29,30 +36,45 @@ def dedup(
             help="pHash bits within which hashes alone decide; pairs up to 4.5 times as far are looked at.",
         ),
     ] = PHASH_RADIUS,
+    deep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NET",
+            help="Also copies that hashes miss (turned, cut, set among others), proposed by the vectors of a network or "
+            "feature; `best` for the best that is here.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Find photos of the same picture, keep the best of each, set contradicting labels aside."""
+    from collector.curating.alignment import has_opencv
+    from collector.curating.duplicates import Deep
     from collector.curating.duplicates import dedup as dedup_photos
     from collector.workspace import existing_workspace
 
-    summary = dedup_photos(existing_workspace(workspace), radius, dry_run=dry_run)
+    asked = Deep(vector_source(context), None if deep == "best" else deep) if deep else None
+    if asked and not has_opencv():
+        note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
+    summary = dedup_photos(existing_workspace(workspace), radius, dry_run=dry_run, deep=asked, track=track)
     show(
-        {**asdict(summary), "radius": radius, "dry_run": dry_run},
+        {**asdict(summary), "radius": radius, "dry_run": dry_run, "net": deep},
         json,
         lambda: (
             f"{summary.photos} photos compared{' (dry run: nothing decided)' if dry_run else ''}\n"
             f"  exact copies left out: {summary.exact}\n"
             f"  near-duplicates left out: {summary.near}\n"
             f"  set aside, one picture under several cities: {summary.conflicts} ({summary.conflict_groups} pictures)\n"
-            f"  clean: {summary.clean}"
+            + (f"  of all these by vectors alone: {summary.deep}\n" if deep else "")
+            + f"  clean: {summary.clean}"
         ),
     )
 
 
 @app.command()
 def quality(
+    context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and count, and write nothing down.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take every flag back.")] = False,
     text: Annotated[
@@ -61,6 +83,15 @@ def quality(
             "--text", help="Also names, marks and dates that can be read in pictures (extra ocr) and in their metadata."
         ),
     ] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Also labels that the pixels speak against (extra labels).")
+    ] = False,
+    net: Annotated[
+        str | None,
+        typer.Option(
+            help="With --labels: a network with weights, or a feature such as gist. Default: the best that is here."
+        ),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -71,14 +102,19 @@ def quality(
     from collector.curating.assess import assess, forget
     from collector.workspace import existing_workspace
 
-    if undo and (dry_run or text):
-        raise UsageError(f"quality: give --undo or {'--dry-run' if dry_run else '--text'}, not both")
+    if undo and (dry_run or text or labels):
+        other = "--dry-run" if dry_run else "--text" if text else "--labels"
+        raise UsageError(f"quality: give --undo or {other}, not both")
+    if net and not labels:
+        raise UsageError("--net: belongs to --labels")
     place = existing_workspace(workspace)
     if undo:
         photos = forget(place)
         show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
         return
-    summary = assess(place, track, dry_run=dry_run, text=text)
+    summary = assess(
+        place, track, dry_run=dry_run, text=text, source=vector_source(context) if labels else None, net=net
+    )
     show({**asdict(summary), "dry_run": dry_run}, json, lambda: _quality_text(summary, dry_run))
 
 

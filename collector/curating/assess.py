@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
-from collector.curating import labels, metadata_leaks, text_leaks
+from collector.curating import label_errors, labels, metadata_leaks, text_leaks
 from collector.curating.place_names import PlaceNames
 from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
-from collector.errors import one_line
+from collector.curating.vectors import VectorSource
+from collector.errors import first_few, one_line
 from collector.images.decode import map_in_order
 from collector.images.repair import lacks_end
 from collector.progress import Track, silent
@@ -20,7 +21,7 @@ from collector.workspace import Workspace, exclusive, storage_errors
 STAGE = "quality"
 """The stage of the catalogue's decisions that holds the flags of quality; its verdicts are all `keep`."""
 
-STAGES = (STAGE, labels.STAGE, text_leaks.STAGE, metadata_leaks.STAGE)
+STAGES = (STAGE, labels.STAGE, text_leaks.STAGE, metadata_leaks.STAGE, label_errors.STAGE)
 """The stages that `assess` writes."""
 
 WORST = 10
@@ -92,14 +93,22 @@ class QualitySummary:
 
 
 def assess(
-    workspace: Workspace, track: Track = silent, *, dry_run: bool = False, block_size: int = BLOCK, text: bool = False
+    workspace: Workspace,
+    track: Track = silent,
+    *,
+    dry_run: bool = False,
+    block_size: int = BLOCK,
+    text: bool = False,
+    source: VectorSource | None = None,
+    net: str | None = None,
 ) -> QualitySummary:
     """Flag downloaded photos of poor quality or with a doubtful label; nothing is left out or changed by that.
 
     Photos that were measured before in the same way, from the same bytes, are not measured again, so that a stopped run goes
     on from where it was. One that cannot be read has no flags of quality and is tried again next time. Labels are judged
     anew each time. With `dry_run` nothing is written down. With `text` what can be read in pictures and beside them is
-    judged too; without the extra `ocr`, what stands beside them alone.
+    judged too; without the extra `ocr`, what stands beside them alone. With a `source` of vectors (of the network or feature
+    `net`, or of the best that is here) labels are held against the pixels; without the extra `labels` that is skipped.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
@@ -125,6 +134,14 @@ def assess(
             else:
                 found += run.measured(_text(names))
             unreadable |= run.unreadable
+        if source is not None:
+            meanings |= label_errors.FLAGS
+            if lacking := label_errors.missing_extra():
+                skipped.append(
+                    f"labels were not judged: {lacking} is missing, of the extra labels: pip install 't15[labels]'"
+                )
+            else:
+                found += _against_pixels(run, source, net, skipped)
     return replace(_summarise(photos, measured, found, unreadable, meanings), skipped=tuple(skipped))
 
 
@@ -222,6 +239,21 @@ def _assessed(workspace: Workspace, photo: Photo) -> Evidence | str:
     # Below a key of their own: the review takes every number beside the flags for a score.
     found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
     return {**raised, "measures": found}
+
+
+def _against_pixels(run: _Run, source: VectorSource, net: str | None, skipped: list[str]) -> list[Decision]:
+    """Return the labels that their photos' vectors speak against; `skipped` is told of cities that cannot be judged."""
+    photos = [photo for photo in run.catalogue.clean() if photo.sha256]
+    if not photos:
+        return []
+    name, rows, known = source.vectors(run.workspace, photos, net, run.track)
+    suspected, few = label_errors.flag_labels(photos, rows, known, name)
+    if few:
+        fewest = f"labels of {first_few(few)} were not judged: fewer than {label_errors.FEWEST} photos each"
+        skipped.append(fewest)
+    if not run.dry_run:
+        run.catalogue.decide(label_errors.STAGE, suspected)
+    return suspected
 
 
 def _quality() -> Measurement:

@@ -5,7 +5,7 @@ the catalogue with their evidence and can be taken back.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
+from collector.curating.deep_pairs import deep_pairs
 from collector.curating.hamming import Pairs, as_bits, pairs_in_blocks
 from collector.curating.pair_verification import Agreement, DoubtfulPair, VerifyPairs, pair_verifier
+from collector.curating.vectors import VectorSource
 from collector.errors import DataError
 from collector.images.decode import open_image, quiet_decoders
 from collector.images.hashing import HASH_STAMP, hash_picture
 from collector.licences import licences
+from collector.progress import Track, silent
 from collector.records import PHASH_RADIUS, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
 
@@ -55,6 +58,7 @@ class Member:
     Attributes:
         mirrored: it is the kept photo's picture in a mirror; the distances are then those of its hashes in a mirror.
         agreement: what the closer look found; None where hashes were certain, or bytes were missing.
+        deep: who proposed and who confirmed it, where hashes say nothing of it (`deep_pairs`).
     """
 
     photo: Photo
@@ -63,6 +67,7 @@ class Member:
     dhash_distance: int
     mirrored: bool = False
     agreement: Agreement | None = None
+    deep: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,21 @@ class Group:
         return any(member.photo.city != self.kept.city for member in self.members)
 
 
-def find_groups(photos: Sequence[Photo], radius: int = PHASH_RADIUS, verify: VerifyPairs | None = None) -> list[Group]:
+DeepLinks = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Pairs of photo_ids that show one picture whatever their hashes say, and the evidence."""
+
+
+def find_groups(
+    photos: Sequence[Photo],
+    radius: int = PHASH_RADIUS,
+    verify: VerifyPairs | None = None,
+    deep: DeepLinks | None = None,
+) -> list[Group]:
     """Return the groups of two photos or more, in the order of preference of their kept photos.
 
     The most preferred photo takes all that resemble it, then the most preferred of the rest, and so on. Two photos
     resemble each other when their bytes are equal, or their hashes are certain (both distances together are at most
-    `radius`), or `verify` says so of a doubtful pair (see `candidates`). Where it is None, or
+    `radius`), or `verify` says so of a doubtful pair (see `candidates`), or `deep` does. Where `verify` is None, or
     cannot see a pair, hashes alone decide: as `same_picture`.
     """
     alike: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
@@ -91,6 +105,9 @@ def find_groups(photos: Sequence[Photo], radius: int = PHASH_RADIUS, verify: Ver
         alike[_signature(photo)].append(photo)
     signatures = list(alike)
     linked = _links(signatures, [str(same[0].sha256) for same in alike.values()], radius, verify)
+    for position, link in _deep_links(list(alike.values()), deep or {}):
+        if all(other != link[0] for other, *_ in linked[position]):
+            linked[position].append(link)
     taken: set[int] = set()
     groups = []
     for position, signature in enumerate(signatures):
@@ -99,10 +116,10 @@ def find_groups(photos: Sequence[Photo], radius: int = PHASH_RADIUS, verify: Ver
         taken.add(position)
         kept, *same = alike[signature]
         members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
-        for other, link, agreement in sorted(linked[position], key=lambda found: found[0]):
+        for other, link, agreement, said in sorted(linked[position], key=lambda found: found[0]):
             if other not in taken:
                 taken.add(other)
-                evidence = (link.phash, link.dhash, link.mirrored, agreement)
+                evidence = (link.phash, link.dhash, link.mirrored, agreement, said)
                 members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in alike[signatures[other]]]
         if members:
             groups.append(Group(kept, tuple(members)))
@@ -118,8 +135,7 @@ def same_picture(a: Photo, b: Photo, radius: int = PHASH_RADIUS) -> bool:
         return True
     if not (a.phash and b.phash and a.dhash and b.dhash):
         return False
-    phash, dhash = ((int(x, 16) ^ int(y, 16)).bit_count() for x, y in ((a.phash, b.phash), (a.dhash, b.dhash)))
-    return hashes_agree(phash, dhash, radius)
+    return hashes_agree(_apart(a.phash, b.phash), _apart(a.dhash, b.dhash), radius)
 
 
 def _signature(photo: Photo) -> tuple[str, ...]:
@@ -143,7 +159,24 @@ def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
     )
 
 
-_Link = tuple[int, Candidate, Agreement | None]
+_Link = tuple[int, Candidate, Agreement | None, Mapping[str, Any] | None]
+
+
+def _deep_links(alike: Sequence[Sequence[Photo]], deep: DeepLinks) -> Iterator[tuple[int, _Link]]:
+    """Yield, for each position of equal-looking photos, a position that resembles it by `deep`, both ways."""
+    position = {photo.photo_id: at for at, same in enumerate(alike) for photo in same}
+    for (one, other), said in deep.items():
+        first, second = position.get(one), position.get(other)
+        if first is None or second is None or first == second:
+            continue
+        a, b = alike[first][0], alike[second][0]
+        phash, dhash = _apart(a.phash, b.phash), _apart(a.dhash, b.dhash)
+        yield first, (second, Candidate(first, second, phash, dhash, False), None, said)
+        yield second, (first, Candidate(second, first, phash, dhash, False), None, said)
+
+
+def _apart(a: str | None, b: str | None) -> int:
+    return (int(a, 16) ^ int(b, 16)).bit_count() if a and b else 64
 
 
 def _links(
@@ -156,8 +189,8 @@ def _links(
     linked: dict[int, list[_Link]] = defaultdict(list)
     for link, agreement in _verified(near, [digests[position] for position in hashed], radius, verify):
         first, second = hashed[link.first], hashed[link.second]
-        linked[first].append((second, link, agreement))
-        linked[second].append((first, link, agreement))
+        linked[first].append((second, link, agreement, None))
+        linked[second].append((first, link, agreement, None))
     return linked
 
 
@@ -260,13 +293,31 @@ class DedupSummary:
     conflicts: int
     conflict_groups: int
     clean: int
+    deep: int = 0
 
 
-def dedup(workspace: Workspace, radius: int = PHASH_RADIUS, *, dry_run: bool = False) -> DedupSummary:
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """That vectors are asked for copies too: of the network or feature `net`, or of the best that is here."""
+
+    source: VectorSource
+    net: str | None = None
+
+
+def dedup(
+    workspace: Workspace,
+    radius: int = PHASH_RADIUS,
+    *,
+    dry_run: bool = False,
+    deep: Deep | None = None,
+    keep_deep: bool = False,
+    track: Track = silent,
+) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
     Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
-    at; where a photo's bytes are not in the store its hashes alone decide.
+    at; where a photo's bytes are not in the store its hashes alone decide. With `deep`, vectors propose pairs too; with
+    `keep_deep`, what they had led to before stays.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
@@ -274,11 +325,24 @@ def dedup(workspace: Workspace, radius: int = PHASH_RADIUS, *, dry_run: bool = F
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         _renew_hashes(catalogue, workspace)
         photos = catalogue.downloaded()
+        links = _kept_links(catalogue) if keep_deep else {}
         with quiet_decoders():
-            groups = find_groups(photos, radius, pair_verifier(workspace))
+            if deep:
+                pairs = deep_pairs(workspace, photos, deep.source, deep.net, track)
+                links = {(photos[one.first].photo_id, photos[one.second].photo_id): one.evidence for one in pairs}
+            groups = find_groups(photos, radius, pair_verifier(workspace), links)
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)
+
+
+def _kept_links(catalogue: Catalogue) -> DeepLinks:
+    """Return the pairs that an earlier run with `deep` joined."""
+    return {
+        (one.group_id, one.photo_id): one.evidence["deep"]
+        for one in catalogue.decisions("dedup")
+        if one.group_id and isinstance(one.evidence.get("deep"), dict)
+    }
 
 
 def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
@@ -321,6 +385,7 @@ def _evidence(member: Member, radius: int) -> dict[str, Any]:
         "dhash_distance": member.dhash_distance,
         "mirrored": member.mirrored,
         "closer_look": asdict(member.agreement) if member.agreement else None,
+        **({"deep": dict(member.deep)} if member.deep else {}),
     }
 
 
@@ -334,6 +399,7 @@ def _summarise(photos: Sequence[Photo], groups: Sequence[Group]) -> DedupSummary
             exact = sum(member.same_bytes for member in group.members)
             tally["exact"] += exact
             tally["near"] += len(group.members) - exact
+        tally["deep"] += sum(member.deep is not None for member in group.members)
     left_out = tally["exact"] + tally["near"] + tally["conflicts"]
     return DedupSummary(
         photos=len(photos),
@@ -341,5 +407,6 @@ def _summarise(photos: Sequence[Photo], groups: Sequence[Group]) -> DedupSummary
         near=tally["near"],
         conflicts=tally["conflicts"],
         conflict_groups=tally["conflict_groups"],
+        deep=tally["deep"],
         clean=len(photos) - left_out,
     )

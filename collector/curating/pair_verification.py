@@ -62,11 +62,12 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulPair:
-    """Two photos by the sha256 of their bytes, and whether the second is to be looked at in a mirror."""
+    """Two photos by the sha256 of their bytes; whether the second is to be looked at in a mirror, and turned by quarters."""
 
     first: str
     second: str
     mirrored: bool = False
+    turn: int = 0
 
 
 VerifyPairs = Callable[[Sequence[DoubtfulPair]], list[Agreement | None]]
@@ -90,7 +91,8 @@ def pair_verifier(workspace: Workspace) -> VerifyPairs:
             for position, pair in enumerate(pairs[start : start + _AT_ONCE], start):
                 first, second = small(pair.first), small(pair.second)
                 if first is not None and second is not None:
-                    readable.append((position, first, second[:, ::-1] if pair.mirrored else second))
+                    seen = second[:, ::-1] if pair.mirrored else second
+                    readable.append((position, first, np.rot90(seen, pair.turn)))
             if readable:
                 positions, firsts, seconds = zip(*readable, strict=True)
                 for position, answer in zip(positions, agreements(np.stack(firsts), np.stack(seconds)), strict=True):

@@ -434,7 +434,7 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
         decided = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
         undecided = [photo for photo in catalogue.downloaded() if photo.photo_id not in decided]
     # Copies on two sides of a split would be a leak: what was collected since is looked at first.
-    cleaned = dedup(workspace, _radius(decided.values())) if undecided else None
+    cleaned = dedup(workspace, _radius(decided.values()), keep_deep=True) if undecided else None
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         held = catalogue.clean()
         decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}

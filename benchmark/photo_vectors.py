@@ -1,0 +1,140 @@
+"""Vectors of a workspace's photos, and pairs verified by local features, for curating: the collector is handed `Source`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.features.extract import Feature, extract
+from benchmark.methods.features import feature
+from benchmark.methods.heads import trained_tower
+from benchmark.methods.vectors import NETS, feature_kind
+from benchmark.networks import weights
+from benchmark.networks.backbones import backbones, find_backbone
+from benchmark.photos import Photos, WorkspacePhotos
+from collector.errors import DataError
+from collector.images.decode import decode, map_in_order
+from collector.progress import Track
+from collector.records import Photo
+from collector.workspace import Workspace
+
+PREFERRED = (
+    *("vit_base_patch14_dinov2", "vit_small_patch14_dinov2", "vit_base_patch16_clip_224", "vit_base_patch32_clip_224"),
+    *(
+        "convnext_tiny",
+        "tf_efficientnet_lite0",
+        "mobilenetv4_conv_small",
+        "resnet50",
+        "resnet34",
+        "resnet18",
+        "alexnet",
+    ),
+)
+"""Architectures whose weights are taken where none is named, the best first; without any: GIST."""
+
+_SMALL = 64  # pixels that are asked of a photo to see whether it decodes at all
+
+
+class Source:
+    """The source of vectors that the front door hands to the collector (`collector.curating.vectors.VectorSource`)."""
+
+    def vectors(
+        self, workspace: Workspace, photos: Sequence[Photo], net: str | None, track: Track, *, turn: int = 0
+    ) -> tuple[str, NDArray[np.float32], NDArray[np.bool_]]:
+        """Return what gave them, the vectors (N, D) of length 1, and which photos could be read, (N,).
+
+        Raises:
+            UsageError: there is no such network or feature.
+            MissingWeightsError: its weights are not here.
+        """
+        name, of, values = _feature(net or best())
+        if turn:
+            of = _turned(of, turn)
+        readable, known = _readable(workspace, photos, track)
+        found = extract(of, readable, "cpu")
+        rows = np.zeros((len(photos), found[:, values].shape[1]), np.float32)
+        rows[known] = found[:, values]
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        np.divide(rows, lengths, out=rows, where=lengths > 0)
+        return name, rows, known
+
+    def inliers(
+        self, workspace: Workspace, photos: Sequence[Photo], pairs: Sequence[tuple[int, int]], track: Track
+    ) -> list[int]:
+        """Return how many local features of each pair of photos one camera's move explains; 0: too few to say so.
+
+        Raises:
+            UsageError: the extra `local` is not installed.
+        """
+        from benchmark.local.keypoints import FrontEnd, extract_features
+        from benchmark.local.verification import PairVerifier
+
+        front_end = FrontEnd(side=320, most=800)
+        used = sorted({row for pair in pairs for row in pair})
+        readable, known = _readable(workspace, [photos[row] for row in used], track)
+        features = iter(extract_features(readable, front_end))
+        of = {row: next(features) for row, there in zip(used, known, strict=True) if there}
+        verifier = PairVerifier(front_end, cache=workspace.cache / "arrays")
+        whole = [pair for pair in pairs if pair[0] in of and pair[1] in of]
+        verified = track(verifier.inliers((of[a], of[b]) for a, b in whole), "verifying pairs", len(whole))
+        counts = dict(zip(whole, map(len, verified), strict=True))
+        return [counts.get(pair, 0) for pair in pairs]
+
+
+def best() -> str:
+    """Return the network of PREFERRED whose weights are here, or GIST."""
+    for architecture in PREFERRED:
+        for name, backbone in backbones().items():
+            if name.startswith(f"{architecture}/") and weights.stored(backbone):
+                return name
+    return "gist"
+
+
+def _feature(net: str) -> tuple[str, Feature, slice]:
+    """Return what to call it, the feature, and which of its values are wanted."""
+    if kind := feature_kind(net):
+        size = NETS[net][1] if net in NETS else 64
+        return f"{net} {size}", feature(kind, size), slice(None)
+    tower = trained_tower(net, None, "cpu", "penultimate", "float16")
+    backbone = find_backbone(net)
+    return f"{net} {str(tower.weights_digest)[:8]}", tower.feature(), slice(0, backbone.width)
+
+
+def _turned(of: Feature, turn: int) -> Feature:
+    """Return the feature of photos turned by quarters; the centre of a square stays where it is."""
+    return replace(
+        of,
+        compute=lambda photos: of.compute(torch.rot90(photos, turn, (2, 3)).contiguous()),
+        parameters={**of.parameters, "quarter turns": turn},
+    )
+
+
+def _readable(workspace: Workspace, photos: Sequence[Photo], track: Track) -> tuple[Photos, NDArray[np.bool_]]:
+    """Return the photos whose file is there and decodes, and which they are, (N,); those kept before are not tried."""
+
+    def decodes(photo: Photo) -> bool:
+        try:
+            decode(workspace.photo(str(photo.sha256)), _SMALL)
+        except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
+            return False
+        return True
+
+    known = np.array([workspace.photo(str(photo.sha256)).is_file() for photo in photos], bool)
+    store = WorkspacePhotos(workspace, track)
+    chosen = _photos(photos, known, store)
+    try:
+        chosen.pixels(_SMALL, "squash", list(range(len(chosen))))
+    except DataError:
+        tried = track(map_in_order(decodes, photos, 256), "looking for broken files", len(photos))
+        known &= np.array(list(tried), bool)
+        chosen = _photos(photos, known, store)
+    return chosen, known
+
+
+def _photos(photos: Sequence[Photo], known: NDArray[np.bool_], store: WorkspacePhotos) -> Photos:
+    there = [photo for photo, is_there in zip(photos, known, strict=True) if is_there]
+    return Photos(
+        tuple(photo.photo_id for photo in there), tuple(str(photo.sha256) for photo in there), store, "curating"
+    )

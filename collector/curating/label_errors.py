@@ -1,0 +1,147 @@
+"""Labels that a photo's own pixels speak against: confident learning on vectors of a network that did not learn from them.
+
+A linear discriminant (shrunken by Ledoit and Wolf) gives each photo probabilities of the cities, out of fold: photos of one
+group of `dedup` or of one author are in one fold, so that no photo's copy votes for its label. cleanlab's confident learning
+(Northcutt, Jiang, Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021) estimates from them
+how many labels of each city are wrong, and which; the normalised margin ranks them. A flag is a question for people, never a
+deletion. Memory: the vectors, 256 values of each photo after PCA, and probabilities, N × cities.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.catalogue.catalogue import Decision
+from collector.providers.registry import author_of
+from collector.records import Photo
+
+STAGE = "label-errors"
+"""The stage of the catalogue's decisions that holds this flag; its verdicts are all `keep`."""
+
+FLAGS: Mapping[str, str] = {"wrong-label": "its pixels speak for another city"}
+
+FEWEST = 10
+"""Photos of a city below which it is not judged, and photos of other cities are not held against it."""
+
+FOLDS = 5
+_VALUES = 256  # of a vector, after PCA
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What is thought of N labels.
+
+    Attributes:
+        probabilities: (N, C), out of fold.
+        quality: (N,) normalised margin, 0 (surely wrong) to 1.
+        is_suspect: (N,) whether confident learning counts the label among the wrong ones.
+    """
+
+    probabilities: NDArray[np.float64]
+    quality: NDArray[np.float64]
+    is_suspect: NDArray[np.bool_]
+
+
+def missing_extra() -> str | None:
+    """Return which package of the extra `labels` is not installed; None where labels can be judged."""
+    return next((name for name in ("torch", "sklearn", "cleanlab") if find_spec(name) is None), None)
+
+
+def suspect_labels(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> Suspicion:
+    """Return which of N labels are in doubt.
+
+    Args:
+        vectors: (N, D).
+        labels: (N,) from 0 to C - 1, each with FOLDS photos or more.
+        groups: (N,) photos that share one are in one fold.
+        seed: of the folds and of PCA.
+    """
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    probabilities = out_of_fold(vectors, labels, groups, seed)
+    return Suspicion(
+        probabilities,
+        get_label_quality_scores(labels, probabilities, method="normalized_margin"),
+        np.asarray(find_label_issues(labels, probabilities, n_jobs=1), bool),
+    )
+
+
+def out_of_fold(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> NDArray[np.float64]:
+    """Return each photo's probabilities (N, C) by a discriminant that saw neither it nor its group."""
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    reduced = vectors
+    if vectors.shape[1] > _VALUES and len(vectors) > _VALUES:
+        reduced = PCA(_VALUES, svd_solver="randomized", random_state=seed).fit_transform(vectors)
+    probabilities = np.full((len(labels), int(labels.max()) + 1), 1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # cities with fewer groups than folds
+        folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(reduced, labels, groups))
+    for train, held in folds:
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(reduced[train], labels[train])
+        probabilities[np.ix_(held, model.classes_)] += model.predict_proba(reduced[held])
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def flag_labels(
+    photos: Sequence[Photo], vectors: NDArray[np.float32], known: NDArray[np.bool_], name: str
+) -> tuple[list[Decision], list[str]]:
+    """Return a decision for each photo whose label is in doubt, and the cities that have too few photos to be judged.
+
+    Args:
+        photos: N of them, with the group that `dedup` gave.
+        vectors: (N, D).
+        known: (N,) whether a photo has a vector.
+        name: of what gave the vectors.
+    """
+    counts = Counter(photo.city for photo, there in zip(photos, known, strict=True) if there)
+    cities = sorted(city for city, count in counts.items() if count >= FEWEST)
+    few = sorted(set(counts) - set(cities))
+    number = {city: at for at, city in enumerate(cities)}
+    judged = [at for at, photo in enumerate(photos) if known[at] and photo.city in number]
+    if len(cities) < 2:
+        return [], few
+    mine = [photos[at] for at in judged]
+    labels = np.array([number[photo.city] for photo in mine])
+    found = suspect_labels(vectors[judged], labels, _groups(mine))
+    decisions = []
+    for row in np.flatnonzero(found.is_suspect).tolist():
+        photo, of = mine[row], found.probabilities[row]
+        thinks = cities[int(of.argmax())]
+        if thinks == photo.city:
+            continue
+        why = {
+            "thinks": f"{thinks} ({of.max():.2f})",
+            "label": f"{photo.city} ({of[labels[row]]:.2f})",
+            "vectors": name,
+        }
+        score = round(min(1.0, 1 - found.quality[row] / 2), 4)
+        decisions.append(
+            Decision(
+                photo.photo_id, "keep", None, {"wrong-label": score, "thinks": thinks, "why": {"wrong-label": why}}
+            )
+        )
+    return decisions, few
+
+
+def _groups(photos: Sequence[Photo]) -> NDArray[np.int64]:
+    """Return a number that photos of one author share, or of one picture."""
+    codes: dict[str, int] = {}
+    authors = [author_of(photo.photo_id, photo.author_id) for photo in photos]
+    names = [
+        author if author != photo.photo_id else photo.group_id or author
+        for photo, author in zip(photos, authors, strict=True)
+    ]
+    return np.array([codes.setdefault(name, len(codes)) for name in names])

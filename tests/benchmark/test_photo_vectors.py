@@ -1,0 +1,60 @@
+"""The source of vectors that the collector is handed: turned photos, broken files, the best network that is here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import photo_vectors
+from benchmark.photo_vectors import Source, best
+from collector.catalogue.catalogue import open_catalogue
+from collector.progress import silent
+from collector.records import Photo
+from collector.workspace import Workspace, write_atomically
+from tests.collector.curating.test_assess import put
+from tests.collector.curating.textures import texture
+
+
+@pytest.fixture
+def photos(workspace: Workspace) -> list[Photo]:
+    plain = texture(1, (128, 128))
+    made = [put(workspace, "a", plain), put(workspace, "turned", plain.transpose(Image.Transpose.ROTATE_90))]
+    made.append(put(workspace, "other", texture(2, (200, 128))))
+    broken = put(workspace, "broken", texture(3, (128, 128)))
+    write_atomically(workspace.photo(str(broken.sha256)), b"\xff\xd8\xff no picture")
+    gone = put(workspace, "gone", texture(4, (128, 128)))
+    workspace.photo(str(gone.sha256)).unlink()
+    with open_catalogue(workspace) as catalogue:
+        assert len(catalogue.downloaded()) == 5
+    return [*made, broken, gone]
+
+
+def test_vectors_of_what_can_be_read(workspace: Workspace, photos: list[Photo]) -> None:
+    name, rows, known = Source().vectors(workspace, photos, "gist", silent)
+    assert name == "gist 64"
+    assert known.tolist() == [True, True, True, False, False]
+    assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1, 1, 0, 0], abs=1e-5)
+
+
+def test_turned_photos(workspace: Workspace, photos: list[Photo]) -> None:
+    _, straight, _ = Source().vectors(workspace, photos, "gist", silent)
+    _, turned, _ = Source().vectors(workspace, photos, "gist", silent, turn=1)
+    assert turned[0] @ straight[1] > 0.98
+    assert turned[0] @ straight[1] > straight[0] @ straight[1]
+
+
+def test_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("T15_WEIGHTS", str(tmp_path))
+    assert best() == "gist"
+    here = {"resnet18/places365", "resnet50/imagenet"}
+    monkeypatch.setattr(photo_vectors.weights, "stored", lambda backbone: backbone.name in here or None)
+    assert best() == "resnet50/imagenet"
+
+
+def test_inliers(workspace: Workspace, photos: list[Photo]) -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("poselib")
+    counts = Source().inliers(workspace, photos, [(0, 1), (0, 2), (0, 3)], silent)
+    assert counts[0] > 10
+    assert counts[1:] == [0, 0]
