@@ -192,6 +192,7 @@ def bench(
     settings: Mapping[str, str] | None = None,
     device: str = "auto",
     level: str = "city",
+    shots: Sequence[int] = (0,),
     workspace: PathLike = WORKSPACE,
     progress: bool = False,
 ) -> "list[Outcome]":
@@ -205,6 +206,7 @@ def bench(
         settings: parameters changed in the methods that have them, as texts.
         device: `auto`, `cpu` or `cuda`.
         level: of the labels to tell apart; photos without one are left out.
+        shots: how many training photos of each label, drawn by each seed, for learning curves; 0: all.
         workspace: folder of the workspace.
         progress: show it on stderr.
     """
@@ -218,7 +220,8 @@ def bench(
     place, on = Workspace(Path(workspace)), resolve_device(device)
     require_photos(manifest, place, manifest.header.name)
     chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
-    tasks = runner.plan(manifest, chosen, list(seeds), tier, dict(settings or {}), "none", best_precision(on), level)
+    changed, precision = dict(settings or {}), best_precision(on)
+    tasks = runner.plan(manifest, chosen, list(seeds), tier, changed, "none", precision, level, list(shots))
     return list(runner.bench(manifest, place, tasks, on, _track(progress)))
 
 

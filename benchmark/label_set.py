@@ -1,7 +1,7 @@
 """The labels that a benchmark tells apart: all of one level, with the centre and the radius of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +12,29 @@ from collector.geo import distances_km
 from collector.records import SPLITS, Label, Photo
 
 if TYPE_CHECKING:
+    from collector.labels import LabelTree
     from collector.manifest.manifest import Manifest
 
 _AT_ONCE = 1 << 22  # distances in memory
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """What a label is called.
+
+    Attributes:
+        name: as its inhabitants write it.
+        names: in other languages, by BCP 47 language tag.
+        city: of a district, the label of the city that it lies in; else None.
+        country: ISO 3166-1 alpha-2 code of its country, or the id of the tree's own label in capitals; empty where unknown.
+        country_names: of that label, by language tag, with `""` for its own name; empty where the tree has none.
+    """
+
+    name: str
+    names: Mapping[str, str]
+    city: "LabelNames | None" = None
+    country: str = ""
+    country_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -26,12 +46,14 @@ class LabelSet:
         ids: of the labels.
         centres: (C, 2), latitude and longitude, degrees WGS84.
         radii_km: (C,), a label holds the places at most so far from its centre.
+        names: of each label what it is called, its own name and those by language; empty where nobody said.
     """
 
     level: str
     ids: tuple[str, ...]
     centres: NDArray[np.float64]
     radii_km: NDArray[np.float64]
+    names: "tuple[LabelNames, ...]" = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,7 +92,16 @@ def label_set(manifest: "Manifest", level: str = "city") -> LabelSet:
         raise UsageError(
             f"{header.name} {header.version}: has no labels of level {level[:40]!r}; its levels are {levels}"
         )
-    return labels_of(labels, level)
+    countries = {city.slug: city.country for city in manifest.header.cities}
+    return replace(labels_of(labels, level), names=tuple(_named(manifest.labels, label, countries) for label in labels))
+
+
+def _named(tree: "LabelTree", label: Label, countries: Mapping[str, str]) -> LabelNames:
+    city, above = (tree.parent_at(label, level) for level in ("city", "country"))
+    code = above.id if above else countries.get(city.id, "") if city else ""
+    called = {"": above.name, **above.names} if above else {}
+    lies_in = _named(tree, city, countries) if city and city is not label else None
+    return LabelNames(label.name, label.names, lies_in, code.upper(), called)
 
 
 def labels_of(labels: Sequence[Label], level: str = "city") -> LabelSet:

@@ -372,6 +372,7 @@ def _cover(picture: Image.Image, size: int, interpolation: str = "bilinear") -> 
 
 _RULES: dict[str, Callable[[int], Resize]] = {
     "squash": lambda size: lambda picture: picture.resize((size, size), Image.Resampling.BILINEAR),
+    "squash-bicubic": lambda size: lambda picture: picture.resize((size, size), Image.Resampling.BICUBIC),
     "cover": lambda size: lambda picture: _cover(picture, size),
     "cover-bicubic": lambda size: lambda picture: _cover(picture, size, "bicubic"),
 }

@@ -59,6 +59,7 @@ class RunInputs:
         preprocessing: hash of how photos become what the method sees; empty where it decides that itself.
         precision: in which a network was trained, `float32` or `bf16`.
         level: of the labels.
+        shots: how many training photos of each label it learnt from, drawn by the seed; 0: from all.
     """
 
     manifest_digest: str
@@ -71,6 +72,7 @@ class RunInputs:
     preprocessing: str = ""
     precision: str = ""
     level: str = "city"
+    shots: int = 0
 
     @property
     def identity(self) -> str:
@@ -86,7 +88,8 @@ class RunInputs:
         if not self.version:
             first = ("manifest_digest", "method", "parameters", "weights_digest", "seed")
             return {name: getattr(self, name) for name in first}
-        return {name: value for name, value in asdict(self).items() if name != "parameters"}
+        unsaid = {"parameters"} if self.shots else {"parameters", "shots"}  # runs of all photos are as they were before
+        return {name: value for name, value in asdict(self).items() if name not in unsaid}
 
 
 def _hash(data: Mapping[str, Any]) -> str:

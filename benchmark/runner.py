@@ -22,9 +22,9 @@ import torch
 
 from benchmark.derivations import RankedPhotos, offered, predict
 from benchmark.doctor import describe_device, versions
-from benchmark.label_set import label_set, photos_at
+from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.settings import with_settings
-from benchmark.methods.training import training_photos
+from benchmark.methods.training import few_of_each, training_photos
 from benchmark.methods.types import Context, Method, Predictor, Training
 from benchmark.models import save_predictor
 from benchmark.networks import weights
@@ -54,6 +54,9 @@ MODELS = ("first", "all", "none")
 
 PRECISIONS = ("float32", "bf16")
 """In which networks are trained."""
+
+FILES = ("curve.json", "prompts.json", "model.safetensors")
+"""What a run may leave beside its predictions."""
 
 MOST = 24
 """Trainings that are begun together: so many networks are in memory, and so many are begun again after a crash."""
@@ -96,6 +99,7 @@ def plan(
     models: str = "first",
     precision: str = "float32",
     level: str = "city",
+    shots: Sequence[int] = (0,),
 ) -> list[Task]:
     """Return the runs of methods × seeds. Where the seed does not matter, seed 0 stands for all.
 
@@ -108,6 +112,7 @@ def plan(
         models: one of MODELS.
         precision: one of PRECISIONS, for methods that train a network.
         level: of the labels.
+        shots: how many training photos of each label, 0 for all; of a number every seed draws its own.
 
     Raises:
         UsageError: no method has a parameter of `settings`, a value is none of its kind, or the manifest has no such level.
@@ -122,7 +127,10 @@ def plan(
     return [
         task
         for method in methods
-        for task in _tasks(manifest, with_settings(method, settings), method, seeds, tier, models, precision, level)
+        for few in shots
+        for task in _tasks(
+            manifest, with_settings(method, settings), method, seeds, tier, models, precision, level, few
+        )
     ]
 
 
@@ -145,14 +153,15 @@ def _tasks(
     models: str,
     precision: str,
     level: str,
+    shots: int,
 ) -> Iterator[Task]:
     # A method without settings for the smoke tier runs with the paper's in both, and that run is a paper run.
     tier = tier if unchanged.smoke else "paper"
     parameters, usual, defaults = method.of_tier(tier), unchanged.of_tier(tier), unchanged.parameters
     changed = {name: value for name, value in parameters.items() if value != usual[name]}
     weights_digest, state = _weights(method, tier)
-    lacks = lacking(method.needs, manifest, level)
-    for number, seed in enumerate(seeds if method.stochastic or state == "random" else [0]):
+    lacks = lacking(method.needs, manifest, level) or (_too_few(manifest, level, shots) if shots else "")
+    for number, seed in enumerate(seeds if method.stochastic or state == "random" or shots else [0]):
         inputs = RunInputs(
             manifest_digest=manifest.digest,
             method=method.name,
@@ -164,9 +173,19 @@ def _tasks(
             preprocessing=_preprocessing(method, parameters),
             precision=precision if method.fit_many else "float32",
             level=level,
+            shots=shots,
         )
-        keeps = models == "all" or (models == "first" and number == 0)
+        keeps = models == "all" or (models == "first" and number == 0 and not shots)
         yield Task(method, inputs, tier, state, lacks, changed, keeps)
+
+
+def _too_few(manifest: Manifest, level: str, shots: int) -> str:
+    labels = label_set(manifest, level)
+    counts = np.bincount(positions(manifest, photos_at(manifest, "train", level), level), minlength=len(labels))
+    fewest = int(counts.argmin())
+    if counts[fewest] >= shots:
+        return ""
+    return f"{shots} training photos of each {level} ({labels.ids[fewest]} has {counts[fewest]})"
 
 
 def _weights(method: Method, tier: str) -> tuple[str | None, str]:
@@ -286,6 +305,7 @@ class RunContext:
     track: Track = silent
     fitted: Mapping[str, Fitted] = field(default_factory=dict)
     _sides: dict[tuple[str, str], Training] = field(default_factory=dict, repr=False)
+    _weights: "dict[tuple[str, str | None], Mapping[str, torch.Tensor]]" = field(default_factory=dict, repr=False)
 
     @property
     def store(self) -> WorkspacePhotos:
@@ -307,6 +327,19 @@ class RunContext:
             times=kept.times.copy(),
         )
 
+    def weights_of(self, method: Method) -> "Callable[[str, str | None], Mapping[str, torch.Tensor]]":
+        """Return what loads a network's weights; methods that leave them as they are share those of the last network."""
+
+        def load(name: str, digest: str | None) -> "Mapping[str, torch.Tensor]":
+            if not method.keeps_weights:
+                return weights.load(find_backbone(name), digest)
+            if (name, digest) not in self._weights:
+                self._weights.clear()
+                self._weights[name, digest] = weights.load(find_backbone(name), digest)
+            return dict(self._weights[name, digest])
+
+        return load
+
     def of(self, task: Task, folder: Path, weights_: "Mapping[str, torch.Tensor] | None") -> Context:
         """Return what a task's method is given; its files lie in `folder`."""
         inputs = task.inputs
@@ -319,6 +352,7 @@ class RunContext:
             weights_digest=inputs.weights_digest,
             checkpoint=folder / "checkpoint.safetensors",
             curve=folder / "curve.json",
+            prompts=folder / "prompts.json",
             progress=self.track,
         )
 
@@ -487,7 +521,8 @@ def groups(tasks: Sequence[Task], runs: Path, side_by_side: bool, most: int = MO
     """Return the tasks in their order, in groups: of at most `most` fits of one kind that are to be done; others alone."""
     group: list[Task] = []
     for task in tasks:
-        together = task.method.fit_many if side_by_side and _is_unstarted(task, runs) else None
+        alike = side_by_side and not task.inputs.shots  # of a few photos each seed has its own
+        together = task.method.fit_many if alike and _is_unstarted(task, runs) else None
         if group and not (together and together == group[-1].method.fit_many and len(group) < most):
             yield group
             group = []
@@ -551,6 +586,8 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     """
     method, inputs, manifest, device = task.method, task.inputs, shared.manifest, shared.device
     training, validation = (shared.training(side, inputs.level) for side in ("train", "val"))
+    if inputs.shots:
+        training = few_of_each(manifest, training, inputs.shots, inputs.seed)
     _reset_peak_memory(device)
     started = time.perf_counter()
     beside = shared.fitted.get(inputs.identity)
@@ -572,7 +609,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         weights_licence=method.weights_licence,
         selection=method.selection,
         paper=asdict(method.paper) if method.paper else None,
-        stochastic=method.stochastic,
+        stochastic=method.stochastic or inputs.shots > 0,
         classes=list(training.classes),
         device=describe_device(device),
         versions=versions(),
@@ -588,7 +625,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         # A ranking says nothing without the photos that it is of.
         gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
         save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity}, gallery)
-    files = [path for name in ("curve.json", "model.safetensors") if (path := folder / name).is_file()]
+    files = [path for name in FILES if (path := folder / name).is_file()]
     return Finished(run, of_test, of_validation, files, with_own)
 
 
@@ -598,7 +635,7 @@ def _fit(task: Task, training: Training, validation: Training, shared: RunContex
             raise beside.predictor
         return beside.predictor
     _require_contract(task.method)
-    context = shared.of(task, folder, _loaded(task, lambda name, digest: weights.load(find_backbone(name), digest)))
+    context = shared.of(task, folder, _loaded(task, shared.weights_of(task.method)))
     return task.method.fit(training, validation, context, **task.inputs.parameters)
 
 

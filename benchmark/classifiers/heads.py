@@ -71,7 +71,7 @@ def fit_sgd(
         for _ in _epochs(layer, optimiser, (vectors - mean) / scale, labels, epochs, device):
             pass
     weights, biases = (of.detach().cpu().numpy() for of in (layer.weight, layer.bias))
-    _require_finite("linear-sgd", weights)
+    require_finite("linear-sgd", weights)
     return Logistic(LinearModel(weights, biases, np.arange(classes)), classes, mean, scale)
 
 
@@ -102,7 +102,7 @@ def fit_mlp(
         optimiser = torch.optim.AdamW(network.to(device).parameters(), 1e-3, weight_decay=decay)
         for _ in _epochs(network, optimiser, (vectors - mean) / scale, labels, epochs, device):
             arrays = [of.detach().cpu().numpy().copy() for of in network.parameters()]
-            _require_finite("mlp", *arrays)
+            require_finite("mlp", *arrays)
             inner, inner_biases, outer, outer_biases = arrays
             candidate = Perceptron(inner, inner_biases, outer, outer_biases, mean, scale)
             share = float((candidate.predict_proba(judged[0]).argmax(axis=1) == judged[1]).mean())
@@ -152,8 +152,10 @@ def load_mlp(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device
     return found
 
 
-def at_temperature(head: Logistic | Perceptron, temperature: float) -> Logistic | Perceptron:
+def at_temperature(head: Any, temperature: float) -> Any:
     """Return the head with its scores divided by the temperature."""
+    if hasattr(head, "at_temperature"):
+        return head.at_temperature(temperature)
     if isinstance(head, Perceptron):
         return replace(head, outer=head.outer / temperature, outer_biases=head.outer_biases / temperature)
     model = head.model
@@ -228,6 +230,7 @@ def _epochs(
         yield
 
 
-def _require_finite(name: str, *arrays: NDArray[Any]) -> None:
+def require_finite(name: str, *arrays: NDArray[Any]) -> None:
+    """Raise DataError where a fit ran away."""
     if not all(np.isfinite(of).all() for of in arrays):
         raise DataError(f"{name}: the head does not converge on these vectors; choose a smaller rate, or another head")

@@ -17,6 +17,9 @@ BLOCK_BYTES = 256 << 20  # of distances at a time
 # a class's nearest member, large enough to survive float32 for k up to 1,000.
 _TIE = 1e-3
 
+MODERN_KS = "1,3,5,11,21,31,51,71"
+"""What modern rows choose k from, on the validation photos; as text, so that a parameter holds it."""
+
 WEIGHTS = ("uniform", "distance")
 """How neighbours vote: all alike, or each with the inverse of its distance."""
 

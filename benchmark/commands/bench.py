@@ -1,6 +1,8 @@
 """Running methods: each command parses, calls one function and prints. Heavy imports wait inside, so that help is quick."""
 
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,6 +80,13 @@ def bench(
     level: Annotated[
         str, typer.Option(help="Level of the labels to tell apart, such as city or district, as the manifest has them.")
     ] = "city",
+    shots: Annotated[
+        str,
+        typer.Option(
+            metavar="1,2,4,…,all",
+            help="Learn from so many training photos of each city, drawn by each seed: learning curves on the leaderboard.",
+        ),
+    ] = "all",
     engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
     precision: Annotated[
         str,
@@ -128,7 +137,7 @@ def bench(
             raise UsageError(f"--{option} {value!r}: choose {' or '.join(known)}")
     changes = parse_settings(settings or [])
     chosen = choose(["*"] if everything else method or [])
-    numbers = parse_seeds(seeds)
+    numbers, few = parse_seeds(seeds), parse_shots(shots)
     # A cluster's nodes have devices of their own: what this machine has says nothing of them.
     on = device if cluster else resolve_device(device)
     folder = manifest_folder(manifest, manifests, workspace)
@@ -136,7 +145,8 @@ def bench(
     place = Workspace(workspace)
     data = what_is_here(data, place)
     require_photos(data, place, manifest or str(folder))
-    tasks = runner.plan(data, chosen, numbers, tier, changes, models, _precision(precision, on, engine, cluster), level)
+    trained_in = _precision(precision, on, engine, cluster)
+    tasks = runner.plan(data, chosen, numbers, tier, changes, models, trained_in, level, few)
     if left_out := left_out_note(left_out_photos(data, level), level):
         note(left_out)
     if cluster:
@@ -154,9 +164,7 @@ def bench(
     outcomes = []
     for outcome in doing:
         outcomes.append(outcome)
-        note(
-            f"[{len(outcomes)}/{len(tasks)}] {outcome.task.inputs.method}, seed {outcome.task.inputs.seed}: {_said(outcome)}"
-        )
+        note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}")
     _report(outcomes, everything, json)
 
 
@@ -181,16 +189,48 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def parse_settings(texts: list[str]) -> dict[str, str]:
-    """Return what `--set NAME=VALUE` says, by name; of a name twice the last.
+def parse_shots(text: str) -> list[int]:
+    """Return the numbers of `1,2,4,all`, each once, in their order; 0 for `all`.
 
     Raises:
-        UsageError: a text is not of this form.
+        UsageError: a part is neither a whole number from 1 nor `all`.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part == "all" or re.fullmatch(r"[1-9][0-9]{0,5}", part) for part in parts):
+        raise UsageError(
+            f"--shots {text[:60]!r}: write whole numbers from 1, or all, with commas between: 1,2,4,8,16,all"
+        )
+    return list(dict.fromkeys(0 if part == "all" else int(part) for part in parts))
+
+
+def _named(task: "Task") -> str:
+    shots = f", {task.inputs.shots} of each {task.inputs.level}" if task.inputs.shots else ""
+    return f"{task.inputs.method}{shots}, seed {task.inputs.seed}"
+
+
+def parse_settings(texts: list[str]) -> dict[str, str]:
+    """Return what `--set NAME=VALUE` says, by name; of a name twice the last. `@FILE` is a text file's content.
+
+    Raises:
+        UsageError: a text is not of this form, or there is no such file.
     """
     for text in texts:
         if "=" not in text.strip("= "):
             raise UsageError(f"--set {text[:60]!r}: write NAME=VALUE, such as epochs=5")
-    return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in texts)}
+    return {name.strip(): _content(value.strip()) for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _content(value: str) -> str:
+    if not value.startswith("@"):
+        return value
+    file = Path(value[1:])
+    try:
+        with file.open("rb") as stream:
+            return stream.read(1 << 20).decode("utf-8-sig").strip()
+    except OSError as error:
+        raise UsageError(f"{file}: there is no such file, or it cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: is no text of UTF-8, of at most 1 MiB") from error
 
 
 def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
@@ -243,6 +283,7 @@ def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
         {
             "method": o.task.inputs.method,
             "seed": o.task.inputs.seed,
+            "shots": o.task.inputs.shots or "all",
             "run": o.task.inputs.identity,
             "state": o.state,
             "weights": o.task.weights,

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -54,14 +55,18 @@ def write_vectors(tower: Tower, manifest: Manifest, store: PhotoStore, out: Path
 
 def _write_npz(file: Path, sides: list[Photos], vectors: list[Vectors], facts: dict[str, str]) -> None:
     ids, names = _names(sides)
-    with file.open("wb") as stream:
-        np.savez(
-            stream,
-            photo_id=np.array(ids),
-            side=np.array(names),
-            vector=np.concatenate(vectors),
-            about=json.dumps(facts),
-        )
+    small = {"photo_id": np.array(ids), "side": np.array(names), "about": np.array(json.dumps(facts))}
+    shape = (len(ids), vectors[0].shape[1])
+    header = {"descr": np.lib.format.dtype_to_descr(vectors[0].dtype), "fortran_order": False, "shape": shape}
+    with ZipFile(file, "w") as archive:  # as np.savez writes it, block by block: vectors may be more than memory holds
+        for name, array in small.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        with archive.open("vector.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            for of in vectors:
+                for at in range(0, len(of), _ROWS):
+                    member.write(np.ascontiguousarray(of[at : at + _ROWS]).tobytes())
 
 
 def _write_parquet(file: Path, sides: list[Photos], vectors: list[Vectors], facts: dict[str, str]) -> None:

@@ -8,6 +8,9 @@ Memory is that of a batch; rows are mapped from disk. float16 halves the disk: r
 thousandth of their length are refused.
 """
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +31,10 @@ STORED = ("float32", "float16")
 
 _POWER, _FLOOR = 3.0, 1e-6  # of generalised mean pooling
 _AT_ONCE = 32  # photos through a network: larger batches are no faster on a CPU
+_LARGER = (64, 128, 256)  # tried on a GPU
+
+COMPUTED = ("float32", "bf16")
+"""In which a network computes; bf16 halves the time on a GPU that has it, and gives other vectors."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Tower:
         device: `cpu` or `cuda`.
         pooling: one of the backbone's `poolings`.
         stored: one of STORED.
+        computed: one of COMPUTED.
     """
 
     network: nn.Module
@@ -51,6 +59,7 @@ class Tower:
     device: str
     pooling: str = "penultimate"
     stored: str = "float32"
+    computed: str = "float32"
 
     def embed(self, photos: Photos) -> NDArray[np.float32]:
         """Return the chosen vector of each photo, (N, D).
@@ -72,16 +81,24 @@ class Tower:
         mean, std = (torch.tensor(of, device=self.device).view(3, 1, 1) for of in (shape.mean, shape.std))
         inside = slice(margin, margin + self.size)
 
+        tuned: list[int] = [] if self.device == "cuda" else [_AT_ONCE]
+
+        def through(batch: Tensor) -> Tensor:
+            pixels = ((batch.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.computed == "bf16"):
+                return pooled(self.network, backbone, pixels)
+
         @torch.inference_mode()
         def compute(photos: Tensor) -> Tensor:
             if not len(photos):  # the width is asked for, and not every network takes a batch of none
                 return compute(photos.new_zeros(1, *photos.shape[1:]))[:0]
             crops = photos[:, :, inside, inside].to(self.device)
-            return torch.cat(
-                [pooled(self.network, backbone, (b.float() / 255 - mean) / std) for b in crops.split(_AT_ONCE)]
-            )
+            if not tuned and len(crops) >= _LARGER[-1]:
+                tuned.append(quickest(through, crops))
+            return torch.cat([through(batch) for batch in crops.split(tuned[0] if tuned else _AT_ONCE)])
 
         facts = {"network": self.backbone, "crop": self.size, "weights": self.weights_digest}
+        facts |= {"computed": self.computed} if self.computed != "float32" else {}
         return Feature(
             "vectors",
             compute,
@@ -94,16 +111,36 @@ class Tower:
         )
 
 
-def check_stored(stored: str) -> None:
-    """Raise UsageError where it is none of STORED."""
-    if stored not in STORED:
-        raise UsageError(f"stored {stored[:40]!r}: choose one of {', '.join(STORED)}")
+def quickest(compute: Callable[[Tensor], Tensor], crops: Tensor) -> int:
+    """Return how many crops at a time, 32 to 256, take the least time each on a GPU, among sizes that it has room for."""
+    best, least = _AT_ONCE, math.inf
+    for size in (_AT_ONCE, *_LARGER):
+        try:
+            compute(crops[:size])  # the first of a shape also chooses kernels
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            compute(crops[:size])
+            torch.cuda.synchronize()
+        except torch.OutOfMemoryError:
+            break
+        each = (time.perf_counter() - started) / size
+        best, least = (size, each) if each < 0.95 * least else (best, least)
+    return best
+
+
+def check_stored(stored: str, computed: str = "float32") -> None:
+    """Raise UsageError where they are none of STORED and COMPUTED."""
+    for name, value, known in (("stored", stored, STORED), ("computed", computed, COMPUTED)):
+        if value not in known:
+            raise UsageError(f"{name} {value[:40]!r}: choose one of {', '.join(known)}")
 
 
 def check(backbone: Backbone, size: int, pooling: str) -> None:
     """Raise UsageError where the network has no such pooling, or takes no crops of this size."""
     if pooling not in backbone.poolings:
         raise UsageError(f"{backbone.name}: has no pooling {pooling!r}; choose one of {', '.join(backbone.poolings)}")
+    if backbone.fixed and size != backbone.preprocessing.crop:
+        raise UsageError(f"{backbone.name}: takes crops of {backbone.preprocessing.crop} pixels only, not of {size}")
     if size % backbone.patch:
         nearest = max(1, round(size / backbone.patch)) * backbone.patch
         raise UsageError(
@@ -112,7 +149,20 @@ def check(backbone: Backbone, size: int, pooling: str) -> None:
 
 
 def pooled(network: nn.Module, backbone: Backbone, photos: Tensor) -> Tensor:
-    """Return the backbone's poolings, one behind the other, (N, D + T·W) float32, of standardised photos (N, 3, H, W)."""
+    """Return the backbone's poolings, one behind the other, (N, D + T·W) float32, of standardised photos (N, 3, H, W).
+
+    Of open_clip there is one, the photo's vector in the space of texts; of timm's other networks what their own
+    `forward_features` and `forward_head` give; of all others modules are listened to.
+    """
+    if backbone.reading == "open_clip":
+        whole: Tensor = network.encode_image(photos)  # type: ignore[operator]
+        return whole.float()
+    if backbone.reading == "timm":
+        found: Tensor = network.forward_features(photos)  # type: ignore[operator]
+        last = network.forward_head(found, pre_logits=True).float()  # type: ignore[operator]
+        if getattr(network, "output_fmt", "NCHW") == "NHWC" and found.dim() == 4:
+            found = found.permute(0, 3, 1, 2)
+        return torch.cat([last, *(_poolings(found.float(), backbone.prefix) if backbone.width else [])], dim=1)
     seen: dict[str, Tensor] = {}
     hooks = [
         network.get_submodule(backbone.classifier).register_forward_pre_hook(

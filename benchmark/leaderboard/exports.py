@@ -69,7 +69,7 @@ def write_leaderboard(
     """
     boards = [leaderboard(manifest, runs_dir, folder, level) for manifest, folder in manifests]
     for board, (_, folder) in zip(boards, manifests, strict=True):
-        if not board.rows and not board.failed:
+        if not board.rows and not board.failed and not board.curves:
             where = folder or DEFAULT_MANIFESTS / board.name / board.version
             command = ["t15", "bench", "--manifest", str(where), "--all"]
             command += ["--level", level] if level != "city" else []
@@ -144,6 +144,7 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "rows": [flat(row) for row in board.rows],
         "details": asdict(board.details) if board.details else None,
         "failed": [asdict(of) for of in board.failed],
+        "curves": [asdict(curve) for curve in board.curves],
     }
 
 

@@ -27,7 +27,7 @@ from benchmark.leaderboard.drawing import (
     axes_at,
     drawn,
 )
-from benchmark.leaderboard.rows import CityRow, Leaderboard, Row, percent, shortened, time_taken
+from benchmark.leaderboard.rows import CURVE_NOTE, CityRow, Leaderboard, Row, percent, shortened, time_taken
 from benchmark.scoring.evaluation import Details
 from benchmark.scoring.metrics import wilson
 from collector.web.maps import SOURCE, View, holds, provinces, view_of
@@ -37,6 +37,8 @@ _TIMES = {
     **{0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min"},
     **{3600.0: "1 h", 36000.0: "10 h", 360000.0: "100 h"},
 }
+_MOST_CURVES = 9
+_STYLES = [(colour, line) for line in ("solid", (0, (5, 2)), (0, (1, 1.5))) for colour in (ACCENT, MARK, INK)]
 _MOST_METHODS, _MOST_NAMES = 30, 30  # more lines, or more names along a side, could not be read
 
 
@@ -46,8 +48,9 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
     Those of methods are of the first section; those of cities are of its best method. `prefix` goes before each name.
     """
     best, details = board.best, board.details
+    curves = [_curves(board, prefix)] if board.curves else []
     if best is None or details is None:
-        return []
+        return curves
     ece = best.scores.get("ece")
     rows = board.sections()[best.section]
     made = [
@@ -58,7 +61,52 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
         _speed(rows, prefix),
         _reliability(best, ece.value, details, prefix) if ece and details.reliability else None,
     ]
-    return [picture for picture in made if picture]
+    return [picture for picture in made if picture] + curves
+
+
+def _curves(board: Leaderboard, prefix: str) -> Picture:
+    """Draw accuracy against training photos of each label, a line a method, with a band."""
+    shown = board.curves[:_MOST_CURVES]
+    ends = [(curve.points[-1].accuracy, curve) for curve in shown]
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(WIDTH, 3.6))
+        axes = axes_at(figure, 0.7, 0.15, WIDTH - 1.0, 2.85)
+        axes.set_xscale("log", base=2)
+        axes.axhline(100 * board.chance_uniform, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
+        for number, (curve, style) in enumerate(zip(shown, _STYLES, strict=False), start=1):
+            photos = [of.photos for of in curve.points]
+            low, mean, high = ([100 * getattr(of, name) for of in curve.points] for name in ("low", "accuracy", "high"))
+            axes.fill_between(photos, low, high, color=style[0], alpha=0.15, linewidth=0)
+            axes.plot(photos, mean, color=style[0], linewidth=1.5, linestyle=style[1])
+            dots = [(of.photos, 100 * share) for of in curve.points for share in of.seeds if len(of.seeds) > 1]
+            if dots:
+                axes.scatter(*zip(*dots, strict=True), s=5, color=style[0], linewidths=0)
+            axes.annotate(
+                str(number), (photos[-1], mean[-1]), (5, 0), textcoords="offset points", va="center", fontsize=9.5
+            )
+        ticks = sorted({of.photos for curve in shown for of in curve.points})
+        axes.minorticks_off()
+        axes.set_xticks(ticks, [f"{tick:g}" if tick == int(tick) else f"{tick:.1f}" for tick in ticks])
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("accuracy, %")
+        axes.set_xlabel(f"training photos of each {board.level} (logarithmic)")
+        axes.grid(axis="y")
+        return figure
+
+    listed = "; ".join(
+        f"{number} {curve.title}{f' ({curve.variant})' if curve.variant else ''} {_share(curve.points[0].accuracy)} to "
+        f"{_share(end)}"
+        for number, (end, curve) in enumerate(ends, start=1)
+    )
+    of = f"The best {len(shown)} of {len(board.curves)}. " if len(shown) < len(board.curves) else ""
+    return Picture(
+        f"{prefix}curves",
+        f"Accuracy by training photos of each {board.level}",
+        f"{of}{listed}. {CURVE_NOTE} Dashed: chance.",
+        f"{len(shown)} methods: {listed}.",
+        drawn(f"{prefix}curves", draw),
+    )
 
 
 def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture:

@@ -47,6 +47,11 @@ WITHHELD_NOTE = "Withheld answers count as wrong; beside the method stands their
 PAPERS_REGION = "turkiye15"
 """The region whose cities are the paper's: on others its numbers are of another task, and are not shown."""
 
+CURVE_NOTE = (
+    "Learning curves: each seed draws its own training photos, fewer among more, groups kept together; all validation photos "
+    "are used at every point. Bands are 95 % intervals for the test photos, dots are seeds. These runs are not ranked."
+)
+
 ORACLE_NOTE = (
     "The oracle is the best that a method's set of answers allows: what it would have if for each photo it answered the best "
     "of all places that it can answer: the nearest centre of a label, the nearest photo of the gallery."
@@ -187,6 +192,37 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A point of a learning curve.
+
+    Attributes:
+        photos: training photos of each label; of all of them the mean.
+        shots: the number that was asked for, 0 for all.
+        accuracy: share of right answers, mean over the seeds, 0 to 1.
+        low, high: its 95 % interval for so many test photos, as a row's.
+        seeds: the share of each seed, which drew its own training photos.
+    """
+
+    photos: float
+    shots: int
+    accuracy: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a method scores by the number of its training photos; `variant` tells curves of one method apart."""
+
+    method: str
+    title: str
+    variant: str
+    section: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FailedRow:
     """A run that did not finish, and why; `kind` is `failed`, or `weights missing` for one that could not begin."""
 
@@ -231,6 +267,7 @@ class Leaderboard:
         details: of the first row; None without rows.
         power: by section, which differences of two of its methods these photos can show.
         failed: the runs that did not finish, by method and seed.
+        curves: learning curves, of runs on a few photos of each label; those are in no row.
     """
 
     name: str
@@ -250,6 +287,7 @@ class Leaderboard:
     details: Details | None
     power: Mapping[str, Power]
     failed: tuple[FailedRow, ...]
+    curves: tuple[Curve, ...] = ()
 
     @property
     def best(self) -> Row | None:

@@ -18,7 +18,19 @@ from numpy.typing import NDArray
 
 from benchmark import results
 from benchmark.label_set import left_out, photos_at, positions
-from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, TIERS, CityRow, FailedRow, Leaderboard, Own, Row
+from benchmark.leaderboard.rows import (
+    PAPERS_REGION,
+    SECTIONS,
+    TIERS,
+    CityRow,
+    Curve,
+    CurvePoint,
+    FailedRow,
+    Leaderboard,
+    Own,
+    Row,
+    shortened,
+)
 from benchmark.predictions import Predictions
 from benchmark.results import Run
 from benchmark.scoring.evaluation import Scores, details_of, evaluate
@@ -45,6 +57,7 @@ COMPARISON_NOTE = (
 PAPER_PHOTOS = 375
 """Test photos of the paper's Türkiye15."""
 
+_LONGEST = 80  # characters of a parameter's value in a row's name
 _USUAL_ENGINE = "fast"  # what `t15 bench` takes without --engine
 
 
@@ -64,9 +77,12 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     truth, header = Truth.of(manifest, level=level), manifest.header
     where = folder or DEFAULT_MANIFESTS / header.name / header.version
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    few: dict[tuple[str, ...], dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in results.finished_runs(runs_dir, manifest.digest):
-        if run.inputs.level == level:
+        if run.inputs.level == level and not run.inputs.shots:
             groups[_group(run)].append(run)
+        elif run.inputs.level == level:
+            few[_group(run)][run.inputs.shots].append(run)
     reads = results.test_reads(runs_dir)
     papers_task = header.region == PAPERS_REGION and level == "city"
     unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
@@ -90,6 +106,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         rows=tuple(rows),
         details=details_of([aligned(truth, runs_dir, run) for run in best], truth) if best else None,
         power={section: _power([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
+        curves=_curves(manifest, truth, runs_dir, few, groups),
         failed=tuple(
             FailedRow(_line(of.inputs.method), _line(of.title), of.inputs.seed, _line(of.reason), _line(of.kind))
             for of in results.failures(runs_dir, manifest.digest)
@@ -132,6 +149,44 @@ def _group(run: Run) -> tuple[str, ...]:
         inputs.level,
     )
     return inputs.method, run.tier, run.origin, run.weights, *of_inputs
+
+
+def _curves(
+    manifest: Manifest,
+    truth: Truth,
+    runs_dir: Path,
+    few: Mapping[tuple[str, ...], Mapping[int, list[Run]]],
+    whole: Mapping[tuple[str, ...], list[Run]],
+) -> tuple[Curve, ...]:
+    """Return how each method grows with its training photos; the last point is of all of them, where that run is there."""
+    level = truth.label_set.level
+    everything = len(photos_at(manifest, "train", level)) / len(truth.classes)
+    curves = []
+    for group, of_shots in few.items():
+        runs = {
+            **{float(shots): of for shots, of in of_shots.items()},
+            **({everything: whole[group]} if group in whole else {}),
+        }
+        points = tuple(_point(truth, runs_dir, photos, runs[photos]) for photos in sorted(runs))
+        first = next(iter(of_shots.values()))[0]
+        section = "random" if first.weights == "random" else first.tier
+        named = [other for other in few if other[0] == group[0]]
+        set_to = ", ".join(f"{name}={_line(str(value))}" for name, value in sorted(first.changed.items()))
+        curves.append(
+            Curve(_line(first.inputs.method), _line(first.title), set_to if len(named) > 1 else "", section, points)
+        )
+    return tuple(
+        sorted(curves, key=lambda curve: (curve.section, -curve.points[-1].accuracy, curve.method, curve.variant))
+    )
+
+
+def _point(truth: Truth, runs_dir: Path, photos: float, runs: Sequence[Run]) -> CurvePoint:
+    ordered = sorted(runs, key=lambda run: run.inputs.seed)
+    scores = evaluate([aligned(truth, runs_dir, run) for run in ordered], truth)
+    primary = scores[scores.primary]
+    each = tuple(float(right.mean()) for right in scores.right)
+    low, high = primary.low or 0.0, 1.0 if primary.high is None else primary.high
+    return CurvePoint(photos, ordered[0].inputs.shots, primary.value, low, high, each)
 
 
 def _row(
@@ -287,14 +342,19 @@ def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]]
     names = sorted({name for settings in all_of_method for name in settings})
     differing = [name for name in names if any(other.get(name) != mine.get(name) for other in all_of_method)]
     shown = sorted({*differing, *changed})
-    return ", ".join(_line(f"{name}={mine.get(name, 'unset')}") for name in shown)
+    return ", ".join(_line(f"{name}={shortened(str(mine.get(name, 'unset')), _LONGEST)}") for name in shown)
 
 
 def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
     seed_list = ",".join(str(seed) for seed in seeds)
     words = ["--manifest", str(folder), "--method", run.inputs.method, "--seeds", seed_list, "--tier", run.tier]
     words += ["--level", run.inputs.level] if run.inputs.level != "city" else []
-    words += [word for name, value in sorted(run.changed.items()) for word in ("--set", f"{name}={value}")]
+    for name, value in sorted(run.changed.items()):
+        # Prompts of one's own lie beside the run.
+        words += [
+            "--set",
+            f"prompts=@runs/{run.inputs.identity}/prompts.json" if name == "prompts" else f"{name}={value}",
+        ]
     engine = run.engine.partition(",")[0]  # behind it stands how many were trained side by side
     words += ["--engine", engine] if engine not in ("", _USUAL_ENGINE) else []
     return printable(shlex.join(["t15", "bench", *words]))

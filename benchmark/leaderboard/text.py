@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmark.leaderboard.rows import (
     CHANCE_NOTE,
+    CURVE_NOTE,
     ORACLE_NOTE,
     PAPER_NOTE,
     RANK_NOTE,
@@ -42,6 +43,10 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
             if note := own_note(rows):
                 own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
                 parts.append(f"{own}{note}")
+        if board.curves:
+            parts.append(
+                f"Learning curves: accuracy in % by training photos of each {board.level}\n{table(*_curves(board))}"
+            )
         for kind, failed in _by_kind(board.failed).items():
             failures = [(of.method, of.seed, of.reason) for of in failed]
             parts.append(f"{kind.capitalize()}\n{table(('method', 'seed', 'reason'), failures)}")
@@ -93,6 +98,8 @@ def _board(board: Leaderboard) -> list[str]:
             parts += [f"### The authors' own photos: {section}", *own, note]
     if board.best and board.best.slices:
         parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
+    if board.curves:
+        parts += ["## Learning curves", CURVE_NOTE, grid(*_curves(board))]
     for kind, failed in _by_kind(board.failed).items():
         lines = ((of.title, of.method, of.seed, of.reason) for of in failed)
         parts += [f"## {escape(kind).capitalize()}", grid(("method", "name", "seed", "reason"), lines)]
@@ -100,6 +107,19 @@ def _board(board: Leaderboard) -> list[str]:
         commands = "\n".join(dict.fromkeys(row.command for row in board.rows if row.command))
         parts += ["## Commands", fenced(commands, "sh")]
     return parts
+
+
+def _curves(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the lines of a table with a column for each number of training photos."""
+    shots = sorted({(of.photos, of.shots) for curve in board.curves for of in curve.points})
+    head = ["method", *(str(few) if few else f"all ({photos:.1f})" for photos, few in shots), "seeds"]
+    lines = []
+    for curve in board.curves:
+        points = {(of.photos, of.shots): of for of in curve.points}
+        shown = [percent(points[at].accuracy, board.decimals) if at in points else "" for at in shots]
+        name = f"{curve.method} {curve.variant}".strip() + ("" if curve.section == "paper" else f" ({curve.section})")
+        lines.append([name, *shown, str(max(len(of.seeds) for of in curve.points))])
+    return head, lines
 
 
 def _facts(board: Leaderboard) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.classifiers.heads import load_mlp
 from benchmark.classifiers.knn import load_knn
 from benchmark.classifiers.logistic import load_logistic
+from benchmark.classifiers.text_heads import load_hierarchy, load_tip
 from benchmark.methods.types import Context, Training
 from benchmark.photos import Photos
 from collector.errors import DataError, UsageError
@@ -36,6 +37,8 @@ _LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], str
     "knn": load_knn,
     "logistic": load_logistic,
     "mlp": load_mlp,
+    "hierarchy": load_hierarchy,
+    "tip": load_tip,
 }
 
 
@@ -122,10 +125,9 @@ FEATURES: dict[str, FeatureSpec] = {
 CLASSIFIERS_VERSION = 1
 """Of the classifiers' code and of the defaults of the methods that use them."""
 
-MODERN_KS = "1,3,5,11,21,31,51,71"
 MODERN_CS = "0.0001,0.001,0.01,0.1,1,10"
-"""What modern rows choose from, on the validation photos; of equally good ones the first. Text, so that a parameter, and
-with it the run's identity, holds them."""
+"""What modern rows choose from, as from `knn.MODERN_KS`, on the validation photos; of equally good ones the first. Text, so
+that a parameter, and with it the run's identity, holds them."""
 
 
 def feature(kind: str, size: int) -> "Feature":

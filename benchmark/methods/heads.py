@@ -1,21 +1,24 @@
 """Methods that fit a head on the vectors of networks that do not learn: `HEAD:NETWORK`, such as `lda:resnet18/places365`.
 
-All share `fit_head`: vectors of the training and the validation photos (`features.vectors`, each computed once and kept), a
-head of HEADS fitted on the former, its settings chosen on the latter. Each head's function here makes the candidates; a new
-head is one such function and one entry. `concat:A+B` takes vectors of two networks, or more, one behind the other.
+All share `fit_head`: vectors of the training and the validation photos (`features.vectors`, each computed once and kept), for
+heads of text those of the labels' texts beside them, a head of HEADS fitted on the former, its settings chosen on the
+validation photos. A new head is one function and one entry in `head_kinds`. `concat:A+B` takes vectors of two
+networks, or more, one behind the other; `zeroshot:TOWER@names` has its kind of text behind the @.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.methods.features import LARGEST, MODERN_KS, Classifier
+from benchmark.methods.features import LARGEST, Classifier
+from benchmark.methods.head_kinds import HEADS, Sides, Text
 from benchmark.methods.types import Context, Method, PaperRow, Parameter, Training
 from benchmark.photos import Photos
+from collector.workspace import write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -27,133 +30,6 @@ FEATURES_VERSION = "1"
 """Of the code that classifies vectors, and of its defaults."""
 
 log = logging.getLogger("t15")
-
-
-@dataclass(frozen=True)
-class Sides:
-    """What a head is fitted on and chosen by: vectors (N, D) and labels (N,) of both sides."""
-
-    vectors: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    judged: NDArray[np.float32]
-    truth: NDArray[np.int64]
-    classes: int
-
-
-Fit = Callable[..., "Sequence[tuple[str, Classifier]]"]
-"""`fit(sides, context, **settings)`: candidates, each with what was set; of equally good ones the first is taken."""
-
-
-def _features(sides: Sides, context: Context, *, c: float, iterations: int) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers.logistic import fit_logistic
-
-    return [("", fit_logistic(sides.vectors, sides.labels, sides.classes, c, iterations, device=context.device))]
-
-
-def _logistics(sides: Sides, context: Context, *, cs: str, iterations: int) -> "list[tuple[str, Classifier]]":
-    return [(f"C = {c:g}", _features(sides, context, c=c, iterations=iterations)[0][1]) for c in _numbers(cs)]
-
-
-def _knn(sides: Sides, context: Context, *, ks: str) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers import knn
-
-    allowed = [k for k in map(int, ks.split(",")) if k <= len(sides.vectors)] or [1]
-    return [
-        (
-            f"k = {k}, weights {weights}",
-            knn.fit_knn(sides.vectors, sides.labels, sides.classes, k, weights, context.device),
-        )
-        for k in allowed
-        for weights in knn.WEIGHTS
-    ]
-
-
-def _lda(sides: Sides, context: Context, *, shrinkages: str) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers.heads import fit_lda
-
-    tried = _numbers(shrinkages)
-    fitted = fit_lda(sides.vectors, sides.labels, sides.classes, tried)
-    return [(f"shrinkage {s:g}", _tempered(head, sides)) for s, head in zip(tried, fitted, strict=True)]
-
-
-def _ncm(sides: Sides, context: Context, *, shrinkages: str) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers.heads import fit_ncm
-
-    tried = _numbers(shrinkages)
-    fitted = fit_ncm(sides.vectors, sides.labels, sides.classes, tried)
-    return [(f"shrinkage {s:g}", _tempered(head, sides)) for s, head in zip(tried, fitted, strict=True)]
-
-
-def _sgd(sides: Sides, context: Context, *, rates: str, decays: str, epochs: int) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers.heads import fit_sgd
-
-    def fitted(rate: float, decay: float) -> "Classifier":
-        data = (sides.vectors, sides.labels, sides.classes)
-        return _tempered(fit_sgd(*data, rate, decay, epochs, context.seed, context.device), sides)
-
-    return [
-        (f"rate {rate:g}, decay {decay:g}", fitted(rate, decay))
-        for rate in _numbers(rates)
-        for decay in _numbers(decays)
-    ]
-
-
-def _mlp(sides: Sides, context: Context, *, decays: str, epochs: int) -> "list[tuple[str, Classifier]]":
-    from benchmark.classifiers.heads import fit_mlp
-
-    def fitted(decay: float) -> "Classifier":
-        judged = (sides.judged, sides.truth)
-        head = fit_mlp(sides.vectors, sides.labels, judged, sides.classes, decay, epochs, context.seed, context.device)
-        return _tempered(head, sides)
-
-    return [(f"decay {decay:g}", fitted(decay)) for decay in _numbers(decays)]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A kind of head: all that is said of it, in one place.
-
-    Attributes:
-        title: what readers call it.
-        fit: makes the candidates.
-        settings: its parameters with their defaults.
-        smoke: what the tier `smoke` changes.
-        unit: whether vectors are brought to length 1 before.
-        stochastic: whether the seed matters.
-        chosen: whether validation photos choose.
-    """
-
-    title: str
-    fit: Fit
-    settings: Mapping[str, Parameter]
-    smoke: Mapping[str, Parameter] = field(default_factory=dict)
-    unit: bool = True
-    stochastic: bool = False
-    chosen: bool = True
-
-
-_ITERATIONS = 500  # of logistic regression, as in the paper
-_SHRINKAGES = "0.01,0.03,0.1,0.3,0.6,0.9"
-_FEW = {"iterations": 30}
-
-HEADS: dict[str, Head] = {
-    "features": Head(
-        "logistic regression", _features, {"c": 1.0, "iterations": _ITERATIONS}, _FEW, unit=False, chosen=False
-    ),
-    "knn": Head("k-NN", _knn, {"ks": MODERN_KS}),
-    "lda": Head("discriminant analysis", _lda, {"shrinkages": _SHRINKAGES}),
-    "ncm": Head("nearest class means, whitened", _ncm, {"shrinkages": _SHRINKAGES}),
-    "linear-sgd": Head(
-        "softmax regression by SGD",
-        _sgd,
-        {"rates": "0.003,0.03", "decays": "0.0001,0.01,0.1", "epochs": 20},
-        {"epochs": 2},
-        stochastic=True,
-    ),
-    "mlp": Head("perceptron", _mlp, {"decays": "0.01,1", "epochs": 12}, {"epochs": 2}, stochastic=True),
-    "concat": Head("logistic regression", _logistics, {"cs": "1,10,100", "iterations": _ITERATIONS}, _FEW),
-}
-"""The heads; `concat` alone takes several networks, and no other does."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +60,10 @@ class NetworkFeatures:
             state = tower.network.state_dict().items()
             arrays |= {f"network{place}.{name}": of.cpu().numpy().copy() for name, of in state}
         towers = [
-            {name: getattr(of, name) for name in ("backbone", "size", "weights_digest", "pooling", "stored")}
+            {
+                name: getattr(of, name)
+                for name in ("backbone", "size", "weights_digest", "pooling", "stored", "computed")
+            }
             for of in self.towers
         ]
         described = {"towers": towers, "unit": self.unit, "classifier": kind, "of_classifier": spec}
@@ -227,7 +106,7 @@ def _of_first_edition(spec: Mapping[str, Any]) -> dict[str, Any]:
 def _loaded(place: int, spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> "Tower":
     import torch
 
-    from benchmark.features.vectors import STORED, Tower
+    from benchmark.features.vectors import COMPUTED, STORED, Tower
     from benchmark.networks.backbones import find_backbone
 
     size, backbone = spec["size"], find_backbone(spec["backbone"])
@@ -235,12 +114,22 @@ def _loaded(place: int, spec: Mapping[str, Any], arrays: Mapping[str, NDArray[An
         raise ValueError(f"a network on photos of {size!r} pixels; 16 to {LARGEST} are possible")
     if spec.get("stored", STORED[0]) not in STORED:
         raise ValueError(f"vectors kept as {spec['stored']!r}")
+    if spec.get("computed", COMPUTED[0]) not in COMPUTED:
+        raise ValueError(f"vectors computed in {spec['computed']!r}")
     start = f"network{place}."
     network = backbone.build(backbone.pretrained.classes if backbone.pretrained else 1000)
     state = {name.removeprefix(start): of for name, of in arrays.items() if name.startswith(start)}
     network.load_state_dict({name: torch.from_numpy(np.array(of)) for name, of in state.items()})
-    others = {name: spec[name] for name in ("pooling", "stored") if name in spec}
-    return Tower(network.eval().to(device), backbone.name, size, spec["weights_digest"], device, **others)
+    others = {name: spec[name] for name in ("pooling", "stored", "computed") if name in spec}
+    return Tower(_placed(network, device), backbone.name, size, spec["weights_digest"], device, **others)
+
+
+def _placed(network: "torch.nn.Module", device: str) -> "torch.nn.Module":
+    """Return a network ready to give vectors, its weights laid out as its photos are."""
+    import torch
+
+    placed: torch.nn.Module = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def fit_head(
@@ -253,19 +142,29 @@ def fit_head(
     size: int | str,
     pooling: str,
     stored: str,
+    computed: str = "float32",
+    prompts: str = "",
+    languages: str = "",
     **settings: Any,
 ) -> NetworkFeatures:
     """Fit a head of HEADS on a network's vectors; of its candidates the one is kept that is right on most validation photos.
 
     Raises:
-        UsageError: there is no such network or pooling, or `stored` is none of `vectors.STORED`.
-        DataError: the head does not converge.
+        UsageError: there is no such network or pooling, `stored` or `computed` is none of those in `vectors`, or a head of
+            text has a tower without a text half or prompts that are none.
+        DataError: the head does not converge, or a label has no name in a language.
     """
     of = HEADS[head]
-    towers = _starting(backbone, str(size), pooling, stored, context)
+    if of.text:
+        from benchmark.features.text_vectors import require_text
+        from benchmark.networks.backbones import find_backbone
+
+        require_text(find_backbone(backbone))
+    towers = _starting(backbone, str(size), context, pooling=pooling, stored=stored, computed=computed)
+    text = _said(towers[0], training, context, prompts, languages) if of.text else None
     vectors = embedded(towers, training, of.unit)
     judged = embedded(towers, validation, of.unit) if of.chosen else vectors[:0]
-    sides = Sides(vectors, training.labels, judged, validation.labels, len(training.classes))
+    sides = Sides(vectors, training.labels, judged, validation.labels, len(training.classes), text)
     candidates = of.fit(sides, context, **settings)
     if not of.chosen:
         return NetworkFeatures(towers, candidates[0][1], of.unit)
@@ -274,11 +173,33 @@ def fit_head(
     return NetworkFeatures(towers, classifier, of.unit)
 
 
+def _said(tower: "Tower", training: Training, context: Context, text: str, languages: str) -> Text:
+    """Return what the tower says of the labels, and write the texts beside the run."""
+    from benchmark.classifiers.text_heads import require_text
+    from benchmark.features.text_vectors import mean_direction, scale_of, text_vectors
+    from benchmark.methods.prompts import prompts
+    from benchmark.networks.backbones import find_backbone
+
+    said, cache = prompts(training.label_set, text, languages), training.store.cache
+
+    def means(rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        return np.stack([mean_direction(text_vectors(tower, texts, cache)) for texts in rows])
+
+    labels = means(said.labels)
+    countries = means(said.of_countries) if said.countries else labels[:0]
+    require_text(labels, find_backbone(tower.backbone).width)
+    if context.prompts:
+        write_atomically(context.prompts, said.to_json().encode())
+    return Text(labels, countries, np.array(said.country_of, np.int64), scale_of(tower))
+
+
 def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, size: int | None = None) -> Method:
     """Return the method that fits this head on this network's vectors; `size` is another resolution than its own."""
     of, parts = HEADS[head], backbone.parts or (backbone,)
     sizes = [size or part.preprocessing.crop for part in parts]
-    smallest = [4 * part.patch if part.patch > 1 else 64 for part in parts]
+    smallest = [
+        one if part.fixed else 4 * part.patch if part.patch > 1 else 64 for part, one in zip(parts, sizes, strict=True)
+    ]
     # Vectors of timm's are kept in half precision. Those of the paper's networks are as they always were.
     half = all(part.preprocessing.rounding == "torchvision" for part in parts)
     parameters: dict[str, Parameter] = {
@@ -286,11 +207,12 @@ def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, s
         "size": _joined(sizes),
         "pooling": "penultimate",
         "stored": "float16" if half else "float32",
+        "computed": "float32",
         **of.settings,
     }
-    data = backbone.pretrained.data if backbone.pretrained else "random"
+    data, (kind, at, words) = backbone.pretrained.data if backbone.pretrained else "random", head.partition("@")
     return Method(
-        name=f"{head}:{backbone.name}" + (f"@{size}" if size else ""),
+        name=f"{kind}:{backbone.name}" + (f"@{size}" if size else "") + at + words,
         title=f"{backbone.title} ({data}) features, {of.title}" + (f", {size} pixels" if size else ""),
         fit=_fitting(head),
         parameters=parameters,
@@ -301,7 +223,8 @@ def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, s
         paper=paper,
         estimate=_seconds if all(part.gigaflops for part in parts) else None,
         backbone=backbone.name,
-        preprocessing=preprocessing,
+        keeps_weights=True,
+        preprocessing=_preprocessing_and_text if of.text else preprocessing,
         **origin(backbone),
     )
 
@@ -315,6 +238,19 @@ def preprocessing(*, backbone: str, size: int | str, **others: Any) -> dict[str,
     if of.parts:
         return {part.name: part.preprocessing.at(one).facts for part, one in zip(of.parts, sizes, strict=True)}
     return of.preprocessing.at(sizes[0]).facts
+
+
+def _preprocessing_and_text(*, backbone: str, size: int | str, **others: Any) -> dict[str, Any]:
+    """Return the same with the tokenizer of the tower's text half, where it is here."""
+    from benchmark.features.text_vectors import tokenizer_facts
+    from benchmark.networks.backbones import find_backbone
+    from collector.errors import T15Error
+
+    try:
+        tokens = tokenizer_facts(find_backbone(backbone))
+    except T15Error:  # the run will say so
+        tokens = "missing"
+    return {**preprocessing(backbone=backbone, size=size), "tokenizer": tokens}
 
 
 def origin(backbone: "Backbone") -> dict[str, Any]:
@@ -344,7 +280,7 @@ def starting_tower(
     network = backbone.build(backbone.pretrained.classes if backbone.pretrained else 1000)
     if weights is not None:
         network.load_state_dict(dict(weights))
-    return Tower(network.eval().to(context.device), backbone.name, size, digest, context.device, **kept)
+    return Tower(_placed(network, context.device), backbone.name, size, digest, context.device, **kept)
 
 
 def trained_tower(name: str, size: int | None, device: str, pooling: str, stored: str) -> "Tower":
@@ -370,13 +306,13 @@ def trained_tower(name: str, size: int | None, device: str, pooling: str, stored
     return starting_tower(backbone, size, state, digest, Context(device=device), pooling=pooling, stored=stored)
 
 
-def _starting(name: str, size: str, pooling: str, stored: str, context: Context) -> "tuple[Tower, ...]":
+def _starting(name: str, size: str, context: Context, **kept: str) -> "tuple[Tower, ...]":
     from benchmark.features.vectors import check_stored
     from benchmark.networks.backbones import find_backbone
 
-    check_stored(stored)
+    check_stored(kept["stored"], kept["computed"])
     of = find_backbone(name)
-    parts, kept = of.parts or (of,), {"pooling": pooling, "stored": stored}
+    parts = of.parts or (of,)
     weights: list[Any] = [context.weights] * len(parts)
     digests: list[Any] = [context.weights_digest] * len(parts)
     if of.parts and context.weights is not None:
@@ -419,20 +355,8 @@ def _fitting(head: str) -> Any:
     return fit
 
 
-def _tempered(head: Any, sides: Sides) -> "Classifier":
-    """Return the head at the temperature under which the validation photos are least surprising."""
-    from benchmark.classifiers.heads import at_temperature
-    from benchmark.scoring.calibration import fit_temperature
-
-    return at_temperature(head, fit_temperature(head.predict_proba(sides.judged), sides.truth))
-
-
 def _right(classifier: "Classifier", sides: Sides) -> float:
     return float((classifier.predict_proba(sides.judged).argmax(axis=1) == sides.truth).mean())
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
 
 
 _RATE = {"cpu": 40.0, "cuda": 10_000.0}  # gigaflops a second of two cores, and of a GPU

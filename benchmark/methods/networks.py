@@ -128,19 +128,21 @@ def transfer_variant(name: str) -> Method | None:
     """Return the method of this name for any backbone, built in or plugged in: `finetune-c:squeezenet1_1/places365`.
 
     `@` and a number behind it is another resolution: `finetune:resnet50/imagenet@448`. None when the name has no such form,
-    or there is no such network; `scratch` takes one that is named without weights, `concat` several: `concat:A+B`.
+    or there is no such network; `scratch` takes one that is named without weights, `concat` several: `concat:A+B`, and
+    `zeroshot` has the kind of its texts behind the @: `zeroshot:vit-b-32/openai@templates`.
     """
-    from benchmark.networks.backbones import backbones, find_backbone
+    from benchmark.networks.backbones import find_backbone, lookup
 
     kind, _, rest = name.partition(":")
     network, at, resolution = rest.partition("@")
-    known = backbones()
+    if kind == "zeroshot":
+        kind, at, resolution = f"zeroshot@{resolution}", "", ""
     several = network.split("+")
-    if not set(several) <= set(known) or kind not in ("scratch", *HEADS, *TRANSFER_VARIANTS):
+    if kind not in ("scratch", *HEADS, *TRANSFER_VARIANTS) or (kind == "concat") != (len(several) > 1):
         return None
-    if (kind == "concat") != (len(several) > 1):
+    if not all(map(lookup, several)):
         return None
-    backbone = known[network] if len(several) == 1 else find_backbone(network)
+    backbone = find_backbone(network)
     if at and not re.fullmatch(r"[1-9][0-9]{1,3}", resolution):
         return None
     size = int(resolution) if at else None

@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 
+from benchmark.classifiers.knn import MODERN_KS
 from benchmark.methods import features
 from benchmark.methods.heads import on_vectors
 from benchmark.methods.networks import fine_tuned, from_scratch
@@ -115,7 +116,7 @@ def _modern(row: _TableOneRow) -> Method:
             name=f"{row.feature}-{row.size}+knn@modern",
             title=f"{title}k-NN chosen on validation",
             fit=features.fit_modern_knn,
-            parameters={"feature_kind": kind, "size": row.size, "ks": features.MODERN_KS},
+            parameters={"feature_kind": kind, "size": row.size, "ks": MODERN_KS},
             smoke={"size": _smoke_size(row), "ks": _SMOKE_CHOICES["ks"]},
             version=features.version(kind),
             selection="best-on-validation",

@@ -1,6 +1,7 @@
 """A side of a manifest as what a method learns from."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -36,6 +37,35 @@ def training_photos(manifest: Manifest, split: str, store: PhotoStore, level: st
         sequences=_codes(manifest, rows, lambda photo: photo.sequence_id),
         times=_numbers(photo.taken_at.timestamp() if photo.taken_at else None for photo in rows),
         protocol=manifest.header.protocol,
+    )
+
+
+def few_of_each(manifest: Manifest, training: Training, shots: int, seed: int) -> Training:
+    """Return `shots` training photos of each label; with the same seed fewer are among more.
+
+    A label's groups (near-copies, one author's photos of one day, …) come in an order that the seed draws, each whole before
+    the next begins: only the last may be cut, where the number asks for it. A photo without a group is one.
+    """
+    groups = {photo.photo_id: photo.group_id or photo.photo_id for photo in manifest.photos("train")}
+    chosen: list[int] = []
+    for label in range(len(training.classes)):
+        rows = np.flatnonzero(training.labels == label)
+        of_group: dict[str, list[int]] = {}
+        for row in rows.tolist():
+            of_group.setdefault(groups[training.ids[row]], []).append(row)
+        order = np.random.default_rng([seed, label]).permutation(len(of_group))
+        members = list(of_group.values())
+        chosen += [row for group in order for row in members[group]][:shots]
+    return _rows(training, sorted(chosen))
+
+
+def _rows(training: Training, rows: list[int]) -> Training:
+    arrays = ("labels", "places", "headings", "authors", "sequences", "times")
+    return replace(
+        training,
+        ids=tuple(training.ids[row] for row in rows),
+        digests=tuple(training.digests[row] for row in rows),
+        **{name: getattr(training, name)[rows] for name in arrays},
     )
 
 

@@ -53,6 +53,7 @@ class Context:
     weights_digest: str | None = None
     checkpoint: Path | None = None  # file that a stopped training goes on from; None keeps nothing
     curve: Path | None = None  # file for the learning curve, as JSON
+    prompts: Path | None = None  # file for what is said to a tower's text half, as JSON
     progress: Track = silent  # shows progress: `for item in context.progress(items, "what is done")`
 
     @property
@@ -140,6 +141,7 @@ class Method:
     pretraining: str = "none"  # the data that its weights were learnt from
     weights_licence: str = ""
     backbone: str = ""  # the network that it begins with (`networks.backbones`); empty without
+    keeps_weights: bool = False  # whether it leaves the weights that it is given as they are: then runs share them
     preprocessing: Callable[..., Mapping[str, Any]] | None = None  # (**parameters): how photos become a network's input
     fit_many: FitMany | None = None  # for methods that train a network: several at once share a GPU
     estimate: Estimate | None = None  # None when it is always quick

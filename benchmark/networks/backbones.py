@@ -3,150 +3,27 @@
 A backbone's name is its architecture's, and after a slash what it was pre-trained on: `resnet18` starts from random weights,
 `resnet18/places365` from those that its authors learnt on Places365. Other packages add theirs in the entry-point group
 `t15.backbones`.
-
-Networks of timm are data, in `towers.json`: a name is timm's, with a slash for its dot (`vit_small_patch14_dinov2/lvd142m`).
-Preprocessing, classes, licences and addresses are timm's own configuration (1.0.31), which the tests compare; timm itself is
-needed to build one of them (extra `modern`). Digests are those that a file's name says; where there is none, that of the
-first file is pinned (`networks.weights`).
+Those of timm and open_clip are in `towers`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Preprocessing, Pretrained
+from benchmark.networks.towers import hub_tower, towers
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone", "Preprocessing", "Pretrained", "hub_tower", "towers"]
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's training photos, RGB, 0 to 1, as torchvision's models are fed."""
-
 FROZEN = ("none", "a", "b", "c", "all but the classifier")
 """How much of a network keeps its weights, from nothing to everything but the last layer. A, B and C are the paper's (Figure
 3); what they mean for another network than ResNet is said by its `cuts`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pretrained:
-    """Weights that somebody learnt.
-
-    Attributes:
-        data: what they were learnt on, such as `Places365`.
-        classes: outputs of their classifier.
-        licence: of the weights, in words or as an SPDX id.
-        page: where people read about them.
-        urls: the file itself; mirrors are tried in this order.
-        sha256: of that file; a prefix where no more was published; empty where nothing was: then the digest of the first
-            download is kept and holds for ever.
-        commercial: whether the licence allows commercial use; None where that is not settled.
-        redistribute: whether it allows passing the weights on under its own name alone; None where that is not settled.
-    """
-
-    data: str
-    classes: int
-    licence: str
-    page: str
-    urls: tuple[str, ...] = ()
-    sha256: str = ""
-    commercial: bool | None = None
-    redistribute: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """How a photo becomes what a network sees: resized, cut out of the centre, standardised.
-
-    Attributes:
-        resize: pixels of the shorter side before the crop.
-        crop: pixels of a side of the square crop.
-        mean, std: of the pixels that the network was fed with, RGB, 0 to 1.
-        interpolation: of the resizing, one of `benchmark.photos.INTERPOLATIONS`.
-        rounding: how lengths that are no whole numbers become such: `nearest`, as t15 has had it from its first version, or
-            `torchvision`, as timm and open_clip have it.
-    """
-
-    resize: int = 256
-    crop: int = 224
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    interpolation: str = "bilinear"
-    rounding: str = "nearest"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Plain values for a run's identity; `rounding` where it is not the usual one, which identities do not name."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("rounding", "nearest")}
-
-    @property
-    def square(self) -> tuple[int, str, int]:
-        """The square that holds the crop: pixels of a side and rule, as `Photos.pixels` takes them; and its margin around
-        the crop.
-        """
-        if self.rounding == "torchvision":
-            return self.crop, f"centre-{self.resize}-{self.interpolation}", 0
-        rule = "cover" if self.interpolation == "bilinear" else f"cover-{self.interpolation}"
-        return self.resize, rule, (self.resize - self.crop) // 2
-
-    def at(self, crop: int) -> "Preprocessing":
-        """Return the same at another resolution: `resize` changes in proportion."""
-        return replace(self, resize=round(crop * self.resize / self.crop), crop=crop)
-
-
-@dataclass(frozen=True, slots=True)
-class Backbone:
-    """A network, with the weights that it starts from.
-
-    Attributes:
-        name: `architecture` or `architecture/weights`, lower case.
-        title: what a reader calls the architecture.
-        build: makes the untrained network with so many outputs.
-        layers: the network's modules in the order in which they are applied; one after the other they are its `forward`.
-        classifier: name of the last module with weights, as in `named_modules`: a Linear, or a Conv2d of 1×1.
-        cuts: for `a`, `b` and `c`: how many of `layers`, from the first, keep their weights.
-        pretrained: the weights that it starts from; None for random ones.
-        preprocessing: what its weights were learnt with, at its own resolution.
-        tokens: name of the module whose output is pooled: maps (N, C, H, W), or tokens (N, T, C); empty where there is none.
-            Such a network says its `width` too.
-        prefix: how many of the tokens are of no place; the first of them is the class token.
-        patch: pixels of a side of what becomes a token; a crop is a multiple of it.
-        width: values of what goes into the classifier; 0 where it is not said.
-        gigaflops: of one photo at its own resolution, a multiplication and an addition being two; 0 where it is not said.
-        parts: of several networks side by side, `A+B`: these; such a one is only for vectors.
-    """
-
-    name: str
-    title: str
-    build: "Callable[[int], nn.Module]"
-    layers: "Callable[[nn.Module], Sequence[nn.Module]]"
-    classifier: str
-    cuts: Mapping[str, int] = field(default_factory=dict)
-    pretrained: Pretrained | None = None
-    preprocessing: Preprocessing = Preprocessing()
-    tokens: str = ""
-    prefix: int = 0
-    patch: int = 1
-    width: int = 0
-    gigaflops: float = 0.0
-    parts: "tuple[Backbone, ...]" = ()
-
-    @property
-    def poolings(self) -> tuple[str, ...]:
-        """The vectors that it gives of a photo, see `features.vectors`."""
-        places = ("mean", "gem") if self.tokens and self.width else ()
-        return ("penultimate", *(("cls",) if self.prefix and places else ()), *places)
-
-    @property
-    def architecture(self) -> str:
-        """The name without what it was pre-trained on."""
-        return self.name.partition("/")[0]
 
 
 def _resnet_layers(network: "nn.Module") -> "list[nn.Module]":
@@ -237,45 +114,6 @@ BACKBONES: dict[str, Backbone] = {
 """The built-in backbones by name."""
 
 
-@cache
-def towers() -> tuple[Backbone, ...]:
-    """Return the towers, in the file's order."""
-    rows = json.loads(Path(__file__).with_name("towers.json").read_text("utf-8"))
-    return tuple(_tower(row) for row in rows)
-
-
-def _tower(row: Mapping[str, Any]) -> Backbone:
-    columns = ("data", "classes", "licence", "page", "sha256", "commercial", "redistribute")
-    pretrained = Pretrained(urls=tuple(row["urls"]), **{name: row[name] for name in columns})
-    shape = Preprocessing(
-        row["resize"], row["crop"], tuple(row["mean"]), tuple(row["std"]), row["interpolation"], "torchvision"
-    )
-    return Backbone(
-        row["name"],
-        row["title"],
-        _builder(row["name"], row["patch"]),
-        lambda network: [network],  # which modules follow one another is not said: there are no cuts
-        row["classifier"],
-        pretrained=pretrained,
-        preprocessing=shape,
-        **{name: row[name] for name in ("tokens", "prefix", "patch", "width", "gigaflops")},
-    )
-
-
-def _builder(name: str, patch: int) -> "Callable[[int], nn.Module]":
-    def build(classes: int) -> "nn.Module":
-        try:
-            import timm
-        except ImportError as error:
-            raise UsageError(f"network {name}: needs timm; install it with: pip install 't15[modern]'") from error
-        # Other resolutions than its own are interpolated between the places that it learnt.
-        sizes: dict[str, Any] = {"dynamic_img_size": True} if patch > 1 else {}
-        network: nn.Module = timm.create_model(name.partition("/")[0], num_classes=classes, **sizes)
-        return network
-
-    return build
-
-
 def backbones() -> dict[str, Backbone]:
     """Return all backbones by name: the built-in ones, the towers, and those of packages in the group `t15.backbones`.
 
@@ -298,12 +136,20 @@ def find_backbone(name: str) -> Backbone:
     Raises:
         UsageError: there is none; close names are offered.
     """
-    known = backbones()
     if "+" in name:
         return side_by_side([find_backbone(part) for part in name.split("+")])
-    if name not in known:
-        raise UsageError(f"no network {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
-    return known[name]
+    if found := lookup(name):
+        return found
+    known = backbones()
+    raise UsageError(
+        f"no network {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}, and any of timm "
+        "(ARCHITECTURE/TAG) or open_clip (MODEL/TAG)"
+    )
+
+
+def lookup(name: str) -> Backbone | None:
+    """Return the backbone of this name, known or of timm or open_clip; None where there is none."""
+    return backbones().get(name) or hub_tower(name)
 
 
 def side_by_side(parts: Sequence[Backbone]) -> Backbone:

@@ -47,8 +47,15 @@ def addresses(urls: Sequence[str]) -> list[str]:
     mirror = os.environ.get(MIRROR, "").strip()
     if mirror and (urlsplit(mirror).scheme not in ("http", "https") or not urlsplit(mirror).hostname):
         raise UsageError(f"{MIRROR}: must be an address that begins with https:// (or http://)")
-    found = [f"{mirror.rstrip('/')}/{file_name(urls[0])}"] if mirror and urls else []
+    found = [f"{mirror.rstrip('/')}/{_at_mirror(urls[0])}"] if mirror and urls else []
     return list(dict.fromkeys([*found, *sorted(urls, key=lambda url: urlsplit(url).scheme != "https")]))
+
+
+def _at_mirror(url: str) -> str:
+    # Files of a hub are all called alike: there they lie in folders of their owner and repository.
+    owner, _, rest = urlsplit(url).path.strip("/").partition("/")
+    repository, resolve, _ = rest.partition("/resolve/")
+    return f"{owner}/{repository}/{file_name(url)}" if resolve else file_name(url)
 
 
 def file_name(url: str) -> str:

@@ -8,23 +8,27 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save
 
-from benchmark.networks.backbones import Backbone, Pretrained, backbones
+from benchmark.networks import hub
+from benchmark.networks.backbones import Backbone, Pretrained, backbones, lookup
 from benchmark.networks.download import DownloadError, addresses, download, draft_at, file_name, forget, without_secrets
 from benchmark.networks.published_weights import Tensors, digest_of, fitted, read_checkpoint
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.progress import Track
 from collector.workspace import remove_drafts, storage_errors, write_atomically
 
+T = TypeVar("T")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
+_LARGEST_COMPANION = 64 << 20  # bytes
 
 
 @contextmanager
@@ -234,18 +238,40 @@ def fetch(backbone: Backbone, track: Track) -> Stored:
     urls = addresses(_pretrained(backbone).urls)
     if not urls:
         raise _missing(backbone)
+    for url in _pretrained(backbone).companions:
+        _from_any(backbone, addresses([url]), track, lambda draft, url, _: _keep_companion(backbone, draft, url))
+    return _from_any(
+        backbone, urls, track, lambda draft, url, said: _take(backbone, draft, without_secrets(url), None, said)
+    )
+
+
+def _keep_companion(backbone: Backbone, draft: Path, url: str) -> None:
+    if draft.stat().st_size > _LARGEST_COMPANION:
+        raise DataError(f"{draft}: is too large for a file beside weights")
+    with storage_errors(folder()):
+        target = _companions(backbone) / file_name(url)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, draft.read_bytes())
+
+
+def _from_any(backbone: Backbone, urls: Sequence[str], track: Track, take: "Callable[[Path, str, str], T]") -> T:
+    """Return what `take` makes of the file (its draft, its address, its sha256 where the hub said it), from the first address
+    that gives it.
+    """
     downloads, failures = folder() / "downloads", list[T15Error]()
     for url in urls:
         try:
-            draft = download(url, downloads, track, urls)
+            draft, said = hub.fetch(url, downloads) if hub.serves(url) else (download(url, downloads, track, urls), "")
             try:
-                kept = _take(backbone, draft, without_secrets(url), None)
+                kept = take(draft, url, said)
             except DataError:
                 forget(draft)  # it is whole, and wrong
                 raise
         except (DownloadError, DataError) as error:
-            failures.append(error)
+            refused = "huggingface.co" in url and re.search(r"status 40[13]\b", str(error))
+            failures.append(DownloadError(f"{error}; {hub.terms(url)}") if refused else error)
         else:
+            forget(draft)
             for address in urls:
                 forget(draft_at(downloads, address))
             return kept
@@ -256,11 +282,42 @@ def fetch(backbone: Backbone, track: Track) -> Stored:
     )
 
 
+def companions(backbone: Backbone) -> list[Path]:
+    """Return the small files that lie beside a backbone's weights, such as its tokenizer's, checked against their pins.
+
+    Raises:
+        DataError: one is not here, or is not the one that was first seen; the message says how to bring it.
+    """
+    pretrained, where = _pretrained(backbone), folder() / "pins.json"
+    files = [_companions(backbone) / file_name(url) for url in pretrained.companions]
+    with pinned(where) as pins:
+        for file, url in zip(files, pretrained.companions, strict=True):
+            if not file.is_file():
+                raise DataError(
+                    f"{file}: is not here; `t15 weights fetch {backbone.name}` brings it, or put {url} there"
+                )
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            if pins.setdefault(f"{backbone.name}:{file.name}", digest) != digest:
+                raise DataError(
+                    f"{file}: its sha256 is {digest}, the one first seen had another; bring that, or remove its line "
+                    f"from {where}"
+                )
+    return files
+
+
+def _companions(backbone: Backbone) -> Path:
+    return _paths(backbone)[0].with_suffix(".files")
+
+
 def inventory(commercial: bool = False) -> list[Entry]:
     """Return one row for each backbone that has weights, built in or plugged in, in their order; with `commercial` those of
     which it is settled that their licence allows commercial use.
     """
     known = [backbone for backbone in backbones().values() if backbone.pretrained]
+    named = {backbone.name for backbone in known}
+    files = (path.relative_to(folder()).with_suffix("").as_posix() for path in sorted(folder().glob("*/*.safetensors")))
+    # Others are listed once they are here.
+    known += [found for name in files if name not in named and (found := lookup(name))]
     return [_entry(one) for one in known if not commercial or _pretrained(one).commercial]
 
 
@@ -286,8 +343,10 @@ def _entry(backbone: Backbone) -> Entry:
     )
 
 
-def _take(backbone: Backbone, file: Path, source: str, sha256: str | None) -> Stored:
-    """Check a file and keep its weights: everything is checked before anything is written."""
+def _take(backbone: Backbone, file: Path, source: str, sha256: str | None, said: str = "") -> Stored:
+    """Check a file and keep its weights: everything is checked before anything is written; `said` is what a hub says its
+    sha256 is.
+    """
     pretrained = _pretrained(backbone)
     path, _ = _paths(backbone)
     if not file.is_file():
@@ -296,7 +355,8 @@ def _take(backbone: Backbone, file: Path, source: str, sha256: str | None) -> St
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     where = folder() / "pins.json"
     with storage_errors(folder()), pinned(where) as pins:
-        require(file, found, backbone.name, asked=sha256, published=pretrained.sha256, pins=pins, where=where)
+        published = pretrained.sha256 or said
+        require(file, found, backbone.name, asked=sha256, published=published, pins=pins, where=where)
         tensors = _own(backbone, read_checkpoint(file), file)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = Stored(path, digest_of(tensors), pretrained.licence, source, pretrained.data, now, found)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.features.vectors import POOLINGS, Tower, pooled
+from benchmark.features import vectors as vectors_module
+from benchmark.features.vectors import POOLINGS, Tower, check_stored, pooled, quickest
 from benchmark.networks import backbones
 from benchmark.networks.backbones import Backbone, Preprocessing
 from benchmark.photos import Photos, WorkspacePhotos
@@ -142,3 +143,45 @@ def test_no_photos_have_no_vectors(photos: Photos) -> None:
 def test_what_a_network_has_not_is_said(photos: Photos, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         tower(**changes).embed(photos)
+
+
+def test_bf16_is_near_and_is_kept_apart(photos: Photos) -> None:
+    exact = tower(weights_digest="cd" * 32).embed(photos).astype(np.float32)
+    half = tower(weights_digest="cd" * 32, computed="bf16")
+    near = half.embed(photos).astype(np.float32)
+    assert passed(half) == len(photos)  # not those of float32
+    assert np.abs(near - exact).max() < 0.02 * np.abs(exact).max()
+    assert not np.array_equal(near, exact)
+    assert tower(weights_digest="cd" * 32).feature().key != half.feature().key
+    with pytest.raises(UsageError, match="float32, bf16"):
+        check_stored("float32", "int8")
+
+
+def test_the_quickest_batch_is_found_among_those_that_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of one's own: 64 at a time take the least each, 256 have no room."""
+    clock = [0.0]
+    took = {32: 3.2, 64: 3.2, 128: 12.8}
+
+    def compute(crops: torch.Tensor) -> torch.Tensor:
+        if len(crops) == 256:
+            raise torch.OutOfMemoryError
+        clock[0] += took[len(crops)]
+        return crops
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(vectors_module.time, "perf_counter", lambda: clock[0])
+    assert quickest(compute, torch.empty(256, 1)) == 64
+    took.update({64: 6.4, 128: 3.2})
+    assert quickest(compute, torch.empty(256, 1)) == 128
+    took.update({128: 12.8})
+    assert quickest(compute, torch.empty(256, 1)) == 32
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_vectors_are_those_of_the_cpu(photos: Photos) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    here = tower(weights_digest=None).embed(photos)
+    of = tower(weights_digest=None)
+    there = replace(of, network=of.network.to("cuda"), device="cuda").embed(photos)
+    assert np.allclose(here.astype(np.float32), there.astype(np.float32), atol=1e-3)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.methods import heads
-from benchmark.methods.heads import HEADS, Sides
+from benchmark.methods.head_kinds import HEADS, VECTOR_HEADS, Sides
 from benchmark.methods.networks import transfer_variant
 from benchmark.methods.registry import choose
 from benchmark.methods.training import training_photos
@@ -80,7 +80,7 @@ def fit(world: World, name: str, **changes: Any) -> Any:
     return method.fit(training, validation, context, **{**method.of_tier("smoke"), "size": 28, **changes})
 
 
-NAMES = [f"{head}:one/colours" for head in HEADS if head != "concat"] + ["concat:one/colours+two/colours"]
+NAMES = [f"{head}:one/colours" for head in VECTOR_HEADS if head != "concat"] + ["concat:one/colours+two/colours"]
 
 
 @pytest.mark.usefixtures("_stored")
@@ -138,7 +138,7 @@ def test_settings_are_what_validation_prefers(head: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["concat:one/colours", "lda:one/colours+two/colours", "lda:nothing", "tip:one/colours", "concat:one/colours+none"],
+    ["concat:one/colours", "lda:one/colours+two/colours", "lda:nothing", "concat:one/colours+none"],
 )
 def test_what_is_no_method_is_none(name: str) -> None:
     assert transfer_variant(name) is None
