@@ -59,7 +59,7 @@ def mean_direction(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def scale_of(tower: "Tower") -> float:
     """Return what the tower multiplies cosines by. A sigmoid tower's bias is the same for all labels and is left out."""
-    return float(tower.network.logit_scale.detach().exp())  # type: ignore[union-attr, operator]
+    return float(tower.network.logit_scale.detach().exp())  # type: ignore[operator]
 
 
 def require_text(backbone: Backbone) -> Backbone:

@@ -108,7 +108,7 @@ def _of_open_clip(name: str) -> Backbone | None:
     if mode not in ("shortest", "squash"):
         raise UsageError(f"network {name}: its photos are resized by {mode!r}, which t15 does not do")
     interpolation = said.get("interpolation", usual.interpolation)
-    shape = Preprocessing(size, size, mean, std, interpolation, "torchvision", mode == "squash")  # type: ignore[arg-type]
+    shape = Preprocessing(size, size, mean, std, interpolation, "torchvision", mode == "squash")
     quick = said.get("quick_gelu", config.get("quick_gelu", False))
     return _with_text(name, model, model, quick, pretrained, shape, width=config["embed_dim"])
 
@@ -119,7 +119,7 @@ def _of_timm(name: str, architecture: str, tag: str) -> Backbone | None:
     import timm
 
     try:
-        said = timm.get_pretrained_cfg(f"{architecture}.{tag}") if timm.is_model(architecture) else None
+        said: Any = timm.get_pretrained_cfg(f"{architecture}.{tag}") if timm.is_model(architecture) else None
     except RuntimeError:  # the architecture has no such tag
         return None
     if said is None or said.tag != tag or not (said.hf_hub_id or said.url):
@@ -138,7 +138,8 @@ def _of_timm(name: str, architecture: str, tag: str) -> Backbone | None:
         raise UsageError(f"network {name}: its photos are cut by {said.crop_mode!r}, which t15 does not do")
     shape = Preprocessing(resize, crop, said.mean, said.std, said.interpolation, "torchvision", squash)
     classifier = said.classifier if isinstance(said.classifier, str) else said.classifier[0]
-    build, width = _timm_builder(name, False), _tokens(_timm_builder(name, False), said)
+    build = _timm_builder(name, False)
+    width: dict[str, Any] = _tokens(build, said)
     return Backbone(
         name, architecture, build, _whole, classifier, {}, pretrained, shape, reading="timm", fixed=True, **width
     )
