@@ -13,7 +13,7 @@ from werkzeug import Request, Response
 
 from benchmark.networks import backbones, hub, weights
 from benchmark.networks.backbones import Backbone, Pretrained
-from benchmark.networks.download import addresses
+from benchmark.networks.download import DownloadError, addresses
 from collector.errors import DataError, IncompleteError
 from collector.progress import silent
 
@@ -136,7 +136,7 @@ def test_without_the_library_t15_s_own_way_tells_terms_too(
     assert served.asked == []
 
     def refused(*_: Any, **__: Any) -> Path:
-        raise weights.DownloadError("model.safetensors: status 401")
+        raise DownloadError("model.safetensors: status 401")
 
     monkeypatch.delenv("T15_WEIGHTS_MIRROR")
     monkeypatch.setattr(weights, "download", refused)
