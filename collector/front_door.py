@@ -11,6 +11,7 @@ import typer
 
 from collector import standard_streams
 from collector.errors import IncompleteError, T15Error, UsageError, one_line
+from collector.help_texts import dressed, in_todays_words
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
 from collector.version import HOUSE
@@ -66,7 +67,7 @@ class _Vectors:
 def options(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole traceback of an error.")] = False,
 ) -> None:
@@ -78,7 +79,7 @@ def options(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demonstration makes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the drawn world.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the generated world.")] = 0,
     everything: Annotated[
         bool, typer.Option("--all", help="Run every method, not one or two of each family: minutes more.")
     ] = False,
@@ -193,7 +194,8 @@ def run(arguments: list[str]) -> int:
     verbose = "--verbose" in arguments
     try:
         _require_a_folder()
-        code = app([a for a in arguments if a != "--verbose"], prog_name="t15", standalone_mode=False)
+        given = in_todays_words([a for a in arguments if a != "--verbose"])
+        code = dressed(typer.main.get_command(app))(given, prog_name="t15", standalone_mode=False)
         print(end="", flush=True)
     except T15Error as error:
         return _complain(str(error), error.exit_code, verbose)
@@ -206,12 +208,19 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         if not error.format_message():  # no command at all: its help was shown
             return error.exit_code
-        return _complain(f"{error.format_message()} (`t15 --help` lists the commands)", error.exit_code, verbose)
+        return _complain(f"{error.format_message()} ({_help_of(error)})", error.exit_code, verbose)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
         note("t15: interrupted; what was finished is kept: run the same command again to go on")
     return code if isinstance(code, int) else 0
+
+
+def _help_of(error: Any) -> str:
+    """Say whose help tells more: that of the command, or of t15."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "t15"
+    return f"`{path} --help` shows how" if " " in path else "`t15 --help` lists the commands"
 
 
 def _complain(message: str, code: int, verbose: bool) -> int:

@@ -19,13 +19,13 @@ ManifestsOption = Annotated[
 CityOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--city", help="City by name, slug, plate or ISO code; commas or again for more. Default: all of the region."
+        "--city", help="City by name, slug, plate or ISO code; commas, or repeat, for several. Default: all of the region."
     ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--column", metavar="OURS=THEIRS", help="What a file's column is, such as latitude=lat; again for more."
+        "--column", metavar="OURS=THEIRS", help="What a file's column is, such as latitude=lat; repeat for several."
     ),
 ]
 NAMED = 10

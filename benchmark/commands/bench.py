@@ -64,7 +64,7 @@ def _facts(method: "Method") -> dict[str, Any]:
 @app.command()
 def bench(
     everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
-    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; again for more.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; repeat for several.")] = None,
     manifest: ManifestOption = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0",
     tier: Annotated[
@@ -74,7 +74,7 @@ def bench(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Change a parameter, such as epochs=5, in the methods that have it; again for more."
+            "--set", help="Change a parameter, such as epochs=5, in the methods that have it; repeat for several."
         ),
     ] = None,
     level: Annotated[
@@ -292,8 +292,8 @@ def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
         }
         for o in outcomes
     ]
-    text = f"{counts['done']} done, {counts['skipped']} finished before, {counts['failed']} failed"
-    text += f", {counts['missing']} without what they need" if counts["missing"] else ""
+    text = f"{counts['done']} done, {counts['skipped']} already there, {counts['failed']} failed"
+    text += f", {counts['missing']} skipped (weights or data missing)" if counts["missing"] else ""
     show({"counts": counts, "runs": rows}, json, lambda: text)
     if counts["failed"]:
         failed = f"{counts['failed']} of {len(outcomes)} runs failed"

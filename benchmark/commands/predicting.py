@@ -59,11 +59,17 @@ def export_model(
         json,
         lambda: (
             f"{file}: {facts['title']}, {facts['cities']} cities, {len(data) / 2**20:.1f} MiB, digest {model.digest[:12]}\n"
-            f"temperature {facts['temperature']:.3f}, none of these below {facts['threshold']:.3f}, "
-            f"from {facts['validation_photos']} validation photos\n"
-            f"licence of the weights that it started from: {facts['weights_licence'] or 'it started from none'}"
+            f"{_calibrated(facts)}\n"
+            f"pre-trained weights: {facts['weights_licence'] or 'none'}"
         ),
     )
+
+
+def _calibrated(facts: dict[str, Any]) -> str:
+    said = f"calibrated on {facts['validation_photos']} validation photos (temperature {facts['temperature']:.2f})"
+    if facts["threshold"] > 0:
+        return f'{said}; "none of these" below {facts["threshold"]:.3f}'
+    return f'{said}; too few to set a "none of these" threshold'
 
 
 @app.command()
@@ -78,8 +84,9 @@ def predict(
         str | None, typer.Option(help="Address of a `t15 serve` that answers instead of a model here.")
     ] = None,
     json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV for each photo.")] = False,
-    geojson: Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON point for each photo.")] = False,
+    form: Annotated[
+        str, typer.Option("--format", help="text, csv (a line for each photo), geojson (a point for each) or json.")
+    ] = "text",
     explain: Annotated[
         Path | None, typer.Option(help="Folder for a page on each photo: heat map, similar training photos, map.")
     ] = None,
@@ -92,8 +99,10 @@ def predict(
     from benchmark.predicting.formats import print_records
     from benchmark.predicting.read_image import described, find_photos
 
-    if json + csv + geojson > 1:
-        raise UsageError("predict: --json, --csv and --geojson: choose one")
+    if form not in ("text", "csv", "geojson", "json"):
+        raise UsageError(f"--format {form[:40]!r}: choose text, csv, geojson or json")
+    if json and form not in ("text", "json"):
+        raise UsageError(f"predict: --json and --format {form}: choose one")
     if (model is None) == (url is None):
         raise UsageError("predict: name a model with --model, or a server with --url")
     if url is not None and explain is not None:
@@ -108,9 +117,8 @@ def predict(
     else:
         answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=explain is not None)
         records, facts = _answered(answerer, found.photos, explain, workspace)
-    form = "json" if json else "csv" if csv else "geojson" if geojson else "text"
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
-    failed = print_records(chain(unreadable, records), form, facts, note)
+    failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
@@ -182,7 +190,7 @@ def _of_run(
 @app.command()
 def serve(
     model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
-    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 0,
     max_mb: Annotated[float, typer.Option(min=0.1, max=500, help="The largest photo that is taken, in MB.")] = 20,
     per_second: Annotated[
         float, typer.Option(min=0.01, help="Photos a second that one client may send in the long run.")

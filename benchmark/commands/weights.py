@@ -50,7 +50,7 @@ def fetch(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Download weights from who publishes them, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
+    """Download weights from their publishers, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
     from benchmark.networks import weights
     from benchmark.networks.backbones import find_backbone, towers
 

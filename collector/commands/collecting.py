@@ -73,10 +73,11 @@ def collect(
     target: Annotated[
         int | None,
         typer.Option(
-            min=0, help=f"Photos that a city has in the end; 0: all. Default: {TARGET} of a service, all of a folder."
+            min=0,
+            help=f"Photos per city, all sources together; 0: no limit. Default: {TARGET}, of a folder all.",
         ),
     ] = None,
-    per_author: Annotated[int, typer.Option(min=1, help="The most photos of one author, with a target.")] = 10,
+    per_author: Annotated[int, typer.Option(min=1, help="At most so many photos of one author, with a target.")] = 10,
     licence: Annotated[
         str, typer.Option(help="`any`, `redistributable`, or SPDX ids with commas between them.")
     ] = "any",
@@ -86,7 +87,7 @@ def collect(
         typer.Option(min=1, max=16, help="Flickr's accuracy of a place, from 1 (world) over 11 (city) to 16 (street)."),
     ] = 11,
     limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice among photos.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for choosing photos.")] = 0,
     root: Annotated[Path | None, typer.Option(help="A folder of photos on your own disk.")] = None,
     table: Annotated[
         Path | None,
@@ -101,8 +102,8 @@ def collect(
         str,
         typer.Option(help="Licence of the photos under --root: an SPDX id, or LicenseRef-NAME for one of your own."),
     ] = "LicenseRef-Unknown",
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Estimate queries, quota and time, and do nothing else.")
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate requests, quota and time, and do nothing else.")
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again now for photos that could not be fetched.")
@@ -110,7 +111,8 @@ def collect(
     retry: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="REASON", help="Ask again for photos given up for this reason (see `t15 rejected`); again for more."
+            metavar="REASON",
+            help="Ask again for photos given up for this reason (see `t15 rejected`); repeat for several.",
         ),
     ] = None,
     listed: Annotated[
@@ -143,7 +145,7 @@ def collect(
     if target is None and isinstance(source, Survey):
         target = 0 if listed else TARGET
     query = Query(limit, target or None, seed, geo_accuracy)
-    if plan:
+    if dry_run:
         _show_plan(source, chosen, query, workspace, json)
         return
     if remark := getattr(source, "remark", ""):
@@ -240,7 +242,7 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
     from collector.workspace import Workspace
 
     if not isinstance(source, Survey):
-        raise UsageError(f"--plan: provider {source.name} asks no service; there is nothing to plan")
+        raise UsageError(f"--dry-run: provider {source.name} asks no service; there is nothing to plan")
     plans = {}
     # What was asked before counts; where nothing was, nothing is made.
     known = Workspace(workspace).catalogue.is_file()
@@ -258,8 +260,7 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
         json,
         lambda: (
             table(("city", "photos", "queries", "time", "how sure"), rows)
-            + f"\n\nto list: {queries} queries, {share:.1f} times the quota of an hour, about {duration(seconds)}; the "
-            "pictures come on top"
+            + f"\n\nlisting: {queries} requests ({100 * share:.0f} % of the hourly quota), about {duration(seconds)}, plus downloads"
         ),
     )
 
@@ -319,10 +320,10 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8015,
+    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 8015,
     trouble: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that go wrong.")] = 0.1,
     photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawn world.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated world.")] = 0,
     region_file: Annotated[Path, typer.Option(help="Where its cities are written.")] = Path("sandbox-region.toml"),
 ) -> None:
     """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults."""

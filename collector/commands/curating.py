@@ -65,7 +65,7 @@ def dedup(
             f"{summary.photos} photos compared{' (dry run: nothing decided)' if dry_run else ''}\n"
             f"  exact copies left out: {summary.exact}\n"
             f"  near-duplicates left out: {summary.near}\n"
-            f"  set aside, one picture under several cities: {summary.conflicts} ({summary.conflict_groups} pictures)\n"
+            f"  set aside: {summary.conflicts} photos ({summary.conflict_groups} pictures) filed under more than one city\n"
             + (f"  of all these by vectors alone: {summary.deep}\n" if deep else "")
             + f"  clean: {summary.clean}"
         ),
@@ -139,7 +139,7 @@ def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
         *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:NAMED]],
         *[f"not measured: {unread - NAMED} more, --json names all"] * (unread > NAMED),
         *[f"skipped: {line}" for line in summary.skipped],
-        *["flags leave no photo out: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
+        *["flags never remove a photo: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
     ]
     return "\n".join(lines)
 
@@ -149,7 +149,7 @@ def review(
     static: Annotated[
         Path | None, typer.Option(help="Write contact sheets into this folder, for those who only look; serve nothing.")
     ] = None,
-    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 0,
     reviewer: Annotated[str | None, typer.Option(help="Who decides. Default: your login name.")] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

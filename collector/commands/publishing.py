@@ -86,9 +86,10 @@ def diff(
 def export(
     path: Source,
     out: Annotated[Path | None, typer.Option(help="File to write. Default: the terminal.")] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV, which is the default.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="A JSON object a line.")] = False,
-    column: Annotated[list[str] | None, typer.Option(help="Write this column; again for more. Default: all.")] = None,
+    form: Annotated[str, typer.Option("--format", help="csv, or jsonl: a JSON object per line.")] = "csv",
+    column: Annotated[
+        list[str] | None, typer.Option(help="Write this column; repeat for several. Default: all.")
+    ] = None,
     spreadsheet: Annotated[
         bool, typer.Option("--spreadsheet", help="Titles that begin like a formula get a ' before them.")
     ] = False,
@@ -97,10 +98,12 @@ def export(
     """Write a manifest's rows as CSV or JSON Lines."""
     from collector.manifest.export import export as write
 
-    if csv and jsonl:
-        raise UsageError("export: choose --csv or --jsonl")
+    if form not in ("csv", "jsonl"):
+        raise UsageError(f"--format {form[:40]!r}: choose csv or jsonl")
     manifest = _read(path, workspace)
-    done = write(manifest, out or sys.stdout.buffer, "jsonl" if jsonl else "csv", column or (), spreadsheet=spreadsheet)
+    done = write(
+        manifest, out or sys.stdout.buffer, "jsonl" if form == "jsonl" else "csv", column or (), spreadsheet=spreadsheet
+    )
     if out:
         note(f"{out}: {done.rows} rows")
     if done.formulas and not spreadsheet:
@@ -120,7 +123,7 @@ def publish(
     with_photos: Annotated[
         bool, typer.Option("--with-photos", help="Photos too, where their licence allows it, without EXIF.")
     ] = False,
-    date: Annotated[str | None, typer.Option(help="Of the publication, such as 2026-05-01.")] = None,
+    date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
     publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
     url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -226,9 +229,9 @@ def withdraw(
     kind: Annotated[
         str | None, typer.Option(help="`photo` or `author`, for ids that this workspace never met.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="For the list.")] = "requested",
+    reason: Annotated[str, typer.Option(help="Why, for the list.")] = "requested",
     source: Annotated[
-        Path | None, typer.Option("--from", help="A file with an id a line, in place of arguments.")
+        Path | None, typer.Option("--from", help="File with one id per line, instead of arguments.")
     ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Show what was withdrawn so far.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

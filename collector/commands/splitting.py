@@ -39,9 +39,7 @@ app = typer.Typer()
 
 @app.command()
 def split(
-    seed: Annotated[
-        int | None, typer.Option(help="Of the random assignment. Default: 0, or the extended one's.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed. Default: 0, or the extended one's.")] = None,
     train: Annotated[
         int | None, typer.Option(min=1, help=f"Training photos a city. Default: {QUOTAS['train']}.")
     ] = None,
@@ -100,7 +98,8 @@ def split(
         ),
     ] = None,
     drop_photos: Annotated[
-        bool, typer.Option("--drop-photos", help="Leave photos out where groups are in the way of the numbers.")
+        bool,
+        typer.Option("--drop-photos", help="Drop single photos when whole groups do not fit the requested numbers."),
     ] = False,
     allow_empty_sides: Annotated[
         bool,
@@ -122,8 +121,8 @@ def split(
     ] = None,
     column: ColumnOption = None,
     min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1,
-    name: Annotated[str | None, typer.Option(help="Of the data set. Default: the region's.")] = None,
-    title: Annotated[str | None, typer.Option(help="Of the data set, for people. Default: the region's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the region's.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the data set, for people. Default: the region's.")] = None,
     remark: Annotated[
         str | None, typer.Option("--note", help="What every reader of the data set has to know. Default: the region's.")
     ] = None,
@@ -426,7 +425,7 @@ def _split_text(result: "SplitResult") -> str:
                 for why, ids in (
                     ("new, left out because they join two sides", growth.bridges),
                     ("earlier, left out because they are in a group with another side", growth.retired),
-                    ("earlier, not there any more", growth.gone),
+                    ("earlier, no longer available", growth.gone),
                 )
             ),
         )
@@ -549,7 +548,7 @@ def audit(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Certify a split: what its sides share, found anew; exit code 3 when something leaks or nothing can be judged."""
+    """Check a split for leakage, measured from the data; exits with 3 if anything leaks or nothing can be judged."""
     from collector.manifest.foreign import read_foreign
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate

@@ -223,7 +223,7 @@ def test_without_json_it_says_how_many(
     known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert front_door.run(["bench", "--method", "quick", *world.options]) == 0
-    assert capsys.readouterr().out == "1 done, 0 finished before, 0 failed\n"
+    assert capsys.readouterr().out == "1 done, 0 already there, 0 failed\n"
 
 
 def test_the_newest_manifest_is_the_default(

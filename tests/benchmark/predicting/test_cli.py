@@ -34,7 +34,7 @@ def test_export_says_what_it_wrote(trained: Trained, cli: Cli, tmp_path: Path) -
     code, out, _ = cli("export-model", trained.run.inputs.identity, tmp_path / "m", *trained.world.options)
     assert code == 0
     assert "Tiny images 64×64, logistic regression, 3 cities" in out
-    assert "from 60 validation photos" in out
+    assert "calibrated on 60 validation photos" in out
     assert "it started from none" in out
 
 
@@ -68,7 +68,9 @@ def test_json_has_each_photo_and_the_model(trained: Trained, cli: Cli, photos: P
 
 def test_geojson_has_points_with_longitude_first(trained: Trained, cli: Cli, photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"broken")
-    code, out, _ = cli("predict", photos / "three.jpg", photos / "broken.jpg", "--model", trained.file, "--geojson")
+    code, out, _ = cli(
+        "predict", photos / "three.jpg", photos / "broken.jpg", "--model", trained.file, "--format", "geojson"
+    )
     told = read(out)
     assert code == 5
     assert told["type"] == "FeatureCollection"
@@ -81,7 +83,7 @@ def test_geojson_has_points_with_longitude_first(trained: Trained, cli: Cli, pho
 
 def test_csv_has_a_line_for_each_photo(trained: Trained, cli: Cli, photos: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"broken")
-    code, out, err = cli("predict", photos, "--model", trained.file, "--csv")
+    code, out, err = cli("predict", photos, "--model", trained.file, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 5
     assert tuple(rows[0]) == COLUMNS
@@ -132,7 +134,7 @@ def test_without_a_photo_it_is_a_usage_error(trained: Trained, cli: Cli, tmp_pat
 def test_options_that_contradict_or_name_nothing_are_usage_errors(trained: Trained, cli: Cli, photos: Path) -> None:
     options = ["--workspace", trained.world.workspace.root]
     for more in (
-        ["--model", trained.file, "--json", "--csv"],
+        ["--model", trained.file, "--json", "--format", "csv"],
         ["--model", trained.file, "--device", "tpu"],
         ["--model", "gone.safetensors"],
         ["--model", "some/where"],
@@ -170,13 +172,13 @@ def test_names_stay_text_in_every_form(
         Path(os.fsdecode(name)).write_bytes(jpeg(paint(1, 1)))
     arguments = [os.fsdecode(b"./" + name) if name.startswith(b"-") else os.fsdecode(name) for name in names]
     model = ["--model", str(trained.file)]
-    for form in ([], ["--json"], ["--csv"], ["--geojson"]):
+    for form in ([], ["--json"], ["--format", "csv"], ["--format", "geojson"]):
         code, out, err = cli("predict", *model, *form, "--", *arguments)
         assert code == 0
         for text in (out, err):
             assert "\x1b" not in text
             text.encode()
-    rows = list(csv.reader(io.StringIO(cli("predict", *model, "--csv", "--", *arguments)[1])))
+    rows = list(csv.reader(io.StringIO(cli("predict", *model, "--format", "csv", "--", *arguments)[1])))
     assert [row[0] for row in rows[1:]] == [
         "'=cmd|'C calc'!A0.jpg",
         "./-2+3.jpg",

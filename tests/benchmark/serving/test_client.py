@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("form", ["--json", "--csv", "--geojson", ""])
+@pytest.mark.parametrize("form", ["--json", "--format=csv", "--format=geojson", ""])
 def test_the_same_answers_as_with_the_model(url: str, trained: Trained, folder: Path, cli: Cli, form: str) -> None:
     asked = ["predict", str(folder), *filter(None, [form])]
     by_model, by_url = cli(*asked, "--model", trained.file), cli(*asked, "--url", url)

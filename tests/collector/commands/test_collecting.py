@@ -93,7 +93,7 @@ def test_a_missing_key(
 ) -> None:
     if value is not None:
         monkeypatch.setenv(variable, value)
-    for more in ([], ["--plan"]):
+    for more in ([], ["--dry-run"]):
         code, out, complaint = run("collect", "--provider", provider, *more)
         assert (code, out) == (4, "")
         check_one_line(complaint)
@@ -127,7 +127,7 @@ def test_a_missing_key(
         (["--root", "nowhere"], r"--root nowhere: no such folder"),
         (["--root", ".", "--column", "city=stadt"], r"--column: says what the columns of --table FILE are"),
         (["--root", ".", "--root-licence", "mine"], r"'mine' is unknown.*LicenseRef-NAME for one of your own"),
-        (["--provider", "folder", "--root", ".", "--plan"], r"asks no service; there is nothing to plan"),
+        (["--provider", "folder", "--root", ".", "--dry-run"], r"asks no service; there is nothing to plan"),
     ],
 )
 def test_options_that_mean_nothing(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
@@ -194,7 +194,7 @@ def test_a_catalogue_in_use_says_by_whom(run: Run, sandbox: Sandbox) -> None:
 def test_plan_estimates_and_does_nothing_else(run: Run, sandbox: Sandbox) -> None:
     for provider, most in (("commons", 60), ("flickr", 12), ("streetview", 0)):
         sandbox.requests.clear()
-        code, out, _ = run(*collect(provider, "--plan", "--json"))
+        code, out, _ = run(*collect(provider, "--dry-run", "--json"))
         plans = json.loads(out)
         assert (code, set(plans)) == (0, {"quellmora", "tufgrad"})
         for slug, plan in plans.items():
@@ -202,11 +202,9 @@ def test_plan_estimates_and_does_nothing_else(run: Run, sandbox: Sandbox) -> Non
             held = len(sandbox.holdings.what(provider, slug).collectable) if provider != "streetview" else 0
             assert plan["photos"] is None if provider == "streetview" else held <= plan["photos"] <= 3 * held + 10
         assert sum(sandbox.requests.values()) <= most
-        code, out, _ = run(*collect(provider, "--plan"))
+        code, out, _ = run(*collect(provider, "--dry-run"))
         assert code == 0
-        assert re.search(
-            r"to list: \d+ queries, \d+\.\d times the quota of an hour, about .*; the pictures come on top", out
-        )
+        assert re.search(r"listing: \d+ requests \(\d+ % of the hourly quota\), about .*, plus downloads", out)
     assert not Path("workspace").exists()
 
 

@@ -220,13 +220,13 @@ def test_export(house: House, first: Path, tmp_path: Path) -> None:
     assert tuple(rows[0]) == PHOTO_FIELDS
     assert [row["photo_id"] for row in rows] == manifest.table["photo_id"].to_pylist()
     lines = tmp_path / "rows.jsonl"
-    house.run("export", first, "--jsonl", "--out", lines, "--column", "photo_id", "--column", "split")
+    house.run("export", first, "--format", "jsonl", "--out", lines, "--column", "photo_id", "--column", "split")
     told = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
     assert [tuple(row) for row in told] == [("photo_id", "split")] * 32
 
 
 def test_export_to_the_terminal(house: House, first: Path) -> None:
-    for options in ((), ("--csv",)):
+    for options in ((), ("--format", "csv")):
         out, err = house.run("export", first, "--column", "photo_id", *options)
         assert out.startswith("photo_id\nsandbox:")
         assert out.count("\n") == 33
@@ -248,8 +248,8 @@ def test_export_warns_of_formulas(house: House, first: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--csv", "--jsonl"], "choose --csv or --jsonl"),
-        (["--jsonl", "--spreadsheet"], "--spreadsheet is for CSV"),
+        (["--format", "xml"], "choose csv or jsonl"),
+        (["--format", "jsonl", "--spreadsheet"], "--spreadsheet is for CSV"),
         (["--column", "latitud"], "did you mean 'latitude'"),
         (["--column", "title", "--column", "title"], "title"),
     ],
