@@ -260,7 +260,8 @@ def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Pat
         json,
         lambda: (
             table(("city", "photos", "queries", "time", "how sure"), rows)
-            + f"\n\nlisting: {queries} requests ({100 * share:.0f} % of the hourly quota), about {duration(seconds)}, plus downloads"
+            + f"\n\nlisting: {queries} requests ({100 * share:.0f} % of the hourly quota), "
+            f"about {duration(seconds)}, plus downloads"
         ),
     )
 

@@ -35,7 +35,7 @@ def test_export_says_what_it_wrote(trained: Trained, cli: Cli, tmp_path: Path) -
     assert code == 0
     assert "Tiny images 64×64, logistic regression, 3 cities" in out
     assert "calibrated on 60 validation photos" in out
-    assert "it started from none" in out
+    assert "pre-trained weights: none" in out
 
 
 def test_text_names_five_cities_and_the_place(trained: Trained, cli: Cli, photos: Path) -> None:
