@@ -82,7 +82,7 @@ COMMON = ("workspace", "manifests", "json", "help")
 
 COMMON_PANEL, RULES_PANEL = "Common options", "Rules, on or off"
 
-RENAMED = {
+RENAMED: dict[str, dict[str, tuple[str, ...]]] = {
     "collect": {"--plan": ("--dry-run",)},
     "export": {"--csv": ("--format", "csv"), "--jsonl": ("--format", "jsonl")},
     "predict": {"--csv": ("--format", "csv"), "--geojson": ("--format", "geojson")},

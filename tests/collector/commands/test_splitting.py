@@ -181,7 +181,7 @@ def test_growing_keeps_what_the_parent_says(house: House) -> None:
     assert set(second["growth"]) == {"bridges", "retired", "gone"}
     text, _ = house.run("split", "--extend", second["folder"], "--no-authors", "--train", "12")
     assert "new, left out because they join two sides: 0" in text
-    assert "earlier, not there any more: 0" in text
+    assert "earlier, no longer available: 0" in text
     third = read_manifest(house.manifests / "sandbox" / "1.2.0").header
     assert third.rules["groups"] == {**header.rules["groups"], "authors": False}
     compared = house.json("diff", first["folder"], second["folder"])
@@ -213,7 +213,7 @@ def test_what_was_withdrawn_is_named(house: House) -> None:
     photo = read_manifest(Path(first["folder"])).photos("train")[0]
     house.run("withdraw", photo.photo_id)
     text, _ = house.run("split", "--extend", first["folder"])
-    assert f"earlier, not there any more: 1 ({photo.photo_id})" in text
+    assert f"earlier, no longer available: 1 ({photo.photo_id})" in text
     assert "sandbox/2.0.0: written" in text
 
 
