@@ -123,7 +123,8 @@ def in_todays_words(arguments: list[str]) -> list[str]:
     `--manifest PATH` becomes the argument where a command takes the manifest as that.
     """
     command = next((one for one in arguments if not one.startswith("-")), "")
-    renamed, found = RENAMED.get(command, {}), []
+    renamed = RENAMED.get(command, {})
+    found: list[str] = []
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
