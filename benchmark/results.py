@@ -17,11 +17,13 @@ photos were read.
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,12 @@ from numpy.typing import NDArray
 
 from benchmark.derivations import are_probabilities
 from benchmark.predictions import Places, Ranking
-from collector.errors import DataError, one_line
+from collector.errors import DataError, UsageError, one_line
 from collector.workspace import draft_of, write_atomically
 
 _TEST, _VALIDATION, _OWN = "predictions.parquet", "validation.parquet", "predictions-own.parquet"
+
+_IDENTITY = re.compile(r"[0-9a-f]{4,16}")
 
 LEDGER = "test-ledger.jsonl"
 """One line for each time that test photos were read: what was looked at often is no longer unseen."""
@@ -304,6 +308,45 @@ def finished_runs(runs: Path, manifest_digest: str) -> list[Run]:
     """
     mine = [run for run in _read_all(runs.glob("*/run.json")) if run.inputs.manifest_digest == manifest_digest]
     return sorted(mine, key=lambda run: (run.inputs.method, run.tier, run.inputs.seed, run.inputs.identity))
+
+
+def all_runs(runs: Path, method: str = "*") -> list[Run]:
+    """Return the finished runs on all manifests whose method matches, by manifest, method, tier and seed.
+
+    Raises:
+        DataError: a run.json cannot be read; the message names it.
+    """
+    mine = [run for run in _read_all(runs.glob("*/run.json")) if fnmatchcase(run.inputs.method.lower(), method.lower())]
+    return sorted(
+        mine, key=lambda run: (run.manifest, run.inputs.method, run.tier, run.inputs.seed, run.inputs.identity)
+    )
+
+
+def find_run(runs: Path, prefix: str) -> Run:
+    """Return the finished run whose identity begins with `prefix`, four hex digits or more.
+
+    Raises:
+        UsageError: there is none, or more than one.
+        DataError: its run.json cannot be read.
+    """
+    if not _IDENTITY.fullmatch(prefix):
+        raise UsageError(f"{prefix[:80]!r}: no such file or run; a run is named by 4 to 16 of its hex digits")
+    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
+    if len(found) != 1:
+        said = f"several runs begin so: {', '.join(found[:5])}" if found else f"no such run in {runs}"
+        raise UsageError(f"{prefix}: {said}; `t15 runs list` names them")
+    return next(_read_all(iter([runs / found[0] / "run.json"])))
+
+
+def remove_run(runs: Path, identity: str) -> None:
+    """Remove a finished run whole; what the ledger of looks at the test photos says of it stays."""
+    folder = runs / identity
+    gone = draft_of(folder)
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)  # at once: what is killed here leaves a draft, which the next benchmark removes
+    shutil.rmtree(gone)
+    _failure_path(runs, identity).unlink(missing_ok=True)
+    (runs / "logs" / f"{identity}.log").unlink(missing_ok=True)
 
 
 def failures(runs: Path, manifest_digest: str) -> list[Failure]:

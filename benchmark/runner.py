@@ -238,21 +238,6 @@ def lacking(needs: frozenset[str], manifest: Manifest, level: str = "city") -> s
     return ", ".join(missing)
 
 
-def estimate(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> float:
-    """Return how many seconds the unfinished tasks will take, from each method's own estimate on this device."""
-    known: dict[str, float] = {}
-    total = 0.0
-    for task in tasks:
-        if task.method.estimate is None or not task.can_begin or is_finished(runs, task.inputs.identity):
-            continue
-        if task.method.name not in known:
-            level = task.inputs.level
-            photos, classes = len(photos_at(manifest, "train", level)), len(label_set(manifest, level))
-            known[task.method.name] = task.method.estimate(photos, classes, device, **task.inputs.parameters)
-        total += known[task.method.name]
-    return total
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a task, with a reason.

@@ -19,7 +19,8 @@ ManifestsOption = Annotated[
 CityOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--city", help="City by name, slug, plate or ISO code; commas, or repeat, for several. Default: all of the region."
+        "--city",
+        help="City by name, slug, plate or ISO code; commas, or repeat, for several. Default: all of the region.",
     ),
 ]
 ColumnOption = Annotated[

@@ -4,9 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from collector.text_table import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -36,16 +39,37 @@ def track(
         yield from _lines(items, description, total, clock)
 
 
+_shown: "list[Progress]" = []
+"""The bars on the terminal now: those of the work inside a piece of work stand below its own, and go when they are done."""
+
+
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    if _shown:
+        yield from _one_bar(_shown[0], items, description, total, stays=False)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=total)
+        _shown.append(progress)
+        try:
+            yield from _one_bar(progress, items, description, total, stays=True)
+        finally:
+            _shown.clear()
+
+
+def _one_bar(
+    progress: "Progress", items: Iterable[T], description: str, total: int | None, *, stays: bool
+) -> Iterator[T]:
+    task = progress.add_task(description, total=total)
+    try:
         for item in items:
             yield item
             progress.advance(task)
+    finally:
+        if not stays:
+            progress.remove_task(task)
 
 
 def _lines(items: Iterable[T], description: str, total: int | None, clock: Callable[[], float]) -> Iterator[T]:

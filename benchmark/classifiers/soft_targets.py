@@ -7,11 +7,13 @@ need not sum to 1: a photo counts by their sum.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # lists of methods are shown without torch, which takes seconds
+    import torch
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Linear:
         return cls(weights, biases, mean, scale)
 
 
-Loss = Callable[[torch.Tensor], torch.Tensor]
+Loss = Callable[["torch.Tensor"], "torch.Tensor"]
 """From log-probabilities (N, C) to what is to be small, summed over the photos."""
 
 
@@ -57,9 +59,11 @@ def fit_linear(
     c: float,
     iterations: int,
     device: str = "cpu",
-    extra: torch.Tensor | None = None,
+    extra: "torch.Tensor | None" = None,
 ) -> Linear:
     """Fit the scores' weights, and with them the values of `extra`, which the loss may depend on."""
+    import torch
+
     mean = vectors.mean(axis=0, dtype=np.float64)
     scale = vectors.std(axis=0, dtype=np.float64)
     scale = np.where(scale > 1e-12, scale, 1.0)
@@ -77,7 +81,7 @@ def fit_linear(
         line_search_fn="strong_wolfe",
     )
 
-    def objective() -> torch.Tensor:
+    def objective() -> "torch.Tensor":
         optimiser.zero_grad()
         logs = torch.log_softmax(x @ weights.T + biases, dim=1)
         value = (loss(logs) + (weights**2).sum() / (2 * c)) / len(x)
@@ -92,5 +96,7 @@ def fit_targets(
     vectors: NDArray[np.float32], targets: NDArray[np.float64], c: float, iterations: int, device: str = "cpu"
 ) -> Linear:
     """Fit to targets (N, C), at least 0, by cross-entropy."""
+    import torch
+
     wanted = torch.from_numpy(targets).to(device)
     return fit_linear(vectors, targets.shape[1], lambda logs: -(wanted * logs).sum(), c, iterations, device)

@@ -15,6 +15,7 @@ from collector.text_table import duration, table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from benchmark.estimates import Expected
     from benchmark.methods.types import Method
     from benchmark.runner import Outcome, Task
     from collector.manifest.manifest import Manifest
@@ -107,6 +108,9 @@ def bench(
     cpus_per_run: Annotated[
         int | None, typer.Option(help="On a cluster: cores that each run takes, and threads that it computes with.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the runs that this would do and how long they may take; do none.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -115,6 +119,7 @@ def bench(
     from benchmark import cluster as clusters
     from benchmark import runner
     from benchmark.doctor import describe_device, resolve_device
+    from benchmark.estimates import expect
     from benchmark.label_set import left_out as left_out_photos
     from benchmark.label_set import left_out_note
     from benchmark.methods.registry import choose
@@ -149,10 +154,15 @@ def bench(
     tasks = runner.plan(data, chosen, numbers, tier, changes, models, trained_in, level, few)
     if left_out := left_out_note(left_out_photos(data, level), level):
         note(left_out)
+    expected: Expected | None = None
+    if dry_run:
+        _show_plan(data, tasks, expect(data, tasks, place.runs, on), place.runs, json)
+        return
     if cluster:
         note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
     else:
-        _announce(data, tasks, describe_device(on), runner.estimate(data, tasks, place.runs, on), tier)
+        expected = expect(data, tasks, place.runs, on)
+        _announce(data, tasks, describe_device(on), expected, tier)
     _show_warnings()
     if on == "cpu" and any(task.method.fit_many for task in tasks):
         keep_freed_memory()
@@ -161,10 +171,12 @@ def bench(
         if cluster
         else runner.bench(data, place, tasks, on, track, engine)
     )
-    outcomes = []
-    for outcome in doing:
+    outcomes: list[Outcome] = []
+    # On a terminal a bar over all runs stands above those of each; elsewhere the lines below say the same.
+    for outcome in track(doing, "runs", len(tasks)) if sys.stderr.isatty() and len(tasks) > 1 else doing:
         outcomes.append(outcome)
-        note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}")
+        left = expected.left(outcomes) if expected else ""
+        note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}{left}")
     _report(outcomes, everything, json)
 
 
@@ -244,12 +256,35 @@ def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
     return ("bf16" if device == "cuda" else "float32") if cluster else best_precision(device)
 
 
-def _announce(data: "Manifest", tasks: "list[Task]", device: str, seconds: float, tier: str) -> None:
+def _show_plan(data: "Manifest", tasks: "list[Task]", expected: "Expected", runs: Path, json: bool) -> None:
+    from benchmark.results import is_finished
+
+    rows = []
+    for task, seconds in zip(tasks, expected.seconds, strict=True):
+        state = "already there" if is_finished(runs, task.inputs.identity) else "to do"
+        if state == "to do" and not task.can_begin:
+            state = f"cannot begin: {task.lacks or 'weights missing'}"
+        rows.append(
+            {"method": task.inputs.method, "seed": task.inputs.seed, "run": task.inputs.identity, "state": state}
+        )
+        rows[-1]["seconds"] = round(seconds, 1)
+    shown = [
+        (row["method"], row["seed"], row["run"], row["state"], duration(row["seconds"]) if row["seconds"] else "")
+        for row in rows
+    ]
+    show(
+        {"manifest_digest": data.digest, "runs": rows, "seconds": expected.total},
+        json,
+        lambda: f"{table(('method', 'seed', 'run', 'state', 'about'), shown)}\n\n{expected.text()}; nothing was run",
+    )
+
+
+def _announce(data: "Manifest", tasks: "list[Task]", device: str, expected: "Expected", tier: str) -> None:
     header = data.header
     runs = "1 run" if len(tasks) == 1 else f"{len(tasks)} runs"
     note(f"{header.name} {header.version}, digest {data.digest[:12]}: {runs} on {device}")
-    note(f"estimated: about {duration(seconds)}" if seconds >= 1 else "estimated: seconds")
-    if seconds < _LONG or tier == "smoke":
+    note(expected.text())
+    if expected.total < _LONG or tier == "smoke":
         return
     offer = "`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed"
     note(offer)

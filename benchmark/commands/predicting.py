@@ -174,7 +174,8 @@ def answerer_of(
 def _of_run(
     run: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
 ) -> "Model":
-    from benchmark.predicting.exporting import find_run, manifest_of, trained_model
+    from benchmark.predicting.exporting import manifest_of, trained_model
+    from benchmark.results import find_run
     from collector.manifest.manifest import read_manifest
     from collector.workspace import existing_workspace
 

@@ -1,12 +1,14 @@
 """The methods that `t15 bench` knows, in one visible dict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from benchmark.methods.cells import CELLS, HAVERSINE, ISN
+from benchmark.methods.heads import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
-from benchmark.methods.networks import transfer_variant
+from benchmark.methods.networks import TRANSFER_VARIANTS, transfer_variant
 from benchmark.methods.paper import PAPER
 from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
@@ -14,7 +16,9 @@ from benchmark.methods.vectors import on_net
 from benchmark.methods.visual_retrieval import retrieval_variant
 from benchmark.methods.visual_words import VISUAL_WORDS
 from benchmark.methods.vmf import VMF
-from collector.errors import UsageError, did_you_mean
+from benchmark.networks import weights
+from benchmark.networks.backbones import BACKBONES, Backbone, backbones, towers
+from collector.errors import DataError, UsageError, did_you_mean
 from collector.plugins import load_plugins
 
 ON_NETS = (KNN_DENSITY, UNSNAPPED, RELEASED, CELLS, ISN, HAVERSINE, VMF)
@@ -53,35 +57,67 @@ def methods() -> dict[str, Method]:
     return known
 
 
+SHOWN = ("scratch", "features", "finetune-classifier", "finetune")
+"""Of the methods of networks that are here, those that have a row in lists; patterns find all of them."""
+
+
 def listed() -> dict[str, Method]:
-    """Return all methods that have a row of their own: those of `methods`, and those that answer with places."""
-    return methods() | {method.name: method for method in PLACES}
+    """Return all methods that have a row of their own: those of `methods`, those that answer with places, and the usual
+    ones of the networks that are here.
+    """
+    known = methods() | {method.name: method for method in PLACES}
+    here = {name: one for name, one in of_networks_here().items() if name.partition(":")[0] in SHOWN}
+    return known | {name: one for name, one in here.items() if name not in known}
+
+
+def of_networks_here() -> dict[str, Method]:
+    """Return the methods of networks whose weights are on this machine, and of those that packages add: each head on their
+    vectors, and each way of fine-tuning.
+    """
+    learnt = (*(kind for kind in HEADS if kind != "concat"), *TRANSFER_VARIANTS)
+    names = [f"{kind}:{of.name}" for of in _networks_here() for kind in (learnt if of.pretrained else ("scratch",))]
+    return {method.name: method for method in map(transfer_variant, names) if method}
+
+
+def _networks_here() -> Iterator[Backbone]:
+    ours = {*BACKBONES, *(tower.name for tower in towers())}
+    for name, backbone in backbones().items():
+        with suppress(DataError):  # damaged ones are told by `t15 weights list`, and by the run that needs them
+            if (backbone.pretrained is None and name not in ours) or weights.stored(backbone):
+                yield backbone
 
 
 def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
-    A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method too, and so is
-    retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`. Methods that answer with places
-    come where a pattern names none of the others (`im2gps*`), on any feature or network (`cells:hog`).
+    A pattern with a colon, such as `features:*`, also finds the methods of all networks whose weights are here or that
+    packages add. A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method
+    too, and so is retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`. Methods that
+    answer with places come where a pattern names none of the others (`im2gps*`), on any feature or network (`cells:hog`).
 
     Raises:
         UsageError: a pattern names none.
     """
     known = methods()
+    here: dict[str, Method] = {}
+    wanted: set[str] = set()
     for pattern in patterns:
-        if _named(known, pattern):
-            continue
-        of_places = {method.name: method for method in PLACES}
-        method = transfer_variant(pattern) or retrieval_variant(pattern) or place_variant(pattern)
-        more = [of_places[name] for name in _named(of_places, pattern)] or ([method] if method else [])
-        if not more:
-            everything = listed()
-            raise UsageError(
-                f"no method {pattern!r}{did_you_mean(pattern, everything)}; `t15 methods` lists all {len(everything)}"
-            )
-        known |= {method.name: method for method in more}
-    wanted = {name for pattern in patterns for name in _named(known, pattern)}
+        if ":" in pattern and not here:
+            here = of_networks_here()
+        found = {*_named(known, pattern), *(_named(here, pattern) if ":" in pattern else ())}
+        if not found:
+            of_places = {method.name: method for method in PLACES}
+            method = transfer_variant(pattern) or retrieval_variant(pattern) or place_variant(pattern)
+            more = [of_places[name] for name in _named(of_places, pattern)] or ([method] if method else [])
+            if not more:
+                everything = listed()
+                raise UsageError(
+                    f"no method {pattern!r}{did_you_mean(pattern, everything)}; `t15 methods` lists all {len(everything)}"
+                )
+            known |= {method.name: method for method in more}
+            found = {method.name for method in more}
+        wanted |= found
+    known |= {name: one for name, one in here.items() if name not in known}
     return [method for name, method in known.items() if name in wanted]
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmark.cells.grow import grown, load_partition
@@ -129,6 +128,8 @@ def fit(
 
 def fitted(photos: Located, partition: Partition, c: float, finest_km: float, iterations: int, device: str) -> VmfHead:
     """Return the mixture with least c · Σ -log density + ½ |W|² of the photos."""
+    import torch
+
     points, centres = unit_vectors(*photos.places.T), unit_vectors(*partition.answers.T)
     squares = np.square(points[:, None] - centres[None]).sum(axis=2)
     highest = math.log(EARTH_RADIUS_KM**2 / finest_km**2)
@@ -138,7 +139,7 @@ def fitted(photos: Located, partition: Partition, c: float, finest_km: float, it
     apart = torch.from_numpy(squares).to(device)
     logs = torch.tensor(np.minimum(np.log(2 / spread), highest), device=device, requires_grad=True)
 
-    def loss(shares: torch.Tensor) -> torch.Tensor:
+    def loss(shares: "torch.Tensor") -> "torch.Tensor":
         kappas = logs.clamp(-2.0, highest).exp()
         each = torch.log(kappas / (2 * math.pi)) - torch.log1p(-torch.exp(-2 * kappas)) - kappas * apart / 2
         return -torch.logsumexp(shares + each, dim=1).sum()

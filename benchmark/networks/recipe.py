@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from typing import TYPE_CHECKING
 
 from benchmark.networks.backbones import FROZEN, Backbone, find_backbone, frozen_modules, with_classes
 from collector.errors import DataError, UsageError, one_line
+
+if TYPE_CHECKING:  # lists of methods are shown without torch, which takes seconds
+    from torch import Tensor, nn
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
@@ -115,8 +115,8 @@ _CHOICES = {
 
 
 def starting_network(
-    backbone: Backbone, recipe: Recipe, classes: int, seed: int, weights: Mapping[str, Tensor] | None
-) -> nn.Module:
+    backbone: Backbone, recipe: Recipe, classes: int, seed: int, weights: "Mapping[str, Tensor] | None"
+) -> "nn.Module":
     """Return the network on the CPU, its frozen weights marked as such (`requires_grad`).
 
     Args:
@@ -130,6 +130,8 @@ def starting_network(
         DataError: the weights are those of another network.
         UsageError: the backbone has no such cut.
     """
+    import torch
+
     torch.manual_seed(seed)
     if weights is None or backbone.pretrained is None:
         network = backbone.build(classes)
@@ -141,13 +143,13 @@ def starting_network(
     return network
 
 
-def freeze(network: nn.Module, backbone: Backbone, frozen: str) -> None:
+def freeze(network: "nn.Module", backbone: Backbone, frozen: str) -> None:
     """Mark the weights that are kept."""
     for module in frozen_modules(network, backbone, frozen):
         module.requires_grad_(False)
 
 
-def smallest_step(network: nn.Module, recipe: Recipe, photos: int) -> int:
+def smallest_step(network: "nn.Module", recipe: Recipe, photos: int) -> int:
     """Return how many photos a step needs: 2 where batch normalisation has maps of one place, and nothing to average over one
     photo (a ResNet at crops of 32 pixels), else 1.
 
@@ -157,6 +159,9 @@ def smallest_step(network: nn.Module, recipe: Recipe, photos: int) -> int:
     Raises:
         UsageError: all steps have one photo.
     """
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
     normalised = any(isinstance(module, _BatchNorm) for module in network.modules())
     if not normalised or (recipe.batch > 1 and photos % recipe.batch != 1):
         return 1
@@ -174,7 +179,7 @@ def smallest_step(network: nn.Module, recipe: Recipe, photos: int) -> int:
     return 1
 
 
-def _load(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+def _load(network: "nn.Module", weights: "Mapping[str, Tensor]", name: str) -> None:
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:

@@ -13,18 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
-import torch
-from safetensors.torch import save
-
-from benchmark.networks import hub
 from benchmark.networks.backbones import Backbone, Pretrained, backbones, lookup
-from benchmark.networks.download import DownloadError, addresses, download, draft_at, file_name, forget, without_secrets
-from benchmark.networks.published_weights import Tensors, digest_of, fitted, read_checkpoint
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.progress import Track
 from collector.workspace import remove_drafts, storage_errors, write_atomically
+
+if TYPE_CHECKING:  # torch and the HTTP client take seconds: what is here is told without them
+    from benchmark.networks.published_weights import Tensors
 
 T = TypeVar("T")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -181,7 +179,7 @@ def stored(backbone: Backbone) -> Stored | None:
     return found if path.is_file() else None
 
 
-def load(backbone: Backbone, digest: str | None = None) -> Tensors:
+def load(backbone: Backbone, digest: str | None = None) -> "Tensors":
     """Return a backbone's weights by the names of its `state_dict`: on the CPU, float32, checked.
 
     Of networks side by side each name has the network's place and a dot before it: `0.conv1.weight`.
@@ -194,6 +192,8 @@ def load(backbone: Backbone, digest: str | None = None) -> Tensors:
         MissingWeightsError: they are not here.
         DataError: they are damaged, not those that were added or meant, or not of this network.
     """
+    from benchmark.networks.published_weights import digest_of, read_checkpoint
+
     if backbone.parts:
         digests = digest.split("+") if digest else [None] * len(backbone.parts)
         loaded = [load(part, of) for part, of in zip(backbone.parts, digests, strict=True)]
@@ -235,6 +235,8 @@ def fetch(backbone: Backbone, track: Track) -> Stored:
         DataError: what came is another file than expected; nothing is stored.
         IncompleteError: no address gave the file; what came of it is kept, and gone on with.
     """
+    from benchmark.networks.download import addresses, without_secrets
+
     urls = addresses(_pretrained(backbone).urls)
     if not urls:
         raise _missing(backbone)
@@ -249,7 +251,7 @@ def _keep_companion(backbone: Backbone, draft: Path, url: str) -> None:
     if draft.stat().st_size > _LARGEST_COMPANION:
         raise DataError(f"{draft}: is too large for a file beside weights")
     with storage_errors(folder()):
-        target = _companions(backbone) / file_name(url)
+        target = _companions(backbone) / _last_part(url)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, draft.read_bytes())
 
@@ -258,6 +260,9 @@ def _from_any(backbone: Backbone, urls: Sequence[str], track: Track, take: "Call
     """Return what `take` makes of the file (its draft, its address, its sha256 where the hub said it), from the first address
     that gives it.
     """
+    from benchmark.networks import hub
+    from benchmark.networks.download import DownloadError, download, draft_at, forget
+
     downloads, failures = folder() / "downloads", list[T15Error]()
     for url in urls:
         try:
@@ -289,7 +294,7 @@ def companions(backbone: Backbone) -> list[Path]:
         DataError: one is not here, or is not the one that was first seen; the message says how to bring it.
     """
     pretrained, where = _pretrained(backbone), folder() / "pins.json"
-    files = [_companions(backbone) / file_name(url) for url in pretrained.companions]
+    files = [_companions(backbone) / _last_part(url) for url in pretrained.companions]
     with pinned(where) as pins:
         for file, url in zip(files, pretrained.companions, strict=True):
             if not file.is_file():
@@ -347,6 +352,8 @@ def _take(backbone: Backbone, file: Path, source: str, sha256: str | None, said:
     """Check a file and keep its weights: everything is checked before anything is written; `said` is what a hub says its
     sha256 is.
     """
+    from benchmark.networks.published_weights import digest_of, read_checkpoint
+
     pretrained = _pretrained(backbone)
     path, _ = _paths(backbone)
     if not file.is_file():
@@ -365,7 +372,9 @@ def _take(backbone: Backbone, file: Path, source: str, sha256: str | None, said:
     return kept
 
 
-def _write(backbone: Backbone, kept: Stored, tensors: Tensors) -> None:
+def _write(backbone: Backbone, kept: Stored, tensors: "Tensors") -> None:
+    from safetensors.torch import save
+
     path, said = _paths(backbone)
     remove_drafts(path.parent)
     # Killed between the two, the new weights stand with the old facts, and count as altered unless they are the same.
@@ -374,8 +383,12 @@ def _write(backbone: Backbone, kept: Stored, tensors: Tensors) -> None:
     write_atomically(said, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def _own(backbone: Backbone, tensors: Tensors, file: Path) -> Tensors:
+def _own(backbone: Backbone, tensors: "Tensors", file: Path) -> "Tensors":
     """Return the weights in the order of the backbone's network, checked against it."""
+    import torch
+
+    from benchmark.networks.published_weights import fitted
+
     with torch.random.fork_rng(devices=[]):  # building draws random weights, and must not change what others draw
         network = backbone.build(_pretrained(backbone).classes)
     try:
@@ -400,7 +413,11 @@ def _pretrained(backbone: Backbone) -> Pretrained:
 
 
 def _file(pretrained: Pretrained) -> str:
-    return file_name(pretrained.urls[0]) if pretrained.urls else ""
+    return _last_part(pretrained.urls[0]) if pretrained.urls else ""
+
+
+def _last_part(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 def _by_hand(backbone: Backbone) -> str:

@@ -1,7 +1,6 @@
 """A finished run as a model that stands alone: predictor, certainty, and its training photos' credits."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,36 +14,13 @@ from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.predicting.model_card import About, Certainty, learn_certainty
 from benchmark.predicting.neighbours import training_photos
-from benchmark.results import Run, finished_runs, read_validation
+from benchmark.results import Run, read_validation
 from benchmark.scoring.truth import places_of
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.progress import Track, silent
 from collector.records import City, Photo
 from collector.workspace import Workspace
-
-_IDENTITY = re.compile(r"[0-9a-f]{4,16}")
-
-
-def find_run(runs: Path, prefix: str) -> Run:
-    """Return the finished run whose identity begins with `prefix`, four hex digits or more.
-
-    Raises:
-        UsageError: there is none, or more than one.
-        DataError: a run.json cannot be read.
-    """
-    if not _IDENTITY.fullmatch(prefix):
-        raise UsageError(f"{prefix[:80]!r}: is no file and no run; a run is named by 4 to 16 of its hex digits")
-    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
-    if len(found) != 1:
-        said = f"several runs begin so: {', '.join(found[:5])}" if found else f"there is no such run in {runs}"
-        raise UsageError(f"{prefix}: {said}; `t15 bench --json` and the leaderboard name them")
-    path = runs / found[0] / "run.json"
-    try:
-        digest = json.loads(path.read_bytes())["inputs"]["manifest_digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read ({error!r}); delete its folder and run `t15 bench` again") from error
-    return next(run for run in finished_runs(runs, digest) if run.inputs.identity == found[0])
 
 
 def manifest_of(run: Run, manifests: Path, workspace: Workspace) -> Manifest:

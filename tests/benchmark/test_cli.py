@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import runner
+from benchmark import estimates
 from benchmark.commands.bench import parse_seeds
 from benchmark.methods import registry
 from benchmark.methods.types import Method
@@ -266,17 +266,17 @@ def test_a_long_benchmark_offers_the_short_form(
     tier: str,
     offered: bool,
 ) -> None:
-    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(estimates, "expect", lambda *arguments: estimates.Expected((40_000.0,), True))
     code, result, err = bench_json(world, capsys, "--method", "quick", "--tier", tier)
     assert (code, result["counts"]["done"]) == (0, 1)  # nobody is there to be asked
-    assert "estimated: about 11.1 h" in err
+    assert "estimated: 5.6 h to 22.2 h (by runs finished here)" in err
     assert ("--tier smoke" in err) == offered
 
 
 def test_a_person_may_decline_the_long_runs(
     known: dict[str, Method], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "estimate", lambda *arguments: 40_000.0)
+    monkeypatch.setattr(estimates, "expect", lambda *arguments: estimates.Expected((40_000.0,), True))
     stderr = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", stderr)
@@ -293,8 +293,27 @@ def test_the_estimate_is_that_of_the_chosen_device_and_tier(
         return float(size)
 
     known["guessed"] = method("guessed", drawing, parameters={"size": 50}, smoke={"size": 20}, estimate=guess)
-    assert "estimated: about 20 s" in bench_json(world, capsys, "--method", "guessed", "--tier", "smoke")[2]
-    assert "estimated: about 50 s" in bench_json(world, capsys, "--method", "guessed")[2]
+    assert (
+        "estimated: 5.0 s to 80 s (by formulas"
+        in bench_json(world, capsys, "--method", "guessed", "--tier", "smoke")[2]
+    )
+    assert "estimated: 12 s to 3 min (by formulas" in bench_json(world, capsys, "--method", "guessed")[2]
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(
+    known: dict[str, Method], world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, plan, _ = bench_json(world, capsys, "--method", "quick", "--method", "seeded", "--seeds", "0-1", "--dry-run")
+    assert code == 0
+    assert [(of["method"], of["seed"], of["state"]) for of in plan["runs"]] == [
+        ("quick", 0, "to do"),
+        ("seeded", 0, "to do"),
+        ("seeded", 1, "to do"),
+    ]
+    assert not list(world.workspace.runs.glob("*/run.json"))
+    bench_json(world, capsys, "--method", "quick")
+    plan = bench_json(world, capsys, "--method", "quick", "--dry-run")[1]
+    assert [(of["state"], of["seconds"]) for of in plan["runs"]] == [("already there", 0.0)]
 
 
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,18 +4,21 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.methods import registry
 from benchmark.methods.features import FEATURES
 from benchmark.methods.paper import BESIDE_TABLE_ONE, PAPER, TABLE_ONE, TABLE_TWO
 from benchmark.methods.registry import METHODS, choose, methods
 from benchmark.methods.settings import with_settings
 from benchmark.methods.types import Method
+from benchmark.networks import weights
 from benchmark.networks.backbones import BACKBONES
 from benchmark.results import RunInputs
-from collector.errors import T15Error, UsageError
+from collector.errors import DataError, T15Error, UsageError
 from tests.benchmark.conftest import method
 
 # Tables I and II of the paper: accuracy in per cent.
@@ -392,3 +395,28 @@ def test_a_package_that_offers_no_method_is_named(monkeypatch: pytest.MonkeyPatc
     plug_in(monkeypatch, Point(lambda: "no method", "odd-plug-in"))
     with pytest.raises(T15Error, match="odd-plug-in"):
         methods()
+
+
+def test_networks_that_are_here_are_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"resnet34/imagenet", "mine/ours"}
+    stored = weights.Stored(Path("w"), "ab" * 32, "MIT", "page", "ImageNet", "2026-01-01", "00")
+    monkeypatch.setattr(weights, "stored", lambda backbone: stored if backbone.name in here else None)
+    plugged = [replace(BACKBONES["resnet18/imagenet"], name="mine/ours"), replace(BACKBONES["resnet18"], name="bare")]
+    monkeypatch.setattr(
+        "collector.plugins.entry_points",
+        lambda group: [Point(lambda one=one: one, one.name) for one in plugged] if group == "t15.backbones" else (),
+    )
+    assert {"features:resnet34/imagenet", "features:mine/ours", "scratch:bare"} <= set(registry.listed())
+    assert {"features:resnet34/imagenet", "features:mine/ours"} <= set(names(["features:*"]))
+    assert names(["knn:*"]) == ["knn:resnet34/imagenet", "knn:mine/ours"]
+    assert "features:resnet34/imagenet" not in names(["*"])  # --all stays the paper's rows and those of plug-ins
+    for name, one in METHODS.items():
+        assert registry.listed()[name] is one  # a row of the paper stays that
+
+
+def test_damaged_weights_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(backbone: object) -> None:
+        raise DataError("damaged")
+
+    monkeypatch.setattr(weights, "stored", damaged)
+    assert registry.of_networks_here() == {}

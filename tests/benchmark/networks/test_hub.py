@@ -139,7 +139,7 @@ def test_without_the_library_t15_s_own_way_tells_terms_too(
         raise DownloadError("model.safetensors: status 401")
 
     monkeypatch.delenv("T15_WEIGHTS_MIRROR")
-    monkeypatch.setattr(weights, "download", refused)
+    monkeypatch.setattr("benchmark.networks.download.download", refused)
     with pytest.raises(IncompleteError, match="terms must be accepted first"):
         weights.fetch(NET, silent)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.predicting.answer import Answerer
-from benchmark.predicting.exporting import find_run, manifest_of, passed_on, trained_model
-from benchmark.results import read_validation, save_run
+from benchmark.predicting.exporting import manifest_of, passed_on, trained_model
+from benchmark.results import find_run, read_validation, save_run
 from collector.errors import DataError, UsageError
 from collector.workspace import Workspace
 from tests.benchmark.conftest import make_world, paint
@@ -29,12 +29,12 @@ def test_a_run_is_found_by_the_beginning_of_its_identity(trained: Trained) -> No
 
 @pytest.mark.parametrize("name", ["", "abc", "../runs", "ABCD", "*", "0" * 17, "no run", "/etc/passwd"])
 def test_what_is_no_identity_is_refused(trained: Trained, name: str) -> None:
-    with pytest.raises(UsageError, match="is no file and no run"):
+    with pytest.raises(UsageError, match="no such file or run"):
         find_run(trained.world.workspace.runs, name)
 
 
 def test_of_several_or_no_runs_none_is_taken(trained: Trained, copy: Workspace) -> None:
-    with pytest.raises(UsageError, match="there is no such run"):
+    with pytest.raises(UsageError, match="no such run in"):
         find_run(copy.runs, "0123")
     identity = trained.run.inputs.identity
     twin = identity[:5] + ("0" if identity[5] != "0" else "1") + identity[6:]
