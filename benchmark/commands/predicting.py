@@ -47,7 +47,7 @@ def export_model(
     from benchmark.predicting.model_card import about_from_json
     from collector.workspace import storage_errors, write_atomically
 
-    model = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)
+    model, _ = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)
     data = model.to_bytes()
     with storage_errors(file):
         write_atomically(file, data)
@@ -107,6 +107,8 @@ def predict(
         raise UsageError("predict: name a model with --model, or a server with --url")
     if url is not None and explain is not None:
         raise UsageError("predict: --explain needs a model here; the server's own page explains its answers")
+    if model is not None and sys.stderr.isatty():  # a person sees at once that it works: the libraries take seconds
+        note(f"loading {model} …")
     found = find_photos(photos, sys.stdin.buffer)
     if found.others:
         note(f"passed over in folders, by suffix: {described(found.others)}")
@@ -168,12 +170,14 @@ def answerer_of(
         return Answerer(Path(model), on)
     if Path(model).suffix or len(Path(model).parts) != 1:
         raise UsageError(f"--model {model[:200]}: there is no such file; `t15 export-model RUN FILE` writes one")
-    return Answerer(_of_run(model, manifest, on, workspace, manifests, neighbours=neighbours), on)
+    found, trained_on = _of_run(model, manifest, on, workspace, manifests, neighbours=neighbours)
+    return Answerer(found, on, trained_on)
 
 
 def _of_run(
     run: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
-) -> "Model":
+) -> "tuple[Model, dict[str, str]]":
+    """Return a run's model, and the ids of its training photos by their files' sha256."""
     from benchmark.predicting.exporting import manifest_of, trained_model
     from benchmark.results import find_run
     from collector.manifest.manifest import read_manifest
@@ -185,7 +189,8 @@ def _of_run(
         data = manifest_of(finished, manifests, place)
     else:
         data = read_manifest(manifest_folder(manifest, manifests, workspace))
-    return trained_model(finished, data, place, device, neighbours, track)
+    trained_on = {photo.sha256: photo.photo_id for photo in data.photos("train")}
+    return trained_model(finished, data, place, device, neighbours, track), trained_on
 
 
 @app.command()

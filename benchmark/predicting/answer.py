@@ -1,9 +1,11 @@
 """From pictures to answers: the one place that turns a model and pixels into cities, and says how sure that is."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,20 +95,38 @@ class Answerer:
             size gives pixels as it was trained with. None where it does not ask for any.
     """
 
-    def __init__(self, model: Path | Model, device: str = "cpu") -> None:
+    def __init__(
+        self, model: Path | Model, device: str = "cpu", trained_on: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Load a model file (or take a model), and ask it about a grey picture to see that it works.
+
+        `trained_on` are the ids of training photos by their files' sha256, where the model has none of its own.
 
         Raises:
             UsageError: there is no such file.
             DataError: it is damaged, no exported model, or does not answer as it should.
         """
         name = str(model) if isinstance(model, Path) else "the run's model"
+        self._trained_on = dict(trained_on)
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
         self.about, self._training, self._gallery = _parsed(found, name)
         self.predictor: Predictor = build(found, device, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
+
+    def training_photo(self, source: Source) -> str | None:
+        """Return the id of the training photo that has the very bytes of this one; None where there is none that is known."""
+        if not self._trained_on:
+            credits = self._training.credits if self._training else ()
+            self._trained_on = {credit.sha256: credit.photo_id for credit in credits}
+        if not self._trained_on:
+            return None
+        try:
+            data = source.data if source.path is None else source.path.read_bytes()
+        except OSError:
+            return None
+        return self._trained_on.get(hashlib.sha256(data).hexdigest())
 
     def answer(self, images: Sequence[Image.Image]) -> list[Answer]:
         """Return an answer for each picture. Pictures are upright and RGB, as `images.decode` gives them; pixels

@@ -16,12 +16,14 @@ SHOWN = 5
 COLUMNS = (
     *("photo", "city", "name", "confidence", "none_of_these", "latitude", "longitude", "radius50_km", "radius90_km"),
     *(f"{what}{place}" for place in range(1, SHOWN + 1) for what in ("city", "probability")),
-    *("error", "explanation"),
+    *("error", "explanation", "training_photo"),
 )
 
 
-def record(result: Result, explanation: str | None = None) -> dict[str, Any]:
+def record(result: Result, explanation: str | None = None, training_photo: str | None = None) -> dict[str, Any]:
     """Return a result as plain JSON: `photo`, and either `error` or what was answered; probabilities to six digits.
+
+    `training_photo` is there where the photo is one that the model learnt from: its answer says nothing of how good it is.
 
     `city` and the place are null where the answer is "none of these"; `candidates` are there all the same.
     """
@@ -50,7 +52,8 @@ def record(result: Result, explanation: str | None = None) -> dict[str, Any]:
             for one in answer.candidates[:SHOWN]
         ],
     }
-    return fields | ({"explanation": explanation} if explanation else {})
+    fields |= {"explanation": explanation} if explanation else {}
+    return fields | ({"training_photo": training_photo} if training_photo else {})
 
 
 def model_facts(about: About, digest: str) -> dict[str, Any]:
@@ -78,7 +81,10 @@ def as_text(fields: dict[str, Any]) -> str:
         return f"{fields['photo']}\n  not answered"
     rows = [(f"{100 * one['probability']:.1f} %", one["name"]) for one in fields["candidates"]]
     lines = table(("", ""), rows).splitlines()[2:]
-    return "\n".join([fields["photo"], *(f"  {line}" for line in lines), f"  {_place_text(fields)}"])
+    known = [
+        f"  the model learnt from this very photo ({fields[name]})" for name in ("training_photo",) if name in fields
+    ]
+    return "\n".join([fields["photo"], *(f"  {line}" for line in lines), f"  {_place_text(fields)}", *known])
 
 
 def as_geojson(records: Iterable[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,43 @@ def explained(
     """
     if folder is not None:
         _make(folder)
+    pages: list[tuple[str, Source, Answer]] = []
     for number, result in enumerate(results, start=1):
+        known = answerer.training_photo(result.source) if result.answer else None
         if folder is None or result.answer is None:
-            yield record(result)
+            yield record(result, training_photo=known)
             continue
         path = folder / page_name(number, result.source)
         explanation = answerer.explain(read_photo(result.source, answerer.side))
         with storage_errors(folder):
             write_atomically(path, as_html(answerer, result.source, explanation, workspace).encode())
-        yield record(result, shown(str(path)))
+        pages.append((path.name, result.source, result.answer))
+        yield record(result, shown(str(path)), known)
+    if folder is not None and pages:
+        with storage_errors(folder):
+            write_atomically(folder / "index.html", index_html(answerer, pages).encode())
+
+
+def file_name(source: Source) -> str:
+    """Return what a page calls a photo: its file's name, and nothing of where it lies on somebody's disk."""
+    return source.name if source.path is None else shown(source.path.name)
+
+
+def index_html(answerer: Answerer, pages: Sequence[tuple[str, Source, Answer]]) -> str:
+    """Return the page that leads to the explanations: file name, answer and how sure it is, in the order of the photos."""
+    rows = [
+        {"page": page, "name": file_name(source), "best": answer.candidates[0], "none": answer.none_of_these}
+        for page, source, answer in pages
+    ]
+    return (
+        environment("benchmark.predicting")
+        .get_template("explanations.html.jinja")
+        .render(rows=rows, about=answerer.about, percent=_percent)
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _make(folder: Path) -> None:
@@ -75,13 +103,14 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
         environment("benchmark.predicting")
         .get_template("explanation.html.jinja")
         .render(
-            name=source.name,
+            name=file_name(source),
+            training_photo=plain(answerer.training_photo(source) or ""),
             answer=explanation.answer,
             best=explanation.answer.candidates[0],
             place=place_text(explanation.answer),
             about=answerer.about,
             shown=SHOWN,
-            percent=lambda share: f"{100 * share:.1f} %",
+            percent=_percent,
             photo=data_uri(photo, "JPEG", quality=85),
             heat=data_uri(heat_layer(explanation.heat, photo.size), "PNG"),
             heat_method=METHODS[explanation.heat_method],

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from benchmark.scoring.metrics import checked
 
@@ -124,6 +122,8 @@ def with_temperature(probabilities: NDArray[Any], temperature: float) -> NDArray
     """
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature is {temperature}: must be above 0")
+    from scipy.special import log_softmax
+
     scaled: NDArray[np.float64] = np.exp(log_softmax(_logits(probabilities) / temperature, axis=1))
     return scaled
 
@@ -138,6 +138,9 @@ def fit_temperature(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     Raises:
         ValueError: the arrays do not fit each other or hold what is no probability.
     """
+    from scipy.optimize import minimize_scalar  # takes most of a second, and only fitting needs it
+    from scipy.special import log_softmax
+
     if len(labels) == 0:
         return 1.0
     scores, truth = checked_probabilities(probabilities, labels)

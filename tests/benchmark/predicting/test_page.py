@@ -1,6 +1,7 @@
 """The page of an explanation: whole by itself, safe whatever names are in it."""
 
 import base64
+import hashlib
 import io
 import re
 from dataclasses import replace
@@ -13,9 +14,9 @@ import pytest
 from PIL import Image
 
 from benchmark.models import Model
-from benchmark.predicting.answer import Answer, Answerer, Candidate
+from benchmark.predicting.answer import Answer, Answerer, Candidate, answers
 from benchmark.predicting.neighbours import Credit, Training
-from benchmark.predicting.page import as_html, heat_layer, map_svg, page_name
+from benchmark.predicting.page import as_html, explained, heat_layer, map_svg, page_name
 from benchmark.predicting.read_image import Source
 from collector.workspace import Workspace
 from tests.benchmark.conftest import paint
@@ -199,3 +200,34 @@ def test_the_radius_is_as_many_km_as_the_cities_are_apart() -> None:
     other, best = root.findall(".//circle")
     assert float(ellipse.attrib["ry"]) == pytest.approx(float(best.attrib["cy"]) - float(other.attrib["cy"]), rel=0.01)
     assert svg(answer(("A", 0.7, 40.0, 30.0), ("B", 0.3, 41.0, 30.0), radius=None)).findall(".//ellipse") == []
+
+
+def test_an_index_names_files_and_no_folder_of_anybodys_disk(
+    trained: Trained, answerer: Answerer, tmp_path: Path
+) -> None:
+    known = trained.world.photos("train")[0]
+    folder = tmp_path / "holiday <b>"
+    folder.mkdir()
+    (folder / "new.jpg").write_bytes(jpeg(paint(1, 1, 300, 200)))
+    (folder / "learnt.jpg").write_bytes(trained.world.workspace.photo(known.sha256).read_bytes())
+    sources = [Source(str(path), path) for path in (folder / "new.jpg", folder / "learnt.jpg")]
+    out = tmp_path / "why"
+    records = list(explained(answerer, answers(answerer, sources), out, trained.world.workspace))
+    assert [one.get("training_photo") for one in records] == [None, known.photo_id]
+    index, pages = (out / "index.html").read_text(), [Path(one["explanation"]).read_text() for one in records]
+    for page in (index, *pages):
+        assert str(tmp_path) not in page
+        assert "holiday" not in page
+    assert tags_of(index).addresses == [Path(one["explanation"]).name for one in records]
+    assert ["this very photo" in page for page in pages] == [False, True]
+
+
+def test_a_model_without_credits_knows_what_it_is_told(trained: Trained) -> None:
+    bare = replace(
+        trained.model, arrays={n: a for n, a in trained.model.arrays.items() if n not in ("embeddings", "credits")}
+    )
+    photo = Source("x", data=b"bytes")
+    assert Answerer(bare).training_photo(photo) is None
+    told = Answerer(bare, trained_on={hashlib.sha256(b"bytes").hexdigest(): "test:1"})
+    assert told.training_photo(photo) == "test:1"
+    assert told.training_photo(Source("y", Path("/nowhere/at/all"))) is None
