@@ -204,7 +204,7 @@ def test_explanations_are_pages_that_load_nothing(trained: Trained, cli: Cli, tm
         "0001-script-alert-1.html",
         "0003-same.html",
     ]
-    assert sorted(path.name for path in out.iterdir()) == ["0001-script-alert-1.html", "0003-same.html"]
+    assert sorted(path.name for path in out.iterdir()) == ["0001-script-alert-1.html", "0003-same.html", "index.html"]
     page = (out / "0001-script-alert-1.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
