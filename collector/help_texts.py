@@ -29,7 +29,7 @@ START = (
 
 EXAMPLES = {
     "cities": "t15 cities --region turkiye15",
-    "collect": "t15 collect --provider folder --root ~/Pictures/cities --region turkiye81",
+    "collect": "t15 collect --root ~/Pictures/cities --table photos.csv --region turkiye81",
     "import": "t15 import osv5m ~/osv5m/test.csv",
     "coverage": "t15 coverage",
     "rejected": "t15 rejected",
