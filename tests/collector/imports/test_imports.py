@@ -112,7 +112,7 @@ def test_what_is_not_there(name: str, tmp_path: Path) -> None:
 
 
 def test_kinds_and_folders_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'osv' is unknown; there are osv5m"):
+    with pytest.raises(UsageError, match=r"'osv' is unknown .did you mean 'osv5m'"):
         kind_named("osv")
     with pytest.raises(UsageError, match=r"is a folder; give the table of OpenStreetView-5M"):
         read("osv5m", tmp_path)
