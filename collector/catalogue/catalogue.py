@@ -27,6 +27,13 @@ PLACE_REASONS = ("no-city", "unknown-city", "outside-city", "labelled-elsewhere"
 
 _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
 
+# A reviewer who says that a city is wrong may say which is right: then the photo is of that one.
+_RIGHT_CITY = (
+    "CASE WHEN {0}.stage = 'review' AND {0}.verdict = 'wrong-city' AND json_valid({0}.evidence) "
+    "THEN json_extract({0}.evidence, '$.right_city') END"
+)
+_AGAINST = f"verdict <> 'keep' AND {_RIGHT_CITY.format('decisions')} IS NULL AND {_NOT_KEPT}"
+
 # What a row holds of a photo: all but the fields that dedup and split give it.
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split", "label"))
 
@@ -225,20 +232,36 @@ class Catalogue:
         return list(self._photos(where, (len(prefix), prefix, city, south, north)))
 
     def downloaded(self) -> list[Photo]:
-        """Return every downloaded photo, by photo_id."""
-        return list(self._photos("WHERE state = 'downloaded'"))
+        """Return every downloaded photo, by photo_id, under the city that a reviewer calls the right one."""
+        return list(self._photos("WHERE state = 'downloaded'", reviewed=True))
 
     def clean(self) -> list[Photo]:
         """Return the downloaded photos that no stage decided against, by photo_id, with the group that dedup gave.
 
-        A reviewer's `keep` outweighs what the other stages decided.
+        A reviewer's `keep` outweighs what the other stages decided, and where one says which city is right, a photo is of
+        that city.
         """
-        left_out = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND {_NOT_KEPT}"  # noqa: S608
-        return list(self._photos(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})"))
+        left_out = f"SELECT photo_id FROM decisions WHERE {_AGAINST}"  # noqa: S608
+        return list(self._photos(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})", reviewed=True))
 
     def photo(self, photo_id: str) -> Photo | None:
         """Return a downloaded photo, None when there is none of this id."""
-        return next(self._photos("WHERE photos.photo_id = ? AND state = 'downloaded'", (photo_id,)), None)
+        where = "WHERE photos.photo_id = ? AND state = 'downloaded'"
+        return next(self._photos(where, (photo_id,), reviewed=True), None)
+
+    def name_of(self, photo_id: str) -> str:
+        """Return what people call a photo: its file, else its title, else its id. Hostile text."""
+        row = self._db.execute("SELECT title FROM photos WHERE photo_id = ?", (photo_id,)).fetchone()
+        return self.files.path_of(photo_id) or (row and row[0]) or photo_id
+
+    def relabelled(self) -> dict[str, tuple[str, str]]:
+        """Return, by photo_id, the city of the downloaded photos that reviewers moved to another, and when (ISO 8601)."""
+        query = (
+            "SELECT photos.photo_id, photos.city, coalesce(json_extract(said.evidence, '$.at'), '') FROM photos "  # noqa: S608 (constants)
+            "JOIN decisions said ON said.photo_id = photos.photo_id AND said.stage = 'review' "
+            f"WHERE state = 'downloaded' AND {_RIGHT_CITY.format('said')} IS NOT NULL ORDER BY photos.photo_id"
+        )
+        return {photo_id: (city, at) for photo_id, city, at in self._db.execute(query)}
 
     def listing(self, city: str, provider: str) -> list[Waiting]:
         """Return what a provider has listed for a city and may be had, whatever became of it since, by photo_id."""
@@ -262,11 +285,15 @@ class Catalogue:
         query = "SELECT photo_id, author_id FROM photos WHERE state = 'downloaded' AND city = ? ORDER BY photo_id"
         return self._db.execute(query, (city,)).fetchall()
 
-    def _photos(self, where: str, values: tuple[Any, ...] = ()) -> Iterator[Photo]:
-        names = ", ".join(f"photos.{name}" for name in _STORED)
+    def _photos(self, where: str, values: tuple[Any, ...] = (), *, reviewed: bool = False) -> Iterator[Photo]:
+        city = f"coalesce({_RIGHT_CITY.format('said')}, photos.city)" if reviewed else "photos.city"
+        names = ", ".join(city if name == "city" else f"photos.{name}" for name in _STORED)
+        said = (
+            "LEFT JOIN decisions said ON said.photo_id = photos.photo_id AND said.stage = 'review'" if reviewed else ""
+        )
         query = (
             f"SELECT {names}, decisions.group_id FROM photos LEFT JOIN decisions "  # noqa: S608 (no outside text)
-            f"ON decisions.photo_id = photos.photo_id AND decisions.stage = 'dedup' {where} ORDER BY photos.photo_id"
+            f"ON decisions.photo_id = photos.photo_id AND decisions.stage = 'dedup' {said} {where} ORDER BY photos.photo_id"
         )
         for row in self._db.execute(query, values):
             found = dict(zip((*_STORED, "group_id"), row, strict=True))
@@ -345,7 +372,7 @@ class Catalogue:
 
     def decided_against(self, but: str) -> frozenset[str]:
         """Return the ids of photos that a stage other than `but` left out, and no reviewer kept all the same."""
-        query = f"SELECT photo_id FROM decisions WHERE verdict <> 'keep' AND stage <> ? AND {_NOT_KEPT}"  # noqa: S608
+        query = f"SELECT photo_id FROM decisions WHERE stage <> ? AND {_AGAINST}"  # noqa: S608
         return frozenset(photo_id for (photo_id,) in self._db.execute(query, (but,)))
 
     def counts(self) -> dict[str, int]:
@@ -518,6 +545,14 @@ class Files:
     def present(self) -> frozenset[str]:
         """Return the ids of the photos whose file is there, in any root."""
         return frozenset(photo_id for (photo_id,) in self._db.execute("SELECT photo_id FROM files WHERE gone = 0"))
+
+    def path_of(self, photo_id: str) -> str | None:
+        """Return the path of the file that a photo was read from, below the folder that it was collected from."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
+            return None
+        query = "SELECT path FROM files WHERE photo_id = ? AND gone = 0 ORDER BY root, path LIMIT 1"
+        row = self._db.execute(query, (photo_id,)).fetchone()
+        return bytes(row[0]).decode("utf-8", "replace") if row else None
 
     def drop_photo(self, photo_id: str) -> None:
         """Delete a photo's row and what was decided about it, but for its reviews."""

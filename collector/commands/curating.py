@@ -14,6 +14,8 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from collector.curating.assess import QualitySummary
     from collector.curating.vectors import VectorSource
 
@@ -99,6 +101,7 @@ def quality(
 
     What was measured before is not measured again.
     """
+    from collector.catalogue.catalogue import open_catalogue
     from collector.curating.assess import assess, forget
     from collector.workspace import existing_workspace
 
@@ -115,10 +118,14 @@ def quality(
     summary = assess(
         place, track, dry_run=dry_run, text=text, source=vector_source(context) if labels else None, net=net
     )
-    show({**asdict(summary), "dry_run": dry_run}, json, lambda: _quality_text(summary, dry_run))
+    worst = [photo_id for found in summary.flags for photo_id, _ in found.worst[:1]]
+    with open_catalogue(place) as catalogue:
+        names = {photo_id: catalogue.name_of(photo_id) for photo_id in worst}
+    result = {**asdict(summary), "dry_run": dry_run, "names": names}
+    show(result, json, lambda: _quality_text(summary, dry_run, names))
 
 
-def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
+def _quality_text(summary: "QualitySummary", dry_run: bool, names: "Mapping[str, str]") -> str:
     if not summary.photos:
         return "the workspace holds no photos yet; `t15 collect` brings some"
     rows = [
@@ -126,7 +133,7 @@ def _quality_text(summary: "QualitySummary", dry_run: bool) -> str:
             found.flag,
             found.photos,
             f"{found.photos / summary.photos:.1%}",
-            "".join(f"{photo_id} ({score:.2f})" for photo_id, score in found.worst[:1]),
+            "".join(f"{names.get(photo_id, photo_id)[:60]} ({score:.2f})" for photo_id, score in found.worst[:1]),
             found.meaning,
         )
         for found in summary.flags

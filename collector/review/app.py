@@ -41,7 +41,7 @@ from collector.review.pages import (
     verdict_words,
     viewing,
 )
-from collector.review.places import Placed, plot
+from collector.review.places import MOST_ZOOM, Placed, plot
 from collector.web.local_server import HostCheck, bound, is_cross_site, served, wait
 from collector.workspace import Workspace
 
@@ -160,7 +160,7 @@ def _overview(request: Request) -> Response:
 
 def _photos(request: Request) -> Response:
     with viewing(request) as view:
-        city = _city(request, view)
+        city = _city(request, view, required=False)
         chosen = request.query_params.get("filter", "all")
         offered = listing.choices(view.db, city)
         if chosen not in {choice.name for choice in offered} and not chosen.startswith("flag:"):
@@ -188,13 +188,25 @@ def _map(request: Request) -> Response:
             "SELECT photos.photo_id, latitude, longitude, said.verdict FROM photos LEFT JOIN decisions said ON "
             "said.stage = 'review' AND said.photo_id = photos.photo_id WHERE state = 'downloaded' AND city = ?"
         )
-        drawn = plot([Placed(*row) for row in view.db.execute(query, (city,))], view.cities.get(city))
+        asked = request.query_params.get("zoom", "0")
+        zoom = min(MOST_ZOOM, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 3 else 0
+        drawn = plot([Placed(*row) for row in view.db.execute(query, (city,))], view.cities.get(city), zoom)
         name = request.query_params.get("spot", "")
         ids = next((spot.photo_ids for spot in drawn.spots if spot.name == name), ())
         if name == "beyond":
             ids = drawn.beyond
         cards = cards_of(view.db, ids[: listing.PAGE])
-        return view.page("map.html", city, here="map", plot=drawn, spot=name, cards=cards, more=len(ids) - len(cards))
+        return view.page(
+            "map.html",
+            city,
+            here="map",
+            plot=drawn,
+            spot=name,
+            cards=cards,
+            more=len(ids) - len(cards),
+            zoom=zoom,
+            most_zoom=MOST_ZOOM,
+        )
 
 
 def _thumbnail(request: Request) -> Response:
@@ -286,7 +298,7 @@ def _state(view: View, photo_id: str) -> dict[str, Any]:
         "words": verdict_words(card.verdict, card.right_city, view.names),
         "reviewer": card.reviewer,
         "history": history_lines(card.history, view.names),
-        "counts": listing.counts(view.db, city),
+        "counts": {of: listing.counts(view.db, of) for of in (city, "")},
         "progress": {city: decisions.progress(view.db, city), "": decisions.progress(view.db)},
     }
 

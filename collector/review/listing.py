@@ -35,7 +35,7 @@ FILTERS: Mapping[str, tuple[str, str]] = {
 """Name -> title and condition."""
 
 _SAID = f"LEFT JOIN decisions said ON said.stage = '{STAGE}' AND said.photo_id = photos.photo_id"
-_OF_CITY = "photos.state = 'downloaded' AND photos.city = ?"
+_OF_CITY = "photos.state = 'downloaded' AND (?1 = '' OR photos.city = ?1)"
 # Evidence that is no JSON for SQLite (NaN, which Python writes and reads) must not take the page down.
 _FLAGS = "json_each(CASE WHEN json_valid(found.evidence) THEN found.evidence ELSE '{}' END) flag"
 _IS_FLAG = "typeof(flag.key) = 'text' AND flag.type IN ('integer', 'real') AND flag.value > 0 AND flag.value <= 1"
@@ -110,15 +110,22 @@ def cities(db: sqlite3.Connection) -> list[CityRow]:
     return [CityRow(*row) for row in db.execute(query)]
 
 
+def next_with_work(rows: Sequence[CityRow], city: str) -> CityRow | None:
+    """Return the city after this one, and after the last one the first, that has undecided photos; None where none has."""
+    at = next((number for number, row in enumerate(rows) if row.city == city), -1)
+    order = [*rows[at + 1 :], *rows[: max(0, at)]]
+    return next((row for row in order if row.decided < row.photos and row.city != city), None)
+
+
 def counts(db: sqlite3.Connection, city: str) -> dict[str, int]:
-    """Return how many photos of a city each of FILTERS shows."""
+    """Return how many photos of a city, or of all where it is empty, each of FILTERS shows."""
     sums = ", ".join(f"coalesce(sum({condition}), 0)" for _, condition in FILTERS.values())
     row = db.execute(f"SELECT {sums} FROM photos {_SAID} WHERE {_OF_CITY}", (city,)).fetchone()  # noqa: S608
     return dict(zip(FILTERS, row, strict=True))
 
 
 def choices(db: sqlite3.Connection, city: str) -> list[Choice]:
-    """Return the filters of a city: the fixed ones, then a filter for each flag that any of its photos has."""
+    """Return the filters of a city (empty: of all): the fixed ones, then one for each flag that any of its photos has."""
     fixed = [Choice(name, FILTERS[name][0], n) for name, n in counts(db, city).items()]
     query = (
         f"SELECT flag.key, count(DISTINCT photos.photo_id) FROM photos JOIN decisions found "  # noqa: S608 (constants)
@@ -129,7 +136,7 @@ def choices(db: sqlite3.Connection, city: str) -> list[Choice]:
 
 
 def keys(db: sqlite3.Connection, city: str, name: str) -> Keys:
-    """Return the sorted keys of the photos of a city that a filter shows; those of a flag with the highest score first.
+    """Return the sorted keys of the photos of a city (empty: of all) that a filter shows; of a flag the highest score first.
 
     Raises:
         KeyError: there is no such filter.
@@ -138,7 +145,7 @@ def keys(db: sqlite3.Connection, city: str, name: str) -> Keys:
         query = (
             f"SELECT -max(flag.value), photos.photo_id FROM photos JOIN decisions found "  # noqa: S608 (constants)
             f"ON found.photo_id = photos.photo_id AND found.stage IN {FLAG_STAGES!r} JOIN {_FLAGS} "
-            f"WHERE {_OF_CITY} AND {_IS_FLAG} AND flag.key = ? GROUP BY photos.photo_id"
+            f"WHERE {_OF_CITY} AND {_IS_FLAG} AND flag.key = ?2 GROUP BY photos.photo_id"
         )
         return sorted(db.execute(query, (city, name.removeprefix("flag:"))))
     query = f"SELECT 0.0, photos.photo_id FROM photos {_SAID} WHERE {_OF_CITY} AND {FILTERS[name][1]}"  # noqa: S608

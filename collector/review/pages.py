@@ -15,6 +15,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from collector.catalogue.catalogue import Files
 from collector.curating.text_leaks import from_evidence
 from collector.records import City
 from collector.review import decisions, listing
@@ -140,6 +141,7 @@ class View:
             decided=sum(row.decided for row in mine),
             total=sum(row.photos for row in mine),
             group_counts=counts,
+            next_city=listing.next_with_work(self.rows, city),
             **values,
         )
         return HTMLResponse(text)
@@ -189,6 +191,7 @@ class Card:
         flags: name and score, the highest first.
         history: every decision, the oldest first.
         distances: how far it is from the kept photo of its group; empty outside of groups.
+        path: of its file, below the folder that it was collected from; None for photos of services.
         boxes: of the text that was read in it.
         reasons: flag and what it was concluded from, in words.
         suggestion: slug of the city that its pixels rather speak for; None where none was suggested.
@@ -202,6 +205,7 @@ class Card:
     flags: tuple[tuple[str, float], ...]
     history: tuple[Entry, ...]
     distances: str = ""
+    path: str | None = None
     boxes: tuple[Box, ...] = ()
     reasons: tuple[tuple[str, str], ...] = ()
     suggestion: str | None = None
@@ -237,6 +241,7 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
             flags=tuple(sorted(facts.flags.items(), key=lambda item: (-item[1], item[0]))),
             history=tuple(entries[photo_id]),
             distances=(distances or {}).get(photo_id, ""),
+            path=Files(db).path_of(photo_id),
             boxes=tuple(facts.boxes),
             reasons=tuple(facts.reasons),
             suggestion=facts.suggestion,

@@ -17,6 +17,10 @@ _MARGIN = 1.12  # of the circle: its line is not the frame
 _FARTHEST = 3.0  # radii: what lies beyond is counted; one photo of another continent would shrink all others to a point
 
 
+MOST_ZOOM = 6
+"""Steps of zooming in; each shows half as many kilometres, around the middle of the photos."""
+
+
 class Placed(NamedTuple):
     """A photo on the map: degrees WGS84, None where unknown, and what was decided, None where nothing was."""
 
@@ -48,10 +52,11 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A map: the city's circle around the middle (units; 0 where the city is not known), the spots, and a scale bar.
+    """A map: the city's circle (units; of radius 0 where the city is not known), the spots, and a scale bar.
 
     Attributes:
         ring: radius of the circle.
+        x, y: its middle.
         spots: from the largest to the smallest, so that none is hidden.
         scale_km, scale: the length of the scale bar, in kilometres and in units.
         beyond: ids of photos that lie outside of the map.
@@ -59,6 +64,8 @@ class Plot:
     """
 
     ring: float
+    x: float
+    y: float
     spots: tuple[Spot, ...]
     scale_km: float
     scale: float
@@ -66,20 +73,24 @@ class Plot:
     unplaced: int
 
 
-def plot(photos: Sequence[Placed], city: City | None) -> Plot:
+def plot(photos: Sequence[Placed], city: City | None, zoom: int = 0) -> Plot:
     """Return the map of photos around their city's centre, or around their own middle where the city is not known.
+
+    With `zoom` (0 to MOST_ZOOM) it is a map around their middle that shows 2**zoom times fewer kilometres.
 
     The projection is that of `maps.kilometres`: on the 50 km that a city has, off by less than a dot.
     """
     placed = [photo for photo in photos if photo.latitude is not None and photo.longitude is not None]
     latitude, longitude = (city.latitude, city.longitude) if city else _middle(placed)
     degrees = [(photo.latitude, photo.longitude) for photo in placed]
-    offsets = kilometres(latitude, longitude, degrees).tolist()
-    reach = _reach([math.hypot(*offset) for offset in offsets], city)
+    offsets = kilometres(latitude, longitude, degrees).reshape(-1, 2)
+    reach = _reach([math.hypot(*offset) for offset in offsets.tolist()], city) / 2**zoom
+    middle = kilometres(latitude, longitude, [_middle(placed)])[0] if zoom and placed else offsets[:1].sum(axis=0) * 0
     per_km = SIDE / 2 / reach
+    x, y = round(SIDE / 2 - float(middle[0]) * per_km, 1), round(SIDE / 2 + float(middle[1]) * per_km, 1)
     dots = _Dots()
     beyond = []
-    for photo, (east, north) in zip(placed, offsets, strict=True):
+    for photo, (east, north) in zip(placed, (offsets - middle).tolist(), strict=True):
         if max(abs(east), abs(north)) > reach:
             beyond.append(photo.photo_id)
         else:
@@ -88,6 +99,8 @@ def plot(photos: Sequence[Placed], city: City | None) -> Plot:
     scale_km = _round_length(reach / 2)
     return Plot(
         ring=city.radius_km * per_km if city else 0.0,
+        x=x,
+        y=y,
         spots=tuple(spots),
         scale_km=scale_km,
         scale=scale_km * per_km,

@@ -208,6 +208,7 @@ class Audit:
         unknown: photos that cannot be judged, by what is not known of them.
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
+        titles: of the photos that findings name, as far as they have one; hostile text.
         named: by side, how many photos name their answer, by where they do; empty where nobody looked (`t15 quality --text`).
     """
 
@@ -232,6 +233,7 @@ class Audit:
     unknown: Mapping[str, int]
     unjudged: tuple[str, ...]
     remarks: tuple[str, ...]
+    titles: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
@@ -406,7 +408,31 @@ def _audit(
         unknown={name: count for name, count in unknown(rows).items() if count},
         unjudged=tuple(_unjudged(comparisons)),
         remarks=tuple(remarks),
+        titles=_titles(table, comparisons),
     )
+
+
+def _titles(table: pa.Table, comparisons: tuple[Comparison, ...]) -> dict[str, str]:
+    """Return the titles of the photos that findings name."""
+    if "title" not in table.column_names:
+        return {}
+    shared = ((c.authors, c.sequences, c.groups, c.panoramas, c.bytes) for c in comparisons)
+    named = {
+        of
+        for measures in shared
+        for measure in measures
+        for value in measure.worst
+        for of in (value.reference, value.judged)
+    }
+    named |= {
+        of
+        for c in comparisons
+        for measure in (c.near, c.alike)
+        for pair in measure.worst
+        for of in (pair.reference, pair.judged)
+    }
+    rows = table.select(["photo_id", "title"]).filter(pc.is_in(table["photo_id"], pa.array(sorted(named), pa.string())))
+    return {row["photo_id"]: row["title"] for row in rows.to_pylist() if row["title"]}
 
 
 def _built_in_traits() -> dict[str, ProviderTraits]:

@@ -150,7 +150,7 @@ def _findings(audit: Audit) -> Iterator[str]:
         state = "BREACH" if leak.claimed else "leak, not claimed"
         head = f"{state}: {leak.reference}-{leak.judged}, {leak.kind}: {leak.photos} of {leak.known} {leak.judged}"
         yield from _wrapped(f"{head} {LEAKS[leak.kind]}")
-        for example in _examples(leak, found[leak.reference, leak.judged], audit.min_distance_m):
+        for example in _examples(leak, found[leak.reference, leak.judged], audit):
             yield from _wrapped(example, "    ")
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
@@ -173,7 +173,11 @@ def _findings(audit: Audit) -> Iterator[str]:
         yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
 
 
-def _examples(leak: Leak, found: Comparison, min_distance_m: float) -> list[str]:
+def _examples(leak: Leak, found: Comparison, audit: Audit) -> list[str]:
+    def named(photo_id: str) -> str:
+        title = audit.titles.get(photo_id)
+        return f"{_short(photo_id)} ({_short(title)})" if title else _short(photo_id)
+
     shared = {
         "author": found.authors,
         "sequence": found.sequences,
@@ -183,15 +187,15 @@ def _examples(leak: Leak, found: Comparison, min_distance_m: float) -> list[str]
     }
     if leak.kind in shared:
         return [
-            f"{_short(value.value)}: {value.judged_photos} in {found.judged} such as {_short(value.judged)}, "
-            f"{value.reference_photos} in {found.reference} such as {_short(value.reference)}"
+            f"{_short(value.value)}: {value.judged_photos} in {found.judged} such as {named(value.judged)}, "
+            f"{value.reference_photos} in {found.reference} such as {named(value.reference)}"
             for value in shared[leak.kind].worst
         ]
     pairs = found.near.worst if leak.kind == "distance" else found.alike.worst
     return [
-        f"{_apart(pair)}: {_short(pair.judged)} ({found.judged}), {_short(pair.reference)} ({found.reference})"
+        f"{_apart(pair)}: {named(pair.judged)} ({found.judged}), {named(pair.reference)} ({found.reference})"
         for pair in pairs
-        if pair.metres is None or pair.metres < min_distance_m
+        if pair.metres is None or pair.metres < audit.min_distance_m
     ]
 
 

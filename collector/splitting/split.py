@@ -47,6 +47,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "max_hours": (int, float, type(None)),
 }
 
+RELABELLED_COLUMN = "relabelled_from"
+"""A manifest's column beside those of its format: the city that a photo had before a reviewer moved it, and the day."""
+
 Grouper = Callable[[Sequence[Photo]], Mapping[str, str]]
 """Photos to photo_id -> group: what `groups.group_photos` does under one set of rules."""
 
@@ -469,9 +472,10 @@ def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[st
 def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
     """Return what manifests carry beside the columns of their format: texts by photo_id."""
     flags = {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}
-    known = (FLAGS_COLUMN, *PHOTO_FIELDS)
+    moved = {of: f"{city} {at[:10]}".strip() for of, (city, at) in catalogue.relabelled().items()}
+    known = (FLAGS_COLUMN, RELABELLED_COLUMN, *PHOTO_FIELDS)
     others = {f"{name}_there" if name in known else name: of for name, of in catalogue.beside.columns().items()}
-    return {FLAGS_COLUMN: flags, **others}
+    return {FLAGS_COLUMN: flags, RELABELLED_COLUMN: moved, **others}
 
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:

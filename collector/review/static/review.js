@@ -168,7 +168,7 @@ function apply(state) {
   const group = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   document.getElementById("progress-words").textContent = `${group(decided)} of ${group(total)} decided`;
   for (const link of document.querySelectorAll(".filters a")) {
-    const count = bar.dataset.city in state.progress ? state.counts[link.dataset.filter] : undefined;
+    const count = bar.dataset.city in state.progress ? state.counts[bar.dataset.city]?.[link.dataset.filter] : undefined;
     if (count !== undefined) link.querySelector(".count").textContent = group(count);
   }
   const photo = photos.find((one) => one.dataset.id === state.photo_id);
@@ -223,6 +223,9 @@ const KEYS = {
   "w": () => act("wrong-city", current),
   "u": undo,
   "?": () => document.getElementById("keys").showModal(),
+  "c": () => document.getElementById("next-city")?.click(),
+  "+": () => document.getElementById("zoom-in")?.click(),
+  "-": () => document.getElementById("zoom-out")?.click(),
   "n": () => document.querySelector(".pager [rel=next]")?.click(),
   "p": () => document.querySelector(".pager [rel=prev]")?.click(),
 };
@@ -269,6 +272,9 @@ document.addEventListener("focusin", (event) => {
   const photo = event.target.closest(".photo");
   if (photo && photo !== current) choose(photo, false);
 });
+const city = document.getElementById("city");
+city.form.classList.add("at-once"); // with a script, choosing is enough
+city.addEventListener("change", () => city.form.requestSubmit());
 document.getElementById("undo").addEventListener("click", undo);
 document.getElementById("help").addEventListener("click", KEYS["?"]);
 large.addEventListener("close", () => choose(current));

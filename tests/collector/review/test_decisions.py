@@ -35,10 +35,41 @@ def clean(workspace: Workspace) -> set[str]:
 def test_a_decision_is_in_the_catalogue_with_who_and_when(shelf: Workspace, db: sqlite3.Connection) -> None:
     there = AT.astimezone(timezone(timedelta(hours=3)))
     assert decide(db, "made:0000", "wrong-city", "Ayşe", there, "bursa") is None
+    decide(db, "made:0006", "wrong-city", "Ayşe", there)
     with open_catalogue(shelf) as catalogue:
         evidence = {"reviewer": "Ayşe", "at": "2026-03-01T14:05:00+00:00", "right_city": "bursa"}
-        assert catalogue.decisions("review") == [Decision("made:0000", "wrong-city", None, evidence)]
-    assert "made:0000" not in clean(shelf)
+        assert catalogue.decisions("review")[0] == Decision("made:0000", "wrong-city", None, evidence)
+    assert "made:0006" not in clean(shelf)  # nobody said which city is right
+
+
+def test_a_photo_is_moved_to_the_right_city_and_back(shelf: Workspace, db: sqlite3.Connection) -> None:
+    def city() -> tuple[str, str, str]:
+        with open_catalogue(shelf) as catalogue:
+            photo = catalogue.photo("made:0000")
+            assert photo is not None
+            (clean_one,) = (one for one in catalogue.clean() if one.photo_id == "made:0000")
+            (any_one,) = (one for one in catalogue.downloaded() if one.photo_id == "made:0000")
+            return photo.city, clean_one.city, any_one.city
+
+    assert city() == ("ankara", "ankara", "ankara")
+    decide(db, "made:0000", "wrong-city", "Ayşe", AT, "bursa")
+    assert city() == ("bursa", "bursa", "bursa")
+    with open_catalogue(shelf) as catalogue:
+        assert catalogue.relabelled() == {"made:0000": ("ankara", "2026-03-01T14:05:00+00:00")}
+        assert "made:0000" not in catalogue.decided_against(but="dedup")
+        known = catalogue.known("made:0000")
+        assert known is not None
+        assert known.city == "ankara"  # what its source says stays
+    undo(db, "Ayşe", AT)
+    assert city() == ("ankara", "ankara", "ankara")
+    with open_catalogue(shelf) as catalogue:
+        assert catalogue.relabelled() == {}
+
+
+def test_a_moved_copy_is_left_out_all_the_same(shelf: Workspace, db: sqlite3.Connection) -> None:
+    assert "made:0004" not in clean(shelf)
+    decide(db, "made:0004", "wrong-city", "Ayşe", AT, "van")
+    assert "made:0004" not in clean(shelf)  # dedup left it out
 
 
 def test_a_reviewer_brings_back_what_dedup_left_out(shelf: Workspace, db: sqlite3.Connection) -> None:

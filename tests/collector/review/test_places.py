@@ -92,3 +92,13 @@ def test_nothing_is_lost_anywhere_on_earth(places: list[tuple[float, float]], ci
     assert all(0 <= spot.x <= SIDE and 0 <= spot.y <= SIDE for spot in found.spots)
     assert all(math.dist((a.x, a.y), (b.x, b.y)) > 11.8 for a in found.spots for b in found.spots if a is not b)
     assert 0 < found.scale <= SIDE
+
+
+def test_zooming_is_around_the_photos() -> None:
+    photos = [at("a", 40.02, 32.95), at("b", 40.021, 32.951), at("c", 40.019, 32.949), at("far", 39.8, 32.7)]
+    far, near = plot(photos, CITY), plot(photos, CITY, 3)
+    assert near.scale / near.scale_km == pytest.approx(8 * far.scale / far.scale_km)
+    assert (far.x, far.y) == (500, 500)
+    assert near.x < 500 < near.y  # the centre lies south-west of the photos
+    assert near.beyond == ("far",)
+    assert max(abs(spot.x - 500) for spot in near.spots) < 60
