@@ -1,4 +1,6 @@
-"""Local features of photos: RootSIFT descriptors as bytes with their keypoints, computed once and kept by photo digest.
+"""Local features of photos: descriptors as bytes with their keypoints, computed once and kept by photo digest.
+
+A `FrontEnd` finds and describes keypoints: RootSIFT here, networks in `local.learnt`.
 
 SIFT (Lowe, IJCV 2004) finds corners and blobs of any scale and describes each by 128 numbers. RootSIFT (Arandjelović and
 Zisserman, CVPR 2012) divides a descriptor by its sum and takes square roots: Euclidean distances then compare histograms
@@ -12,7 +14,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from collector.errors import UsageError
 from collector.images.decode import map_in_order
 
 WIDTH = 128
-"""Values of a descriptor."""
+"""Values of a descriptor of SIFT."""
 
 _SCALE = 512.0  # of a root that fills a byte: 0.5, hardly ever passed
 _LONGEST = 4  # sides of a photo, longer : shorter
@@ -31,9 +33,40 @@ _POINT = 16  # bytes of a keypoint: four float32
 _AT_ONCE = 64
 
 
+class FrontEnd(Protocol):
+    """Finds and describes keypoints."""
+
+    @property
+    def side(self) -> int:
+        """Pixels of the shorter side of a photo at most."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Values of a descriptor."""
+        ...
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What features depend on beside the photo."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready for `features` in several threads.
+
+        Raises:
+            UsageError: something is not installed.
+        """
+        ...
+
+    def features(self, picture: NDArray[np.uint8]) -> "Features":
+        """Return the features of a picture (3, height, width), strongest first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class FrontEnd:
-    """How keypoints are found.
+class Sift:
+    """RootSIFT.
 
     Attributes:
         side: pixels of the shorter side of a photo; smaller photos stay as they are.
@@ -49,18 +82,42 @@ class FrontEnd:
     contrast: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, value, least, largest in (
-            ("side", self.side, 32, 4096),
-            ("keypoints", self.most, 1, 65_535),
-            ("contrast", self.contrast, 0, 1),
-        ):
-            if not least <= value <= largest:
-                raise UsageError(f"{name}={value}: must be from {least} to {largest}")
+        check_limits(self.side, self.most)
+        if not 0 <= self.contrast <= 1:
+            raise UsageError(f"contrast={self.contrast}: must be from 0 to 1")
+
+    @property
+    def width(self) -> int:
+        """Values of a descriptor."""
+        return WIDTH
 
     @property
     def key(self) -> dict[str, Any]:
         """What features depend on beside the photo."""
         return {"what": "rootsift", "opencv": _opencv().__version__, "decoder": DECODER, "version": 1, **asdict(self)}
+
+    def prepare(self) -> None:
+        """See that OpenCV is there, and keep it to one thread: photos are done side by side instead.
+
+        Raises:
+            UsageError: it is not installed.
+        """
+        _opencv().setNumThreads(1)
+
+    def features(self, picture: NDArray[np.uint8]) -> "Features":
+        """Return the features of a picture (3, height, width)."""
+        return rootsift(picture, self)
+
+
+def check_limits(side: int, most: int) -> None:
+    """Refuse sides and numbers of keypoints that make no sense.
+
+    Raises:
+        UsageError: one of them makes none.
+    """
+    for name, value, least, largest in (("side", side, 32, 4096), ("keypoints", most, 1, 65_535)):
+        if not least <= value <= largest:
+            raise UsageError(f"{name}={value}: must be from {least} to {largest}")
 
 
 @dataclass(frozen=True)
@@ -68,8 +125,8 @@ class Features:
     """The n keypoints of one photo, strongest first.
 
     Attributes:
-        descriptors: (n, 128) RootSIFT as bytes.
-        points: (n, 4) x and y in pixels of the resized photo, diameter, angle in degrees.
+        descriptors: (n, D) as bytes; of RootSIFT D is 128.
+        points: (n, 4) x and y in pixels of the resized photo, diameter, angle in degrees; a network gives 0 for the two.
         photo: sha256 of the photo; empty where it lies in no workspace.
     """
 
@@ -92,7 +149,7 @@ def extract_features(photos: Photos, front_end: FrontEnd) -> list[Features]:
 
     Raises:
         DataError: photos do not decode.
-        UsageError: OpenCV is not installed.
+        UsageError: what finds keypoints is not installed.
     """
     if not len(photos):
         return []
@@ -118,18 +175,22 @@ def _opencv() -> Any:
 
 
 def _computed(pictures: Sequence[NDArray[np.uint8]], front_end: FrontEnd) -> Iterator[NDArray[np.uint8]]:
-    _opencv().setNumThreads(1)  # photos are done side by side instead
-    return map_in_order(lambda picture: _packed(rootsift(picture, front_end)), pictures, _AT_ONCE)
+    front_end.prepare()
+    return map_in_order(lambda picture: _packed(front_end.features(picture)), pictures, _AT_ONCE)
 
 
-def rootsift(picture: NDArray[np.uint8], front_end: FrontEnd) -> Features:
+def bounded(width: int, height: int, side: int) -> tuple[int, int]:
+    """Return the size that a picture is made smaller to where it is longer than 1 : 4 of `side`: panoramas stay bounded."""
+    scale = min(1.0, _LONGEST * side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def rootsift(picture: NDArray[np.uint8], front_end: Sift) -> Features:
     """Return the features of a picture (3, height, width)."""
     cv2 = _opencv()
     grey = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
-    if max(grey.shape) > _LONGEST * front_end.side:
-        scale = _LONGEST * front_end.side / max(grey.shape)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if (size := bounded(width, height, front_end.side)) != (width, height):
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     sift = cv2.SIFT_create(nfeatures=front_end.most, contrastThreshold=front_end.contrast)
     keypoints, descriptors = sift.detectAndCompute(grey, None)
@@ -149,12 +210,12 @@ def _roots(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _packed(features: Features) -> NDArray[np.uint8]:
-    """Return (n + 1, 144): descriptor and keypoint of each behind a row of zeros, since a store keeps no empty array."""
+    """Return (n + 1, D + 16): descriptor and keypoint of each behind a row of zeros, since a store keeps no empty array."""
     points = np.ascontiguousarray(features.points).view(np.uint8).reshape(len(features), _POINT)
     rows = np.concatenate([features.descriptors, points], axis=1)
-    return np.concatenate([np.zeros((1, WIDTH + _POINT), np.uint8), rows])
+    return np.concatenate([np.zeros((1, rows.shape[1]), np.uint8), rows])
 
 
 def _unpacked(packed: NDArray[np.uint8], photo: str) -> Features:
-    points = np.ascontiguousarray(packed[1:, WIDTH:]).view(np.float32).reshape(-1, 4)
-    return Features(packed[1:, :WIDTH], points, photo)
+    points = np.ascontiguousarray(packed[1:, -_POINT:]).view(np.float32).reshape(-1, 4)
+    return Features(packed[1:, :-_POINT], points, photo)

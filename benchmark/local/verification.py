@@ -34,6 +34,8 @@ class Rules:
         pixels: error of an inlier at most.
         seed: of RANSAC.
         trials: of RANSAC at most.
+        farthest: squared distance, in bytes, above which features do not match; 0 for no limit.
+        needed: how many inliers verify a pair; 0 for what the ratio asks for.
 
     Raises:
         UsageError: a value makes no sense.
@@ -43,17 +45,21 @@ class Rules:
     pixels: float = 2.0
     seed: int = 0
     trials: int = 2000
+    farthest: int = 0
+    needed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.ratio <= 0.95:
+        if not 0 < self.ratio <= (1 if self.needed else 0.95):
             raise UsageError(f"ratio={self.ratio}: must be above 0 and at most 0.95; chance matches fill more")
+        if self.needed < 0 or self.farthest < 0:
+            raise UsageError(f"needed={self.needed}, farthest={self.farthest}: 0 or more are possible")
         if not 0 < self.pixels <= 50 or not 1 <= self.trials <= 1_000_000:
             raise UsageError(f"pixels={self.pixels}, trials={self.trials}: 0 to 50 and 1 to 1000000 are possible")
 
     @property
     def least(self) -> int:
-        """How many inliers verify a pair: LEAST at this ratio, in between on straight lines."""
-        return int(np.ceil(np.interp(self.ratio, list(LEAST), list(LEAST.values()))))
+        """How many inliers verify a pair: `needed`, or LEAST at this ratio, in between on straight lines."""
+        return self.needed or int(np.ceil(np.interp(self.ratio, list(LEAST), list(LEAST.values()))))
 
 
 @dataclass(frozen=True)
@@ -106,23 +112,30 @@ class PairVerifier:
     def _ordered(self, first: Features, second: Features) -> NDArray[np.int32]:
         """Return the inliers, those of the photo with the smaller digest first."""
         first, second = (first, second)[:: _direction(first, second)]
-        pairs = matches(first.descriptors, second.descriptors, self.rules.ratio)
+        pairs = matches(first.descriptors, second.descriptors, self.rules.ratio, self.rules.farthest)
         if len(pairs) < self.rules.least:  # they could not verify the pair if all were inliers
             return np.empty((0, 2), np.int32)
         inliers = pairs[_epipolar(first.points[pairs[:, 0], :2], second.points[pairs[:, 1], :2], self.rules)]
         return inliers if len(inliers) >= self.rules.least else inliers[:0]
 
 
-def matches(first: NDArray[np.uint8], second: NDArray[np.uint8], ratio: float) -> NDArray[np.int32]:
-    """Return the mutual nearest descriptors (n, 2) that pass the ratio test in the first photo."""
+def matches(first: NDArray[np.uint8], second: NDArray[np.uint8], ratio: float, farthest: int = 0) -> NDArray[np.int32]:
+    """Return the mutual nearest descriptors (n, 2) that pass the ratio test in the first photo; a ratio of 1 tests nothing.
+
+    With `farthest`, those alone whose squared distance is at most so large.
+    """
     if not len(first) or len(second) < 2:
         return np.empty((0, 2), np.int32)
     squares = squared_distances(first, second)
     nearest, back = squares.argmin(axis=1), squares.argmin(axis=0)
     rows = np.arange(len(first))
     best = squares[rows, nearest]
-    squares[rows, nearest] = np.inf
-    passed = (back[nearest] == rows) & (best < ratio**2 * squares.min(axis=1))
+    passed = back[nearest] == rows
+    if ratio < 1:
+        squares[rows, nearest] = np.inf
+        passed &= best < ratio**2 * squares.min(axis=1)
+    if farthest:
+        passed &= best <= farthest
     return np.stack([rows[passed], nearest[passed]], axis=1).astype(np.int32)
 
 

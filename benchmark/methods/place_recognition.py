@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from benchmark.local.keypoints import Features, FrontEnd, extract_features
+from benchmark.local.keypoints import Features, FrontEnd, Sift, extract_features
 from benchmark.local.verification import PairVerifier, Rules
 from benchmark.methods.types import Parameter, Training
 from benchmark.photos import Photos
@@ -207,7 +207,7 @@ class LocalSettings:
         """
         if not 0 <= verify <= 1000:
             raise UsageError(f"verify={verify}: must be from 0 to 1000")
-        return cls(FrontEnd(side, keypoints, contrast), Rules(ratio, seed=seed), verify)
+        return cls(Sift(side, keypoints, contrast), Rules(ratio, seed=seed), verify)
 
 
 @dataclass(frozen=True)

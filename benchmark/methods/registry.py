@@ -4,12 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from benchmark.methods.cao2013 import CAO2013
 from benchmark.methods.cells import CELLS, HAVERSINE, ISN
 from benchmark.methods.heads import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
+from benchmark.methods.li2010 import LI2010
+from benchmark.methods.matching import MATCHING, match_variant
 from benchmark.methods.networks import TRANSFER_VARIANTS, transfer_variant
 from benchmark.methods.paper import PAPER
+from benchmark.methods.qian2015 import QIAN2015
 from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
 from benchmark.methods.vectors import on_net
@@ -44,7 +48,10 @@ def place_variant(name: str) -> Method | None:
 PLACES = (*IM2GPS, *(method for net in LISTED for form in ON_NETS if (method := on_net(form, net))))
 """The listed rows, in the order in which they are run."""
 
-METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *SIFT_NBNN, *VISUAL_WORDS)}
+VERY_PLACE = (*SIFT_NBNN, *VISUAL_WORDS, LI2010, CAO2013, QIAN2015, *MATCHING)
+"""Rows that compare a photo with those of a gallery."""
+
+METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *VERY_PLACE)}
 
 
 def methods() -> dict[str, Method]:
@@ -107,7 +114,8 @@ def choose(patterns: Sequence[str]) -> list[Method]:
         found = {*_named(known, pattern), *(_named(here, pattern) if ":" in pattern else ())}
         if not found:
             of_places = {method.name: method for method in PLACES}
-            method = transfer_variant(pattern) or retrieval_variant(pattern) or place_variant(pattern)
+            variants = (transfer_variant, retrieval_variant, match_variant, place_variant)
+            method = next((one for variant in variants if (one := variant(pattern))), None)
             more = [of_places[name] for name in _named(of_places, pattern)] or ([method] if method else [])
             if not more:
                 everything = listed()

@@ -43,10 +43,11 @@ class Vectors:
 
     def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the cosines, (queries, G), to six digits: threads do not show."""
-        return np.round(_unit(self.embed(photos)).astype(np.float64) @ self.gallery.T.astype(np.float64), 6)
+        return np.round(unit(self.embed(photos)).astype(np.float64) @ self.gallery.T.astype(np.float64), 6)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors (N, D) of length 1; zeros stay."""
     lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.asarray(vectors / lengths, np.float32)
 
@@ -54,7 +55,7 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def _fit(training: Training, validation: Training, context: Context, embed: Embed, local: Any) -> GalleryPredictor:
     settings = LocalSettings.of(seed=context.seed, **local)
     gallery = Gallery.of(training, settings.front_end if settings.verify else None)
-    scorer = Vectors(embed, _unit(embed(training))[gallery.rows])
+    scorer = Vectors(embed, unit(embed(training))[gallery.rows])
     return predictor(scorer, gallery, training, validation, settings, "max")
 
 

@@ -62,9 +62,13 @@ class Words:
 
     def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the cosines, (queries, G)."""
-        words = [self.tree.descend(query.descriptors, self.paths) for query in queries]
-        cosines = (weighted(counts(words, self.tree.words), self.idf) @ self.gallery.T).toarray()
+        cosines = (self.bags(queries) @ self.gallery.T).toarray()
         return np.asarray(cosines if self.along is None else (self.along @ cosines.T).T)
+
+    def bags(self, queries: Sequence[Features]) -> sparse.csr_array:
+        """Return the bags of words, (queries, words), of length 1."""
+        words = [self.tree.descend(query.descriptors, self.paths) for query in queries]
+        return weighted(counts(words, self.tree.words), self.idf)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def fit_words(
         raise UsageError(f"budget={budget}, location_m={location_m}: above 0 to 1, and 0 to 10000 m")
     settings = LocalSettings.of(seed=context.seed, **local)
     gallery = Gallery.of(training, settings.front_end)
-    tree = grow_tree(_sample(gallery.features, context.rng), branching, depth, context.rng)
+    tree = grow_tree(sample_of(gallery.features, context.rng), branching, depth, context.rng)
     words = [tree.descend(features.descriptors, paths) for features in gallery.features]
     if budget < 1:
         words = most_telling(words, tree.words, locations(training.places[gallery.rows], location_m), budget)
@@ -125,6 +129,23 @@ def fit_words(
     return predictor(scorer, gallery, training, validation, settings, "max")
 
 
+def words_of(gallery: Gallery, branching: int, depth: int, paths: int, context: Context) -> Words:
+    """Return the scorer that compares a gallery's plain bags of words, as `bow` does.
+
+    Raises:
+        UsageError: branching, depth or paths make no sense.
+    """
+    tree = grow_tree(sample_of(gallery.features, context.rng), branching, depth, context.rng)
+    matrix = counts([tree.descend(features.descriptors, paths) for features in gallery.features], tree.words)
+    idf = inverse_frequency(matrix)
+    return Words(tree, paths, idf, weighted(matrix, idf))
+
+
+def likeness_of(words: Words) -> NDArray[np.float64]:
+    """Return the cosines of a gallery's photos with each other, (G, G)."""
+    return np.asarray((words.gallery @ words.gallery.T).toarray())
+
+
 def fit_vlad(
     training: Training, validation: Training, context: Context, *, words: int, **local: Any
 ) -> GalleryPredictor:
@@ -133,18 +154,28 @@ def fit_vlad(
     Raises:
         UsageError: a parameter makes no sense.
     """
-    if not 1 <= words <= 4096:
-        raise UsageError(f"words={words}: must be from 1 to 4096")
     settings = LocalSettings.of(seed=context.seed, **local)
     gallery = Gallery.of(training, settings.front_end)
-    sample = _sample(gallery.features, context.rng)
-    centres = k_means(sample, words, context.rng) if len(sample) else np.zeros((1, WIDTH), np.uint8)
-    vectors = np.stack([vlad(features.descriptors, centres) for features in gallery.features])
-    return predictor(Vlad(centres, vectors), gallery, training, validation, settings, "max")
+    return predictor(vlad_of(gallery, words, settings, context), gallery, training, validation, settings, "max")
 
 
-def _sample(gallery: Sequence[Features], rng: np.random.Generator) -> NDArray[np.uint8]:
-    descriptors = np.concatenate([np.empty((0, WIDTH), np.uint8), *(features.descriptors for features in gallery)])
+def vlad_of(gallery: Gallery, words: int, settings: LocalSettings, context: Context) -> Vlad:
+    """Return the scorer that compares a gallery's VLADs of so many words.
+
+    Raises:
+        UsageError: so many words make no sense.
+    """
+    if not 1 <= words <= 4096:
+        raise UsageError(f"words={words}: must be from 1 to 4096")
+    sample = sample_of(gallery.features, context.rng)
+    centres = k_means(sample, words, context.rng) if len(sample) else np.zeros((1, settings.front_end.width), np.uint8)
+    return Vlad(centres, np.stack([vlad(features.descriptors, centres) for features in gallery.features]))
+
+
+def sample_of(gallery: Sequence[Features], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return descriptors of a gallery, at most 200,000 of them, to learn a vocabulary from."""
+    width = gallery[0].descriptors.shape[1] if len(gallery) else WIDTH
+    descriptors = np.concatenate([np.empty((0, width), np.uint8), *(features.descriptors for features in gallery)])
     size = min(len(descriptors), _LEARNT_FROM)
     return descriptors[np.sort(rng.choice(len(descriptors), size, replace=False))] if size else descriptors
 

@@ -11,11 +11,21 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from benchmark.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Preprocessing, Pretrained
+from benchmark.networks.detectors import detectors
 from benchmark.networks.towers import hub_tower, towers
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone", "Preprocessing", "Pretrained", "hub_tower", "towers"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Backbone",
+    "Preprocessing",
+    "Pretrained",
+    "detectors",
+    "hub_tower",
+    "towers",
+]
 
 if TYPE_CHECKING:
     import torch
@@ -148,8 +158,8 @@ def find_backbone(name: str) -> Backbone:
 
 
 def lookup(name: str) -> Backbone | None:
-    """Return the backbone of this name, known or of timm or open_clip; None where there is none."""
-    return backbones().get(name) or hub_tower(name)
+    """Return the backbone of this name: known, finding keypoints, or of timm or open_clip; None where there is none."""
+    return backbones().get(name) or detectors().get(name) or hub_tower(name)
 
 
 def side_by_side(parts: Sequence[Backbone]) -> Backbone:
@@ -160,8 +170,10 @@ def side_by_side(parts: Sequence[Backbone]) -> Backbone:
     """
     pretrained = [part.pretrained for part in parts if part.pretrained]
     name = "+".join(part.name for part in parts)
-    if len(pretrained) < len(parts) or len(parts) < 2:
-        raise UsageError(f"network {name}: wants two or more networks with pre-trained weights, with a + between")
+    if len(pretrained) < len(parts) or len(parts) < 2 or not all(part.classifier for part in parts):
+        raise UsageError(
+            f"network {name}: wants two or more pre-trained networks that describe photos, with a + between"
+        )
     data, licences = (
         ", ".join(dict.fromkeys(of)) for of in zip(*((p.data, p.licence) for p in pretrained), strict=True)
     )

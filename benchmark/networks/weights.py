@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from benchmark.networks.backbones import Backbone, Pretrained, backbones, lookup
+from benchmark.networks.backbones import Backbone, Pretrained, backbones, detectors, lookup
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.progress import Track
 from collector.workspace import remove_drafts, storage_errors, write_atomically
@@ -318,7 +318,7 @@ def inventory(commercial: bool = False) -> list[Entry]:
     """Return one row for each backbone that has weights, built in or plugged in, in their order; with `commercial` those of
     which it is settled that their licence allows commercial use.
     """
-    known = [backbone for backbone in backbones().values() if backbone.pretrained]
+    known = [backbone for backbone in (backbones() | detectors()).values() if backbone.pretrained]
     named = {backbone.name for backbone in known}
     files = (path.relative_to(folder()).with_suffix("").as_posix() for path in sorted(folder().glob("*/*.safetensors")))
     # Others are listed once they are here.

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.label_set import LabelSet
-from benchmark.local.keypoints import FrontEnd, extract_features
+from benchmark.local.keypoints import Sift, extract_features
 from benchmark.local.verification import PairVerifier, Rules
 from benchmark.methods.registry import choose
-from benchmark.methods.types import Context, Training
+from benchmark.methods.types import Context, Method, Training
+from benchmark.networks import weights
+from benchmark.networks.backbones import find_backbone
 from benchmark.photos import WorkspacePhotos, given_photos
 from collector.geo import distances_km
 from collector.workspace import Workspace, create_workspace
@@ -40,15 +42,19 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--method", action="append")
     parser.add_argument("--landmarks", action="store_true")
+    parser.add_argument("--part", type=int, default=1, help="ask every so manieth query only")
+    parser.add_argument("--rankings", type=Path, help="file that rankings are added to, for `--compare`")
+    parser.add_argument("--workspace", type=Path, help="where features stay; else they go with the run")
     options = parser.parse_args()
     real = Path(os.environ["T15_REAL_DATA"])
     if options.landmarks:
         judge(real / "new" / "landmark_pairs")
         return
     with TemporaryDirectory() as folder:
-        workspace = create_workspace(Path(folder) / "workspace")
+        kept = options.workspace or Path(folder) / "workspace"
+        workspace = Workspace(kept) if kept.exists() else create_workspace(kept)
         gallery, queries = sides(real, options.data, workspace)
-        measure(gallery, queries, options.side, options.method or METHODS)
+        measure(gallery, part_of(queries, options.part), options.side, options.method or METHODS, options.rankings)
 
 
 def sides(real: Path, data: str, workspace: Workspace) -> tuple[Training, Training]:
@@ -97,7 +103,22 @@ def keep(path: Path, workspace: Workspace) -> str:
     return digest
 
 
-def measure(gallery: Training, queries: Training, side: int, names: list[str]) -> None:
+def part_of(queries: Training, step: int) -> Training:
+    """Return every so manieth query."""
+    taken = {name: value[::step] for name, value in sliced(queries)}
+    return Training(**{**vars(queries), **taken})
+
+
+def context_of(method: Method) -> Context:
+    """Return the context of a method: with the weights of its network, which have to be here."""
+    if not method.backbone:
+        return Context()
+    network = find_backbone(method.backbone)
+    said = weights.stored(network)
+    return Context(weights=weights.load(network), weights_digest=said.digest if said else None)
+
+
+def measure(gallery: Training, queries: Training, side: int, names: list[str], kept: Path | None) -> None:
     """Print a line for the front end, for verification, and for each method."""
     metres = 1000 * distances_km(
         queries.places[:, None, 0], queries.places[:, None, 1], gallery.places[None, :, 0], gallery.places[None, :, 1]
@@ -105,7 +126,7 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str]) -
     print(f"{len(gallery)} photos, {len(queries)} queries, {side} px; load {os.getloadavg()[0]:.1f}")
     for name, of in (("answerable", [(metres.min(axis=1) <= m).mean() for m in METRES]), ("chance", chance(metres))):
         print(name, dict(zip(METRES, np.round(of, 3).tolist(), strict=True)))
-    front_end = FrontEnd(side=side)
+    front_end = Sift(side=side)
     begun = time.perf_counter()
     features = [*extract_features(gallery, front_end), *extract_features(queries, front_end)]
     seconds = time.perf_counter() - begun
@@ -118,13 +139,16 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str]) -
     for method in choose(names):
         begun = time.perf_counter()
         parameters = {**method.parameters, **({"side": side} if "side" in method.parameters else {})}
-        fitted = method.fit(gallery, empty, Context(), **parameters)
+        fitted = method.fit(gallery, empty, context_of(method), **parameters)
         middle = time.perf_counter()
         ranking = fitted.rank(queries, 20)  # type: ignore[union-attr]
         ended = time.perf_counter()
+        if kept:
+            known = dict(np.load(kept)) if kept.exists() else {}
+            np.savez(kept, **{**known, method.name: ranking.rows})
         report(
             method.name,
-            np.take_along_axis(metres, ranking.rows, axis=1),
+            np.where(ranking.rows < 0, np.inf, np.take_along_axis(metres, ranking.rows, axis=1)),
             middle - begun,
             (ended - middle) / len(queries),
         )
@@ -144,11 +168,11 @@ def chance(metres: NDArray[np.float64]) -> list[float]:
 def report(name: str, ranked: NDArray[np.float64], fit: float, query: float) -> None:
     """Print the recalls of one method: of the first, the first five and the first ten, by distance."""
     shares = [
-        f"{m} m " + "/".join(f"{(ranked[:, :k] <= m).any(axis=1).mean():.3f}" for k in (1, 5, 10)) for m in METRES
+        f"{m} m " + "/".join(f"{(ranked[:, :k] <= m).any(axis=1).mean():.3f}" for k in (1, 5, 10, 20)) for m in METRES
     ]
     median = np.median(ranked[:, 0])
     print(
-        f"{name}: recall@1/5/10 {', '.join(shares)}; median {median:.0f} m; fit {fit:.1f} s, {query:.3f} s a query; "
+        f"{name}: recall@1/5/10/20 {', '.join(shares)}; median {median:.0f} m; fit {fit:.1f} s, {query:.3f} s a query; "
         f"load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
@@ -160,9 +184,9 @@ def judge(folder: Path) -> None:
         rows = list(csv.DictReader(file))
     names = sorted({row[side] for row in rows for side in ("a", "b")})
     photos = given_photos([Image.open(folder / name).convert("RGB") for name in names])
-    of = dict(zip(names, extract_features(photos, FrontEnd()), strict=True))
+    of = dict(zip(names, extract_features(photos, Sift()), strict=True))
     for ratio in (0.8, 0.85, 0.9):
-        inliers = PairVerifier(FrontEnd(), Rules(ratio)).inliers((of[row["a"]], of[row["b"]]) for row in rows)
+        inliers = PairVerifier(Sift(), Rules(ratio)).inliers((of[row["a"]], of[row["b"]]) for row in rows)
         judged = [(row, len(found)) for row, found in zip(rows, inliers, strict=True)]
         for same in ("1", "0"):
             counts = [count for row, count in judged if row["same_place"] == same]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.local.keypoints import Features, FrontEnd, extract_features, rootsift
+from benchmark.local.keypoints import Features, Sift, extract_features, rootsift
 from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from collector.errors import T15Error, UsageError
 from collector.workspace import Workspace
@@ -20,7 +20,7 @@ from tests.benchmark.conftest import png, store
 from tests.benchmark.local.scenes import blank, view
 
 cv2 = pytest.importorskip("cv2")
-SMALL = FrontEnd(side=128, most=200)
+SMALL = Sift(side=128, most=200)
 
 
 def kept(workspace: Workspace, pictures: Sequence[Image.Image]) -> Photos:
@@ -102,7 +102,7 @@ def test_small_photos_stay_as_they_are() -> None:
 @pytest.mark.parametrize("bad", [{"side": 8}, {"side": 10_000}, {"most": 0}, {"contrast": -1.0}])
 def test_bad_parameters(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="must be from"):
-        FrontEnd(**bad)  # type: ignore[arg-type]
+        Sift(**bad)  # type: ignore[arg-type]
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,5 +122,5 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_real_views_have_features(real_data: Path) -> None:
     pictures = [Image.open(path) for path in sorted((real_data / "streetview_grid").glob("*.jpg"))[:2]]
-    features = extract_features(given_photos([picture.convert("RGB") for picture in pictures]), FrontEnd(side=320))
+    features = extract_features(given_photos([picture.convert("RGB") for picture in pictures]), Sift(side=320))
     assert all(len(one) > 400 for one in features)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from benchmark.local.keypoints import Features, FrontEnd, extract_features
+from benchmark.local.keypoints import Features, Sift, extract_features
 from benchmark.local.verification import PairVerifier, Rules, matches, squared_distances
 from benchmark.photos import given_photos
 from collector.errors import UsageError
@@ -19,7 +19,7 @@ from tests.benchmark.local.scenes import blank, view
 
 pytest.importorskip("cv2")
 pytest.importorskip("poselib")
-SMALL = FrontEnd(side=128, most=300)
+SMALL = Sift(side=128, most=300)
 bytes_of = arrays(np.uint8, st.tuples(st.integers(0, 12), st.just(128)), elements=st.integers(0, 255))
 
 
@@ -94,8 +94,8 @@ def test_landmarks_told_apart(real_data: Path) -> None:
         rows = list(csv.DictReader(file))
     names = sorted({row[side] for row in rows for side in ("a", "b")})
     photos = given_photos([Image.open(folder / name).convert("RGB") for name in names])
-    of = dict(zip(names, extract_features(photos, FrontEnd()), strict=True))
-    verifier = PairVerifier(FrontEnd())
+    of = dict(zip(names, extract_features(photos, Sift()), strict=True))
+    verifier = PairVerifier(Sift())
     inliers = verifier.inliers((of[row["a"]], of[row["b"]]) for row in rows)
     wrong = [row for row, found in zip(rows, inliers, strict=True) if row["same_place"] == "0" and len(found)]
     right = sum(len(found) > 0 for row, found in zip(rows, inliers, strict=True) if row["same_place"] == "1")
