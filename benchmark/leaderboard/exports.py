@@ -135,6 +135,9 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
     return {
         "notes": board.notes(),
         **{name: getattr(board, name) for name in (*facts, "chance_uniform", "chance_largest")},
+        "answerable": {
+            str(metres): {"share": of[0], "chance": of[1]} for metres, of in sorted(board.answerable.items())
+        },
         "metrics": [
             {name: getattr(metric, name) for name in ("name", "title", "unit", "better", "needs", "formula", "source")}
             for metric in board.metrics()

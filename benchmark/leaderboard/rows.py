@@ -263,6 +263,8 @@ class Leaderboard:
         left_out: by side, how many photos have no label of the level, and are neither learnt from nor judged.
         chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
         chance_largest: accuracy of always naming the city with the most test photos.
+        answerable: protocol `place`, by metres: the share of queries with a photo of the gallery so near, and of the gallery
+            that is so near, mean over the queries.
         rows: by section, then accuracy (best first), then method.
         details: of the first row; None without rows.
         power: by section, which differences of two of its methods these photos can show.
@@ -283,6 +285,7 @@ class Leaderboard:
     left_out: Mapping[str, int]
     chance_uniform: float
     chance_largest: float
+    answerable: Mapping[int, tuple[float, float]]
     rows: tuple[Row, ...]
     details: Details | None
     power: Mapping[str, Power]
@@ -344,11 +347,23 @@ class Leaderboard:
             "five (normal approximation, before the correction for many pairs)."
         )
 
+    def answerable_line(self) -> str:
+        """Return which share of the queries can be answered at each distance, and what chance would find."""
+        by_metres = sorted(self.answerable.items())
+        metres = ", ".join(str(of) for of, _ in by_metres)
+        shares, chances = (", ".join(percent(of[which], 1) for _, of in by_metres) for which in (0, 1))
+        return (
+            f"Photos of the gallery within {metres} m exist for {shares} % of the queries; a photo of the gallery drawn at "
+            f"random is so near to {chances} %. Intervals and comparisons are by place: queries within 25 m of each other "
+            "count as one."
+        )
+
     def notes(self) -> list[str]:
         """Return the sentences without which the numbers would be misread."""
         if not self.rows:
             return self.warnings()
         notes = [*self.warnings(), RANK_NOTE, *(self.power_line(section) for section in self.sections())]
+        notes += [self.answerable_line()] if self.answerable else []
         notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
         notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
         notes += [CONVENTION, ORACLE_NOTE] if any(metric.needs != "labels" for metric in self.metrics()) else []

@@ -33,7 +33,7 @@ from benchmark.leaderboard.rows import (
 )
 from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import Scores, details_of, evaluate
+from benchmark.scoring.evaluation import RECALL_METRES, Scores, details_of, evaluate
 from benchmark.scoring.significance import (
     Difference,
     bootstrap,
@@ -103,6 +103,9 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         left_out=left_out(manifest, level),
         chance_uniform=chance_uniform,
         chance_largest=chance_largest,
+        answerable={metres: truth.within(metres / 1000) for metres in RECALL_METRES}
+        if truth.protocol == "place"
+        else {},
         rows=tuple(rows),
         details=details_of([aligned(truth, runs_dir, run) for run in best], truth) if best else None,
         power={section: _power([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
@@ -306,6 +309,7 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of one section in order, with their places and how far behind the best they are."""
     ordered = sorted(rows, key=lambda row: (-row.accuracy, row.method, row.runs))
     right = [row.scores.right for row in ordered]
+    units = ordered[0].scores.units if ordered else None
     settings: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ordered:
         settings[row.method].append(_settings(row))
@@ -316,10 +320,10 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
             rank_worst=worst,
             group=letters,
             variant=_variant(_settings(row), settings[row.method], tuple(row.run.changed)),
-            behind=bootstrap(row.scores.right, right[0]) if row is not ordered[0] else row.behind,
+            behind=bootstrap(row.scores.right, right[0], units=units) if row is not ordered[0] else row.behind,
         )
         for row, (best, worst), letters in zip(
-            ordered, rank_ranges(right), indistinguishable_groups(right), strict=True
+            ordered, rank_ranges(right, units=units), indistinguishable_groups(right, units=units), strict=True
         )
     ]
 

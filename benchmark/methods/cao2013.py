@@ -187,7 +187,7 @@ def fit(
     pairs = candidate_pairs(likeness, training.places[gallery.rows], neighbours, reach_m)
     graph = verified_graph(gallery.features, pairs, verifier)
     strong = np.flatnonzero(graph.jaccard() >= jaccard)
-    links = PhotoGraph(graph.photos, graph.pairs[strong], [graph.inliers[row] for row in strong]).neighbours()
+    links = PhotoGraph(graph.photos, graph.pairs[strong], [graph.inliers[row] for row in strong.tolist()]).neighbours()
     planes, offsets, members = [], [], []
     for around in dominating_set(links, most):
         outside = _strangers(around, links, likeness, negatives, hardest, context.rng)

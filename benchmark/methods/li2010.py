@@ -65,7 +65,7 @@ class PrioritisedMatching:
         for row, query in enumerate(queries):
             hit = self.search(query)
             found[row] = np.asarray(self.tracks.seen[hit].sum(axis=0)).ravel() if len(hit) else 0
-        return found / np.sqrt(np.maximum(has, 1))
+        return np.asarray(found / np.sqrt(np.maximum(has, 1)))
 
     def search(self, query: Features) -> NDArray[np.int64]:
         """Return the tracks that were found, in the order of the search."""

@@ -232,18 +232,19 @@ class Disk(nn.Module):
             nn.Sequential(nn.Identity() if first else nn.AvgPool2d(2), _unit(*sizes, first))
             for first, sizes in zip((True, False, False, False, False), pairwise(down), strict=True)
         ]
-        ups = [nn.ModuleDict({"conv": _unit(*sizes, False)}) for sizes in up]
-        self.unet = nn.ModuleDict({"path_down": nn.ModuleList(blocks), "path_up": nn.ModuleList(ups)})
+        self.down, self.up = blocks, [_unit(*sizes, False) for sizes in up]
+        ups = nn.ModuleList(nn.ModuleDict({"conv": unit}) for unit in self.up)
+        self.unet = nn.ModuleDict({"path_down": nn.ModuleList(blocks), "path_up": ups})
 
     def forward(self, picture: Tensor, most: int) -> Keypoints:
         """Return the keypoints."""
         maps, levels = picture, []
-        for block in self.unet["path_down"].children():
+        for block in self.down:
             maps = block(maps)
             levels.append(maps)
-        for block, level in zip(self.unet["path_up"].children(), levels[-2::-1], strict=True):
+        for block, level in zip(self.up, levels[-2::-1], strict=True):
             larger = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-            maps = block["conv"](torch.cat([larger, level], dim=1))  # type: ignore[operator]
+            maps = block(torch.cat([larger, level], dim=1))
         scores = maps[0, self.width]
         points = strongest(scores, most, 2, 0.0)
         rows, columns = points[:, 1], points[:, 0]

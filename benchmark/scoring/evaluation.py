@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.derivations import labels_from_places, labels_from_ranking, places_from_labels, places_from_ranking
-from benchmark.predictions import Places, Predictions
+from benchmark.predictions import Places, Predictions, Ranking
 from benchmark.retrieval.mixture import Mixture
 from benchmark.scoring import calibration, metrics
 from benchmark.scoring.truth import NAMES_ANSWER, SAME_PLACE_KM, Truth, nearest_km
@@ -25,8 +25,11 @@ LEVELS_ABOVE = tuple(reversed(LEVELS[:-1]))
 ACCURACIES_ABOVE = tuple(f"accuracy_{level}" for level in LEVELS_ABOVE)
 """The names of the metrics that judge them."""
 
-RECALLS = (1, 5, 10)
+RECALLS = (1, 5, 10, 20)
 """Of how many ranked photos one has to show the very place."""
+
+RECALL_METRES = (25, 10, 50, 100)
+"""How near that photo was taken at most; first the distance that the field reports and that rows are ranked by."""
 
 REGION_SHARES = (0.5, 0.9)
 """Shares of a density whose regions are measured."""
@@ -58,6 +61,7 @@ class Answers:
         km: (N,) how far the answered place is off; infinite where withheld, NaN where the photo has no place.
         ranked_km: (N, K) how far the ranked photos are off, best first; of a method that ranks nothing, `km` alone.
         best_km: (N,) how far off the best of all places is that the method can answer; None where it can answer any.
+        likeness: (N,) of the first ranked photo: its inliers where pairs were verified, and its score; None without.
         stated: of the density; None where none is stated.
     """
 
@@ -67,7 +71,13 @@ class Answers:
     km: NDArray[np.float64]
     ranked_km: NDArray[np.float64]
     best_km: NDArray[np.float64] | None
+    likeness: NDArray[np.float64] | None = None
     stated: Stated | None = None
+
+    @property
+    def first_km(self) -> NDArray[np.float64]:
+        """How far the first ranked photo is off, (N,); of a method that ranks nothing, the answered place."""
+        return self.ranked_km[:, 0]
 
     @property
     def at_best(self) -> "Answers | None":
@@ -75,7 +85,7 @@ class Answers:
         if self.best_km is None:
             return None
         ranked = np.broadcast_to(self.best_km[:, None], self.ranked_km.shape)
-        return replace(self, km=self.best_km, ranked_km=ranked)
+        return replace(self, km=self.best_km, ranked_km=ranked, likeness=None)
 
 
 Compute = Callable[[Sequence[Answers], Truth], float]
@@ -152,6 +162,7 @@ class Scores:
         values: by the name of each metric that can be judged, in the order of METRICS.
         primary: the metric that methods are ranked by: `accuracy`, or `recall_1` by protocol `place`.
         right: (S, N), whether each seed's answer to each photo is right, as `primary` has it.
+        units: (N,) what stands or falls together in comparisons: a query's place; None where each photo is by itself.
         spread: sample standard deviation of `primary` over the seeds, None for a single seed.
         per_class: share of right answers by label, labels without photos left out.
         slices: the same of parts of the photos, by what they are parts of: see `truth.parts_of`.
@@ -165,6 +176,7 @@ class Scores:
     spread: float | None
     per_class: Mapping[str, float]
     slices: Mapping[str, tuple[Slice, ...]]
+    units: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Score:
         return self.values[name]
@@ -302,12 +314,26 @@ def _covered(stated: Stated, *, share: float) -> NDArray[np.float64]:
     return np.where(np.isnan(stated.levels), np.nan, stated.levels <= share)
 
 
-def _recall(answers: Answers, truth: Truth, *, k: int) -> float:
+def _recall(answers: Answers, truth: Truth, *, k: int, km: float) -> float:
     if truth.protocol != "place" or (k > 1 and answers.ranked_km.shape[1] == 1):
         return float("nan")
     located = ~np.isnan(truth.places).any(axis=1)
     nearest = np.fmin.reduce(answers.ranked_km[located, :k], axis=1, initial=np.inf)
-    return metrics.share_within(nearest, SAME_PLACE_KM)
+    return metrics.share_within(nearest, km)
+
+
+def _no_match(answers: Answers, truth: Truth) -> float:
+    """Return the average precision of "nothing in the gallery shows this place", said first where the best is least alike.
+
+    NaN where every query can be answered, or none.
+    """
+    if truth.protocol != "place" or answers.likeness is None or answers.best_km is None:
+        return float("nan")
+    located = ~np.isnan(truth.places).any(axis=1)
+    absent = answers.best_km[located] > SAME_PLACE_KM
+    if absent.all() or not absent.any():
+        return float("nan")
+    return metrics.average_precision(absent, -np.nan_to_num(answers.likeness[located], nan=-np.inf))
 
 
 def _wilson(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
@@ -316,6 +342,12 @@ def _wilson(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[floa
 
 def _wilson_located(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
     return metrics.wilson(value * truth.located, truth.located)
+
+
+def _wilson_places(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+    """Return Wilson's interval with as many trials as there are places: queries of one place stand or fall together."""
+    places = len(np.unique(truth.queried[truth.queried >= 0]))
+    return metrics.wilson(value * places, places) if places else (float("nan"), float("nan"))
 
 
 def _median_interval(_value: float, seeds: Sequence[Answers], _truth: Truth) -> tuple[float, float]:
@@ -464,17 +496,28 @@ METRICS: tuple[Metric, ...] = (
     ),
     *(
         Metric(
-            name=f"recall_{k}",
-            title=f"Recall@{k}",
+            name=f"recall_{k}" + ("" if metres == RECALL_METRES[0] else f"_{metres}m"),
+            title=f"Recall@{k}" + ("" if metres == RECALL_METRES[0] else f", {metres} m"),
             unit="%",
             better="higher",
             needs="ranking",
-            formula=f"one of the first {k} ranked photos is at most 25 m off / photos with a place",
-            source="Torii et al., CVPR 2015",
-            of=_each(_recall, k=k),
-            interval=_wilson_located,
+            formula=f"one of the first {k} ranked photos is at most {metres} m off / photos with a place",
+            source="Torii et al., CVPR 2015; the interval is by place: queries within 25 m of each other are one trial",
+            of=_each(_recall, k=k, km=metres / 1000),
+            interval=_wilson_places,
         )
+        for metres in RECALL_METRES
         for k in RECALLS
+    ),
+    Metric(
+        name="no_match",
+        title="No match",
+        unit="%",
+        better="higher",
+        needs="ranking",
+        formula="average precision of calling queries without a photo of the gallery within 25 m such, least alike first",
+        source="scikit-learn's average_precision_score",
+        of=_each(_no_match),
     ),
 )
 """Every number of a leaderboard, in the order of its columns."""
@@ -495,7 +538,7 @@ def evaluate(predictions: Sequence[Predictions], truth: Truth) -> Scores:
         raise ValueError("there are no predictions to judge")
     scores = {metric.name: _score(metric, seeds, truth) for metric in METRICS}
     right = np.stack(
-        [one.km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
+        [one.first_km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
     )
     return Scores(
         photos=len(truth),
@@ -510,6 +553,7 @@ def evaluate(predictions: Sequence[Predictions], truth: Truth) -> Scores:
             if (truth.labels == number).any()
         },
         slices={kind: tuple(by_slice(right, names)) for kind, names in truth.parts.items()},
+        units=truth.queried if truth.protocol == "place" else None,
     )
 
 
@@ -568,6 +612,7 @@ def answers_of(predictions: Predictions, truth: Truth) -> Answers:
         km=km,
         ranked_km=ranked,
         best_km=_best_km(answered, ranking is not None, truth),
+        likeness=None if ranking is None else _likeness(ranking),
         stated=_stated_of(places, truth),
     )
 
@@ -578,6 +623,16 @@ def _stated_of(places: Places, truth: Truth) -> Stated | None:
         return None
     logs, drawn = densities.log_density(truth.places), densities.drawn()
     return Stated(logs, drawn.level(logs), {share: drawn.area(share) for share in REGION_SHARES})
+
+
+def _likeness(ranking: Ranking) -> NDArray[np.float64] | None:
+    """Return inliers plus what the score adds below one inlier; a photo that got no ranking is least alike: NaN."""
+    if not ranking.rows.shape[1]:
+        return None
+    scores = ranking.scores[:, 0].astype(np.float64)
+    if ranking.inliers is not None:
+        scores = ranking.inliers[:, 0] + np.arctan(scores) / np.pi
+    return np.where(ranking.rows[:, 0] < 0, np.nan, scores)
 
 
 def _ranked_km(rows: NDArray[np.int64], truth: Truth) -> NDArray[np.float64]:

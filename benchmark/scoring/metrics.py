@@ -276,6 +276,26 @@ def median_interval(
     return float(every[int(tail * (samples - 1))]), float(every[int(np.ceil((1 - tail) * (samples - 1)))])
 
 
+def average_precision(relevant: NDArray[Any], scores: NDArray[Any]) -> float:
+    """Return Σ (R_n - R_(n-1)) P_n over the thresholds: the mean precision at each step of recall, scikit-learn's formula.
+
+    Args:
+        relevant: (N,) booleans, at least one of them true.
+        scores: (N,), larger for what is called relevant first; equal ones are called together.
+
+    Raises:
+        ValueError: nothing is relevant.
+    """
+    truth, given = np.asarray(relevant, bool), np.asarray(scores, np.float64)
+    if not truth.any():
+        raise ValueError("nothing is relevant")
+    order = np.argsort(-given, kind="stable")
+    ends = np.append(np.flatnonzero(given[order][1:] != given[order][:-1]), len(given) - 1)
+    hits = np.cumsum(truth[order])[ends]
+    recall = hits / truth.sum()
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits / (ends + 1)))
+
+
 def known_km(km: NDArray[Any]) -> NDArray[np.float64]:
     """Return the distances of photos whose place is known.
 

@@ -71,7 +71,7 @@ def _of_one_seed(right_a: NDArray[Any], right_b: NDArray[Any]) -> tuple[NDArray[
     return a[None], b[None]
 
 
-def sign_flip_test(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
+def sign_flip_test(right_a: NDArray[Any], right_b: NDArray[Any], units: NDArray[np.int64] | None = None) -> float:
     """Return the exact two-sided p-value of the hypothesis that two methods are equally good, over all their seeds.
 
     For each photo the difference is that of the shares of seeds that got it right. When the methods are equally good its
@@ -81,12 +81,27 @@ def sign_flip_test(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
 
     Args:
         right_a, right_b: (S, N) and (T, N) booleans.
+        units: (N,) equal for photos that stand or fall together, such as those of one place: then their sums get signs.
+            -1 for photos by themselves.
 
     Raises:
         ValueError: the arrays are empty, or not of the same photos.
     """
     a, b = _checked(right_a, right_b)
-    return _p_value(_differences(a, b))
+    return _p_value(_by_unit(_differences(a, b), units)[0])
+
+
+def _by_unit(
+    differences: NDArray[np.int64], units: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sum of each unit's differences, and how many photos it has."""
+    if units is None:
+        return differences, np.ones(len(differences), np.int64)
+    alone = units.max(initial=0) + 1 + np.arange(len(units))
+    number = np.unique(np.where(units < 0, alone, units), return_inverse=True)[1]
+    sums = np.zeros(int(number.max(initial=-1)) + 1, np.int64)
+    np.add.at(sums, number, differences)
+    return sums, np.bincount(number).astype(np.int64)
 
 
 def _differences(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -127,7 +142,12 @@ def _p_value(differences: NDArray[np.int64]) -> float:
 
 
 def bootstrap(
-    right_a: NDArray[Any], right_b: NDArray[Any], samples: int = 2000, seed: int = 0, confidence: float = 0.95
+    right_a: NDArray[Any],
+    right_b: NDArray[Any],
+    samples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    units: NDArray[np.int64] | None = None,
 ) -> Difference:
     """Return accuracy of a minus accuracy of b with its percentile interval, over photos and seeds.
 
@@ -139,7 +159,7 @@ def bootstrap(
 
     Of 95 % intervals 3 to 6 % missed the truth, in 3,000 simulations each of 375 photos and 3 or 5 seeds that differed not at
     all, a little or much; 5 % with one seed, up to 8 % with 2. With seeds drawn it was 0.1 % where they do not differ.
-    With one seed of a method, what other seeds of it would do is not seen at all.
+    With one seed of a method, what other seeds of it would do is not seen at all. With `units` whole units are drawn.
 
     Raises:
         ValueError: the arrays are empty, or not of the same photos.
@@ -147,9 +167,10 @@ def bootstrap(
     a, b = _checked(right_a, right_b)
     rng = np.random.default_rng(seed)
     # Photos with the same difference are drawn together: their number is all that counts.
-    values, counts = np.unique(_differences(a, b), return_counts=True)
+    sums = np.stack(_by_unit(_differences(a, b), units), axis=1)
+    values, counts = np.unique(sums, axis=0, return_counts=True)
     drawn = rng.multinomial(counts.sum(), counts / counts.sum(), samples)
-    means = drawn @ values / (len(a) * len(b) * counts.sum())
+    means = drawn @ values[:, 0] / (len(a) * len(b) * (drawn @ values[:, 1]))
     differences = means + _seed_noise(a, b, samples, rng)
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(float(a.mean() - b.mean()), float(low), float(high))
@@ -206,7 +227,9 @@ def holm(p_values: NDArray[Any]) -> NDArray[np.float64]:
     return corrected
 
 
-def significantly_different(right: list[NDArray[Any]], alpha: float = 0.05) -> NDArray[np.bool_]:
+def significantly_different(
+    right: list[NDArray[Any]], alpha: float = 0.05, units: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
     """Return which methods are told apart, (M, M) and symmetric: their corrected p-value is below `alpha`.
 
     Each pair is compared by the sign-flip test, and all pairs together are corrected by Holm.
@@ -214,37 +237,44 @@ def significantly_different(right: list[NDArray[Any]], alpha: float = 0.05) -> N
     Args:
         right: for each method (S, N); all of the same N photos.
         alpha: probability of telling any two equal methods apart.
+        units: (N,) photos that stand or fall together, see `sign_flip_test`.
 
     Raises:
         ValueError: the arrays are empty, or not of the same photos.
     """
     apart = np.zeros((len(right), len(right)), bool)
     pairs = [(i, j) for i in range(len(right)) for j in range(i)]
-    corrected = holm(np.array([sign_flip_test(right[i], right[j]) for i, j in pairs]))
+    corrected = holm(np.array([sign_flip_test(right[i], right[j], units) for i, j in pairs]))
     for (i, j), p in zip(pairs, corrected, strict=True):
         apart[i, j] = apart[j, i] = p < alpha
     return apart
 
 
-def rank_ranges(right: list[NDArray[Any]], alpha: float = 0.05) -> list[tuple[int, int]]:
+def rank_ranges(
+    right: list[NDArray[Any]], alpha: float = 0.05, units: NDArray[np.int64] | None = None
+) -> list[tuple[int, int]]:
     """Return the best and the worst rank that each method can have, 1 for the best: (1, 3) means that it shares the top.
 
     Args and errors are those of `significantly_different`.
     """
-    apart = significantly_different(right, alpha)
+    apart = significantly_different(right, alpha, units)
     means = np.array([answers.mean() for answers in right])
     better = (apart & (means[None] > means[:, None])).sum(axis=1)
     worse = (apart & (means[None] < means[:, None])).sum(axis=1)
     return [(1 + int(above), len(right) - int(below)) for above, below in zip(better, worse, strict=True)]
 
 
-def indistinguishable_groups(right: list[NDArray[Any]], alpha: float = 0.05) -> list[str]:
+def indistinguishable_groups(
+    right: list[NDArray[Any]], alpha: float = 0.05, units: NDArray[np.int64] | None = None
+) -> list[str]:
     """Return the letters of each method's groups, `a` beginning with the most accurate: see `letters`.
 
     Two methods share a letter exactly when they are not told apart. Args and errors are those of `significantly_different`.
     """
     means = [float(answers.mean()) for answers in right]
-    return letters(significantly_different(right, alpha), sorted(range(len(right)), key=lambda index: -means[index]))
+    return letters(
+        significantly_different(right, alpha, units), sorted(range(len(right)), key=lambda index: -means[index])
+    )
 
 
 def letters(apart: NDArray[Any], order: Sequence[int]) -> list[str]:

@@ -75,6 +75,32 @@ class Truth:
         return int((~np.isnan(self.places).any(axis=1)).sum())
 
     @cached_property
+    def queried(self) -> NDArray[np.int64]:
+        """Which place each photo was taken at, (N,), -1 where unknown: those within 25 m of its first, from south to north."""
+        of = np.full(len(self), -1, np.int64)
+        order = np.lexsort((self.places[:, 1], self.places[:, 0]))
+        known = [row for row in order.tolist() if not np.isnan(self.places[row]).any()]
+        if not known:
+            return of
+        tree = cKDTree(unit_vectors(*self.places[known].T))
+        for number, row in enumerate(known):
+            if of[row] < 0:
+                near = tree.query_ball_point(unit_vectors(*self.places[[row]].T)[0], chord(SAME_PLACE_KM))
+                of[[known[other] for other in near if of[known[other]] < 0]] = number
+        return of
+
+    def within(self, km: float) -> tuple[float, float]:
+        """Return the share of the photos that a photo of the gallery was taken within `km` of, and what chance would find:
+        the share of the gallery within it, mean over the photos.
+        """
+        known, where = _known(self.gallery.places), _known(self.places)
+        if not len(known) or not len(where):
+            return 0.0, 0.0
+        tree = cKDTree(unit_vectors(*known.T))
+        hits = tree.query_ball_point(unit_vectors(*where.T), chord(km), return_length=True)
+        return float(np.mean(hits > 0)), float(np.mean(hits)) / len(self.gallery.places)
+
+    @cached_property
     def chances(self) -> tuple[float, float]:
         """What guessing evenly, and always giving the commonest answer, get right.
 
@@ -83,12 +109,7 @@ class Truth:
         """
         if self.protocol != "place":
             return 1 / len(self.classes), float(np.bincount(self.labels).max() / len(self.labels))
-        known, where = _known(self.gallery.places), _known(self.places)
-        if not len(known) or not len(where):
-            return 0.0, 0.0
-        tree = cKDTree(unit_vectors(*known.T))
-        hits = tree.query_ball_point(unit_vectors(*where.T), chord(SAME_PLACE_KM), return_length=True)
-        share = float(np.mean(hits)) / len(self.gallery.places)
+        share = self.within(SAME_PLACE_KM)[1]
         return share, share
 
     @classmethod
@@ -157,9 +178,9 @@ def parts_of(
     """Return the name of each photo's part, None where it is unknown, by what it is a part of.
 
     That is the provider, the licence, whether a training photo was taken less than NEAR_KM away, how alike the likest picture
-    in training is by its pHash, whether a training photo is by the same author, and where the photo names its answer
-    (`named`, by photo_id). Kinds of which no photo has a part are
-    left out; that of the city is in `Scores.per_class`.
+    in training is by its pHash, whether a training photo is by the same author, where the photo names its answer
+    (`named`, by photo_id), and how far the training photo within 25 m that looks the same way most is turned away. Kinds of
+    which no photo has a part are left out; that of the city is in `Scores.per_class`.
     """
     authors = {_author(photo) for photo in train}
     parts: dict[str, list[str | None]] = {
@@ -169,8 +190,29 @@ def parts_of(
         "likest training picture": _likeness(photos, train),
         "author": [_seen(_author(photo), authors) for photo in photos],
         NAMES_ANSWER: [(named or {}).get(photo.photo_id) for photo in photos],
+        HEADING: _turned(photos, train),
     }
     return {kind: names for kind, names in parts.items() if any(name is not None for name in names)}
+
+
+HEADING = "how far the best view of the place in the gallery is turned away"
+
+
+def _turned(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | None]:
+    """Return by how much the photo within 25 m that is turned alike most is turned away; None where that is not known."""
+    views = [photo for photo in train if photo.heading is not None and photo.latitude is not None]
+    names: list[str | None] = [None] * len(photos)
+    asked = [row for row, photo in enumerate(photos) if photo.heading is not None and photo.latitude is not None]
+    if not views or not asked:
+        return names
+    tree = cKDTree(unit_vectors(*places_of(views).T))
+    headings = np.array([photo.heading for photo in views], np.float64)
+    near = tree.query_ball_point(unit_vectors(*places_of([photos[row] for row in asked]).T), chord(SAME_PLACE_KM))
+    for row, rows in zip(asked, near, strict=True):
+        if rows:
+            turned = np.abs((headings[rows] - float(photos[row].heading or 0) + 180) % 360 - 180).min()
+            names[row] = "below 45°" if turned < 45 else "45 to 135°" if turned <= 135 else "above 135°"
+    return names
 
 
 def nearest_km(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

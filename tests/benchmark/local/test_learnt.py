@@ -17,7 +17,7 @@ pytest.importorskip("torchvision")
 
 
 def detector(name: str = "xfeat/megadepth", **changed: int) -> Detector:
-    return Detector.of(name, **{"side": 128, "most": 80, **changed}, weights=None, digest=None, seed=0)  # type: ignore[arg-type]
+    return Detector.of(name, **{"side": 128, "most": 80, **changed}, weights=None, digest=None, seed=0)
 
 
 @pytest.mark.parametrize("name", detectors())

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 
 from benchmark import predictions
 from benchmark.label_set import LabelSet
@@ -20,7 +21,7 @@ from benchmark.retrieval.mixture import EARTH_KM2
 from benchmark.scoring import calibration
 from benchmark.scoring.evaluation import METRICS, Score, Slice, by_slice, evaluate
 from benchmark.scoring.metrics import geoscore, wilson
-from benchmark.scoring.truth import Gallery, Truth, nearest_km, parts_of
+from benchmark.scoring.truth import HEADING, Gallery, Truth, nearest_km, parts_of
 from benchmark.submissions import put_on_board, read_submission
 from collector.geo import distance_km, distances_km
 from collector.manifest.manifest import Manifest, build_manifest
@@ -240,6 +241,42 @@ def test_places_have_no_oracle_and_the_label_that_holds_them() -> None:
     assert scores["within_25"].value == 4 / 5
     assert scores.withheld == pytest.approx(1 / 6)
     assert {"top3", "ece"}.isdisjoint(scores.values)
+
+
+def test_parts_by_heading() -> None:
+    here = [photo("a", 41.0, 29.0), photo("b", 41.0, 29.0), photo("c", 41.0, 29.0), photo("d", 42.0, 29.0)]
+    queries = [replace(one, heading=heading) for one, heading in zip(here, (10.0, 275.0, None, 10.0), strict=True)]
+    gallery = [replace(photo("t", 41.0001, 29.0), heading=heading) for heading in (350.0, 200.0)]
+    assert parts_of(queries, gallery)[HEADING] == ["below 45°", "45 to 135°", None, None]
+    assert HEADING not in parts_of(here, gallery)
+
+
+def test_recall_at_other_distances_and_no_match() -> None:
+    """Of five located queries two can be answered at 25 m, three at 50; the ranking is surest of photo 1, which has none."""
+    gallery = np.array([[41.01, 28.97], [39.93, 32.86], [38.4203, 27.14], [52.0, 13.0]])
+    rows = np.array([[0, 1], [0, 1], [1, 0], [0, 1], [2, 0], [3, 2]])
+    inliers = np.array([[30, 0], [40, 0], [20, 0], [0, 0], [10, 0], [5, 0]], np.int32)
+    ranking = Ranking(rows, np.ones((6, 2), np.float32), inliers)
+    truth = truth_of("place", gallery)
+    scores = evaluate([predictions.Predictions(ranking=ranking)], truth)
+    assert [scores[f"recall_1{part}"].value for part in ("_10m", "", "_50m", "_100m")] == [2 / 5, 2 / 5, 3 / 5, 3 / 5]
+    assert scores["recall_20_50m"].oracle == 3 / 5
+    located = ~np.isnan(truth.places).any(axis=1)
+    absent = nearest_km(truth.places, gallery)[located] > 0.025
+    assert scores["no_match"].value == pytest.approx(average_precision_score(absent, -inliers[located, 0]))
+    assert scores["no_match"].oracle is None
+    assert truth.within(0.05)[0] == 3 / 5
+    sure = evaluate([predictions.Predictions(ranking=ranking)], truth_of("place", truth.places[located]))
+    assert "no_match" not in sure.values
+
+
+def test_queries_of_one_place_are_one_trial() -> None:
+    near = np.array([[41.01, 28.97], [41.01 + 20 / 111195, 28.97], [41.01 + 40 / 111195, 28.97], [np.nan, np.nan]])
+    truth = replace(truth_of("place"), photo_ids=list("abcd"), labels=np.zeros(4, np.int64), places=near, parts={})
+    assert truth.queried.tolist() == [0, 0, 2, -1]
+    scores = evaluate([predictions.Predictions(places=places_at(*map(tuple, near[[0, 1, 0, 0]])))], truth)
+    assert scores["recall_1"] == Score(2 / 3, *wilson(4 / 3, 2))
+    assert scores.units is not None
 
 
 def test_recall_of_a_ranking() -> None:

@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, top_k_accuracy_score
+from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, f1_score, top_k_accuracy_score
 
-from benchmark.scoring.metrics import accuracy, accuracy_per_class, confusion, macro_f1, top_k_accuracy, wilson
+from benchmark.scoring.metrics import (
+    accuracy,
+    accuracy_per_class,
+    average_precision,
+    confusion,
+    macro_f1,
+    top_k_accuracy,
+    wilson,
+)
 
 # Four photos, three cities: right, right, wrong (0 for 1), wrong (1 for 0, the true one second).
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.2, 0.3], [0.4, 0.6, 0.0]], np.float32)
@@ -144,3 +152,14 @@ def test_refuses_a_wrong_number_of_classes() -> None:
     for k in (0, 4):
         with pytest.raises(ValueError, match="must be from 1 to the number of classes, 3"):
             top_k_accuracy(PROBABILITIES, LABELS, k)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
+def test_average_precision_is_scikit_learn_s(pairs: list[tuple[bool, int]]) -> None:
+    relevant, scores = np.array([one for one, _ in pairs]), np.array([of for _, of in pairs], float)
+    if relevant.any():
+        wanted = average_precision_score(relevant, scores)
+        assert average_precision(relevant, scores) == pytest.approx(wanted)
+    else:
+        with pytest.raises(ValueError, match="relevant"):
+            average_precision(relevant, scores)

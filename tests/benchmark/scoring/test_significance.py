@@ -346,3 +346,27 @@ def test_too_few_photos_find_nothing_likely(photos: int, discordant: float | Non
 def test_power_refuses_what_makes_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="out of range"):
         power_of_mcnemar(**wrong)
+
+
+def test_by_place_the_sums_of_places_get_signs() -> None:
+    """Ten queries of two places: by photo 10 differences of one sign, by place two."""
+    a, b = np.ones((1, 10), bool), np.zeros((1, 10), bool)
+    units = np.repeat([7, 3], 5)
+    assert sign_flip_test(a, b) == pytest.approx(2 / 2**10)
+    assert sign_flip_test(a, b, units) == pytest.approx(2 / 2**2)
+    assert sign_flip_test(a, b, np.full(10, -1)) == sign_flip_test(a, b)
+    assert sign_flip_test(a, b, np.arange(10)) == sign_flip_test(a, b)
+    assert rank_ranges([a, b], units=units) == [(1, 2), (1, 2)]
+    assert rank_ranges([a, b]) == [(1, 1), (2, 2)]
+
+
+def test_by_place_the_bootstrap_draws_places() -> None:
+    random = np.random.default_rng(0)
+    place = random.random(40) < 0.5
+    a, b = np.repeat(place, 5)[None], np.zeros((1, 200), bool)
+    units = np.repeat(np.arange(40), 5)
+    narrow, wide = bootstrap(a, b), bootstrap(a, b, units=units)
+    alone = bootstrap(place[None], np.zeros((1, 40), bool))
+    assert wide.mean == narrow.mean
+    assert wide.high - wide.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
