@@ -76,7 +76,7 @@ class Truth:
 
     @cached_property
     def queried(self) -> NDArray[np.int64]:
-        """Which place each photo was taken at, (N,), -1 where unknown: those within 25 m of its first, from south to north."""
+        """Which place each photo was taken at, (N,), -1 where unknown; all within 25 m of its southernmost photo."""
         of = np.full(len(self), -1, np.int64)
         order = np.lexsort((self.places[:, 1], self.places[:, 0]))
         known = [row for row in order.tolist() if not np.isnan(self.places[row]).any()]
