@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here
+from benchmark.commands.shared import ManifestsOfRunsOption, manifest_folders, what_is_here
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note, track
@@ -15,10 +15,15 @@ from collector.text_table import duration, table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmark.estimates import Expected
     from benchmark.methods.types import Method
     from benchmark.runner import Outcome, Task
     from collector.manifest.manifest import Manifest
+
+    Job = tuple[Manifest, list[Task], Expected | None]
+    """A manifest, what is to be run on it, and how long that takes where that can be said."""
 
 app = typer.Typer()
 
@@ -66,7 +71,7 @@ def _facts(method: "Method") -> dict[str, Any]:
 def bench(
     everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
     method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; repeat for several.")] = None,
-    manifest: ManifestOption = None,
+    manifest: ManifestsOfRunsOption = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0",
     tier: Annotated[
         str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")
@@ -123,61 +128,75 @@ def bench(
     from benchmark.label_set import left_out as left_out_photos
     from benchmark.label_set import left_out_note
     from benchmark.methods.registry import choose
-    from benchmark.networks.recipe import ENGINES, keep_freed_memory
+    from benchmark.networks.recipe import keep_freed_memory
     from benchmark.photos import require_photos
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace
 
-    if everything == bool(method):
-        raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
-    if tier not in ("paper", "smoke"):
-        raise UsageError(f"--tier {tier!r}: choose paper or smoke")
     models = models or ("first" if tier == "paper" else "none")
-    for option, value, known in (
-        ("engine", engine, ENGINES),
-        ("models", models, runner.MODELS),
-        ("precision", precision, ("auto", *runner.PRECISIONS)),
-    ):
-        if value not in known:
-            raise UsageError(f"--{option} {value!r}: choose {' or '.join(known)}")
+    _check(everything, method, {"tier": tier, "engine": engine, "models": models, "precision": precision})
     changes = parse_settings(settings or [])
     chosen = choose(["*"] if everything else method or [])
     numbers, few = parse_seeds(seeds), parse_shots(shots)
     # A cluster's nodes have devices of their own: what this machine has says nothing of them.
     on = device if cluster else resolve_device(device)
-    folder = manifest_folder(manifest, manifests, workspace)
-    data = read_manifest(folder)
-    place = Workspace(workspace)
-    data = what_is_here(data, place)
-    require_photos(data, place, manifest or str(folder))
-    trained_in = _precision(precision, on, engine, cluster)
-    tasks = runner.plan(data, chosen, numbers, tier, changes, models, trained_in, level, few)
-    if left_out := left_out_note(left_out_photos(data, level), level):
-        note(left_out)
-    expected: Expected | None = None
+    place, trained_in = Workspace(workspace), _precision(precision, on, engine, cluster)
+    jobs: list[Job] = []
+    folders = manifest_folders(manifest, manifests, workspace)
+    for folder in folders:
+        data = what_is_here(read_manifest(folder), place)
+        require_photos(data, place, str(folder) if len(folders) > 1 else manifest or str(folder))
+        tasks = runner.plan(data, chosen, numbers, tier, changes, models, trained_in, level, few)
+        if left_out := left_out_note(left_out_photos(data, level), level):
+            note(left_out)
+        jobs.append((data, tasks, expect(data, tasks, place.runs, on) if dry_run or not cluster else None))
     if dry_run:
-        _show_plan(data, tasks, expect(data, tasks, place.runs, on), place.runs, json)
+        _show_plan(jobs, place.runs, json)
         return
-    if cluster:
-        note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {len(tasks)} runs on a cluster")
-    else:
-        expected = expect(data, tasks, place.runs, on)
-        _announce(data, tasks, describe_device(on), expected, tier)
     _show_warnings()
-    if on == "cpu" and any(task.method.fit_many for task in tasks):
+    if on == "cpu" and any(task.method.fit_many for _, tasks, _ in jobs for task in tasks):
         keep_freed_memory()
-    doing = (
-        clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
-        if cluster
-        else runner.bench(data, place, tasks, on, track, engine)
-    )
     outcomes: list[Outcome] = []
-    # On a terminal a bar over all runs stands above those of each; elsewhere the lines below say the same.
+    for number, (data, tasks, expected) in enumerate(jobs):
+        _announce(data, tasks, describe_device(on) if expected else "a cluster", expected)
+        if number == 0 and tier != "smoke":
+            _ask(sum(of.total for _, _, of in jobs if of))
+        doing = (
+            clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
+            if cluster
+            else runner.bench(data, place, tasks, on, track, engine)
+        )
+        outcomes += _watched(doing, tasks, expected)
+    if len(jobs) > 1:
+        note(f"{len(jobs)} manifests; `t15 leaderboard --manifest '{manifest}'` pools folds on one board")
+    _report(outcomes, everything, json)
+
+
+def _check(everything: bool, method: list[str] | None, chosen: dict[str, str]) -> None:
+    """Make sure that it is said what to run, and that each option has one of its values."""
+    from benchmark import runner
+    from benchmark.networks.recipe import ENGINES
+
+    if everything == bool(method):
+        raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
+    known = {"tier": ("paper", "smoke"), "engine": ENGINES, "models": runner.MODELS}
+    for option, value in chosen.items():
+        values = known.get(option, ("auto", *runner.PRECISIONS))
+        if value not in values:
+            raise UsageError(f"--{option} {value!r}: choose {' or '.join(values)}")
+
+
+def _watched(doing: "Iterator[Outcome]", tasks: "list[Task]", expected: "Expected | None") -> "list[Outcome]":
+    """Return what became of the tasks, each told of when it is done.
+
+    On a terminal a bar over all runs stands above those of each; elsewhere the lines say the same.
+    """
+    outcomes: list[Outcome] = []
     for outcome in track(doing, "runs", len(tasks)) if sys.stderr.isatty() and len(tasks) > 1 else doing:
         outcomes.append(outcome)
         left = expected.left(outcomes) if expected else ""
         note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}{left}")
-    _report(outcomes, everything, json)
+    return outcomes
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -256,10 +275,20 @@ def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
     return ("bf16" if device == "cuda" else "float32") if cluster else best_precision(device)
 
 
-def _show_plan(data: "Manifest", tasks: "list[Task]", expected: "Expected", runs: Path, json: bool) -> None:
+def _show_plan(jobs: "list[Job]", runs: Path, json: bool) -> None:
+    plans = [_planned(data, tasks, expected, runs) for data, tasks, expected in jobs if expected]
+    show(
+        plans[0][0] if len(plans) == 1 else {"manifests": [plan for plan, _ in plans]},
+        json,
+        lambda: "\n\n".join(text for _, text in plans),
+    )
+
+
+def _planned(data: "Manifest", tasks: "list[Task]", expected: "Expected", runs: Path) -> tuple[dict[str, Any], str]:
+    """Return what would be done on a manifest, as plain JSON and as text."""
     from benchmark.results import is_finished
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for task, seconds in zip(tasks, expected.seconds, strict=True):
         state = "already there" if is_finished(runs, task.inputs.identity) else "to do"
         if state == "to do" and not task.can_begin:
@@ -272,22 +301,23 @@ def _show_plan(data: "Manifest", tasks: "list[Task]", expected: "Expected", runs
         (row["method"], row["seed"], row["run"], row["state"], duration(row["seconds"]) if row["seconds"] else "")
         for row in rows
     ]
-    show(
-        {"manifest_digest": data.digest, "runs": rows, "seconds": expected.total},
-        json,
-        lambda: f"{table(('method', 'seed', 'run', 'state', 'about'), shown)}\n\n{expected.text()}; nothing was run",
-    )
+    text = f"{table(('method', 'seed', 'run', 'state', 'about'), shown)}\n\n{expected.text()}; nothing was run"
+    return {"manifest_digest": data.digest, "runs": rows, "seconds": expected.total}, text
 
 
-def _announce(data: "Manifest", tasks: "list[Task]", device: str, expected: "Expected", tier: str) -> None:
+def _announce(data: "Manifest", tasks: "list[Task]", device: str, expected: "Expected | None") -> None:
     header = data.header
     runs = "1 run" if len(tasks) == 1 else f"{len(tasks)} runs"
     note(f"{header.name} {header.version}, digest {data.digest[:12]}: {runs} on {device}")
-    note(expected.text())
-    if expected.total < _LONG or tier == "smoke":
+    if expected:
+        note(expected.text())
+
+
+def _ask(seconds: float) -> None:
+    """Offer the short form where so many seconds are long, and ask whether to start where somebody sits there."""
+    if seconds < _LONG:
         return
-    offer = "`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed"
-    note(offer)
+    note("`--tier smoke` tries the same methods, small and short, in minutes; runs can be stopped and resumed")
     if sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm("Start the long runs now?", err=True):
         raise IncompleteError("bench: not started; run it again, with --tier smoke for the short form")
 

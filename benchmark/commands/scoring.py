@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.commands.shared import ManifestOption, manifest_folder, what_is_here
+from benchmark.commands.shared import ManifestOption, manifest_folder, manifest_folders, what_is_here
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
@@ -24,8 +24,9 @@ ManifestsToCompare = Annotated[
     list[str] | None,
     typer.Option(
         "--manifest",
-        help="Folder, https:// address or hub:NAME of a manifest; several are compared side by side, each ranked for "
-        "itself. Default: the newest under --manifests.",
+        help="Folder, https:// address, hub:NAME or name of a manifest; several are compared side by side, each ranked for "
+        "itself. The name of a `t15 split --kfold`, or a pattern of its folds, gives one board that pools them. "
+        "Default: the newest under --manifests.",
     ),
 ]
 
@@ -42,21 +43,36 @@ def leaderboard(
     json: JsonOption = False,
 ) -> None:
     """Compare the runs on a manifest: a page, Markdown, CSV and JSON, computed from saved predictions alone."""
-    from benchmark.leaderboard.exports import as_json, folder_name, write_leaderboard
+    from benchmark.leaderboard.exports import (
+        as_json,
+        folder_name,
+        pooled_folder_name,
+        write_leaderboard,
+        write_pooled,
+    )
     from benchmark.leaderboard.text import as_text
     from collector.manifest.manifest import read_manifest
     from collector.workspace import existing_workspace, storage_errors
 
     asked: list[str | None] = [*manifest] if manifest else [None]
-    paths = [manifest_folder(one, manifests, workspace) for one in asked]
+    paths = [manifest_folders(one, manifests, workspace) for one in asked]
     here = existing_workspace(workspace)
-    data = [what_is_here(read_manifest(path), here) for path in paths]
-    folder = out or here.reports / folder_name(data)
+    data = [[what_is_here(read_manifest(path), here) for path in some] for some in paths]
+    pools = [len(some) > 1 for some in data]
+    if any(pools) and len(data) > 1:
+        raise UsageError("--manifest: folds that are pooled have a board of their own; name them alone")
+    (first, *_) = data
+    folder = out or here.reports / (pooled_folder_name(first) if any(pools) else folder_name([one for (one,) in data]))
     if out is None and not os.access(here.root, os.W_OK):
         raise UsageError(f"{folder}: the workspace cannot be written to; name another folder with --out")
-    named = [None if path.is_absolute() else path for path in paths]
     with storage_errors(folder):
-        boards = write_leaderboard(list(zip(data, named, strict=True)), here.runs, folder, level)
+        if any(pools):
+            boards = write_pooled(first, here.runs, folder, str(asked[0]), level)
+        else:
+            named = [None if path.is_absolute() else path for (path,) in paths]
+            boards = write_leaderboard(
+                list(zip([one for (one,) in data], named, strict=True)), here.runs, folder, level
+            )
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
 
 

@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from collector.errors import UsageError
 from collector.progress import note
 
 if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest
     from collector.workspace import Workspace
+
+ManifestsOfRunsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--manifest",
+        help="Folder, https:// address, hub:NAME, or name of a manifest; a pattern such as 'NAME-fold-*', or the name of a "
+        "`t15 split --kfold`, stands for all folds. Default: the newest under --manifests.",
+    ),
+]
 
 ManifestOption = Annotated[
     str | None,
@@ -17,6 +27,41 @@ ManifestOption = Annotated[
         "--manifest", help="Folder, https:// address or hub:NAME of a manifest. Default: the newest under --manifests."
     ),
 ]
+
+
+def manifest_folders(asked: str | None, manifests: Path, workspace: Path) -> list[Path]:
+    """Return the folders of the manifests that are meant: one, or all whose folders or names a pattern matches.
+
+    A name without a folder is that of a data set, or of its folds, below `manifests`; of each the newest version is taken.
+
+    Raises:
+        UsageError: a pattern matches nothing.
+    """
+    from collector.manifest.manifest import versions
+
+    if asked is None or Path(asked).exists() or "://" in asked or asked.startswith("hub:"):
+        return [manifest_folder(asked, manifests, workspace)]
+    is_pattern = any(sign in asked for sign in "*?[")
+    if not is_pattern and len(Path(asked).parts) != 1:
+        return [manifest_folder(asked, manifests, workspace)]
+    if len(Path(asked).parts) == 1:
+        names = [asked] if is_pattern else [asked, f"{asked}-fold-*-of-*"]
+        found = next((paths for name in names if (paths := sorted(manifests.glob(name)))), [])
+    else:
+        found = sorted(Path().glob(asked)) if not Path(asked).is_absolute() else sorted(Path("/").glob(asked[1:]))
+    folders = []
+    for path in found:
+        if (path / "manifest.json").is_file():
+            folders.append(path)
+        elif known := versions(path.parent, path.name):
+            folders.append(path / known[-1])
+    if not folders:
+        if is_pattern:
+            raise UsageError(
+                f"--manifest {asked[:80]}: matches no manifest, neither as folders nor as names in {manifests}"
+            )
+        return [manifest_folder(asked, manifests, workspace)]
+    return folders
 
 
 def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from benchmark.leaderboard.page import as_html
+from benchmark.leaderboard.pooled import pooled_board
 from benchmark.leaderboard.rows import Leaderboard, flat, records
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared, leaderboard, require_comparable
 from benchmark.leaderboard.text import as_markdown
@@ -79,6 +80,34 @@ def write_leaderboard(
                 f"`{shlex.join(command)}` makes some"
             )
     require_comparable(boards)
+    _write(boards, out)
+    return boards
+
+
+def pooled_folder_name(folds: Sequence[Manifest]) -> str:
+    """Return what the folder of a pooled board is called where nobody said."""
+    return f"{folds[0].header.name.partition('-fold-')[0]}-{len(folds)}-folds-{folds[0].digest[:8]}"
+
+
+def write_pooled(
+    folds: Sequence[Manifest], runs_dir: Path, out: Path, named: str, level: str = "city"
+) -> list[Leaderboard]:
+    """Write the board that pools the folds of a cross-validation, `pooled.pooled_board`, as `write_leaderboard` does.
+
+    Raises:
+        UsageError: as `pooled_board`, there is no run on a fold, or `out` cannot be written to.
+        DataError: as `pooled_board`.
+        IncompleteError: the disk is full.
+    """
+    board = pooled_board(folds, runs_dir, named, level)
+    if not board.rows and not board.failed:
+        command = shlex.join(["t15", "bench", "--manifest", named, "--all"])
+        raise UsageError(f"{runs_dir}: holds no run on a fold of {board.name}; `{command}` makes some")
+    _write([board], out)
+    return [board]
+
+
+def _write(boards: Sequence[Leaderboard], out: Path) -> None:
     files = {
         "leaderboard.md": as_markdown(boards),
         "leaderboard.csv": as_csv(boards),
@@ -88,7 +117,6 @@ def write_leaderboard(
     with storage_errors(out):
         for name, content in files.items():
             write_atomically(out / name, content.encode("utf-8", "backslashreplace"))
-    return boards
 
 
 def as_csv(boards: Sequence[Leaderboard]) -> str:
@@ -145,6 +173,7 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "power": {section: asdict(board.power[section]) for section in board.sections()},
         "cities": [asdict(city) for city in board.cities],
         "rows": [flat(row) for row in board.rows],
+        "pooled": asdict(board.pooled) if board.pooled else None,
         "details": asdict(board.details) if board.details else None,
         "failed": [asdict(of) for of in board.failed],
         "curves": [asdict(curve) for curve in board.curves],

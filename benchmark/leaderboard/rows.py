@@ -247,9 +247,26 @@ class CityRow:
     test: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What a board that pools the folds of a cross-validation is made of.
+
+    Attributes:
+        folds: name and version of each fold's manifest.
+        groups: how many groups the test photos fall into; of a group are photos that the folds keep together.
+        largest: photos of the largest.
+        worth: by section, how many photos that stand alone tell as much of a difference of two methods as these.
+    """
+
+    folds: tuple[str, ...]
+    groups: int
+    largest: int
+    worth: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Leaderboard:
-    """All rows of one manifest.
+    """All rows of one manifest, or of all folds of a cross-validation.
 
     Attributes:
         name, version, digest: of the manifest.
@@ -270,6 +287,7 @@ class Leaderboard:
         power: by section, which differences of two of its methods these photos can show.
         failed: the runs that did not finish, by method and seed.
         curves: learning curves, of runs on a few photos of each label; those are in no row.
+        pooled: the folds that it pools; None of one manifest. Counts of training photos are then a fold's, on average.
     """
 
     name: str
@@ -291,6 +309,7 @@ class Leaderboard:
     power: Mapping[str, Power]
     failed: tuple[FailedRow, ...]
     curves: tuple[Curve, ...] = ()
+    pooled: Pooled | None = None
 
     @property
     def best(self) -> Row | None:
@@ -300,7 +319,20 @@ class Leaderboard:
     def warnings(self) -> list[str]:
         """Return what has to be read before any number: the manifest's note (drawn pictures, say), and what is left out."""
         left_out = left_out_note(self.left_out, self.level)
-        return [line for line in (self.note, left_out) if line]
+        pooled = [self.pooled_note] if self.pooled else []
+        return [*(line for line in (self.note, left_out) if line), *pooled]
+
+    @property
+    def pooled_note(self) -> str:
+        """How the folds were pooled, in sentences; empty of one manifest."""
+        if self.pooled is None:
+            return ""
+        return (
+            f"Pooled over {len(self.pooled.folds)} folds: each of the {self.test_photos:,} photos was tested once, by runs "
+            "that had not seen it. Photos that the folds keep together (one author, place or picture) are "
+            f"{self.pooled.groups:,} groups, of at most {self.pooled.largest:,} photos; intervals and paired tests draw "
+            "whole groups. The runs of two folds share training photos: intervals say nothing of other training photos."
+        )
 
     @property
     def nouns(self) -> str:
@@ -335,9 +367,11 @@ class Leaderboard:
     def power_line(self, section: str) -> str:
         """Return which differences cannot be seen with so many test photos, in a sentence."""
         power = self.power[section]
+        worth = self.pooled.worth.get(section, self.test_photos) if self.pooled else self.test_photos
+        counted = f" (in groups, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
         line = (
-            f"With {self.test_photos:,} test photos differences under {points_of(power.least)} points cannot be seen: "
-            "McNemar's exact test at 5 % calls none of them significant."
+            f"With {self.test_photos:,} test photos{counted} differences under {points_of(power.least)} points cannot be "
+            "seen: McNemar's exact test at 5 % calls none of them significant."
         )
         if power.likely is None or power.discordant is None:
             return line

@@ -33,7 +33,8 @@ from benchmark.leaderboard.rows import (
 )
 from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import RECALL_METRES, Scores, details_of, evaluate
+from benchmark.scoring.evaluation import RECALL_METRES, Scores, answers_of, details_of, evaluate
+from benchmark.scoring.metrics import worth
 from benchmark.scoring.significance import (
     Difference,
     bootstrap,
@@ -80,24 +81,24 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     few: dict[tuple[str, ...], dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in results.finished_runs(runs_dir, manifest.digest):
         if run.inputs.level == level and not run.inputs.shots:
-            groups[_group(run)].append(run)
+            groups[group_of(run)].append(run)
         elif run.inputs.level == level:
-            few[_group(run)][run.inputs.shots].append(run)
+            few[group_of(run)][run.inputs.shots].append(run)
     reads = results.test_reads(runs_dir)
     papers_task = header.region == PAPERS_REGION and level == "city"
     unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
-    rows = [row for section in SECTIONS for row in _ranked([row for row in unranked if row.section == section])]
+    rows = [row for section in SECTIONS for row in ranked([row for row in unranked if row.section == section])]
     best = next((runs for runs in groups.values() if rows and runs[0].inputs.identity in rows[0].runs), None)
     chance_uniform, chance_largest = truth.chances
     return Leaderboard(
         name=header.name,
         version=header.version,
         digest=manifest.digest,
-        region=_line(header.title or header.region),
+        region=line_of(header.title or header.region),
         protocol=truth.protocol,
         level=truth.label_set.level,
-        note=_line(header.note),
-        cities=_cities(manifest, level),
+        note=line_of(header.note),
+        cities=cities_of(manifest, level),
         test_photos=len(truth),
         located_photos=truth.located,
         left_out=left_out(manifest, level),
@@ -107,24 +108,30 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         if truth.protocol == "place"
         else {},
         rows=tuple(rows),
-        details=details_of([aligned(truth, runs_dir, run) for run in best], truth) if best else None,
-        power={section: _power([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
+        details=details_of([answers_of(aligned(truth, runs_dir, run), truth) for run in best], truth) if best else None,
+        power={section: power_of([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
         curves=_curves(manifest, truth, runs_dir, few, groups),
-        failed=tuple(
-            FailedRow(_line(of.inputs.method), _line(of.title), of.inputs.seed, _line(of.reason), _line(of.kind))
-            for of in results.failures(runs_dir, manifest.digest)
-            if of.inputs.level == level
-        ),
+        failed=failed_rows(runs_dir, manifest, level),
     )
 
 
-def _cities(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
+def failed_rows(runs_dir: Path, manifest: Manifest, level: str) -> tuple[FailedRow, ...]:
+    """Return the runs on a manifest that did not finish."""
+    return tuple(
+        FailedRow(line_of(of.inputs.method), line_of(of.title), of.inputs.seed, line_of(of.reason), line_of(of.kind))
+        for of in results.failures(runs_dir, manifest.digest)
+        if of.inputs.level == level
+    )
+
+
+def cities_of(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
+    """Return the labels of a level with how many photos each side has of them."""
     if level != "city":
         sides = {side: np.bincount(positions(manifest, photos_at(manifest, side, level), level)) for side in SPLITS}
         return tuple(
             CityRow(
                 label.id,
-                _line(label.name),
+                line_of(label.name),
                 label.latitude,
                 label.longitude,
                 "",
@@ -134,12 +141,13 @@ def _cities(manifest: Manifest, level: str) -> tuple[CityRow, ...]:
         )
     counts = manifest.counts()
     return tuple(
-        CityRow(city.slug, _line(city.name), city.latitude, city.longitude, city.code, **counts[city.slug])
+        CityRow(city.slug, line_of(city.name), city.latitude, city.longitude, city.code, **counts[city.slug])
         for city in manifest.header.cities
     )
 
 
-def _group(run: Run) -> tuple[str, ...]:
+def group_of(run: Run) -> tuple[str, ...]:
+    """Return what the runs of one row share."""
     # Runs of one method on other weights are no repetitions of each other, though the parameters may be the same.
     parameters = json.dumps(run.inputs.parameters, sort_keys=True)
     inputs = run.inputs
@@ -174,9 +182,9 @@ def _curves(
         first = next(iter(of_shots.values()))[0]
         section = "random" if first.weights == "random" else first.tier
         named = [other for other in few if other[0] == group[0]]
-        set_to = ", ".join(f"{name}={_line(str(value))}" for name, value in sorted(first.changed.items()))
+        set_to = ", ".join(f"{name}={line_of(str(value))}" for name, value in sorted(first.changed.items()))
         curves.append(
-            Curve(_line(first.inputs.method), _line(first.title), set_to if len(named) > 1 else "", section, points)
+            Curve(line_of(first.inputs.method), line_of(first.title), set_to if len(named) > 1 else "", section, points)
         )
     return tuple(
         sorted(curves, key=lambda curve: (curve.section, -curve.points[-1].accuracy, curve.method, curve.variant))
@@ -203,9 +211,28 @@ def _row(
     """Return the row of one method's runs, without its place among others."""
     runs = sorted(unordered, key=lambda run: run.inputs.seed)
     first, seeds = runs[0], tuple(run.inputs.seed for run in runs)
-    _check_runs(runs_dir, first, seeds)
+    check_runs(runs_dir, first, seeds)
     scores = evaluate([aligned(truth, runs_dir, run) for run in runs], truth)
-    primary = scores[scores.primary]
+    owning = [run.own for run in runs if run.own is not None]
+    own = None
+    if len(owning) == len(runs):
+        with_own = evaluate([aligned(truth, runs_dir, run, own=True) for run in runs], truth) if max(owning) else scores
+        own = Own(max(owning), with_own, bootstrap(with_own.right, scores.right, units=scores.units))
+    return row_of(truth, scores, own, runs, seeds, folder, reads, papers_task)
+
+
+def row_of(
+    truth: Truth,
+    scores: Scores,
+    own: Own | None,
+    runs: Sequence[Run],
+    seeds: tuple[int, ...],
+    folder: PurePath,
+    reads: Mapping[str, int],
+    papers_task: bool,
+) -> Row:
+    """Return the row of a method's runs, the first of which stands for what they share, without its place among others."""
+    first, primary = runs[0], scores[scores.primary]
     section = "random" if first.weights == "random" else first.tier
     made_here = first.origin != "submission"
     # With other settings, or on other cities, it is not the paper's method or task.
@@ -226,21 +253,12 @@ def _row(
         paper_accuracy=paper,
         seconds=fmean(run.seconds["fit"] + run.seconds["predict"] for run in runs) if made_here else None,
         peak_memory_mib=max(run.peak_memory_mib for run in runs) if made_here else None,
-        device="; ".join(sorted({_line(run.device) for run in runs})),
-        engine="; ".join(sorted({_line(run.engine) for run in runs} - {""})),
+        device="; ".join(sorted({line_of(run.device) for run in runs})),
+        engine="; ".join(sorted({line_of(run.engine) for run in runs} - {""})),
         command=_command(folder, first, seeds) if made_here else "",
         test_reads=sum(reads[run.inputs.identity] for run in runs),
-        own=_own(truth, runs_dir, runs, scores),
+        own=own,
     )
-
-
-def _own(truth: Truth, runs_dir: Path, runs: Sequence[Run], without: Scores) -> Own | None:
-    """Return what the runs score with photos of the test photos' own authors in the gallery."""
-    photos = [run.own for run in runs if run.own is not None]
-    if len(photos) < len(runs):
-        return None
-    scores = evaluate([aligned(truth, runs_dir, run, own=True) for run in runs], truth) if max(photos) else without
-    return Own(max(photos), scores, bootstrap(scores.right, without.right))
 
 
 def paper_verdict(accuracy: float, photos: int, paper: float | None) -> str:
@@ -296,7 +314,12 @@ def _check_photos(expected: Sequence[str], given: Sequence[str], folder: Path) -
         )
 
 
-def _check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
+def check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
+    """Make sure that runs of one method on one manifest are each there once, and of a tier that boards have.
+
+    Raises:
+        DataError: they are not; the message names the folder.
+    """
     where = runs_dir / first.inputs.identity
     if len(set(seeds)) < len(seeds):
         raise DataError(f"{where}: is in {runs_dir} more than once; delete the folders that are not named by their run")
@@ -305,7 +328,7 @@ def _check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
         raise DataError(f"{where / 'run.json'}: has tier {first.tier!r}, known are {known}; delete its folder")
 
 
-def _ranked(rows: Sequence[Row]) -> list[Row]:
+def ranked(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of one section in order, with their places and how far behind the best they are."""
     ordered = sorted(rows, key=lambda row: (-row.accuracy, row.method, row.runs))
     right = [row.scores.right for row in ordered]
@@ -328,7 +351,14 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _power(rows: Sequence[Row], photos: int) -> Power:
+def worth_of(rows: Sequence[Row], photos: int, groups: NDArray[np.int64] | None) -> int:
+    """Return how many photos that stand alone tell as much of the rows' differences: the median of all pairs' first seeds."""
+    pairs = combinations([row.scores.right[0] for row in rows], 2)
+    worths = [worth(one.astype(float) - other, groups) for one, other in pairs] if groups is not None else []
+    return round(median(worths)) if worths else photos
+
+
+def power_of(rows: Sequence[Row], photos: int) -> Power:
     """Return what the photos can show, with the median share of photos on which two of the rows' first seeds differ."""
     first = [row.scores.right[0] for row in rows]
     shares = [float((one != other).mean()) for one, other in combinations(first, 2)]
@@ -346,7 +376,7 @@ def _variant(mine: Mapping[str, Any], all_of_method: Sequence[Mapping[str, Any]]
     names = sorted({name for settings in all_of_method for name in settings})
     differing = [name for name in names if any(other.get(name) != mine.get(name) for other in all_of_method)]
     shown = sorted({*differing, *changed})
-    return ", ".join(_line(f"{name}={shortened(str(mine.get(name, 'unset')), _LONGEST)}") for name in shown)
+    return ", ".join(line_of(f"{name}={shortened(str(mine.get(name, 'unset')), _LONGEST)}") for name in shown)
 
 
 def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
@@ -367,17 +397,17 @@ def _command(folder: PurePath, run: Run, seeds: Sequence[int]) -> str:
 def _printable(run: Run) -> Run:
     return replace(
         run,
-        inputs=replace(run.inputs, method=_line(run.inputs.method)),
-        title=_line(run.title),
-        pretraining=_line(run.pretraining),
-        weights_licence=_line(run.weights_licence),
-        selection=_line(run.selection),
-        origin=_line(run.origin),
-        paper={name: _line(str(run.paper[name])) for name in ("table", "row")} if run.paper else None,
+        inputs=replace(run.inputs, method=line_of(run.inputs.method)),
+        title=line_of(run.title),
+        pretraining=line_of(run.pretraining),
+        weights_licence=line_of(run.weights_licence),
+        selection=line_of(run.selection),
+        origin=line_of(run.origin),
+        paper={name: line_of(str(run.paper[name])) for name in ("table", "row")} if run.paper else None,
     )
 
 
-def _line(text: str) -> str:
+def line_of(text: str) -> str:
     """Return one printable line: titles and reasons come from other people's programs and may carry control characters."""
     return printable(one_line(text, None))
 
@@ -426,7 +456,7 @@ def compared(boards: Sequence[Leaderboard]) -> list[Compared]:
 
 
 def _key(row: Row) -> tuple[str, ...]:
-    return row.section, *_group(row.run)
+    return row.section, *group_of(row.run)
 
 
 def _compared(known: Row, rows: Sequence[Row | None], boards: Sequence[Leaderboard]) -> Compared:

@@ -226,47 +226,76 @@ def _each(compute: Callable[..., float], **settings: Any) -> Compute:
     return mean
 
 
-def _accuracy(answers: Answers, truth: Truth) -> float:
-    return metrics.accuracy(answers.labels, truth.labels)
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of photos: `hits(answers, truth)` is (N,), 1 or 0 for each photo, NaN for one that does not count.
+
+    It is None where the share cannot be judged.
+    """
+
+    hits: Callable[[Answers, Truth], NDArray[Any] | None]
+
+    def of(self, seeds: Sequence[Answers], truth: Truth) -> float:
+        """Return the share, mean over the seeds."""
+        shares = [self._known(one, truth) for one in seeds]
+        return fmean(float(of.mean()) if len(of) else float("nan") for of in shares)
+
+    def interval(self, value: float, seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+        """Return the Wilson interval at the number of photos, or at what they are worth where some belong together."""
+        hits = [self.hits(one, truth) for one in seeds]
+        each = np.asarray(np.mean([of for of in hits if of is not None], axis=0, dtype=np.float64), np.float64)
+        known = ~np.isnan(each)
+        groups = None if truth.groups is None else truth.groups[known]
+        worth = metrics.worth(each[known], groups)
+        return metrics.wilson(value * worth, worth)
+
+    def _known(self, answers: Answers, truth: Truth) -> NDArray[np.float64]:
+        hits = self.hits(answers, truth)
+        values = np.empty(0) if hits is None else np.asarray(hits, np.float64)
+        return values[~np.isnan(values)]
 
 
-def _unnamed(truth: Truth) -> NDArray[np.bool_] | None:
-    """Return which photos do not name their answer in the picture, (N,); None where nobody looked, or all are alike."""
+def _shares(hits: Callable[..., NDArray[Any] | None], **settings: Any) -> dict[str, Any]:
+    """Return `of` and `interval` of a metric that is a share of photos."""
+    share = Share(partial(hits, **settings))
+    return {"of": share.of, "interval": share.interval}
+
+
+def _right(answers: Answers, truth: Truth) -> NDArray[Any]:
+    return np.asarray(answers.labels == truth.labels)
+
+
+def _unnamed(answers: Answers, truth: Truth) -> NDArray[Any] | None:
+    """Return the right answers among photos in which nothing names them; None where nobody looked, or all or none do."""
     parts = truth.parts.get(NAMES_ANSWER)
-    if parts is None or any(part is None for part in parts):
+    if parts is None:
         return None
     unnamed = np.array([part != "in the picture" for part in parts])
-    return unnamed if unnamed.any() and not unnamed.all() else None
+    return np.where(unnamed, _right(answers, truth), np.nan) if unnamed.any() and not unnamed.all() else None
 
 
-def _accuracy_unnamed(answers: Answers, truth: Truth) -> float:
-    unnamed = _unnamed(truth)
-    return float("nan") if unnamed is None else float((answers.labels == truth.labels)[unnamed].mean())
-
-
-def _wilson_unnamed(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
-    unnamed = _unnamed(truth)
-    photos = len(truth) if unnamed is None else int(unnamed.sum())
-    return metrics.wilson(value * photos, photos)
-
-
-def _accuracy_at(answers: Answers, truth: Truth, *, level: str) -> float:
-    """Return how often the answer is right at a level above: the label there with the largest sum of probabilities."""
+def _right_at(answers: Answers, truth: Truth, *, level: str) -> NDArray[Any] | None:
+    """Return which answers are right at a level above: the label there with the largest sum of probabilities."""
     ancestors = truth.ancestors.get(level)
     if ancestors is None:
-        return float("nan")
+        return None
     if answers.probabilities is None:
         answered = np.where(answers.labels < 0, metrics.WITHHELD, ancestors[answers.labels])
     else:
         sums = [answers.probabilities[:, ancestors == one].sum(axis=1) for one in range(int(ancestors.max()) + 1)]
         answered = np.stack(sums, axis=1)
-    return metrics.accuracy(answered, ancestors[truth.labels])
+    labels = ancestors[truth.labels]
+    return np.asarray(metrics.checked_answers(answered, labels)[0] == labels)
 
 
-def _top3(answers: Answers, truth: Truth) -> float:
+def _in_top3(answers: Answers, truth: Truth) -> NDArray[Any] | None:
     if answers.probabilities is None:
-        return float("nan")
-    return metrics.top_k_accuracy(answers.probabilities, truth.labels, min(3, len(truth.classes)))
+        return None
+    return metrics.in_top_k(answers.probabilities, truth.labels, min(3, len(truth.classes)))
+
+
+def _within(answers: Answers, truth: Truth, *, radius: float) -> NDArray[Any] | None:
+    return np.where(np.isnan(answers.km), np.nan, answers.km <= radius) if truth.located else None
 
 
 def _macro_f1(answers: Answers, truth: Truth) -> float:
@@ -310,8 +339,10 @@ def _area(stated: Stated, *, share: float) -> NDArray[np.float64]:
     return np.where(np.isnan(stated.logs), np.nan, stated.areas[share])
 
 
-def _covered(stated: Stated, *, share: float) -> NDArray[np.float64]:
-    return np.where(np.isnan(stated.levels), np.nan, stated.levels <= share)
+def _covered(answers: Answers, truth: Truth, *, share: float) -> NDArray[Any] | None:
+    if answers.stated is None or not truth.located:
+        return None
+    return np.where(np.isnan(answers.stated.levels), np.nan, answers.stated.levels <= share)
 
 
 def _recall(answers: Answers, truth: Truth, *, k: int, km: float) -> float:
@@ -336,26 +367,18 @@ def _no_match(answers: Answers, truth: Truth) -> float:
     return metrics.average_precision(absent, -np.nan_to_num(answers.likeness[located], nan=-np.inf))
 
 
-def _wilson(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
-    return metrics.wilson(value * len(truth), len(truth))
-
-
-def _wilson_located(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
-    return metrics.wilson(value * truth.located, truth.located)
-
-
 def _wilson_places(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
     """Return Wilson's interval with as many trials as there are places: queries of one place stand or fall together."""
     places = len(np.unique(truth.queried[truth.queried >= 0]))
     return metrics.wilson(value * places, places) if places else (float("nan"), float("nan"))
 
 
-def _median_interval(_value: float, seeds: Sequence[Answers], _truth: Truth) -> tuple[float, float]:
-    return metrics.median_interval(np.stack([one.km for one in seeds]))
+def _median_interval(_value: float, seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
+    return metrics.median_interval(np.stack([one.km for one in seeds]), groups=truth.groups)
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("accuracy", "Accuracy", "%", "higher", "labels", "right answers / photos", "", _each(_accuracy), _wilson),
+    Metric("accuracy", "Accuracy", "%", "higher", "labels", "right answers / photos", "", **_shares(_right)),
     Metric(
         name="accuracy_unnamed",
         title="Accuracy, no name",
@@ -364,8 +387,7 @@ METRICS: tuple[Metric, ...] = (
         needs="labels",
         formula="right answers / photos in which the answer cannot be read",
         source="",
-        of=_each(_accuracy_unnamed),
-        interval=_wilson_unnamed,
+        **_shares(_unnamed),
     ),
     *(
         Metric(
@@ -376,8 +398,7 @@ METRICS: tuple[Metric, ...] = (
             needs="labels",
             formula=f"right when the {level} with the largest sum of its labels' probabilities is the true one",
             source="",
-            of=_each(_accuracy_at, level=level),
-            interval=_wilson,
+            **_shares(_right_at, level=level),
         )
         for name, level in zip(ACCURACIES_ABOVE, LEVELS_ABOVE, strict=True)
     ),
@@ -389,8 +410,7 @@ METRICS: tuple[Metric, ...] = (
         needs="labels",
         formula="true label among the 3 likeliest / photos",
         source="",
-        of=_each(_top3),
-        interval=_wilson,
+        **_shares(_in_top3),
     ),
     Metric(
         name="macro_f1",
@@ -421,8 +441,7 @@ METRICS: tuple[Metric, ...] = (
             needs="places",
             formula=f"answers at most {km} km off / photos with a place",
             source="Vo, Jacobs, Hays, ICCV 2017",
-            of=_each(_of_km, of=partial(metrics.share_within, radius=km)),
-            interval=_wilson_located,
+            **_shares(_within, radius=km),
         )
         for km in metrics.LEVELS_KM
     ),
@@ -489,8 +508,7 @@ METRICS: tuple[Metric, ...] = (
             needs="density",
             formula=f"photos taken in that region / photos with a place; {100 * share:.0f} % is right",
             source="",
-            of=partial(_stated, of=partial(_covered, share=share), mean=np.mean),
-            interval=_wilson_located,
+            **_shares(_covered, share=share),
         )
         for share in REGION_SHARES
     ),
@@ -533,7 +551,15 @@ def evaluate(predictions: Sequence[Predictions], truth: Truth) -> Scores:
     Raises:
         ValueError: there are none, or they are not of these photos and labels.
     """
-    seeds = [answers_of(one, truth) for one in predictions]
+    return judged([answers_of(one, truth) for one in predictions], truth)
+
+
+def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
+    """Return what answers are worth, one a seed: `evaluate`, where what follows from predictions was derived before.
+
+    Raises:
+        ValueError: there are none.
+    """
     if not seeds:
         raise ValueError("there are no predictions to judge")
     scores = {metric.name: _score(metric, seeds, truth) for metric in METRICS}
@@ -552,8 +578,8 @@ def evaluate(predictions: Sequence[Predictions], truth: Truth) -> Scores:
             for number, label in enumerate(truth.classes)
             if (truth.labels == number).any()
         },
-        slices={kind: tuple(by_slice(right, names)) for kind, names in truth.parts.items()},
-        units=truth.queried if truth.protocol == "place" else None,
+        slices={kind: tuple(by_slice(right, names, truth.groups)) for kind, names in truth.parts.items()},
+        units=truth.queried if truth.protocol == "place" else truth.groups,
     )
 
 
@@ -570,12 +596,42 @@ def _finite(number: float | None) -> float | None:
     return number if number is not None and np.isfinite(number) else None
 
 
-def details_of(predictions: Sequence[Predictions], truth: Truth) -> Details:
+def details_of(seeds: Sequence[Answers], truth: Truth) -> Details:
     """Return what the pictures of a method are drawn from."""
-    seeds = [answers_of(one, truth) for one in predictions]
     answered = np.concatenate([one.labels for one in seeds])
     table = metrics.confusion(answered, np.tile(truth.labels, len(seeds)), len(truth.classes))
     return Details(tuple(tuple(map(int, line)) for line in table), tuple(_reliability(seeds, truth)))
+
+
+def pooled_answers(parts: Sequence[Answers]) -> Answers:
+    """Return the answers of several folds as those of one truth (`truth.pooled`), in the folds' order.
+
+    Of rankings as many photos are kept as all have; what one part does not know none knows.
+    """
+    ranked = min(part.ranked_km.shape[1] for part in parts)
+    stated = [part.stated for part in parts]
+    return Answers(
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=_joined([part.probabilities for part in parts]),
+        confidence=np.concatenate([part.confidence for part in parts]),
+        km=np.concatenate([part.km for part in parts]),
+        ranked_km=np.concatenate([part.ranked_km[:, :ranked] for part in parts]),
+        best_km=_joined([part.best_km for part in parts]),
+        stated=_pooled_densities([one for one in stated if one is not None]) if None not in stated else None,
+    )
+
+
+def _joined(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _pooled_densities(parts: Sequence[Stated]) -> Stated:
+    return Stated(
+        np.concatenate([part.logs for part in parts]),
+        np.concatenate([part.levels for part in parts]),
+        {share: np.concatenate([part.areas[share] for part in parts]) for share in REGION_SHARES},
+    )
 
 
 def answers_of(predictions: Predictions, truth: Truth) -> Answers:
@@ -652,7 +708,7 @@ def _best_km(answered: NDArray[np.float64], ranks: bool, truth: Truth) -> NDArra
     return nearest_km(truth.places, truth.label_set.centres) if centres.issuperset(map(tuple, given.tolist())) else None
 
 
-def by_slice(right: NDArray[Any], names: Sequence[str | None]) -> list[Slice]:
+def by_slice(right: NDArray[Any], names: Sequence[str | None], groups: NDArray[np.int64] | None = None) -> list[Slice]:
     """Return the share of right answers on each named part of the photos, sorted by name; a photo without a name is in none.
 
     The interval is that of `metrics.wilson` at the number of photos, not of photos times seeds: the seeds were judged on the
@@ -662,6 +718,7 @@ def by_slice(right: NDArray[Any], names: Sequence[str | None]) -> list[Slice]:
     Args:
         right: (S, N) booleans, one row a seed and one column a photo.
         names: of each photo's part, N of them.
+        groups: (N,) equal for photos that belong together; None where each stands alone.
 
     Raises:
         ValueError: the shapes do not fit, or there is no seed.
@@ -678,5 +735,6 @@ def by_slice(right: NDArray[Any], names: Sequence[str | None]) -> list[Slice]:
     slices = []
     for name, mine in sorted(columns.items()):
         accuracy = float(answers[:, mine].mean())
-        slices.append(Slice(name, len(mine), accuracy, *metrics.wilson(accuracy * len(mine), len(mine))))
+        worth = metrics.worth(answers[:, mine].mean(axis=0), None if groups is None else groups[mine])
+        slices.append(Slice(name, len(mine), accuracy, *metrics.wilson(accuracy * worth, worth)))
     return slices

@@ -82,14 +82,43 @@ def top_k_accuracy(probabilities: NDArray[Any], labels: NDArray[Any], k: int) ->
     Raises:
         ValueError: as for `accuracy`, or `k` is not from 1 to C.
     """
+    return float(np.mean(in_top_k(probabilities, labels, k)))
+
+
+def in_top_k(probabilities: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """Return of which photos the true class is among the `k` most probable ones, (N,); errors as `top_k_accuracy`."""
     scores, truth = checked(probabilities, labels)
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"k is {k}: must be from 1 to the number of classes, {scores.shape[1]}")
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float(np.mean((best == truth[:, None]).any(axis=1) & ~np.isnan(scores[:, 0])))
+    return np.asarray((best == truth[:, None]).any(axis=1) & ~np.isnan(scores[:, 0]), np.bool_)
 
 
-def wilson(correct: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def worth(values: NDArray[Any], groups: NDArray[Any] | None) -> float:
+    """Return how many photos that stand alone would tell a mean as exactly as these N of G groups: N over the design effect.
+
+    The design effect is the variance of the mean with whole groups drawn, G / (G - 1) · Σ_g (Σ_(i in g) (yᵢ - ȳ))² / N², over
+    that with photos drawn, N / (N - 1) · Σ (yᵢ - ȳ)² / N², and at least 1 (L. Kish, Survey Sampling, 1965, section 5.4).
+    Where all values are equal nothing tells how alike those of a group are, and each group counts once. Without groups
+    it is N.
+
+    Args:
+        values: (N,), such as 1 for a right answer and 0 for a wrong one.
+        groups: (N,), equal for photos that belong together.
+    """
+    each = np.asarray(values, np.float64)
+    if groups is None or len(each) < 2:
+        return float(len(each))
+    codes = np.unique(groups, return_inverse=True)[1]
+    count, apart = int(codes.max()) + 1, each - each.mean()
+    alone = len(each) / (len(each) - 1) * float(np.square(apart).sum())
+    if count == 1 or alone <= 1e-12 * len(each):
+        return float(count)
+    together = count / (count - 1) * float(np.square(np.bincount(codes, apart)).sum())
+    return max(1.0, len(each) / max(1.0, together / alone))
+
+
+def wilson(correct: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion, without continuity correction, as (low, high) in [0, 1].
 
     With p = correct / total, n = total and z the normal quantile of (1 + confidence) / 2:
@@ -100,7 +129,7 @@ def wilson(correct: float, total: int, confidence: float = 0.95) -> tuple[float,
 
     Args:
         correct: number of successes, 0 to `total`; may be fractional: the mean over seeds.
-        total: number of trials, at least 1.
+        total: number of trials, at least 1; fractional where they are not independent (`worth`).
         confidence: probability that the interval is to cover, between 0 and 1, both excluded.
 
     Raises:
@@ -240,7 +269,11 @@ def mean_km(km: NDArray[Any]) -> float:
 
 
 def median_interval(
-    km: NDArray[Any], samples: int = 2000, seed: int = 0, confidence: float = 0.95
+    km: NDArray[Any],
+    samples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    groups: NDArray[Any] | None = None,
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the median over photos, all seeds of a drawn photo with it.
 
@@ -248,28 +281,31 @@ def median_interval(
 
     Args:
         km: (S, N), one row a seed.
+        groups: (N,) equal for photos that belong together, which are drawn together; None where each stands alone.
         samples: how often N photos are drawn with replacement.
         seed: of the draws.
         confidence: probability that the interval is to cover.
     """
     distances = np.asarray(km, np.float64)
-    distances = distances[:, ~np.isnan(distances).any(axis=0)]
+    known = ~np.isnan(distances).any(axis=0)
+    distances = distances[:, known]
     seeds, photos = distances.shape
     if not photos:
         return float("nan"), float("nan")
+    codes = np.arange(photos) if groups is None else np.unique(np.asarray(groups)[known], return_inverse=True)[1]
+    units = int(codes.max()) + 1
     order = np.argsort(distances, axis=None, kind="stable")
-    ordered, photo = distances.ravel()[order], order % photos
-    low, high = (seeds * photos - 1) // 2, seeds * photos // 2
+    ordered, unit = distances.ravel()[order], codes[order % photos]
     rng = np.random.default_rng(seed)
     medians = []
     at_once = max(1, min(samples, 500_000 // (seeds * photos)))
     for first in range(0, samples, at_once):
         rows = min(at_once, samples - first)
-        drawn = rng.integers(photos, size=(rows, photos)) + photos * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * photos).reshape(rows, photos).astype(np.int32)
-        upto = counts[:, photo].cumsum(
-            axis=1, dtype=np.int32
-        )  # how many drawn distances are at most the k-th smallest of all
+        drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.int32)
+        # How many drawn distances are at most the k-th smallest of all.
+        upto = counts[:, unit].cumsum(axis=1, dtype=np.int32)
+        low, high = (upto[:, -1:] - 1) // 2, upto[:, -1:] // 2
         medians += [(ordered[(upto <= low).sum(axis=1)] + ordered[(upto <= high).sum(axis=1)]) / 2]
     every = np.sort(np.concatenate(medians))
     tail = (1 - confidence) / 2

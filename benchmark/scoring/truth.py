@@ -47,6 +47,8 @@ class Truth:
         authors: who took each, a service's id with its service; None where unknown.
         gallery: the training photos.
         parts: the name of each photo's part, by what it is a part of.
+        groups: (N,) equal for photos that belong together, such as those of one author, where intervals and tests are to draw
+            them together; None where each photo stands alone.
         protocol: `city`, or `place` where the question is which photo of the gallery shows the very place.
     """
 
@@ -60,6 +62,7 @@ class Truth:
     gallery: Gallery
     parts: Mapping[str, list[str | None]]
     protocol: str = "city"
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -141,6 +144,44 @@ class Truth:
             parts=parts_of(photos, train, _named(manifest)),
             protocol=header.protocol,
         )
+
+
+def pooled(folds: Sequence[tuple[Manifest, Truth]]) -> Truth:
+    """Return the truths of the folds of a cross-validation as one, in their order: each photo is in the test side of one.
+
+    Photos that the folds keep together (`group_id`) are of one group; where a manifest names none, those of one author.
+
+    Raises:
+        DataError: the labels differ, or a photo is tested twice.
+    """
+    first, truths = folds[0][1], [truth for _, truth in folds]
+    photo_ids = [photo_id for truth in truths for photo_id in truth.photo_ids]
+    of = f"{folds[0][0].header.name} and its like"
+    if any(truth.classes != first.classes or truth.protocol != first.protocol for truth in truths):
+        raise DataError(
+            f"{of}: their {first.label_set.level} labels or protocols differ; these are no folds of one data set"
+        )
+    if len(set(photo_ids)) < len(photo_ids):
+        raise DataError(f"{of}: a photo is tested twice; these are no folds of one data set")
+    numbers: dict[object, int] = {}
+    groups = []
+    for manifest, truth in folds:
+        together = {photo.photo_id: photo.group_id or _author(photo) for photo in manifest.photos("test")}
+        groups += [numbers.setdefault(together[one] or one, len(numbers)) for one in truth.photo_ids]
+    kinds = [kind for kind in first.parts if all(kind in truth.parts for truth in truths)]
+    return Truth(
+        photo_ids=photo_ids,
+        labels=np.concatenate([truth.labels for truth in truths]),
+        label_set=first.label_set,
+        ancestors=first.ancestors,
+        places=np.concatenate([truth.places for truth in truths]),
+        headings=np.concatenate([truth.headings for truth in truths]),
+        authors=[author for truth in truths for author in truth.authors],
+        gallery=first.gallery,
+        parts={kind: [part for truth in truths for part in truth.parts[kind]] for kind in kinds},
+        protocol=first.protocol,
+        groups=np.array(groups, np.int64),
+    )
 
 
 def _ancestors(manifest: Manifest, level: str) -> dict[str, NDArray[np.int64]]:

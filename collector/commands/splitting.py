@@ -500,7 +500,13 @@ def _folds_text(made: "FoldsResult") -> str:
     numbered = list(enumerate(made.folds, start=1))
     folders = table(("fold", "folder", "state"), [(n, fold.folder, _state(fold)) for n, fold in numbered])
     counts = [(n, city, *sides.values()) for n, fold in numbered for city, sides in fold.manifest.counts().items()]
-    return f"{folders}\n\n{table(('fold', 'city', *SPLITS), counts)}"
+    tested = sum(sides["test"] for fold in made.folds for sides in fold.manifest.counts().values())
+    name = made.folds[0].manifest.header.name.partition("-fold-")[0]
+    pooled = (
+        f"pooled over the folds, {_power_text(tested)}\n`t15 bench --manifest {name} --all`, then `t15 leaderboard "
+        f"--manifest {name}`: one board of all photos, each tested once"
+    )
+    return f"{folders}\n\n{table(('fold', 'city', *SPLITS), counts)}\n\n{pooled}"
 
 
 def _groups_text(grouping: "Grouping") -> str:
