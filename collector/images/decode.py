@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,10 +57,40 @@ def open_image(source: Path | bytes) -> Image.Image:
     try:
         return Image.open(repair.readable(source, MAX_PIXELS), formats=FORMATS)
     except UnidentifiedImageError:
+        if _is_heif(source):
+            _read_heif()
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("HEIF",))
         bare = repair.without_metadata(source)
         if bare is None:
             raise
         return Image.open(bare, formats=FORMATS)
+
+
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1")
+"""Major brands of HEIF files whose pictures are HEVC (ISO/IEC 23008-12, annex B); those of AVIF are Pillow's own."""
+
+
+def _is_heif(source: Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        head = source[:12]
+    else:
+        with source.open("rb") as file:
+            head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+@cache
+def _read_heif() -> None:
+    """Teach Pillow to read HEIF.
+
+    Raises:
+        UnidentifiedImageError: the package that does is not installed.
+    """
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise UnidentifiedImageError("is a HEIC photo, which the extra heic reads: pip install 't15[heic]'") from error
+    register_heif_opener(thumbnails=False)
 
 
 def decode(source: Path | bytes, side: int | None = None, *, mode: str | None = None) -> Image.Image:

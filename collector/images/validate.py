@@ -9,7 +9,7 @@ from collector.errors import one_line
 from collector.images.decode import FORMATS, MAX_PIXELS, open_image, shown_size
 from collector.images.hashing import Hashes, hash_picture
 
-REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small")
+REASONS = ("empty", "too-large", "unreadable", "truncated", "bomb", "animated", "too-small", "heic")
 """Why bytes are no usable photo; providers add reasons of their own, such as `no-city`."""
 
 
@@ -87,9 +87,9 @@ def _decode(data: bytes, limits: Limits) -> Examined:
             raise NotUsableError(
                 "too-small", f"{width} × {height} pixels, the shorter side must have {limits.min_side}"
             )
-        # Phones write MPO: one photo with a second view or a depth map behind it. Everything else with frames moves.
+        # Phones write MPO and HEIF: one photo with a second view or a depth map behind it. All else with frames moves.
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
+        if frames > 1 and image.format not in ("MPO", "HEIF"):
             raise NotUsableError("animated", f"{frames} frames or pages")
         # A reduced decode of a JPEG reads all of its data too: what is cut off or damaged is found all the same.
         width, height = shown_size(image)
@@ -116,6 +116,8 @@ def _as_not_usable(error: Exception) -> NotUsableError:
     # Pillow's words for a file that ends before its picture does.
     if any(sign in text.lower() for sign in ("truncated", "unexpected end", "end of file", "not enough image data")):
         return NotUsableError("truncated", text)
+    if "is a HEIC photo" in text:
+        return NotUsableError("heic", text)
     if "cannot identify image file" in text:
         return NotUsableError("unreadable", f"is no picture in one of {', '.join(FORMATS)}")
     return NotUsableError("unreadable", text)
