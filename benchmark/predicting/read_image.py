@@ -14,8 +14,24 @@ from collector.images.decode import FORMATS, decode
 from collector.text_table import printable
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib", ".gif",
-     ".heic", ".heif", ".hif")
+    (
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".avif",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".hif",
+    )
 )
 """What a file's name ends in for a folder's photos; a file that is named itself may be called anything."""
 

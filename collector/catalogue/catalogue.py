@@ -22,7 +22,7 @@ from collector.workspace import Workspace
 
 __all__ = ["PLACE_REASONS", "SCHEMA_VERSION", "STATES", "Catalogue", "Decision", "Known", "Waiting", "open_catalogue"]
 
-PLACE_REASONS = ("no-city", "unknown-city", "outside-city", "labelled-elsewhere")
+PLACE_REASONS = ("no-city", "unknown-city", "outside-city", "outside-area", "labelled-elsewhere")
 """Reasons that hold for one region's cities only: a photo that another region has keeps its place in the catalogue."""
 
 _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
@@ -116,12 +116,21 @@ class Catalogue:
             self._db.execute(
                 "INSERT OR REPLACE INTO regions (name, title, note, cities, labels) VALUES (?, ?, ?, ?, ?)", row
             )
+            self._db.execute("CREATE TABLE IF NOT EXISTS labelled_regions (name TEXT PRIMARY KEY) STRICT")
+            self._db.execute("DELETE FROM labelled_regions WHERE name = ?", (region.name,))
+            if not region.nearest:
+                self._db.execute("INSERT INTO labelled_regions VALUES (?)", (region.name,))
 
     def regions(self) -> list[Region]:
         """Return the regions that photos were collected for, by name."""
         rows = self._db.execute("SELECT name, title, note, cities, labels FROM regions ORDER BY name").fetchall()
+        there = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'labelled_regions'").fetchone()
+        labelled = {name for (name,) in self._db.execute("SELECT name FROM labelled_regions")} if there else set()
         return [
-            Region(name, title, tuple(map(_city, json.loads(cities))), note, tuple(map(_label, json.loads(labels))))
+            Region(
+                *(name, title, tuple(map(_city, json.loads(cities))), note, tuple(map(_label, json.loads(labels)))),
+                nearest=name not in labelled,
+            )
             for name, title, note, cities, labels in rows
         ]
 

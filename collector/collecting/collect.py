@@ -12,7 +12,7 @@ from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiti
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
 from collector.collecting.follow_folder import follow
-from collector.collecting.listing import labelled_elsewhere, list_city
+from collector.collecting.listing import in_area, labelled_elsewhere, list_city
 from collector.collecting.select import Chooser, Wish, ranking, unwanted
 from collector.errors import IncompleteError, UsageError, did_you_mean
 from collector.images.decode import quiet_decoders
@@ -192,6 +192,7 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
 
 def _relabelled(job: _Job, item: Photo | Unusable) -> Photo | Unusable:
     """Return what a provider yields, after following it where it puts a photo under another city of the region."""
+    item = in_area(job.query, item) if isinstance(item, Photo) else item
     if isinstance(item, Photo) and labelled_elsewhere(job.catalogue, job.region, item) is None:
         job.tally.changes["relabelled"] += job.catalogue.relabel(item)
     return item

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from collector.areas import inside
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.planner import survey
@@ -46,7 +47,8 @@ def list_city(
 
     # SQLite's connection belongs to one thread; a service whose cells are asked at once asks from several.
     known = catalogue.judged(service.name, city.slug) if service.rules.at_once > 1 else None
-    afresh = _nearer_here(catalogue, service.name, city, region) | catalogue.rejected_by_listing(service.name, retry)
+    nearer = _nearer_here(catalogue, service.name, city, region) if region.nearest else frozenset()
+    afresh = nearer | catalogue.rejected_by_listing(service.name, retry)
 
     def is_known(photo_id: str) -> bool:
         if photo_id in afresh:
@@ -60,12 +62,14 @@ def list_city(
                 if isinstance(item, Photo) and withdrawn.holds(item):
                     listed.withdrawn += 1
                 else:
-                    write_down(catalogue, region, item, listed.rejected)
+                    write_down(catalogue, region, item, listed.rejected, query)
             catalogue.ledger.record(result)
     return listed
 
 
-def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rejected: Counter[str]) -> None:
+def write_down(
+    catalogue: Catalogue, region: Region, item: Photo | Unusable, rejected: Counter[str], query: Query | None = None
+) -> None:
     """Write down one thing that a listing told, unless the catalogue knows better already.
 
     Where the circles of two cities overlap a photo belongs to the nearer one. A picture that was asked for in vain is asked
@@ -73,7 +77,10 @@ def write_down(catalogue: Catalogue, region: Region, item: Photo | Unusable, rej
     """
     known = catalogue.known(item.photo_id)
     if isinstance(item, Photo):
-        item = labelled_elsewhere(catalogue, region, item) or _nearer_elsewhere(region, item) or item
+        item = in_area(query, item) if query else item
+    if isinstance(item, Photo):
+        elsewhere = labelled_elsewhere(catalogue, region, item)
+        item = elsewhere or (_nearer_elsewhere(region, item) if region.nearest else None) or item
     if isinstance(item, Unusable):
         undecided = known is not None and known.state in ("listed", "failed", "rejected")
         if known is None or (undecided and item.reason not in PLACE_REASONS):
@@ -111,6 +118,21 @@ def _nearer_elsewhere(region: Region, photo: Photo) -> Unusable | None:
     if nearest is None or nearest.slug == photo.city:
         return None
     return Unusable(photo.photo_id, "outside-city", f"was taken nearer to {nearest.name}", photo.city)
+
+
+def in_area(query: Query, photo: Photo) -> Photo | Unusable:
+    """Return a photo under the city whose outline holds its place, or what to say of one that lies in none.
+
+    Without outlines, or without a place, it is as it was.
+    """
+    if not query.outlines or photo.latitude is None or photo.longitude is None:
+        return photo
+    place = (photo.latitude, photo.longitude)
+    holding = [slug for slug, outlines in query.outlines.items() if any(inside(place, outline) for outline in outlines)]
+    if not holding:
+        detail = f"{photo.title or photo.photo_id}: taken at {place[0]:.4f}, {place[1]:.4f}, outside of every area"
+        return Unusable(photo.photo_id, "outside-area", detail, photo.city)
+    return photo if photo.city in holding else replace(photo, city=holding[0])
 
 
 def labelled_elsewhere(catalogue: Catalogue, region: Region, photo: Photo) -> Unusable | None:

@@ -35,31 +35,6 @@ DEFAULT_REGION = "turkiye15"
 
 
 @app.command()
-def cities(
-    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = "turkiye81",
-    json: JsonOption = False,
-) -> None:
-    """List the cities of a region with their centres and search radii."""
-    from collector.regions import region as find_region
-
-    found = find_region(region)
-    show(
-        {"region": found.name, "title": found.title, "cities": [asdict(city) for city in found.cities]},
-        json,
-        lambda: (
-            f"{found.name}: {found.title}\n\n"
-            + table(
-                ("city", "slug", "code", "latitude", "longitude", "radius km"),
-                [
-                    (c.name, c.slug, c.code, f"{c.latitude:.4f}", f"{c.longitude:.4f}", f"{c.radius_km:g}")
-                    for c in found.cities
-                ],
-            )
-        ),
-    )
-
-
-@app.command()
 def collect(
     city: CityOption = None,
     region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION,
@@ -88,6 +63,10 @@ def collect(
     ] = 11,
     limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed for choosing photos.")] = 0,
+    area: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="In place of a region: a GeoJSON file, each of whose polygons is a city."),
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="A folder of photos on your own disk.")] = None,
     table: Annotated[
         Path | None,
@@ -125,6 +104,7 @@ def collect(
     json: JsonOption = False,
 ) -> None:
     """Bring photos of cities into the workspace; run again to go on where it stopped."""
+    from collector.areas import read_area, region_in
     from collector.collecting.collect import collect as collect_photos
     from collector.collecting.select import Wish, licences_named
     from collector.images.validate import Limits
@@ -135,7 +115,12 @@ def collect(
     from collector.regions import region as find_region
     from collector.workspace import create_workspace
 
-    found = _region_listed(region, workspace) if listed else find_region(region)
+    if area is not None and region != DEFAULT_REGION:
+        raise UsageError("--area and --region: both say where the cities are, choose one")
+    areas = read_area(area) if area else []
+    found = (
+        _region_listed(region, workspace) if listed else find_region(region) if area is None else region_in(area, areas)
+    )
     chosen = list(dict.fromkeys(find_city(found, name) for name in listed_cities(city))) or list(found.cities)
     licences = licences_named(licence)
     if column and table is None:
@@ -144,7 +129,8 @@ def collect(
     source = make_provider(provider or ("commons" if root is None else "folder"), settings)
     if target is None and isinstance(source, Survey):
         target = 0 if listed else TARGET
-    query = Query(limit, target or None, seed, geo_accuracy)
+    outlines = {at.slug: [of for name, several in areas if name == at.name for of in several] for at in found.cities}
+    query = Query(limit, target or None, seed, geo_accuracy, outlines if areas else {})
     if dry_run:
         _show_plan(source, chosen, query, workspace, json)
         return

@@ -1,23 +1,125 @@
 """Commands that bring other people's data sets in, and make regions of places."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from collector.errors import UsageError
-from collector.options import ColumnOption, JsonOption, WorkspaceOption, parse_columns, show
+from collector.options import (
+    CityOption,
+    ColumnOption,
+    JsonOption,
+    WorkspaceOption,
+    listed_cities,
+    parse_columns,
+    show,
+)
 from collector.progress import note, track
-from collector.regions import slugify
-from collector.workspace import DEFAULT_WORKSPACE
+from collector.text_table import table
+from collector.workspace import DEFAULT_WORKSPACE, storage_errors
 
 if TYPE_CHECKING:
     from collector.collecting.collect import Summary
     from collector.imports.importing import DataSet
+    from collector.records import Region
     from collector.workspace import Workspace
 
 app = typer.Typer()
+
+
+@app.command()
+def cities(
+    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = "turkiye81",
+    place: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A town by its name in any language, such as 'Paris, US'; again for more."),
+    ] = None,
+    area: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="GeoJSON file, each of whose polygons is a city.")
+    ] = None,
+    radius: Annotated[float, typer.Option(metavar="KM", min=0.1, max=500, help="Of the towns of --place.")] = 15,
+    grid: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KM", help="Squares of so many km: of an --area as cities, else as districts of the cities."
+        ),
+    ] = None,
+    city: CityOption = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the region that is made. Default: the file's, or my-region.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as a region file (TOML), for --region.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the cities of a region with their centres and search radii, or make a region of one's own."""
+    from collector.areas import as_toml
+
+    found = _region_of(region, place or [], area, radius, grid, listed_cities(city), name)
+    if out is not None:
+        if out.exists():
+            raise UsageError(f"--out {out}: is there already; give another name")
+        with storage_errors(out):
+            out.write_text(as_toml(found), encoding="utf-8")
+        note(f"{out}: written; use it with --region {out}")
+    row = {"region": found.name, "title": found.title, "cities": [asdict(of) for of in found.cities]}
+    labels = {"districts": [asdict(label) for label in found.labels]} if found.labels else {}
+    show(row | labels, json, lambda: _cities_text(found))
+
+
+def _region_of(
+    region: str,
+    places: list[str],
+    area: Path | None,
+    radius: float,
+    km: float | None,
+    cities: list[str],
+    name: str | None,
+) -> "Region":
+    """Return a region as it is, or made of towns, areas or squares."""
+    from collector.areas import districts, read_area, region_in, towns
+    from collector.areas import grid as squares
+    from collector.regions import find_city, regions
+    from collector.regions import region as find_region
+
+    if places and area:
+        raise UsageError("--place and --area: both say where the cities are, choose one")
+    if (places or area) and cities:
+        raise UsageError("--city: chooses among a region's cities; leave it out with --place and --area")
+    if places:
+        found, lines = towns(name or "my-region", places, radius)
+        for line in lines:
+            note(line)
+    elif area:
+        areas = read_area(area)
+        found = region_in(area, areas)
+        if km is not None:
+            outlines = [of for _, several in areas for of in several]
+            return replace(
+                squares(found.name, f"{found.title}: squares of {km:g} km", km, outline=outlines),
+                name=name or found.name,
+            )
+    else:
+        found = find_region(region)
+        chosen = {find_city(found, one).slug for one in cities}
+        if chosen:
+            found = replace(found, cities=tuple(of for of in found.cities if of.slug in chosen))
+        if (km is not None or chosen) and found.name in regions():
+            found = replace(found, name=name or "my-region")
+    found = found if km is None else districts(found, km)
+    return replace(found, name=name) if name else found
+
+
+def _cities_text(found: "Region") -> str:
+    head = ("city", "slug", "code", "latitude", "longitude", "radius km")
+    rows = [
+        (c.name, c.slug, c.code, f"{c.latitude:.4f}", f"{c.longitude:.4f}", f"{c.radius_km:g}") for c in found.cities
+    ]
+    more = f"\n\n{len(found.labels)} districts" if found.labels else ""
+    return f"{found.name}: {found.title}\n\n{table(head, rows)}{more}"
 
 
 @app.command("import")
@@ -58,6 +160,7 @@ def import_(
     from collector.imports.kinds import kind_named
     from collector.licences import licence_of
     from collector.regions import region as find_region
+    from collector.regions import slugify
     from collector.workspace import create_workspace
 
     known = kind_named(kind)

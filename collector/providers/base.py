@@ -7,7 +7,7 @@ Keys and addresses of services come from the environment and from nowhere else.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -30,12 +30,15 @@ class Query:
         seed: of samples.
         geo_accuracy: the lowest accuracy of a photo's place that is accepted, on Flickr's scale from 1 (world) over 11
             (city) to 16 (street), which Flickr's own photos are measured by; other services' places are points.
+        outlines: polygons, (latitude, longitude) by corner, that a city's photos with a place lie in, by slug; of cities
+            that are not here the radius alone counts.
     """
 
     limit: int | None = None
     target: int | None = None
     seed: int = 0
     geo_accuracy: int = 11
+    outlines: Mapping[str, Sequence[tuple[tuple[float, float], ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,7 +481,9 @@ def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
     """Return the photos that do not lie in their city as the region has it now: its radius is claimed in the header."""
     degrees = np.array([(photo.latitude, photo.longitude) for photo in photos], dtype=np.float64).reshape(-1, 2)
-    wrong = misplaced(region.cities, [photo.city for photo in photos], degrees[:, 0], degrees[:, 1])
+    wrong = misplaced(
+        region.cities, [photo.city for photo in photos], degrees[:, 0], degrees[:, 1], nearest=region.nearest
+    )
     return {photos[of.row].photo_id: of for of in wrong}
 
 

@@ -374,3 +374,52 @@ def test_folders_that_are_cities_of_another_region(run: Run, tmp_path: Path, pho
     code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
     assert code == 0
     assert "1 folder name is a city of turkiye81, not of turkiye15: --region turkiye81" in said
+
+
+def test_areas_are_cities(run: Run, tmp_path: Path, photo_bytes: Callable[..., bytes]) -> None:
+    places = {"a": (41.05, 29.05), "b": (41.05, 29.12), "c": (41.05, 29.15), "out": (41.15, 29.05)}
+    (tmp_path / "photos").mkdir()
+    for number, name in enumerate(places):
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(photo_bytes(number, (96, 96)))
+    rows = [f"{name}.jpg,{lat},{lon}" for name, (lat, lon) in places.items()]
+    (tmp_path / "photos.csv").write_text("file,lat,lon\n" + "\n".join(rows) + "\n")
+
+    def ring(west: float, east: float) -> list[list[list[float]]]:
+        return [[[west, 41.0], [east, 41.0], [east, 41.1], [west, 41.1], [west, 41.0]]]
+
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": name},
+            "geometry": {"type": "Polygon", "coordinates": ring(west, east)},
+        }
+        for name, west, east in (("Broad", 29.0, 29.14), ("Narrow", 29.14, 29.16))
+    ]
+    (tmp_path / "two.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    options = ("--root", tmp_path / "photos", "--table", tmp_path / "photos.csv", "--area", tmp_path / "two.geojson")
+    made = json.loads(run("collect", *options, "--json")[1])
+    assert made["by_city"] == {"broad": 2, "narrow": 1}  # b is nearer to the middle of Narrow
+    assert made["rejected"] == {"outside-area": 1} or made["rejected"] == {"no-city": 1}
+    code, out, _ = run("split", "--fractions", "50/25/25", "--allow-empty-sides", "--no-near-duplicates", "--json")
+    assert code == 0
+    assert sum(sum(sides.values()) for sides in json.loads(out)["counts"].values()) == 3
+    code, _, said = run("collect", *options, "--region", "turkiye81")
+    assert (code, "both say where the cities are" in said) == (2, True)
+
+
+def test_regions_are_made_and_written(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("cities", "--city", "Van,Konya", "--grid", "20", "--out", tmp_path / "mine.toml")
+    assert code == 0
+    assert "districts" in out
+    made = json.loads(run("cities", "--region", tmp_path / "mine.toml", "--json")[1])
+    assert ([city["slug"] for city in made["cities"]], bool(made["districts"])) == (["konya", "van"], True) or [
+        city["slug"] for city in made["cities"]
+    ] == ["van", "konya"]
+    for options, words in (
+        (("--out", tmp_path / "mine.toml"), "is there already"),
+        (("--place", "Van", "--area", "x.geojson"), "choose one"),
+        (("--area", "x.geojson", "--city", "Van"), "leave it out"),
+        (("--area", tmp_path / "none.geojson"), "no such file"),
+    ):
+        code, _, said = run("cities", *options)
+        assert (code, words in said) == (2, True), said
