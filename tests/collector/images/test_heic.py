@@ -18,11 +18,9 @@ FILM = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42\0\3\0\0mdat" + bytes(range(200)) * 1
 
 
 def picture() -> Image.Image:
-    """A picture with enough on it to have hashes: the left half is red, a ramp runs over it."""
-    levels = np.add.outer(np.arange(96), np.arange(160)) % 256
-    shades = np.stack([levels, np.roll(levels, 40, 0), np.roll(levels, 80, 1)], axis=-1).astype(np.uint8)
-    shades[:, :80, 0] = 255
-    return Image.fromarray(shades)
+    """A picture of squares with enough on it to have hashes."""
+    squares = np.random.default_rng(7).integers(0, 255, (6, 10, 3), dtype=np.uint8)
+    return Image.fromarray(np.kron(squares, np.ones((16, 16, 1), dtype=np.uint8)))
 
 
 @pytest.fixture
