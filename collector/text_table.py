@@ -1,5 +1,7 @@
 """Text for people: aligned tables, lengths of time, and characters that a terminal would obey shown as escapes."""
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 
 
@@ -23,17 +25,48 @@ def csv_safe(value: object) -> object:
     return f"'{value}" if is_formula(value) else value
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as aligned plain text; numbers stand right, everything else left."""
+_NARROWEST = 8
+"""Letters that a column keeps whatever the width."""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
+    """Return rows as aligned plain text; numbers stand right, everything else left.
+
+    Texts are shortened in their middle, the longest columns first, until a line has at most `width` letters: by default those
+    of the terminal, where standard output is one; files and pipes get everything.
+    """
     cells = [[str(c) for c in row] for row in rows]
     numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(header))]
     widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    if width is not None:
+        widths = _fitted(widths, [not number for number in numeric], width)
+        header = [_shortened(text, most) for text, most in zip(header, widths, strict=True)]
+        cells = [[_shortened(text, most) for text, most in zip(row, widths, strict=True)] for row in cells]
 
     def line(row: Sequence[str]) -> str:
         padded = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True))
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), line(["-" * w for w in widths]), *(line(row) for row in cells)])
+
+
+def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> list[int]:
+    fitted = list(widths)
+    while sum(fitted) + 2 * (len(fitted) - 1) > width:
+        long = [i for i, may in enumerate(may_shrink) if may and fitted[i] > _NARROWEST]
+        if not long:
+            break
+        fitted[max(long, key=lambda i: fitted[i])] -= 1
+    return fitted
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    behind = (most - 1) // 3  # names begin with what tells them apart more often than they end with it
+    return f"{text[: most - 1 - behind]}…{text[len(text) - behind :]}"
 
 
 def _is_number(text: str) -> bool:

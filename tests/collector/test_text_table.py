@@ -87,3 +87,23 @@ def test_only_formulas_are_changed_and_once(value: object) -> None:
     safe = csv_safe(value)
     assert csv_safe(safe) is safe
     assert (safe is value) != is_formula(value)
+
+
+def test_a_table_fits_the_width_that_it_is_given() -> None:
+    rows = [
+        ("finetune-classifier:mobilenet_v2/imagenet", 12, "a long sentence about nothing at all, which goes on"),
+        ("b", 3, ""),
+    ]
+    text = table(("method", "photos", "says"), rows, width=40)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[2].startswith("finetune-")
+    assert "…" in lines[2]
+    assert "12" in lines[2]  # numbers are never cut
+    assert table(("method", "photos", "says"), rows, width=400) == table(("method", "photos", "says"), rows)
+    assert "…" not in table(("a",), [("x" * 300,)])  # no terminal: everything
+
+
+def test_a_table_too_narrow_for_anything_is_still_a_table() -> None:
+    text = table(("first column", "second column"), [("x" * 30, "y" * 30)], width=5)
+    assert text.splitlines()[2] == "xxxxx…xx  yyyyy…yy"
