@@ -38,6 +38,13 @@ def leaderboard(
     level: Annotated[
         str, typer.Option(help="Level of the labels that the runs answered at, such as district.")
     ] = "city",
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="FORMATS", help="Also write the figures as files for a paper: svg, pdf or svg,pdf."),
+    ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Also write leaderboard.tex: booktabs, intervals, groups of significance.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -50,10 +57,12 @@ def leaderboard(
         write_leaderboard,
         write_pooled,
     )
+    from benchmark.leaderboard.paper_kit import as_latex, formats_of, write_figures
     from benchmark.leaderboard.text import as_text
     from collector.manifest.manifest import read_manifest
-    from collector.workspace import existing_workspace, storage_errors
+    from collector.workspace import existing_workspace, storage_errors, write_atomically
 
+    formats = formats_of(figures) if figures is not None else []
     asked: list[str | None] = [*manifest] if manifest else [None]
     paths = [manifest_folders(one, manifests, workspace) for one in asked]
     here = existing_workspace(workspace)
@@ -73,6 +82,10 @@ def leaderboard(
             boards = write_leaderboard(
                 list(zip([one for (one,) in data], named, strict=True)), here.runs, folder, level
             )
+        if formats:
+            write_figures(boards, folder, formats)
+        if latex:
+            write_atomically(folder / "leaderboard.tex", as_latex(boards).encode("utf-8", "backslashreplace"))
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
 
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET  # reads matplotlib's output only
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 WIDTH = 4.9
@@ -66,6 +67,7 @@ class Picture:
         caption: how it is to be read; a sentence or more, text.
         alternative: what it shows, in words, for those who do not see it.
         svg: markup, safe to be put into a page as it is.
+        draw: draws it again as a figure, in stand-ins for colours; None for maps, which are markup only.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Picture:
     caption: str
     alternative: str
     svg: str
+    draw: Callable[[], Figure] | None = None
 
 
 def drawn(name: str, draw: Callable[[], Figure]) -> str:
@@ -85,6 +88,54 @@ def drawn(name: str, draw: Callable[[], Figure]) -> str:
         buffer = io.BytesIO()
         draw().savefig(buffer, format="svg", dpi=72, metadata={"Date": None, "Creator": None})
     return _for_html(name, buffer.getvalue())
+
+
+PRINTED = {
+    INK: "#1d2329",
+    QUIET: "#5b6670",
+    GRID: "#d8dde2",
+    PAPER: "#ffffff",
+    ACCENT: "#00695c",
+    BAR: "#8fc1ba",
+    MARK: "#b3420e",
+}
+"""What the page's colours are on paper."""
+
+_FILES: dict[Any, Any] = {**_SETTINGS, "pdf.fonttype": 42, "savefig.bbox": "tight"}  # fonts as journals want them
+_PAINTED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+
+
+def as_file(draw: Callable[[], Figure], format: str) -> bytes:
+    """Return the figure that `draw` makes as a file, `svg` or `pdf`, in colours for paper; always the same bytes."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_FILES)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = draw()
+        figure.draw_without_rendering()  # makes the ticks, which have colours too
+        for artist in figure.findobj():
+            for what in _PAINTED:
+                _paint(artist, what)
+        buffer = io.BytesIO()
+        dates = {"Date": None} if format == "svg" else {"CreationDate": None}
+        figure.savefig(buffer, format=format, metadata={**dates, "Creator": None})
+    return buffer.getvalue()
+
+
+def _paint(artist: Any, what: str) -> None:
+    """Give an artist the printed colour in place of its stand-in; one or, of a collection, many."""
+    get, set_ = getattr(artist, f"get_{what}", None), getattr(artist, f"set_{what}", None)
+    if get is None or set_ is None:
+        return
+    now = get()
+    many = getattr(now, "ndim", 1) == 2
+    try:
+        stands = [to_hex(one) for one in (now if many else [now])]
+    except (ValueError, TypeError):  # "none", or a colour map's
+        return
+    if stands and all(one in PRINTED for one in stands):
+        painted = [PRINTED[one] for one in stands]
+        set_(painted if many else painted[0])
 
 
 def axes_at(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

@@ -35,7 +35,17 @@ CSV_COLUMNS = (
         "at_chance",
     ),
     *("behind", "behind_low", "behind_high", "paper_table", "paper_row", "paper_accuracy", "paper_verdict"),
-    *("seeds", "stochastic", "seconds", "peak_memory_mib", "device", "engine", "pretraining", "weights_licence"),
+    *(
+        "seeds",
+        "runs",
+        "stochastic",
+        "seconds",
+        "peak_memory_mib",
+        "device",
+        "engine",
+        "pretraining",
+        "weights_licence",
+    ),
     *("own_photos", "with_own", "own_gain", "own_gain_low", "own_gain_high"),
     *("selection", "test_reads", "command", "reason"),
 )
@@ -128,7 +138,7 @@ def as_csv(boards: Sequence[Leaderboard]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for record in records(boards):
-        line = {**record, "seeds": " ".join(map(str, record["seeds"]))}
+        line = {**record, "seeds": " ".join(map(str, record["seeds"])), "runs": " ".join(record.get("runs", ()))}
         writer.writerow([_csv_cell(line.get(name)) for name in CSV_COLUMNS])
     return out.getvalue()
 

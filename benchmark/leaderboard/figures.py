@@ -106,6 +106,7 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
         f"{of}{listed}. {CURVE_NOTE} Dashed: chance.",
         f"{len(shown)} methods: {listed}.",
         drawn(f"{prefix}curves", draw),
+        draw,
     )
 
 
@@ -142,6 +143,7 @@ def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture
         f"{len(shown)} methods, from {best.title} with {_share(best.accuracy)} to {last.title} with "
         f"{_share(last.accuracy)}; chance is {_share(board.chance_uniform)}. The table has every number.",
         drawn(f"{prefix}accuracies", draw),
+        draw,
     )
 
 
@@ -169,6 +171,7 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
         f"Best recognised is {tests[first].name} with {_share(best.per_city[first])}, worst {tests[last].name} with "
         f"{_share(best.per_city[last])}. The table of {board.nouns} has every number.",
         drawn(f"{prefix}cities", draw),
+        draw,
     )
 
 
@@ -221,6 +224,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
         f"{_numbers(cities)}. {said}{order}",
         f"Confusion matrix of {cities} {board.nouns}. {said}",
         drawn(f"{prefix}confusion", draw),
+        draw,
     )
 
 
@@ -275,6 +279,7 @@ def _speed(rows: Sequence[Row], prefix: str) -> Picture | None:
         f"Numbered: methods that no other one beats in both. {listed}.",
         f"{len(timed)} methods. No other one is both faster and more accurate than: {listed}.",
         drawn(f"{prefix}speed", draw),
+        draw,
     )
 
 
@@ -320,6 +325,7 @@ def _reliability(best: Row, ece: float, details: Details, prefix: str) -> Pictur
         f"On average it is {_share(abs(mean))} {leaning} confident than right; expected calibration error "
         f"{_share(ece)}.",
         drawn(f"{prefix}reliability", draw),
+        draw,
     )
 
 

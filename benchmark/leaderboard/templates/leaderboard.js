@@ -61,6 +61,35 @@
     said.textContent = left === counted.length ? `${left} rows` : `${left} of ${counted.length} rows`;
   }
 
+  // Each figure as a file of its own, in the colours that it has on the page now.
+  const painted = (svg) => {
+    const copy = svg.cloneNode(true);
+    const own = [svg, ...svg.querySelectorAll("*")];
+    for (const [index, element] of [copy, ...copy.querySelectorAll("*")].entries()) {
+      const style = getComputedStyle(own[index]);
+      for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "text-anchor", "paint-order"])
+        element.style.setProperty(name, style.getPropertyValue(name));
+    }
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  };
+  for (const figure of document.querySelectorAll(".pictures figure")) {
+    const title = figure.querySelector("figcaption b").textContent.replace(/\.$/, "");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "save";
+    button.textContent = "Save as SVG";
+    button.setAttribute("aria-label", `Save as SVG: ${title}`);
+    button.addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(painted(figure.querySelector("svg")));
+      link.download = `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "")}.svg`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+    figure.append(button);
+  }
+
   if (!tools) return;
   for (const one of [search, training, shared]) one.addEventListener("input", show);
   order.addEventListener("change", () => {

@@ -1,0 +1,74 @@
+"""Tables in LaTeX, and figures as files."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmark.leaderboard.drawing import PRINTED
+from benchmark.leaderboard.exports import as_csv
+from benchmark.leaderboard.paper_kit import as_latex, formats_of, write_figures
+from benchmark.leaderboard.table import leaderboard
+from collector.errors import UsageError
+from tests.benchmark.leaderboard import add_run, manifest_of
+
+
+def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "tiny", 9, title="Tiny & 50 % of $x_1$ \\input{/etc/passwd}")
+    add_run(tmp_path, manifest, "gist", 12)
+    board = leaderboard(manifest, tmp_path)
+    text = as_latex([board])
+    for part in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\begin{tabular}{rl",
+        "80.0 [",
+        "60.0 [",
+        manifest.digest[:12],
+    ):
+        assert part in text
+    assert r"Tiny \& 50 \% of \$x\_1\$ \textbackslash{}input\{/etc/passwd\}" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 3
+    assert len({line.count(" & ") for line in rows}) == 1
+    assert rows[1].startswith(f"{board.rows[0].rank.replace('–', '--')} & The gist & 80.0 [")
+    assert rows[1].endswith(rf"& {board.rows[0].group} \\")
+
+
+def test_runs_are_named_in_csv(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    for seed in (0, 1):
+        add_run(tmp_path, manifest, "tiny", 9, seed=seed, stochastic=True)
+    head, line = as_csv([leaderboard(manifest, tmp_path)]).splitlines()
+    (row,) = leaderboard(manifest, tmp_path).rows
+    assert dict(zip(head.split(","), line.split(","), strict=False))["seeds"] == "0 1"
+    assert " ".join(row.runs) in line
+
+
+def test_figures_are_files_in_printed_colours_and_always_the_same(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path / "runs", manifest, "tiny", 9)
+    board = leaderboard(manifest, tmp_path / "runs")
+    files = write_figures([board], tmp_path / "a", ["svg", "pdf"])
+    assert {"accuracies.svg", "accuracies.pdf", "cities.svg", "confusion.pdf"} <= {file.name for file in files}
+    again = write_figures([board], tmp_path / "b", ["svg", "pdf"])
+    for file, other in zip(files, again, strict=True):
+        data = file.read_bytes()
+        assert data == other.read_bytes()
+        if file.suffix == ".svg":
+            ET.fromstring(data)  # noqa: S314 - matplotlib wrote it a moment ago
+            assert not any(stand_in.encode() in data for stand_in in PRINTED)
+        else:
+            assert data.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("text", ["", "png", "svg,png", ",", "SVG;PDF"])
+def test_unknown_formats_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--figures"):
+        formats_of(text)
+
+
+def test_formats_are_read() -> None:
+    assert formats_of("svg, PDF,svg") == ["svg", "pdf"]
