@@ -189,7 +189,7 @@ def _of_run(
         data = manifest_of(finished, manifests, place)
     else:
         data = read_manifest(manifest_folder(manifest, manifests, workspace))
-    trained_on = {photo.sha256: photo.photo_id for photo in data.photos("train")}
+    trained_on = {photo.sha256: photo.photo_id for photo in data.photos("train") if photo.sha256}
     return trained_model(finished, data, place, device, neighbours, track), trained_on
 
 

@@ -45,7 +45,9 @@ def write_figures(boards: Sequence[Leaderboard], out: Path, formats: Sequence[st
         for board in boards:
             before = f"{board.name}-{board.version}-" if len(boards) > 1 else ""
             for picture in pictures(board):
-                for format_ in formats if picture.draw else ():
+                if picture.draw is None:
+                    continue
+                for format_ in formats:
                     path = out / "figures" / f"{before}{picture.name}.{format_}"
                     write_atomically(path, as_file(picture.draw, format_))
                     written_files.append(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from collector.collecting.own_photos import OwnPhotos
 from collector.errors import ServiceError, UsageError
 from collector.images.exif import clean_text
 from collector.images.validate import Examined, Limits, NotUsableError, examine
@@ -103,7 +104,7 @@ Outcome = Photo | Unusable | Failed
 
 def bring_home(
     photo: Photo,
-    provider: Provider | Survey,
+    provider: Provider | Survey | OwnPhotos,
     http: Http | None,
     workspace: Workspace,
     limits: Limits,
@@ -135,7 +136,7 @@ def bring_home(
         return _not_fetched(photo, error)
 
 
-def _request(photo: Photo, provider: Provider | Survey) -> tuple[Photo, ImageRequest]:
+def _request(photo: Photo, provider: Provider | Survey | OwnPhotos) -> tuple[Photo, ImageRequest]:
     """Return where a photo's bytes are; one that was imported without an address is looked for by its id."""
     try:
         return photo, provider.image_request(photo)

@@ -17,6 +17,7 @@ from typing import Any
 from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Failures, Outcome, bring_home, is_stored
+from collector.collecting.own_photos import OwnPhotos
 from collector.curating.duplicates import same_picture
 from collector.errors import IncompleteError, T15Error, UsageError
 from collector.images.decode import quiet_decoders
@@ -35,8 +36,8 @@ _AT_ONCE = 32
 _LAST_WORDS = ("noai", "robots")  # the service was reached, and does not want its photo taken
 
 _MEASURED = ("sha256", "bytes", "width", "height", "phash", "dhash")
-SURVIVED = ("same", "re-encoded")
-"""Fates of photos that are there: the very bytes, or another file of the same picture."""
+SURVIVED = ("same", "stripped", "re-encoded")
+"""Fates of photos that are there: the very bytes, the publication's copy without EXIF, or another file of the picture."""
 
 MakeProvider = Callable[[str], Provider | Survey]
 """Returns the provider with a name, or raises a T15Error."""
@@ -46,8 +47,9 @@ MakeProvider = Callable[[str], Provider | Survey]
 class Fate:
     """What became of one photo of the manifest.
 
-    `what` is `same`, `re-encoded`, `changed` (another picture), `placeholder`, `gone`, `refused`, `withdrawn`,
-    `unreachable` (its provider cannot be asked here), `failed` (may come later), or a reason of `collect`.
+    `what` is `same`, `stripped` (the publication's own file, without the original's metadata), `re-encoded`, `changed`
+    (another picture), `placeholder`, `gone`, `refused`, `withdrawn`, `unreachable` (its provider cannot be asked here),
+    `failed` (may come later), or a reason of `collect`.
     """
 
     photo: Photo
@@ -93,6 +95,7 @@ def rehydrate(
     track: Track = silent,
     *,
     retry: bool = False,
+    own: OwnPhotos = OwnPhotos(),  # noqa: B008 (never changed)
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Rehydration:
     """Fetch every photo of a manifest that is not in the workspace, and report what became of each.
@@ -109,6 +112,7 @@ def rehydrate(
         limits: what is accepted as a photo.
         track: shows how far it is.
         retry: whether earlier losses are asked for again.
+        own: photos that lie in the publication: they are taken before anybody is asked.
         now: the clock.
 
     Raises:
@@ -125,7 +129,9 @@ def rehydrate(
         withdrawn = Withdrawn(catalogue.withdrawals())
         waiting = []
         for photo in photos:
-            fate = _known_fate(catalogue, workspace, photo, withdrawn, retry=retry)
+            fate = _known_fate(catalogue, workspace, photo, withdrawn, own, retry=retry)
+            if fate is None and photo.sha256 in own.files:
+                fate = _taken(catalogue, workspace, photo, own, limits)
             if fate is None:
                 waiting.append(photo)
             else:
@@ -139,7 +145,7 @@ def rehydrate(
 
 
 def _known_fate(
-    catalogue: Catalogue, workspace: Workspace, photo: Photo, withdrawn: Withdrawn, *, retry: bool
+    catalogue: Catalogue, workspace: Workspace, photo: Photo, withdrawn: Withdrawn, own: OwnPhotos, *, retry: bool
 ) -> Fate | None:
     """Return what is known of a photo's fate without asking anyone; None when it has to be fetched."""
     if withdrawn.holds(photo):
@@ -148,12 +154,25 @@ def _known_fate(
         if here.sha256 == photo.sha256:
             return Fate(photo, "same")
         if same_picture(photo, here):
-            return Fate(photo, "re-encoded")
-        return None if retry else Fate(photo, "changed", "the workspace holds another picture of this id")
-    outcome = catalogue.outcome(photo.photo_id)
+            return Fate(photo, "stripped" if here.sha256 == own.file_sha256(photo) else "re-encoded")
+        return (
+            None
+            if retry or photo.sha256 in own.files
+            else Fate(photo, "changed", "the workspace holds another picture of this id")
+        )
+    outcome = None if photo.sha256 in own.files else catalogue.outcome(photo.photo_id)
     if outcome and outcome[0] == "rejected" and outcome[3] > 0 and not retry:
         return Fate(photo, outcome[1], outcome[2])
     return None
+
+
+def _taken(catalogue: Catalogue, workspace: Workspace, photo: Photo, own: OwnPhotos, limits: Limits) -> Fate | None:
+    """Take a photo from the publication; None where its file is not the picture that the manifest tells of."""
+    outcome = _bring(photo, photo, own, workspace, limits)
+    if not isinstance(outcome, Photo) or _here(catalogue, workspace, photo):  # another picture that was here stays
+        return None
+    catalogue.add(replace(outcome, group_id=None, split=None), HASH_STAMP)
+    return Fate(photo, "same" if outcome.sha256 == photo.sha256 else "stripped")
 
 
 def _here(catalogue: Catalogue, workspace: Workspace, photo: Photo) -> Photo | None:
@@ -351,7 +370,7 @@ def _renewed(photo: Photo, outcome: Unusable | Failed, provider: Renews) -> Outc
 
 
 def _bring(
-    photo: Photo, published: Photo, provider: Provider | Survey, workspace: Workspace, limits: Limits
+    photo: Photo, published: Photo, provider: Provider | Survey | OwnPhotos, workspace: Workspace, limits: Limits
 ) -> Outcome:
     def judge(found: Photo) -> None:
         if not same_picture(published, found):

@@ -176,12 +176,17 @@ def rehydrate(
     json: JsonOption = False,
 ) -> None:
     """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
+    from collector.collecting.own_photos import own_photos
+    from collector.collecting.rehydrate import SURVIVED
     from collector.collecting.rehydrate import rehydrate as bring
-    from collector.manifest.manifest import this_tool
+    from collector.manifest.manifest import read_manifest, this_tool
     from collector.workspace import create_workspace
 
-    manifest = _read(path, workspace)
-    done = bring(manifest, create_workspace(workspace), this_tool(), track=track, retry=retry)
+    folder = _locate(path, workspace)
+    manifest, own = read_manifest(folder), own_photos(folder)
+    if own.damaged:
+        note(f"{own.damaged} photos of the publication are missing or not what its SHA256SUMS says: not used")
+    done = bring(manifest, create_workspace(workspace), this_tool(), track=track, retry=retry, own=own)
     result = {
         "photos": len(done.fates),
         "fates": done.counts(),
@@ -190,7 +195,7 @@ def rehydrate(
         "lost": [
             {"photo_id": f.photo.photo_id, "fate": f.what, "detail": f.detail}
             for f in done.fates
-            if f.what not in ("same", "re-encoded")
+            if f.what not in SURVIVED
         ],
     }
     show(result, json, lambda: _rehydrated_text(done))
@@ -202,16 +207,20 @@ def rehydrate(
 
 def _rehydrated_text(done: "Rehydration") -> str:
     header = done.manifest.header
-    survivors = sum(count for what, count in done.counts().items() if what in ("same", "re-encoded"))
+    from collector.collecting.rehydrate import SURVIVED
+
+    survivors = sum(count for what, count in done.counts().items() if what in SURVIVED)
     rows = [
         (by, name, alive, photos, f"{100 * alive / photos:.1f}" if photos else "")
         for by in ("split", "city")
         for name, (alive, photos) in done.survival(by).items()
     ]
-    lost = [fate for fate in done.fates if fate.what not in ("same", "re-encoded")]
+    lost = [fate for fate in done.fates if fate.what not in SURVIVED]
+    counts = done.counts()
+    meaning = {"stripped": " (the publication's own files, without EXIF)"}
     parts = [
         f"{header.name} {header.version}: {survivors} of {len(done.fates)} photos are here",
-        "\n".join(f"  {what}: {count}" for what, count in done.counts().items()),
+        "\n".join(f"  {what}: {count}{meaning.get(what, '')}" for what, count in counts.items()),
         table(("", "", "here", "photos", "%"), rows),
     ]
     if lost:
