@@ -85,8 +85,14 @@ def diff(
 @app.command()
 def export(
     path: Source,
-    out: Annotated[Path | None, typer.Option(help="File to write. Default: the terminal.")] = None,
-    form: Annotated[str, typer.Option("--format", help="csv, or jsonl: a JSON object per line.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="File to write (hf: folder). Default: the terminal.")] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="csv, jsonl (a JSON object per line), or hf: photos and metadata as Hugging Face `datasets` reads them.",
+        ),
+    ] = "csv",
     column: Annotated[
         list[str] | None, typer.Option(help="Write this column; repeat for several. Default: all.")
     ] = None,
@@ -95,12 +101,20 @@ def export(
     ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Write a manifest's rows as CSV or JSON Lines."""
+    """Write a manifest's rows as CSV or JSON Lines, or photos and rows as a folder for other tools."""
     from collector.manifest.export import export as write
+    from collector.publishing.image_folder import write_image_folder
+    from collector.workspace import existing_workspace
 
-    if form not in ("csv", "jsonl"):
-        raise UsageError(f"--format {form[:40]!r}: choose csv or jsonl")
+    if form not in ("csv", "jsonl", "hf"):
+        raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl or hf")
+    if form == "hf" and (out is None or spreadsheet):
+        raise UsageError("export: --format hf writes a folder, named with --out, and takes no --spreadsheet")
     manifest = _read(path, workspace)
+    if form == "hf" and out is not None:
+        made = write_image_folder(manifest, existing_workspace(workspace), out, column or (), track)
+        note(f"{out}: {made.written} photos; {made.missing} are not in the workspace")
+        return
     done = write(
         manifest, out or sys.stdout.buffer, "jsonl" if form == "jsonl" else "csv", column or (), spreadsheet=spreadsheet
     )

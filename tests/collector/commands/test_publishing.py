@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector import front_door
+from collector.collecting.own_photos import own_photos
 from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import PHOTO_FIELDS, SPLITS
 from collector.sandbox.holdings import deal
@@ -258,6 +262,45 @@ def test_export_options_that_cannot_be(house: House, first: Path, options: list[
     assert said in house.complaint("export", first, *options, code=2)
 
 
+def test_datasets_reads_what_is_exported_and_published(house: House, first: Path, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    folder = tmp_path / "hf"
+    house.run("export", first, "--format", "hf", "--out", folder)
+    house.run("publish", first, "--out", tmp_path / "out")
+    code = f"""if True:
+        from datasets import load_dataset
+        whole = load_dataset("imagefolder", data_dir={str(folder)!r}, cache_dir={str(tmp_path / "cache")!r})
+        print({{side: len(rows) for side, rows in whole.items()}}, whole["test"][0]["image"].size, whole["test"][0]["city"])
+        rows = load_dataset({str(tmp_path / "out" / "sandbox" / "1.0.0")!r}, cache_dir={str(tmp_path / "cache")!r})
+        print({{name: len(of) for name, of in rows.items()}}, sorted(set(rows["photos"]["split"])))
+    """
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "{'train': 16, 'validation': 8, 'test': 8} (224, 224) quellmora",
+        "{'photos': 32} ['test', 'train', 'val']",
+    ]
+
+
+def test_an_image_folder_is_whole_or_says_why(house: House, first: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "hf"
+    for options, said in (
+        ((), "writes a folder, named with --out"),
+        (("--out", folder, "--spreadsheet"), "takes no --spreadsheet"),
+        (("--out", folder, "--column", "citty"), "no such column (did you mean 'city'?)"),
+        (("--out", first), "holds other things"),
+    ):
+        assert said in house.complaint("export", first, "--format", "hf", *options, code=2)
+    house.run("export", first, "--format", "hf", "--out", folder, "--column", "city")
+    (line, *_) = (folder / "validation" / "metadata.jsonl").read_text().splitlines()
+    assert set(json.loads(line)) == {"file_name", "city"}
+    shutil.rmtree(house.workspace / "photos")
+    assert "`t15 rehydrate` brings them" in house.complaint(
+        "export", first, "--format", "hf", "--out", tmp_path / "x", code=3
+    )
+
+
 # --- publish
 
 
@@ -295,6 +338,34 @@ def test_publish_options_that_cannot_be(house: House, first: Path, tmp_path: Pat
 
 
 # --- rehydrate
+
+
+def test_a_publication_brings_its_own_photos(house: House, first: Path, tmp_path: Path) -> None:
+    house.run("publish", first, "--out", tmp_path / "out", "--with-photos")
+    done = tmp_path / "out" / "sandbox" / "1.0.0"
+    fresh = House(tmp_path / "fresh", house.capsys)
+    damaged, *_ = sorted((done / "photos").rglob("*.jpg"))
+    damaged.write_bytes(damaged.read_bytes()[:-2] + b"xx")
+    sums = done / "SHA256SUMS"
+    hostile = f"{'0' * 64}  photos/../../../etc/passwd\n{'0' * 64}  photos/ab/{'a' * 64}.jpg\n"
+    sums.write_text(sums.read_text("utf-8") + hostile, "utf-8")
+    out, err = fresh.run("rehydrate", done)
+    assert "2 photos of the publication are missing or not what its SHA256SUMS says" in err
+    assert "sandbox 1.0.0: 32 of 32 photos are here" in out
+    assert "stripped: 31 (the publication's own files, without EXIF)" in out
+    assert "same: 1" in out  # the damaged one was drawn again
+    again = fresh.json("rehydrate", done)
+    assert again["fates"] == {"stripped": 31, "same": 1}
+    assert again["lost"] == []
+    part = read_manifest(Path(again["partial_manifest"]))
+    assert part.table.num_rows == 32
+    assert {path.name for path in (fresh.workspace / "photos").rglob("*.jpg")} >= {f"{part.table['sha256'][0]}.jpg"}
+
+
+def test_a_publication_without_photos_has_none(tmp_path: Path) -> None:
+    assert own_photos(tmp_path).files == {}
+    (tmp_path / "SHA256SUMS").write_bytes(b"\xff")
+    assert own_photos(tmp_path).files == {}
 
 
 def test_rehydrate_of_drawn_photos(house: House, first: Path, tmp_path: Path) -> None:
