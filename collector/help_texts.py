@@ -46,6 +46,7 @@ EXAMPLES = {
     "weights add": "t15 weights add resnet18/places365 ~/Downloads/resnet18_places365.pth.tar",
     "embed": "t15 embed manifests/sandbox/1.0.0 --backbone resnet18/imagenet --out vectors.npz",
     "bench": "t15 bench --method tiny-64+knn --method 'gist-*'",
+    "cite": "t15 cite manifests/sandbox/1.0.0",
     "runs list": "t15 runs list --method 'gist-*'",
     "runs show": "t15 runs show 3f2a",
     "runs remove": "t15 runs remove 3f2a 'My method' --dry-run",

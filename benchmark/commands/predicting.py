@@ -34,6 +34,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 def export_model(
     run: Annotated[str, typer.Argument(help="A finished run: its identity, or the first digits of it.")],
     file: Annotated[Path, typer.Argument(help="Where to write the model (.safetensors).")],
+    card: Annotated[bool, typer.Option("--card", help="Also write its card beside it, as Markdown (.md).")] = False,
     manifest: ManifestOption = None,
     device: DeviceOption = "auto",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -42,6 +43,7 @@ def export_model(
 ) -> None:
     """Write a run's model as one file for `t15 predict`: predictor, calibration, and credits of its training photos."""
     from benchmark.doctor import resolve_device
+    from benchmark.predicting.card import card_of
     from benchmark.predicting.exporting import passed_on
     from benchmark.predicting.formats import model_facts
     from benchmark.predicting.model_card import about_from_json
@@ -49,9 +51,13 @@ def export_model(
 
     model, _ = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)
     data = model.to_bytes()
+    about = about_from_json(model.extra, model.classes)
     with storage_errors(file):
         write_atomically(file, data)
-    facts = model_facts(about_from_json(model.extra, model.classes), model.digest)
+        if card:
+            page = card_of(about, model.digest, file.name)
+            write_atomically(file.with_suffix(".md"), page.encode("utf-8", "backslashreplace"))
+    facts = model_facts(about, model.digest)
     if warning := passed_on(model):
         note(warning)
     show(

@@ -1,0 +1,56 @@
+"""`t15 cite`: BibTeX that a bibliography takes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark.commands.citing import _safe
+from collector import front_door
+from tests.benchmark.conftest import World
+from tests.benchmark.predicting.conftest import Trained, trained  # noqa: F401 (a fixture)
+
+
+def test_of_a_manifest(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert front_door.run(["cite", str(world.folder)]) == 0
+    out = capsys.readouterr().out
+    keys = re.findall(r"^@(\w+)\{([\w.-]+),$", out, re.MULTILINE)
+    assert len(keys) == len(set(keys)) >= 4
+    assert ("misc", "t15") in keys
+    assert world.manifest.digest in out
+    assert out.count("\n}") == len(keys)
+    assert front_door.run(["cite", str(world.folder), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["entries"]) == len(keys)
+
+
+def test_of_a_model(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    assert front_door.run(["cite", str(trained.file)]) == 0
+    out = capsys.readouterr().out
+    assert f"run {trained.run.inputs.identity}" in out
+    assert trained.world.manifest.digest in out
+
+
+def test_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert front_door.run(["cite", str(tmp_path / "x.safetensors")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_titles_stay_text() -> None:
+    assert _safe("50 % of {a}\\input{x} & b_c") == "50 \\% of ainputx \\& b\\_c"
+    assert _safe("{The t15 authors}") == "{The t15 authors}"
+
+
+def test_a_model_has_a_card(trained: Trained, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "m.safetensors"
+    command = ["export-model", trained.run.inputs.identity, str(file), "--card", *trained.world.options]
+    assert front_door.run(command) == 0
+    card = file.with_suffix(".md").read_text("utf-8")
+    for part in (
+        trained.run.inputs.identity,
+        trained.world.manifest.digest,
+        "Alpha",
+        "LicenseRef-Unknown",
+        "never with an address",
+    ):
+        assert part in card
