@@ -44,8 +44,8 @@ def card_of(about: About, digest: str, file: str) -> str:
         "## Licences of the photos that it learnt from\n\n"
         + str(grid(("licence", "photos"), about.photo_licences.items())),
         "## Limits\n\nIt answers with one of its labels, never with an address, and is sure at times of places that are none "
-        "of them. How good it is says the leaderboard of its data set, on photos that it did not learn from. Do not use it to "
-        "find people.",
+        "of them. How good it is says the leaderboard of its data set, on photos that it did not learn from. Do not use it "
+        "to find people.",
         f"## Cite\n\n`t15 cite {file}` writes the BibTeX.",
     ]
     return "\n\n".join(parts) + "\n"
