@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from benchmark import predictions
-from benchmark.derivations import labels_from_places
-from benchmark.label_set import LabelSet, label_set, photos_at
-from benchmark.predictions import Places
+from benchmark.derivations import labels_from_places, labels_from_ranking
+from benchmark.label_set import LabelSet, label_set, photos_at, positions
+from benchmark.predictions import Places, Ranking
+from benchmark.rankings import read_rankings
 from benchmark.results import Predictions, Run, RunInputs, finished_runs, record_test_read, save_run
 from benchmark.scoring.evaluation import Scores, evaluate
 from benchmark.scoring.truth import Truth
@@ -58,6 +59,7 @@ class Answers:
             None where only places are answered.
         places: of every photo, NaN where withheld; None without.
         confidence: (N,) as stated for the labels, NaN where not; None where the probabilities say it.
+        ranking: of the gallery; None without. Then nothing else is answered.
     """
 
     photo_ids: list[str]
@@ -65,6 +67,7 @@ class Answers:
     probabilities: NDArray[np.float32] | None
     places: Places | None
     confidence: NDArray[np.float64] | None
+    ranking: Ranking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,7 +489,7 @@ class Submission:
 
     @property
     def kind(self) -> str:
-        """What it answers with: `probabilities`, `labels`, `places`, or `labels and places`."""
+        """What it answers with: `probabilities`, `labels`, `places`, or `labels and places`, or `ranking`."""
         return " and ".join(self.answers.kinds)
 
 
@@ -516,20 +519,37 @@ def read_submission(path: Path, manifest: Manifest, level: str = "city") -> Subm
         return Submission(answers, hashlib.file_digest(file, "sha256").hexdigest(), labels)
 
 
+def read_ranked(path: Path, manifest: Manifest, level: str = "city") -> Submission:
+    """Return the rankings in a file or folder (`benchmark.rankings`), checked against the manifest.
+
+    Raises:
+        UsageError, DataError: as `rankings.read_rankings`, or the manifest has no labels of that level.
+    """
+    labels, test = label_set(manifest, level), photos_at(manifest, "test", level)
+    ranking = read_rankings(path, manifest, level)
+    answers = Answers([photo.photo_id for photo in test], ("ranking",), None, None, None, ranking)
+    digest = hashlib.sha256(repr(ranking.rows.tolist()).encode() + ranking.scores.tobytes())
+    return Submission(answers, digest.hexdigest(), labels)
+
+
 def scores(submission: Submission, manifest: Manifest) -> Scores:
     """Return what a checked submission is worth, as the leaderboard has it."""
     answers = submission.answers
-    judged = predictions.Predictions(answers.probabilities, answers.places, confidence=answers.confidence)
+    judged = predictions.Predictions(answers.probabilities, answers.places, answers.ranking, answers.confidence)
     return evaluate([judged], Truth.of(manifest, level=submission.label_set.level))
 
 
-def _saved(submission: Submission) -> Predictions:
+def _saved(submission: Submission, manifest: Manifest) -> Predictions:
     answers = submission.answers
     shares = answers.probabilities
+    if shares is None and answers.ranking is not None:
+        level = submission.label_set.level
+        gallery = positions(manifest, photos_at(manifest, "train", level), level)
+        shares = labels_from_ranking(answers.ranking, gallery, len(submission.label_set))
     if shares is None:
         assert answers.places is not None  # noqa: S101 (one of the two is there)
         shares = labels_from_places(answers.places, submission.label_set)
-    return Predictions(answers.photo_ids, shares, answers.places, confidence=answers.confidence)
+    return Predictions(answers.photo_ids, shares, answers.places, answers.ranking, answers.confidence)
 
 
 def method_name(name: str) -> str:
@@ -587,7 +607,7 @@ def put_on_board(
         scores(submission, manifest),
         tuple(run.inputs.identity for run in others),
     )
-    save_run(runs, scored.run, _saved(submission))
+    save_run(runs, scored.run, _saved(submission, manifest))
     for identity in scored.replaced:
         shutil.rmtree(runs / identity)
     return scored
@@ -610,7 +630,7 @@ def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str,
         seconds={"fit": 0.0, "predict": 0.0},
         peak_memory_mib=0.0,
         origin=ORIGIN,
-        gives=sorted({"places" if kind == "places" else "labels" for kind in submission.answers.kinds}),
+        gives=sorted({kind if kind in ("places", "ranking") else "labels" for kind in submission.answers.kinds}),
     )
 
 

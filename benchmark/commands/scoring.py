@@ -104,6 +104,14 @@ def score(
     level: Annotated[
         str, typer.Option(help="Level of the labels that are answered, such as city or district.")
     ] = "city",
+    rankings: Annotated[
+        bool,
+        typer.Option(
+            "--rankings",
+            help="PREDICTIONS ranks the gallery: a table (query, photo, rank or score), or a folder of texts as "
+            "VPR-methods-evaluation writes them. See docs/local.md.",
+        ),
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of the submission of this name.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
@@ -111,7 +119,7 @@ def score(
 ) -> None:
     """Check and score predictions that were made elsewhere, and put them on the leaderboard."""
     from benchmark.label_set import left_out, left_out_note
-    from benchmark.submissions import put_on_board, read_submission
+    from benchmark.submissions import put_on_board, read_ranked, read_submission
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, storage_errors
 
@@ -119,7 +127,7 @@ def score(
     here = Workspace(workspace)
     data = what_is_here(data, here)
     with storage_errors(predictions):
-        submission = read_submission(predictions, data, level)
+        submission = (read_ranked if rankings else read_submission)(predictions, data, level)
     with storage_errors(here.root):
         scored = put_on_board(submission, data, here.runs, name, description, replacing=replace)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {scored.scores.photos} test photos")

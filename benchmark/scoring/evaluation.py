@@ -121,7 +121,7 @@ class Metric:
     @property
     def has_oracle(self) -> bool:
         """Whether the best of a method's possible answers has a number of its own."""
-        return self.needs in ("places", "ranking")
+        return self.needs in ("places", "ranking") and self.name != "no_match"
 
 
 @dataclass(frozen=True, slots=True)

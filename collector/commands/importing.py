@@ -127,7 +127,7 @@ def import_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="osv5m, gldv2, im2gps3k, yfcc4k, streetscapes, msls, flickr, fiftyone, imagefolder or webdataset."
+            help="osv5m, gldv2, im2gps3k, yfcc4k, streetscapes, msls, vpr, flickr, fiftyone, imagefolder or webdataset."
         ),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's table, or its folder.")],

@@ -99,6 +99,14 @@ def export(
     spreadsheet: Annotated[
         bool, typer.Option("--spreadsheet", help="Titles that begin like a formula get a ' before them.")
     ] = False,
+    vpr: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the photos instead, below a new folder, as harnesses of place recognition want them: gallery and "
+            "queries, UTM in the names.",
+        ),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Write a manifest's rows as CSV or JSON Lines, or photos and rows as a folder for other tools."""
@@ -106,6 +114,9 @@ def export(
     from collector.publishing.image_folder import write_image_folder
     from collector.workspace import existing_workspace
 
+    if vpr is not None:
+        _export_vpr(_read(path, workspace), workspace, vpr)
+        return
     if form not in ("csv", "jsonl", "hf"):
         raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl or hf")
     if form == "hf" and (out is None or spreadsheet):
@@ -124,6 +135,19 @@ def export(
         note(
             f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet program"
         )
+
+
+def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path) -> None:
+    from collector.manifest.vpr import FOLDERS, export_vpr
+    from collector.workspace import existing_workspace
+
+    if manifest.header.protocol != "place":
+        note("protocol city: no query has a photo of the gallery near it; `t15 split --protocol place` makes galleries")
+    done = export_vpr(manifest, existing_workspace(workspace), folder)
+    for side, count in done.photos.items():
+        note(f"{folder / 'images' / FOLDERS[side]}: {count} photos")
+    if done.left_out:
+        note(f"left out, without a place or without their file here: {done.left_out}")
 
 
 @app.command()

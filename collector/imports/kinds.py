@@ -12,6 +12,7 @@ from pathlib import Path
 from collector.errors import UsageError, did_you_mean
 from collector.imports.folders import fiftyone, imagefolder, msls, webdataset
 from collector.imports.records import Records
+from collector.imports.vpr import vpr
 from collector.manifest.columns import Names
 from collector.manifest.photo_table import NAMES
 from collector.providers.flickr_answers import LICENCES as FLICKR_LICENCES
@@ -110,6 +111,11 @@ KINDS: Mapping[str, Kind] = {
         "https://www.mapillary.com/dataset/places",
         licence="CC-BY-NC-SA-4.0",
         reader=msls,
+    ),
+    "vpr": Kind(
+        "a folder of place recognition, with UTM in its names (SF-XL, Pitts30k, Tokyo 24/7, MSLS as downloaded)",
+        "https://github.com/gmberton/VPR-datasets-downloader",
+        reader=vpr,
     ),
     "flickr": Kind(
         "a table of Flickr photos: ids, places, owners",
