@@ -131,9 +131,9 @@ def _common(a: pa.Table, b: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int
 def _rest(rows: pa.Table, common: NDArray[np.int64]) -> Set:
     alone = np.ones(rows.num_rows, dtype=np.bool_)
     alone[common] = False
-    found = rows.filter(pa.array(alone))
-    sides = {side: int(pc.sum(pc.equal(found["split"], side)).as_py() or 0) for side in SPLITS}
-    return Set(found.num_rows, sides, _examples(found))
+    chosen = rows.filter(pa.array(alone))
+    sides = {side: int(pc.sum(pc.equal(chosen["split"], side)).as_py() or 0) for side in SPLITS}
+    return Set(chosen.num_rows, sides, _examples(chosen))
 
 
 def _examples(rows: pa.Table) -> tuple[str, ...]:
@@ -204,38 +204,38 @@ def _version_fault(a: Manifest, b: Manifest, part: str | None) -> str:
     return ""
 
 
-def as_json(found: Diff) -> dict[str, Any]:
+def as_json(difference: Diff) -> dict[str, Any]:
     """Return a diff as plain values."""
-    return asdict(found)
+    return asdict(difference)
 
 
-def as_text(found: Diff) -> str:
+def as_text(difference: Diff) -> str:
     """Return a diff as text; ids and header fields are hostile: print it through `options.show`."""
-    before, after = (f"{of['name']} {of['version']}" for of in (found.before, found.after))
-    if found.same:
-        return f"{before} and {after} hold the same data (digest {found.before['digest']})"
+    before, after = (f"{of['name']} {of['version']}" for of in (difference.before, difference.after))
+    if difference.same:
+        return f"{before} and {after} hold the same data (digest {difference.before['digest']})"
     lines = [
         f"{before} -> {after}",
-        *(_set(word, of) for word, of in (("added", found.added), ("removed", found.removed)) if of.photos),
-        *_moved("moved to another side", found.moved),
-        *_moved("under another city", found.relabelled),
+        *(_set(word, of) for word, of in (("added", difference.added), ("removed", difference.removed)) if of.photos),
+        *_moved("moved to another side", difference.moved),
+        *_moved("under another city", difference.relabelled),
         *(
             f"{name} changed: {_photos(of.photos)}, such as {_listed(of.examples)}"
-            for name, of in found.columns.items()
+            for name, of in difference.columns.items()
         ),
-        *(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in found.header.items()),
+        *(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in difference.header.items()),
         *(
             f"cities {word}: {', '.join(of)}"
             for word, of in (
-                ("added", found.cities_added),
-                ("removed", found.cities_removed),
-                ("described otherwise", found.cities_changed),
+                ("added", difference.cities_added),
+                ("removed", difference.cities_removed),
+                ("described otherwise", difference.cities_changed),
             )
             if of
         ),
-        *_conclusions(found, before),
+        *_conclusions(difference, before),
     ]
-    changed = {city: sides for city, sides in found.counts.items() if any(x != y for x, y in sides.values())}
+    changed = {city: sides for city, sides in difference.counts.items() if any(x != y for x, y in sides.values())}
     if changed:
         rows = [
             (city, *(str(x) if x == y else f"{x} -> {y}" for x, y in sides.values())) for city, sides in changed.items()
@@ -244,20 +244,24 @@ def as_text(found: Diff) -> str:
     return "\n".join(lines)
 
 
-def _conclusions(found: Diff, before: str) -> Iterator[str]:
-    if found.judged_then_learned:
+def _conclusions(difference: Diff, before: str) -> Iterator[str]:
+    if difference.judged_then_learned:
         yield (
-            f"NOT COMPARABLE: {_photos(found.judged_then_learned)} of validation or test became training: "
+            f"NOT COMPARABLE: {_photos(difference.judged_then_learned)} of validation or test became training: "
             "what was trained on the new one must not be judged on the old one"
         )
-    if found.extends:
+    if difference.extends:
         yield f"extends {before}: every photo of it keeps its city and its side"
-    elif found.names_parent:
+    elif difference.names_parent:
         yield f"names {before} as its parent, but does not keep all of its photos where they were"
     else:
         yield f"does not name {before} as its parent"
-    if found.before["name"] == found.after["name"]:
-        yield f"version: {found.version_fault}" if found.version_fault else f"version: right, a {found.part} change"
+    if difference.before["name"] == difference.after["name"]:
+        yield (
+            f"version: {difference.version_fault}"
+            if difference.version_fault
+            else f"version: right, a {difference.part} change"
+        )
 
 
 def _set(word: str, of: Set) -> str:

@@ -128,21 +128,27 @@ def _failure(code: int, message: str) -> dict[str, Any]:
 
 def _search(asked: _Asked) -> dict[str, Any]:
     params, limits = asked.params, asked.limits
-    found = _selected(asked)
+    photos = _selected(asked)
     per_page = min(max(_whole(params.get("per_page"), 100), 1), _MOST_GEO_ROWS)
     page = max(_whole(params.get("page"), 1), 1)
     query = json.dumps(sorted((n, v) for n, v in params.items() if n not in ("page", "per_page", "extras", "format")))
-    shown = _shaken(found[: limits.cap], per_page, query, limits)
+    shown = _shaken(photos[: limits.cap], per_page, query, limits)
     last = max(1, ceil(limits.cap / per_page))
     start = (min(page, last) - 1) * per_page
     extras = params.get("extras", "")
     rows = [row(asked.listing.items[at], extras, asked.origin, limits.mixed) for at in shown[start : start + per_page]]
-    total = _estimate(len(found), query, page, limits)
-    told: int | str = total
+    total = _estimate(len(photos), query, page, limits)
+    shown_total: int | str = total
     if limits.mixed and chance("total-type", limits.seed, query, page) < 0.5:
-        told = str(total)
+        shown_total = str(total)
     return {
-        "photos": {"page": page, "pages": ceil(total / per_page), "perpage": per_page, "total": told, "photo": rows}
+        "photos": {
+            "page": page,
+            "pages": ceil(total / per_page),
+            "perpage": per_page,
+            "total": shown_total,
+            "photo": rows,
+        }
     }
 
 
@@ -174,9 +180,9 @@ def _within(listing: Listing, params: Mapping[str, str], part: slice) -> NDArray
     return keep
 
 
-def _shaken(found: NDArray[np.intp], per_page: int, query: str, limits: Limits) -> list[int]:
+def _shaken(photos: NDArray[np.intp], per_page: int, query: str, limits: Limits) -> list[int]:
     """Return a query's rows as they are shown: some repeat an earlier one, in whose place nothing else is shown."""
-    shown: list[int] = found.tolist()
+    shown: list[int] = photos.tolist()
     if not limits.row_loss and not limits.uniform_loss:
         return shown
     rng = np.random.default_rng([limits.seed, int(token(12, "rows", query), 16)])
@@ -201,8 +207,8 @@ def _get_sizes(asked: _Asked) -> dict[str, Any]:
     item = asked.listing.by_number.get(int(id_)) if re.fullmatch(r"[0-9]{1,18}", id_) else None
     if item is None or item.kind in ("gone", "unavailable"):
         raise _FailError(1, f'Photo "{id_[:40]}" not found (invalid ID)' if id_ else "Photo not found")
-    found = sizes(item, asked.origin, asked.limits.mixed)
-    return {"sizes": {"canblog": 0, "canprint": 0, "candownload": 1, "size": found}}
+    pictures = sizes(item, asked.origin, asked.limits.mixed)
+    return {"sizes": {"canblog": 0, "canprint": 0, "candownload": 1, "size": pictures}}
 
 
 # --- parameters
@@ -214,12 +220,12 @@ def _whole(text: str | None, default: int) -> int:
 
 def _numbers(text: str, count: int) -> list[float]:
     try:
-        found = [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if len(found) != count or not all(map(isfinite, found)):
+        numbers = []
+    if len(numbers) != count or not all(map(isfinite, numbers)):
         raise _FailError(18, "Illogical arguments")
-    return found
+    return numbers
 
 
 # --- what is told about a photo
@@ -251,30 +257,30 @@ def row(item: Item, extras: str, origin: str, mixed: bool) -> dict[str, Any]:
         mixed: types are mixed and keys are missing.
     """
     wanted = {part.strip() for part in extras.split(",")}
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "id": str(item.number), "owner": owner(item), "secret": secret(item), "server": server(item), "farm": 66,
         "title": item.scene.title, "ispublic": 1, "isfriend": 0, "isfamily": 0,
     }  # fmt: skip
     for name, tell in _TOLD.items():
         if name in wanted:
-            told |= tell(item, mixed)
+            facts |= tell(item, mixed)
     for letter in _EXTRAS:
         if f"url_{letter}" in wanted and _has(item, letter, mixed):
-            told |= _picture(item, letter, origin, mixed)
-    return told
+            facts |= _picture(item, letter, origin, mixed)
+    return facts
 
 
 def sizes(item: Item, origin: str, mixed: bool) -> list[dict[str, Any]]:
     """Return a photo's pictures as getSizes tells them."""
     page = f"https://www.flickr.com/photos/{owner(item)}/{item.number}/sizes"
-    found = []
+    pictures = []
     for letter, label in _LABELS.items():
         if _has(item, letter, mixed=False):
-            told = _picture(item, letter, origin, mixed)
-            measures = {name: told[f"{name}_{letter}"] for name in ("width", "height")}
-            address = {"source": told[f"url_{letter}"], "url": f"{page}/{letter}/", "media": "photo"}
-            found.append({"label": label, **measures, **address})
-    return found
+            facts = _picture(item, letter, origin, mixed)
+            measures = {name: facts[f"{name}_{letter}"] for name in ("width", "height")}
+            address = {"source": facts[f"url_{letter}"], "url": f"{page}/{letter}/", "media": "photo"}
+            pictures.append({"label": label, **measures, **address})
+    return pictures
 
 
 def picture_path(item: Item, letter: str) -> str:

@@ -257,10 +257,10 @@ class Audit:
         return 3 if self.verdict in failing else 0
 
 
-def _judges_something(found: Comparison) -> bool:
+def _judges_something(comparison: Comparison) -> bool:
     measures: tuple[Shared | Near | Alike, ...] = (
-        *(found.authors, found.sequences, found.groups, found.panoramas, found.bytes),
-        *(found.near, found.alike),
+        *(comparison.authors, comparison.sequences, comparison.groups, comparison.panoramas, comparison.bytes),
+        *(comparison.near, comparison.alike),
     )
     return any(measure.known for measure in measures)
 
@@ -271,7 +271,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
     remarks = [] if len(header.hashes) < 2 else [f"hashes of {len(header.hashes)} versions were compared"]
     if header.protocol == "place":
         remarks += _not_excluded(manifest.table)
-    found = _audit(
+    audit = _audit(
         manifest.table,
         name=f"{header.name} {header.version}",
         digest=manifest.digest,
@@ -287,7 +287,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         phash_radius=phash_radius,
         remarks=remarks,
     )
-    return replace(found, named=named_answers(manifest))
+    return replace(audit, named=named_answers(manifest))
 
 
 def named_answers(manifest: Manifest) -> dict[str, dict[str, int]]:
@@ -342,13 +342,13 @@ def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
     rules, quotas = manifest.header.rules, manifest.header.quotas
     if not (isinstance(rules, Mapping) and isinstance(quotas, Mapping) and rules.get("mode") in _EXACT_MODES):
         return ()
-    found = (
+    asked = (
         Quota(city, side, photos, int(quotas[side]))
         for city, sides in manifest.counts().items()
         for side, photos in sides.items()
         if side in quotas and photos != quotas[side]
     )
-    return tuple(found)
+    return tuple(asked)
 
 
 def _outside(manifest: Manifest) -> tuple[Outside, ...]:
@@ -489,24 +489,24 @@ def _near_counts(
     return np.asarray(every, dtype=np.int64), own
 
 
-def _leaks(found: Comparison, claims: Claims, protocol: str) -> Iterator[Leak]:
-    near, alike = found.near, found.alike
+def _leaks(comparison: Comparison, claims: Claims, protocol: str) -> Iterator[Leak]:
+    near, alike = comparison.near, comparison.alike
     measured = {
-        "author": (found.authors.photos, found.authors.known, "author" in claims.kinds),
-        "sequence": (found.sequences.photos, found.sequences.known, "sequence" in claims.kinds),
-        "group": (found.groups.photos, found.groups.known, "group" in claims.kinds),
-        "panorama": (found.panoramas.photos, found.panoramas.known, "panorama" in claims.kinds),
-        "bytes": (found.bytes.photos, found.bytes.known, "bytes" in claims.kinds),
-        "near-duplicate": (alike.photos, alike.known, _within_claim(found, claims)),
-        "distance": (near.photos, near.known, _nearer_than_claimed(found, claims)),
+        "author": (comparison.authors.photos, comparison.authors.known, "author" in claims.kinds),
+        "sequence": (comparison.sequences.photos, comparison.sequences.known, "sequence" in claims.kinds),
+        "group": (comparison.groups.photos, comparison.groups.known, "group" in claims.kinds),
+        "panorama": (comparison.panoramas.photos, comparison.panoramas.known, "panorama" in claims.kinds),
+        "bytes": (comparison.bytes.photos, comparison.bytes.known, "bytes" in claims.kinds),
+        "near-duplicate": (alike.photos, alike.known, _within_claim(comparison, claims)),
+        "distance": (near.photos, near.known, _nearer_than_claimed(comparison, claims)),
     }
     for kind, (photos, known, claimed) in measured.items():
         # That a query's place is in the gallery is what the protocol `place` is about.
         if photos and not (kind == "distance" and protocol == "place"):
-            yield Leak(kind, found.reference, found.judged, photos, known, claimed)
+            yield Leak(kind, comparison.reference, comparison.judged, photos, known, claimed)
 
 
-def _within_claim(found: Comparison, claims: Claims) -> bool:
+def _within_claim(comparison: Comparison, claims: Claims) -> bool:
     """Return whether the closest pair contradicts the rules: the radius looked for may be wider than the one claimed."""
     radius = claims.phash_radius
     return radius is not None and any(
@@ -514,24 +514,24 @@ def _within_claim(found: Comparison, claims: Claims) -> bool:
         and pair.dhash_bits is not None
         and pair.phash_bits <= radius
         and pair.dhash_bits <= radius + DHASH_SLACK
-        for pair in found.alike.worst
+        for pair in comparison.alike.worst
     )
 
 
-def _nearer_than_claimed(found: Comparison, claims: Claims) -> bool:
-    nearest = found.near.nearest_m
+def _nearer_than_claimed(comparison: Comparison, claims: Claims) -> bool:
+    nearest = comparison.near.nearest_m
     return claims.min_distance_m is not None and nearest is not None and nearest < claims.min_distance_m
 
 
 def _unjudged(comparisons: tuple[Comparison, ...]) -> Iterator[str]:
-    for found in comparisons:
-        sides = f"({found.reference}-{found.judged})"
+    for comparison in comparisons:
+        sides = f"({comparison.reference}-{comparison.judged})"
         measures: dict[str, Shared | Near | Alike] = {
-            "author": found.authors,
-            "distance": found.near,
-            "near-duplicate": found.alike,
-            "bytes": found.bytes,
+            "author": comparison.authors,
+            "distance": comparison.near,
+            "near-duplicate": comparison.alike,
+            "bytes": comparison.bytes,
         }
         for kind, measure in measures.items():
-            if not measure.known and not (kind == "author" and found.not_attributable and not measure.unknown):
+            if not measure.known and not (kind == "author" and comparison.not_attributable and not measure.unknown):
                 yield f"{kind} {sides}"

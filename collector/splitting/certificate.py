@@ -145,12 +145,12 @@ def _short(text: str, most: int = 64) -> str:
 
 
 def _findings(audit: Audit) -> Iterator[str]:
-    found = {(comparison.reference, comparison.judged): comparison for comparison in audit.comparisons}
+    comparisons = {(comparison.reference, comparison.judged): comparison for comparison in audit.comparisons}
     for leak in sorted(audit.leaks, key=lambda leak: not leak.claimed):
         state = "BREACH" if leak.claimed else "leak, not claimed"
         head = f"{state}: {leak.reference}-{leak.judged}, {leak.kind}: {leak.photos} of {leak.known} {leak.judged}"
         yield from _wrapped(f"{head} {LEAKS[leak.kind]}")
-        for example in _examples(leak, found[leak.reference, leak.judged], audit):
+        for example in _examples(leak, comparisons[leak.reference, leak.judged], audit):
             yield from _wrapped(example, "    ")
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
@@ -173,27 +173,27 @@ def _findings(audit: Audit) -> Iterator[str]:
         yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
 
 
-def _examples(leak: Leak, found: Comparison, audit: Audit) -> list[str]:
+def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
     def named(photo_id: str) -> str:
         title = audit.titles.get(photo_id)
         return f"{_short(photo_id)} ({_short(title)})" if title else _short(photo_id)
 
     shared = {
-        "author": found.authors,
-        "sequence": found.sequences,
-        "group": found.groups,
-        "panorama": found.panoramas,
-        "bytes": found.bytes,
+        "author": comparison.authors,
+        "sequence": comparison.sequences,
+        "group": comparison.groups,
+        "panorama": comparison.panoramas,
+        "bytes": comparison.bytes,
     }
     if leak.kind in shared:
         return [
-            f"{_short(value.value)}: {value.judged_photos} in {found.judged} such as {named(value.judged)}, "
-            f"{value.reference_photos} in {found.reference} such as {named(value.reference)}"
+            f"{_short(value.value)}: {value.judged_photos} in {comparison.judged} such as {named(value.judged)}, "
+            f"{value.reference_photos} in {comparison.reference} such as {named(value.reference)}"
             for value in shared[leak.kind].worst
         ]
-    pairs = found.near.worst if leak.kind == "distance" else found.alike.worst
+    pairs = comparison.near.worst if leak.kind == "distance" else comparison.alike.worst
     return [
-        f"{_apart(pair)}: {named(pair.judged)} ({found.judged}), {named(pair.reference)} ({found.reference})"
+        f"{_apart(pair)}: {named(pair.judged)} ({comparison.judged}), {named(pair.reference)} ({comparison.reference})"
         for pair in pairs
         if pair.metres is None or pair.metres < audit.min_distance_m
     ]
@@ -206,24 +206,24 @@ def _apart(pair: PhotoPair) -> str:
 def _measures(audit: Audit) -> str:
     """Return what was measured: a line a measure, a column a pair of sides."""
     rows: dict[str, list[str]] = {}
-    for found in audit.comparisons:
-        for name, cell in _cells(found, audit):
+    for comparison in audit.comparisons:
+        for name, cell in _cells(comparison, audit):
             rows.setdefault(name, []).append(cell)
     head = ["of each second side, against the first", *(f"{c.reference}-{c.judged}" for c in audit.comparisons)]
     return table(head, [[name, *cells] for name, cells in rows.items()])
 
 
-def _cells(found: Comparison, audit: Audit) -> Iterator[tuple[str, str]]:
-    near, alike = found.near, found.alike
-    yield "photos", str(found.judged_photos)
-    yield "by an author of the first side", _share(found.authors)
-    yield "  authors on both sides", _number(found.authors.values, found.authors)
-    yield "  author unknown (both sides)", str(found.authors.unknown)
-    yield "  not attributable: of a service (both)", str(found.not_attributable)
-    yield "of a sequence of the first side", _share(found.sequences)
-    yield "of a group of the first side", _share(found.groups)
-    yield "views of a panorama of the first side", str(found.panoramas.photos)
-    yield "with the bytes of a photo of the first", _share(found.bytes)
+def _cells(comparison: Comparison, audit: Audit) -> Iterator[tuple[str, str]]:
+    near, alike = comparison.near, comparison.alike
+    yield "photos", str(comparison.judged_photos)
+    yield "by an author of the first side", _share(comparison.authors)
+    yield "  authors on both sides", _number(comparison.authors.values, comparison.authors)
+    yield "  author unknown (both sides)", str(comparison.authors.unknown)
+    yield "  not attributable: of a service (both)", str(comparison.not_attributable)
+    yield "of a sequence of the first side", _share(comparison.sequences)
+    yield "of a group of the first side", _share(comparison.groups)
+    yield "views of a panorama of the first side", str(comparison.panoramas.photos)
+    yield "with the bytes of a photo of the first", _share(comparison.bytes)
     yield "nearest place, m", "cannot be judged" if near.nearest_m is None else f"{near.nearest_m:.1f}"
     yield f"  closer than {audit.min_distance_m:g} m", _share(near)
     for share, metres in near.quantiles_m.items():

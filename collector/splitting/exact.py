@@ -70,13 +70,13 @@ def fill(groups: Sequence[Group], needs: Needs, *, even: bool = False, seconds: 
     for label in sorted(set(set_of)):
         cities = tuple(city for city, of in enumerate(set_of) if of == label)
         members = [groups[index] for index in by_set[label]]
-        found = _fill_set(members, cities, needs, even, seconds)
-        if found is None:
+        sides = _fill_set(members, cities, needs, even, seconds)
+        if sides is None:
             outcome.impossible.append(cities)
-        elif isinstance(found, Undecided):
+        elif isinstance(sides, Undecided):
             outcome.undecided.append(cities)
         else:
-            for index, side in zip(by_set[label], found, strict=True):
+            for index, side in zip(by_set[label], sides, strict=True):
                 outcome.sides[index] = side
     return outcome
 
@@ -97,8 +97,8 @@ def _fill_set(
     if any(min(needs[city]) < 0 or photos[city] < sum(needs[city]) for city in cities):
         return None
     for attempt in range(_ATTEMPTS if len(cities) > 1 else 1):
-        if (found := _attempt(groups, photos, needs, attempt, even)) is not None:
-            return found
+        if (assigned := _attempt(groups, photos, needs, attempt, even)) is not None:
+            return assigned
     if len(cities) == 1 and fits([group.parts[0][1] for group in groups], needs[cities[0]]):
         return None  # the attempt has decided it
     if len(cities) > 1 and not all(fillable(groups, own, needs[city]) for city, own in by_city(groups, cities).items()):
@@ -153,10 +153,10 @@ def _attempt(
             for city, count in groups[index].parts:
                 missing[city][side] -= count
     for city in photos:
-        found = _fill_city(groups, local[city], missing[city], needs[city], even)
-        if found is None:
+        own = _fill_city(groups, local[city], missing[city], needs[city], even)
+        if own is None:
             return None
-        for index, side in zip(local[city], found, strict=True):
+        for index, side in zip(local[city], own, strict=True):
             sides[index] = side
     return sides
 
@@ -202,9 +202,11 @@ def _fill_city(
     That decides it where the city's sums fit into memory.
     """
     for attempt in range(_ATTEMPTS):
-        found = _one_by_one(groups, indices, missing, _limits(needs, careful=attempt < _CAREFUL and not even), attempt)
-        if found is not None:
-            return [found.get(index) for index in indices]
+        side_of = _one_by_one(
+            groups, indices, missing, _limits(needs, careful=attempt < _CAREFUL and not even), attempt
+        )
+        if side_of is not None:
+            return [side_of.get(index) for index in indices]
     sizes = [groups[index].parts[0][1] for index in indices]
     if sum(sizes) < sum(missing) or not fits(sizes, missing):
         return None
@@ -215,7 +217,7 @@ def _one_by_one(
     groups: Sequence[Group], indices: Sequence[int], missing: Sequence[int], limits: Sequence[int], attempt: int
 ) -> dict[int, int] | None:
     """Fill one side after the other; None where one of them does not come out."""
-    found: dict[int, int] = {}
+    side_of: dict[int, int] = {}
     free = indices if attempt == 0 else _in_order(indices, groups, attempt)
     for side, needed in enumerate(missing):
         allowed = [
@@ -224,9 +226,9 @@ def _one_by_one(
         chosen = subset([groups[index].parts[0][1] for index in allowed], needed)
         if chosen is None:
             return None
-        found.update({allowed[position]: side for position in chosen})
-        free = [index for index in free if index not in found]
-    return found
+        side_of.update({allowed[position]: side for position in chosen})
+        free = [index for index in free if index not in side_of]
+    return side_of
 
 
 # --- as near as it comes
@@ -263,22 +265,23 @@ def balance(groups: Sequence[Group], wanted: Needs, held: Needs = (), *, even: b
 def _near(groups: Sequence[Group], cities: Sequence[int], wanted: Needs, held: Needs) -> list[int]:
     empty = {(city, side) for city in cities for side in range(len(wanted[city])) if not (held and held[city][side])}
     missing = {city: list(wanted[city]) for city in cities}
-    found = _largest_first(groups, missing)
-    _improve(groups, missing, found)
-    _fill_empty(groups, missing, found, empty)
+    assigned = _largest_first(groups, missing)
+    _improve(groups, missing, assigned)
+    _fill_empty(groups, missing, assigned, empty)
     if len(groups) * len(wanted[cities[0]]) > _SMALL:
-        return found
+        return assigned
     best = solve(groups, cities, wanted, nearest_filling=empty)
     if best is None or isinstance(best, Undecided):
-        return found
+        return assigned
     sides = [int(side or 0) for side in best]
     nearest = {city: list(wanted[city]) for city in cities}
     for group, side in zip(groups, sides, strict=True):
         _take(group, nearest, side)
     ranks = [
-        (len(empty - _photos(groups, of).keys()), _apart(apart)) for of, apart in ((sides, nearest), (found, missing))
+        (len(empty - _photos(groups, of).keys()), _apart(apart))
+        for of, apart in ((sides, nearest), (assigned, missing))
     ]
-    return sides if ranks[0] < ranks[1] else found
+    return sides if ranks[0] < ranks[1] else assigned
 
 
 def _photos(groups: Sequence[Group], sides: Sequence[int]) -> Counter[tuple[int, int]]:
@@ -290,13 +293,13 @@ def _photos(groups: Sequence[Group], sides: Sequence[int]) -> Counter[tuple[int,
     return photos
 
 
-def _fill_empty(groups: Sequence[Group], missing: _Missing, found: list[int], empty: set[tuple[int, int]]) -> None:
+def _fill_empty(groups: Sequence[Group], missing: _Missing, assigned: list[int], empty: set[tuple[int, int]]) -> None:
     """Give a group to each side of a city that has none, where that empties no other: the one that does the least harm."""
-    photos = _photos(groups, found)
+    photos = _photos(groups, assigned)
     for city, side in sorted(empty - photos.keys()):
         options = []
         for index, group in enumerate(groups):
-            before = found[index]
+            before = assigned[index]
             if group.only is None and any(of == city for of, _ in group.parts) and before != side:
                 spared = all(photos[of, before] > count or (of, before) not in empty for of, count in group.parts)
                 change = sum(
@@ -310,25 +313,25 @@ def _fill_empty(groups: Sequence[Group], missing: _Missing, found: list[int], em
         if options:
             index = min(options)[2]
             for of, count in groups[index].parts:
-                photos[of, found[index]] -= count
+                photos[of, assigned[index]] -= count
                 photos[of, side] += count
-            _take(groups[index], missing, found[index], -1)
-            found[index] = side
+            _take(groups[index], missing, assigned[index], -1)
+            assigned[index] = side
             _take(groups[index], missing, side)
 
 
 def _largest_first(groups: Sequence[Group], missing: _Missing) -> list[int]:
     """Place the largest first: drawn where there is room, or else where it does the least harm."""
-    found = [0] * len(groups)
+    assigned = [0] * len(groups)
     order = sorted(range(len(groups)), key=lambda at: (-max(count for _, count in groups[at].parts), groups[at].draw))
     for index in order:
         side = drawn_side(groups[index], missing, missing, groups[index].draw)
-        found[index] = _best_side(groups[index], missing) if side is None else side
-        _take(groups[index], missing, found[index])
-    return found
+        assigned[index] = _best_side(groups[index], missing) if side is None else side
+        _take(groups[index], missing, assigned[index])
+    return assigned
 
 
-def _improve(groups: Sequence[Group], missing: _Missing, found: list[int]) -> None:
+def _improve(groups: Sequence[Group], missing: _Missing, assigned: list[int]) -> None:
     """Move single groups, in the order of their draws, as long as that brings the numbers nearer to the wanted ones."""
     order = sorted((at for at, group in enumerate(groups) if group.only is None), key=lambda at: groups[at].draw)
     moved = True
@@ -337,11 +340,11 @@ def _improve(groups: Sequence[Group], missing: _Missing, found: list[int]) -> No
             return
         moved = False
         for index in order:
-            before = found[index]
+            before = assigned[index]
             _take(groups[index], missing, before, -1)
-            found[index] = _best_side(groups[index], missing, before)
-            _take(groups[index], missing, found[index])
-            moved = moved or found[index] != before
+            assigned[index] = _best_side(groups[index], missing, before)
+            _take(groups[index], missing, assigned[index])
+            moved = moved or assigned[index] != before
 
 
 def _best_side(group: Group, missing: _Missing, before: int = -1) -> int:
@@ -424,7 +427,7 @@ def assign(sizes: Sequence[int], only: Sequence[int | None], bins: Sequence[int]
     place = sum(capacity * box.strides[of] for of, capacity in enumerate(capacities) if of != unwatched)
     if not states[-1] >> place & 1:
         return None
-    found: list[int | None] = []
+    sides: list[int | None] = []
     for size, allowed, state in zip(reversed(sizes), reversed(options), reversed(states[:-1]), strict=True):
         # Late ones are left out first.
         for of in sorted(allowed, reverse=True):
@@ -432,9 +435,9 @@ def assign(sizes: Sequence[int], only: Sequence[int | None], bins: Sequence[int]
             inside = of == unwatched or box.coordinate(place, of) >= size
             if inside and state >> before & 1:
                 place = before
-                found.append(None if of == out else of)
+                sides.append(None if of == out else of)
                 break
-    return found[::-1]
+    return sides[::-1]
 
 
 def reachable(sizes: Sequence[int], only: Sequence[int | None], start: Sequence[int], box: Sequence[int]) -> int:

@@ -59,20 +59,20 @@ def allocate_places(
         raise UsageError(
             "protocol place: give at least 1 query a city, and 0 to 1000 metres within which it is answerable"
         )
-    found = _grouped(photos, groups, seed, within_m)
-    choice = _Choice(found, quotas, seed)
+    grouped = _grouped(photos, groups, seed, within_m)
+    choice = _Choice(grouped, quotas, seed)
     choice.run()
     if any(choice.missing.values()):
         raise DataError(_refusal(choice, within_m))
     sides = {
         photo.photo_id: choice.side_of.get(row, "train")
-        for row, photo in enumerate(found.photos)
-        if row in choice.side_of or found.group[row] not in choice.left
+        for row, photo in enumerate(grouped.photos)
+        if row in choice.side_of or grouped.group[row] not in choice.left
     }
     return Allocation(
         sides=sides,
         groups={photo_id: groups[photo_id] for photo_id in sides},
-        left_out={photo.photo_id: "link" for photo in found.photos if photo.photo_id not in sides},
+        left_out={photo.photo_id: "link" for photo in grouped.photos if photo.photo_id not in sides},
         deviations={},
     )
 
@@ -112,17 +112,19 @@ def _near(photos: Sequence[Photo], group: Sequence[int], within_m: float) -> lis
 class _Choice:
     """Queries chosen so far, the groups that left the gallery for them, and how many gallery photos answer each photo."""
 
-    def __init__(self, found: _Groups, quotas: Mapping[str, int], seed: int) -> None:
-        self.found, self.quotas, self.seed = found, quotas, seed
+    def __init__(self, groups: _Groups, quotas: Mapping[str, int], seed: int) -> None:
+        self.groups, self.quotas, self.seed = groups, quotas, seed
         self.side_of: dict[int, str] = {}
         self.left: dict[int, str] = {}
-        self.answers = [len(rows) for rows in found.near]
-        self.missing = Counter({(photo.city, side): quotas[side] for photo in found.photos for side in ("test", "val")})
+        self.answers = [len(rows) for rows in groups.near]
+        self.missing = Counter(
+            {(photo.city, side): quotas[side] for photo in groups.photos for side in ("test", "val")}
+        )
 
     def run(self) -> None:
         """Let groups leave the gallery until nothing is missing, or nothing more can be had."""
         for share in (_SHARE, 1):
-            for group in self.found.order:
+            for group in self.groups.order:
                 for side in (self.left[group],) if group in self.left else ("test", "val"):
                     rows = self._offered(group, side, share)
                     if rows and (group in self.left or self._may_leave(group)):
@@ -131,15 +133,15 @@ class _Choice:
 
     def _offered(self, group: int, side: str, share: int) -> list[int]:
         """Return the photos of a group that can be queries of a side where some are missing."""
-        given = Counter(self.found.photos[row].city for row in self.found.members[group] if row in self.side_of)
+        given = Counter(self.groups.photos[row].city for row in self.groups.members[group] if row in self.side_of)
         offered: list[int] = []
         for row in sorted(
-            (row for row in self.found.members[group] if self.answers[row] and row not in self.side_of),
-            key=lambda row: draw(self.seed, self.found.photos[row].photo_id),
+            (row for row in self.groups.members[group] if self.answers[row] and row not in self.side_of),
+            key=lambda row: draw(self.seed, self.groups.photos[row].photo_id),
         ):
-            city = self.found.photos[row].city
+            city = self.groups.photos[row].city
             most = -(-self.quotas[side] // share)
-            taken = sum(self.found.photos[other].city == city for other in offered)
+            taken = sum(self.groups.photos[other].city == city for other in offered)
             if taken < self.missing[city, side] and given[city] + taken < most:
                 offered.append(row)
         return offered
@@ -147,19 +149,19 @@ class _Choice:
     def _may_leave(self, group: int) -> bool:
         """Whether every query is still answered without the group."""
         lost = Counter(
-            query for row in self.found.members[group] for query in self.found.near[row] if query in self.side_of
+            query for row in self.groups.members[group] for query in self.groups.near[row] if query in self.side_of
         )
         return all(self.answers[query] > count for query, count in lost.items())
 
     def _take(self, group: int, side: str, rows: Iterable[int]) -> None:
         if group not in self.left:
             self.left[group] = side
-            for row in self.found.members[group]:
-                for other in self.found.near[row]:
+            for row in self.groups.members[group]:
+                for other in self.groups.near[row]:
                     self.answers[other] -= 1
         for row in rows:
             self.side_of[row] = side
-            self.missing[self.found.photos[row].city, side] -= 1
+            self.missing[self.groups.photos[row].city, side] -= 1
 
 
 def _refusal(choice: _Choice, within_m: float) -> str:
@@ -168,20 +170,18 @@ def _refusal(choice: _Choice, within_m: float) -> str:
     for (city, side), count in sorted(choice.missing.items()):
         if count:
             lacking[city][side] = count
-    shared = Counter(photo.city for photo, near in zip(choice.found.photos, choice.found.near, strict=True) if near)
-    of_city = Counter(photo.city for photo in choice.found.photos)
-    unknown = Counter(p.city for p in choice.found.photos if p.latitude is None or p.longitude is None)
-    said = "; ".join(
+    shared = Counter(photo.city for photo, near in zip(choice.groups.photos, choice.groups.near, strict=True) if near)
+    of_city = Counter(photo.city for photo in choice.groups.photos)
+    unknown = Counter(p.city for p in choice.groups.photos if p.latitude is None or p.longitude is None)
+    shortages = "; ".join(
         f"{city} lacks {' and '.join(f'{count} {side} queries' for side, count in sides.items())}: of its {of_city[city]} "
         f"photos {shared[city]} have one of somebody else's (of another sequence) within {within_m:g} m, and "
         f"{unknown[city]} have no known place"
         for city, sides in list(lacking.items())[:_NAMED]
     )
     more = f"; and {len(lacking) - _NAMED} more cities" if len(lacking) > _NAMED else ""
-    found = {side: min(choice.quotas[side] - of.get(side, 0) for of in lacking.values()) for side in ("test", "val")}
+    most = {side: min(choice.quotas[side] - of.get(side, 0) for of in lacking.values()) for side in ("test", "val")}
     few = (
-        f"ask for less, such as --queries {max(1, found['test'])} --val-queries {found['val']}; "
-        if found["test"]
-        else ""
+        f"ask for less, such as --queries {max(1, most['test'])} --val-queries {most['val']}; " if most["test"] else ""
     )
-    return f"{said}{more}; {few}allow a larger --within, leave cities out with --city, or collect more photos"
+    return f"{shortages}{more}; {few}allow a larger --within, leave cities out with --city, or collect more photos"
