@@ -117,7 +117,7 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             strength=explanation.strength,
             square=explanation.heat_method == "grad-cam",
             map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
-            map_credit=CREDIT,
+            map_credit=map_credit(explanation.answer),
             near=[neighbour_record(one, names, workspace) for one in explanation.neighbours],
         )
     )
@@ -175,14 +175,13 @@ def data_uri(image: Image.Image, format: str, **options: Any) -> str:
     return f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-CREDIT = f"Borders: {SOURCE}"
 _WIDTH = 640.0
 _NAMED = 5
 
 
 def map_svg(answer: Answer) -> str:
     """Return the map as markup that is safe in a page; the five likeliest cities are named."""
-    view = view_of([(city.latitude, city.longitude) for city in answer.candidates], _WIDTH, shape=(0.42, 0.875))
+    view = _view(answer)
     # The likeliest are drawn last, on top.
     dots = "".join(_dot(one, view) for one in reversed(answer.candidates))
     names = "".join(_name(one, view) for one in answer.candidates[:_NAMED])
@@ -194,6 +193,15 @@ def map_svg(answer: Answer) -> str:
         f'<svg viewBox="0 0 {_WIDTH:.0f} {view.height:.0f}" role="img" aria-label="{escape(f"Map: {told}")}">'
         f'<g class="land">{view.land()}</g>{circle}<g class="dots">{dots}</g><g class="names">{names}</g></svg>'
     )
+
+
+def map_credit(answer: Answer) -> str:
+    """Return a sentence that says whose borders are on the map; empty where it shows none, as on the open sea."""
+    return f"Borders: {SOURCE}." if _view(answer).has_borders() else ""
+
+
+def _view(answer: Answer) -> View:
+    return view_of([(city.latitude, city.longitude) for city in answer.candidates], _WIDTH, shape=(0.42, 0.875))
 
 
 def _dot(city: Candidate, view: View) -> str:

@@ -116,6 +116,17 @@ class View:
         low, high = ring.min(axis=0), ring.max(axis=0)
         return bool(low[0] < self.east and high[0] > self.west and low[1] < self.north and high[1] > self.south)
 
+    def has_borders(self) -> bool:
+        """Return whether a line of a country is in view, and not its land or the sea alone."""
+        for ring in (ring for rings in countries().values() for ring in rings):
+            for shifted in (ring + np.array([turn, 0]) for turn in (-360, 0, 360)):
+                if self._touches(shifted):
+                    ends = np.roll(shifted, -1, axis=0)
+                    low, high = np.minimum(shifted, ends), np.maximum(shifted, ends)
+                    if ((low < (self.east, self.north)) & (high > (self.west, self.south))).all(axis=1).any():
+                        return True
+        return False
+
     def land(self, without: Iterable[str] = ()) -> str:
         """Return the countries in view as a path for each."""
         shown = (self.outline(rings) for name, rings in countries().items() if name not in without)

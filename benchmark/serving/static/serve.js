@@ -127,7 +127,7 @@ function show(card, told) {
   card.querySelector(".credit").textContent =
     "The area of a dot is the city's probability." +
     (told.radius50_km === null ? "" : " Dashed: inside it with a chance of 50 %.") +
-    ` ${told.explanation.map.credit}.`;
+    ` ${told.explanation.map.credit}`;
   heat(card, told.explanation.heat, best.name);
   const near = told.explanation.neighbours.map(neighbour);
   card.querySelector(".likeness ol").replaceChildren(...near);

@@ -16,7 +16,7 @@ from PIL import Image
 from benchmark.models import Model
 from benchmark.predicting.answer import Answer, Answerer, Candidate, answers
 from benchmark.predicting.neighbours import Credit, Training
-from benchmark.predicting.page import as_html, explained, heat_layer, map_svg, page_name
+from benchmark.predicting.page import as_html, explained, heat_layer, map_credit, map_svg, page_name
 from benchmark.predicting.read_image import Source
 from collector.workspace import Workspace
 from tests.benchmark.conftest import paint
@@ -192,6 +192,12 @@ def test_the_area_of_a_dot_is_its_probability_and_north_is_up() -> None:
     assert float(large.attrib["cy"]) < float(small.attrib["cy"])
     assert float(large.attrib["cx"]) < float(small.attrib["cx"])
     assert len(root.findall(".//path")) > 0
+
+
+@pytest.mark.parametrize(("longitude", "credited"), [(30.0, True), (-140.0, False)])
+def test_borders_are_credited_where_there_are_some(longitude: float, credited: bool) -> None:
+    drawn = answer(("A", 0.7, 40.0, longitude), ("B", 0.3, 41.0, longitude))
+    assert map_credit(drawn) == ("Borders: Natural Earth (public domain)." if credited else "")
 
 
 def test_the_radius_is_as_many_km_as_the_cities_are_apart() -> None:
