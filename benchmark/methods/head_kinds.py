@@ -169,7 +169,7 @@ VECTOR_HEADS: dict[str, Head] = {
 def tempered(head: Any, sides: Sides) -> "Classifier":
     """Return the head at the temperature under which the validation photos are least surprising."""
     from benchmark.classifiers.heads import at_temperature
-    from benchmark.scoring.calibration import fit_temperature
+    from benchmark.classifiers.probabilities import fit_temperature
 
     cooled: Classifier = at_temperature(head, fit_temperature(head.predict_proba(sides.judged), sides.truth))
     return cooled

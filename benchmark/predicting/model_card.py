@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.scoring.calibration import fit_temperature, reject_threshold, with_temperature
+from benchmark.classifiers.probabilities import fit_temperature, with_temperature
+from benchmark.scoring.calibration import reject_threshold
 from collector.geo import distances_km
 from collector.records import City
 

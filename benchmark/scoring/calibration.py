@@ -13,13 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.scoring.metrics import checked
-
-SMALLEST = 1e-12
-"""Smaller probabilities count as this one: the logarithm of 0 would let one photo decide a whole score."""
-
-COLDEST, HOTTEST = 0.05, 20.0
-"""The bounds of a temperature."""
+from benchmark.classifiers.probabilities import SMALLEST, checked_probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,51 +105,6 @@ def log_loss(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(-np.log(np.clip(scores[np.arange(len(truth)), truth], SMALLEST, 1)).mean())
 
 
-def with_temperature(probabilities: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities softened (temperature above 1) or sharpened (below 1): softmax(ln p / temperature), (N, C).
-
-    The most probable class stays the most probable one. Guo et al. (2017), section 4.2, with ln p in the place of the
-    logits, which it equals up to a constant that the softmax takes out.
-
-    Raises:
-        ValueError: a value is no probability, the shape is not (N, C), or the temperature is not above 0.
-    """
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature is {temperature}: must be above 0")
-    from scipy.special import log_softmax
-
-    scaled: NDArray[np.float64] = np.exp(log_softmax(_logits(probabilities) / temperature, axis=1))
-    return scaled
-
-
-def fit_temperature(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return the temperature, 0.05 to 20, under which these photos are least surprising: the smallest `log_loss`.
-
-    To be fitted on validation photos. It is 1.0 where they teach nothing: there are none; every answer is right, so that
-    the loss falls for ever as the temperature does, whatever the confidences; or no temperature makes a difference, as
-    with one class or equal probabilities. Guo et al. (2017), section 4.2.
-
-    Raises:
-        ValueError: the arrays do not fit each other or hold what is no probability.
-    """
-    from scipy.optimize import minimize_scalar  # takes most of a second, and only fitting needs it
-    from scipy.special import log_softmax
-
-    if len(labels) == 0:
-        return 1.0
-    scores, truth = checked_probabilities(probabilities, labels)
-    logits, photos = _logits(scores), np.arange(len(truth))
-    if (logits[photos, truth] == logits.max(axis=1)).all():
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[photos, truth].mean())
-
-    # The loss is convex in 1 / temperature, hence has one minimum in its logarithm, in which the bounds are even.
-    best = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6})
-    return float(np.clip(np.exp(best.x), COLDEST, HOTTEST))
-
-
 def reject_threshold(probabilities: NDArray[Any], labels: NDArray[Any], share: float = 0.95) -> float:
     """Return the confidence below which an answer is withheld as "none of these", 0 to 1, from validation photos.
 
@@ -182,39 +131,3 @@ def reject_threshold(probabilities: NDArray[Any], labels: NDArray[Any], share: f
     # Of 19 photos at 0.95 the first is meant, which rounding would miss: 0.05 * 20 is 1.0000000000000009 or 0.99….
     place = floor((1 - share) * (len(kept) + 1) + 1e-9)
     return float(min(kept[place - 1], 1.0)) if place else 0.0
-
-
-def checked_probabilities(
-    probabilities: NDArray[Any], labels: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the scores and labels of the answers that were given, as `metrics.checked` does.
-
-    Raises:
-        ValueError: as `metrics.checked`, a value is not from 0 to 1 to within 0.001, or every answer was withheld.
-    """
-    scores, truth = checked(probabilities, labels)
-    given = ~np.isnan(scores[:, 0])
-    if not given.any():
-        raise ValueError("every answer was withheld: there is no confidence to measure")
-    _require_probabilities(scores[given])
-    return scores[given], truth[given]
-
-
-def _require_probabilities(values: NDArray[np.float64]) -> None:
-    """Refuse what is not from 0 to 1, to within the 0.001 by which a photo's saved probabilities may miss the sum of 1.
-
-    Raises:
-        ValueError: a value lies outside.
-    """
-    if not bool(((values >= 0) & (values <= 1.001)).all()):
-        raise ValueError(f"probabilities go from {values.min()} to {values.max()}: must be from 0 to 1")
-
-
-def _logits(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    scores = np.asarray(probabilities, dtype=np.float64)
-    if scores.ndim != 2 or scores.shape[1] == 0:
-        raise ValueError(f"probabilities have shape {scores.shape}: must be (photos, classes)")
-    if scores.size:
-        _require_probabilities(scores)
-    logits: NDArray[np.float64] = np.log(np.clip(scores, SMALLEST, None))
-    return logits

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.classifiers.probabilities import checked
 from collector.geo import EARTH_RADIUS_KM, distances_km
 
 WITHHELD = -1
@@ -42,28 +43,6 @@ def checked_answers(answers: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArra
     if scores.min() < WITHHELD or truth.min() < 0:
         raise ValueError("answers must be -1 or more, labels 0 or more")
     return scores.astype(np.int64), truth.astype(np.int64)
-
-
-def checked(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the scores (N, C) as float64 and the labels (N,) as int64.
-
-    Raises:
-        ValueError: the arrays are empty, do not fit each other, or hold unknown labels or rows that are NaN in part.
-    """
-    scores = np.asarray(probabilities, dtype=np.float64)
-    truth = np.asarray(labels)
-    if scores.ndim != 2 or 0 in scores.shape:
-        raise ValueError(f"probabilities have shape {scores.shape}: must be (photos, classes), neither of them 0")
-    if truth.shape != scores.shape[:1]:
-        raise ValueError(f"labels have shape {truth.shape}: must be {scores.shape[:1]}, one for each photo")
-    if not np.issubdtype(truth.dtype, np.integer):
-        raise ValueError(f"labels are {truth.dtype}: must be integers, the indices of the classes")
-    if truth.min() < 0 or truth.max() >= scores.shape[1]:
-        raise ValueError(f"labels go from {truth.min()} to {truth.max()}: must be from 0 to {scores.shape[1] - 1}")
-    nan = np.isnan(scores)
-    if (nan.any(axis=1) & ~nan.all(axis=1)).any():
-        raise ValueError("probabilities hold NaN beside numbers: a withheld answer is a row of NaN alone")
-    return scores, truth.astype(np.int64)
 
 
 def accuracy(answers: NDArray[Any], labels: NDArray[Any]) -> float:

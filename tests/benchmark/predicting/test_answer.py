@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from benchmark.classifiers.probabilities import fit_temperature, with_temperature
 from benchmark.models import read_model
 from benchmark.photos import given_photos
 from benchmark.predicting.answer import Answerer
 from benchmark.results import read_predictions, read_validation
-from benchmark.scoring.calibration import fit_temperature, reject_threshold, with_temperature
+from benchmark.scoring.calibration import reject_threshold
 from collector.errors import DataError
 from collector.images.decode import decode
 from tests.benchmark.conftest import CITIES, paint

@@ -13,15 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.frozen import FrozenEstimator
 
+from benchmark.classifiers.probabilities import fit_temperature, with_temperature
 from benchmark.scoring.calibration import (
     Bin,
     brier,
     expected_calibration_error,
-    fit_temperature,
     log_loss,
     reject_threshold,
     reliability,
-    with_temperature,
 )
 
 # Four photos, three cities: right with 0.7 and 0.8, wrong with 0.5 and 0.6.
