@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,12 +34,16 @@ EXTRAS = {
 }
 """The extra of pyproject.toml that brings a package which the base install lacks."""
 
-DEMO_METHODS = (
-    *("tiny-64+knn", "tiny-64+logreg", "hog-32+knn", "hog-64+knn", "hog-128+logreg"),
-    *("gist-64+knn", "gist-64+logreg", "gist-64+logreg@2018", "gist-64+knn@labelme", "gist-64+knn@modern"),
-    *("scratch:resnet18", "features:resnet18/imagenet", "finetune-c:resnet18/places365"),
-)
-"""One or two rows of each family, quick enough to wait for."""
+DEMO_METHODS = {
+    **dict.fromkeys(("tiny-64+knn", "hog-32+knn", "hog-128+logreg", "gist-64+knn@modern", "gist-64+logreg"), ""),
+    **dict.fromkeys(("scratch:resnet18", "features:resnet18/imagenet", "finetune-c:resnet18/places365"), ""),
+    **dict.fromkeys(("knn-density:gist", "cells:gist", "vmf:gist", "retrieval:gist-lear-64"), ""),
+    "bow": "cv2",
+}
+"""A row or two of each family, quick enough to wait for, with the package that it needs beside those of `bench`."""
+
+DEMO_SIDES = {"train": 40, "val": 10, "test": 10}
+"""Photos of each imaginary city in the demonstration."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,16 +106,18 @@ def demo(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         region.write_text(region_text(len(CITIES)), encoding="utf-8")
-    with serving(deal(seed, len(CITIES), 180), Trouble(0.01, seed)) as sandbox:
-        collect = ["collect", "--region", str(region), "--target", "190", "--provider"]
+    with serving(deal(seed, len(CITIES), 76), Trouble(0.01, seed)) as sandbox:
+        collect = ["collect", "--region", str(region), "--target", "80", "--provider"]
         services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
         run_steps([*services, ["coverage"]], out, sandbox.environment())
     manifests = ["--manifests", str(out / "manifests")]
     report = out / "leaderboard"
-    methods = ["--all"] if everything else ["--set", "size=32", *(f"--method={name}" for name in DEMO_METHODS)]
+    here = [f"--method={name}" for name, package in DEMO_METHODS.items() if not package or find_spec(package)]
+    methods = ["--all"] if everything else here
+    sides = [f"--{side}={count}" for side, count in DEMO_SIDES.items()]
     steps = [
         ["dedup"],
-        ["split", "--seed", "0", *manifests],
+        ["split", "--seed", "0", *sides, *manifests],
         ["audit", str(out / "manifests" / "sandbox" / "1.0.0")],
         ["bench", *methods, "--tier", "smoke", *manifests],
         ["leaderboard", "--out", str(report), *manifests],

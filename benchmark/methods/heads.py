@@ -197,9 +197,6 @@ def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, s
     """Return the method that fits this head on this network's vectors; `size` is another resolution than its own."""
     of, parts = HEADS[head], backbone.parts or (backbone,)
     sizes = [size or part.preprocessing.crop for part in parts]
-    smallest = [
-        one if part.fixed else 4 * part.patch if part.patch > 1 else 64 for part, one in zip(parts, sizes, strict=True)
-    ]
     # Vectors of timm's are kept in half precision. Those of the paper's networks are as they always were.
     half = all(part.preprocessing.rounding == "torchvision" for part in parts)
     parameters: dict[str, Parameter] = {
@@ -216,7 +213,7 @@ def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, s
         title=f"{backbone.title} ({data}) features, {of.title}" + (f", {size} pixels" if size else ""),
         fit=_fitting(head),
         parameters=parameters,
-        smoke={"size": _joined(smallest), **of.smoke},
+        smoke={"size": _joined([part.quick_size for part in parts]), **of.smoke},
         version=FEATURES_VERSION,
         stochastic=of.stochastic,
         selection="best-on-validation" if of.chosen else "none",

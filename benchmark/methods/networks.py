@@ -173,7 +173,7 @@ def _trained(
         fit=fit_network,
         parameters=asdict(whole),
         smoke={
-            "size": 4 * backbone.patch if backbone.patch > 1 else 64,
+            "size": backbone.quick_size,
             "epochs": 2 if backbone.pretrained is None else 1,
             "batch": smoke_batch,
             **({"learning_rate": 10 * whole.learning_rate} if whole.optimiser == "sgd" else {}),

@@ -162,7 +162,7 @@ def on_net(method: Method, net: str) -> Method | None:
         named,
         title=method.title.replace("{net}", f"{backbone.title} ({backbone.pretrained.data})"),
         parameters={"net": net, "size": backbone.preprocessing.crop, **method.parameters},
-        smoke={"size": 64, **method.smoke},
+        smoke={"size": backbone.quick_size, **method.smoke},
         backbone=net,
         pretraining=backbone.pretrained.data,
         weights_licence=backbone.pretrained.licence,

@@ -98,10 +98,10 @@ def retrieval_variant(name: str) -> Method | None:
     verify = 20 if plus else 0
     common: dict[str, Any] = {
         "name": name,
-        "smoke": {"side": LOCAL_SMOKE["side"], "keypoints": LOCAL_SMOKE["keypoints"], "size": 64},
         "gives": frozenset({"labels", "places", "ranking"}),
         "estimate": local_seconds,
     }
+    quick = {name: LOCAL_SMOKE[name] for name in ("side", "keypoints")}
     ending = ", first {verify} verified" if verify else ""
     if backbone := backbones().get(described):
         return Method(
@@ -109,6 +109,7 @@ def retrieval_variant(name: str) -> Method | None:
             + ending,
             fit=fit_network,
             parameters={**LOCAL, "verify": verify, "backbone": described, "size": backbone.preprocessing.crop},
+            smoke={**quick, "size": backbone.quick_size},
             backbone=described,
             preprocessing=preprocessing,
             **origin(backbone),
@@ -121,5 +122,6 @@ def retrieval_variant(name: str) -> Method | None:
         title=f"Likest by {FEATURES[match[1]].title}, {{size}}×{{size}}" + ending,
         fit=fit_feature,
         parameters={**LOCAL, "verify": verify, "feature_kind": match[1], "size": int(match[2])},
+        smoke={**quick, "size": 64},
         **common,
     )

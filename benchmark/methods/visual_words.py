@@ -240,7 +240,7 @@ def _method(name: str, title: str, fit: Any, needs: Sequence[str] = (), **own: A
         title=title,
         fit=fit,
         parameters={**LOCAL, **own},
-        smoke=LOCAL_SMOKE,
+        smoke={**LOCAL_SMOKE, **({"branching": 20} if own.get("branching") == _FLAT["branching"] else {})},
         gives=frozenset({"labels", "places", "ranking"}),
         needs=frozenset(needs),
         stochastic=True,

@@ -129,6 +129,13 @@ class Backbone:
     text: str = ""
 
     @property
+    def quick_size(self) -> int:
+        """Pixels of a side in the smoke tier: a few patches, or as many as the layers of small networks leave a map of."""
+        if self.fixed:
+            return self.preprocessing.crop
+        return 4 * self.patch if self.patch > 1 else 48 if self.architecture.startswith("resnet") else 64
+
+    @property
     def poolings(self) -> tuple[str, ...]:
         """The vectors that it gives of a photo, see `features.vectors`."""
         places = ("mean", "gem") if (self.tokens or self.reading == "timm") and self.width else ()
