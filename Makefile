@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A file for each worker, so that what its tests share is made once; in the order of tests/conftest.py, slow files first.
+SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check lint docs clean
 
@@ -10,11 +12,11 @@ demo: $(READY)
 	$(BIN)/t15 demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest $(SHARED_OUT)
 
 # What a change needs before it is committed: quick, and no substitute for `make test`.
 check: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile -q -m "not slow and not browser and not gpu" $$($(BIN)/python tests/changed.py)
+	$(BIN)/python -m pytest $(SHARED_OUT) -q -m "not slow and not browser and not gpu" $$($(BIN)/python tests/changed.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .

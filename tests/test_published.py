@@ -1,30 +1,16 @@
 """The manifest that comes with t15: drawn photos, so that a newcomer can measure something without a service or a key."""
 
-import json
-import subprocess
-import sysconfig
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from collector.manifest.manifest import read_manifest
 from collector.records import SPLITS
 from collector.splitting.audit import audit_manifest
+from tests.in_process import t15, t15_json
 
-T15 = Path(sysconfig.get_path("scripts")) / "t15"
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "manifests" / "sandbox" / "1.0.0"
-
-
-def t15(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run t15 in `folder`, as a person there would."""
-    command = [str(T15), *map(str, arguments)]
-    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert finished.returncode == code, f"{command}\n{finished.stdout}\n{finished.stderr}"
-    return finished
-
-
-def t15_json(folder: Path, *arguments: object) -> Any:
-    return json.loads(t15(folder, *arguments, "--json").stdout)
 
 
 def test_it_is_whole_small_and_clean() -> None:
@@ -39,6 +25,7 @@ def test_it_is_whole_small_and_clean() -> None:
     assert {photo.license for side in SPLITS for photo in manifest.photos(side)} == {"CC0-1.0"}
 
 
+@pytest.mark.slow
 def test_a_newcomer_measures_something(tmp_path: Path) -> None:
     """An empty folder: bench says which command brings the photos, and with them a method is judged."""
     bench = ("bench", "--manifest", PUBLISHED, "--method", "tiny-64+knn")

@@ -448,6 +448,7 @@ def undisturbed(folder: Path, plug_in: str) -> dict[str, bytes]:
     return predictions_in(world)
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_was_killed_and_interrupted_goes_on_and_predicts_the_same(
     tmp_path: Path, plug_in: str
 ) -> None:
