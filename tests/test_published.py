@@ -36,11 +36,11 @@ def test_a_newcomer_measures_something(tmp_path: Path) -> None:
     # Another release of Pillow may draw other bytes of the same pictures: then that is said, and scored apart.
     fates = t15_json(tmp_path, "rehydrate", PUBLISHED)["fates"]
     assert sum(count for what, count in fates.items() if what in ("same", "re-encoded")) == 480
-    assert t15(tmp_path, *bench).stdout == "1 done, 0 finished before, 0 failed\n"
+    assert t15(tmp_path, *bench).stdout == "1 done, 0 already there, 0 failed\n"
     # It is the newest of its folder, too, and nothing is run twice.
     newest = ("--manifests", ROOT / "manifests")
     again = t15(tmp_path, "bench", *newest, "--method", "tiny-64+knn")
-    assert again.stdout == "0 done, 1 finished before, 0 failed\n"
+    assert again.stdout == "0 done, 1 already there, 0 failed\n"
     board = t15_json(tmp_path, "leaderboard", *newest)
     assert board["test_photos"] == 80
     assert board["rows"][0]["accuracy_low"] > 1 / 8
