@@ -161,6 +161,10 @@ def publish(
     with_photos: Annotated[
         bool, typer.Option("--with-photos", help="Photos too, where their licence allows it, without EXIF.")
     ] = False,
+    redistributable: Annotated[
+        list[str] | None,
+        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; again for more."),
+    ] = None,
     date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
     publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
     url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
@@ -185,7 +189,7 @@ def publish(
         folder,
         out,
         manifest=manifest,
-        release=Release(this_tool(), date, publisher, url),
+        release=Release(this_tool(), date, publisher, url, tuple(redistributable or ())),
         photos=existing_workspace(workspace) if with_photos else None,
         secrets=secret_values(os.environ),
         track=track,

@@ -120,6 +120,10 @@ def split(
         ),
     ] = None,
     column: ColumnOption = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(help="With --given, where it has no validation photos: the share of its training photos to take."),
+    ] = None,
     min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the region's.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the data set, for people. Default: the region's.")] = None,
@@ -157,14 +161,17 @@ def split(
         asked = bool(
             counts or links or distance or place or fractions or kfold or paper or drop_photos or extend or city
         )
-        _check_given(asked or seed is not None or min_photos > 1)
+        _check_given(asked or (seed is not None and val_share is None) or min_photos > 1)
         _split_given(
             existing, manifests, given, parse_columns(column), json,
             region=_region_asked(region), name=name, version=version, protocol=protocol, wanted=wanted,
+            val_share=val_share, seed=seed or 0,
         )  # fmt: skip
         return
     if column:
         raise UsageError("--column: says what the columns of --given FILE are")
+    if val_share is not None:
+        raise UsageError("--val-share: belongs to --given FILE")
     of: dict[str, Any] = {
         "region": _region_asked(region),
         "cities": listed_cities(city),
@@ -236,6 +243,10 @@ def _split_given(
             for side, cities in made.without.items()
             if cities
         ]
+        if len(made.without["val"]) == len(counts) and len(made.without["train"]) < len(counts):
+            lines.append(
+                "methods choose on validation photos, and bench needs some: --val-share 0.15 takes training photos"
+            )
         lines += [
             f"taken as the table says, though {stage} would leave them out: {count} photos"
             for stage, count in made.against_decisions.items()

@@ -119,8 +119,8 @@ def _write(
     (draft / "pictures").mkdir(parents=True)
     for name in ("photos.parquet", "manifest.json"):
         (draft / name).write_bytes((source / name).read_bytes())
-    included = include_photos(manifest, photos, draft, track) if photos else None
-    facts = gather(manifest)
+    included = include_photos(manifest, photos, draft, track, release.redistributable) if photos else None
+    facts = gather(manifest, release.redistributable)
     pictures = charts(manifest, facts)
     for name, content in pictures.items():
         (draft / "pictures" / name).write_bytes(content)

@@ -1,7 +1,7 @@
 """What a publication tells: what follows from a manifest by counting its rows, and what only its publisher knows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from collector.errors import UsageError
-from collector.licences import licences
+from collector.licences import OWN_LICENCE, licences
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Licence
 
@@ -90,8 +90,8 @@ class Facts:
     ids_only: int
 
 
-def gather(manifest: Manifest) -> Facts:
-    """Return the facts of a manifest; they depend on nothing but its header and rows."""
+def gather(manifest: Manifest, redistributable: Collection[str] = ()) -> Facts:
+    """Return the facts of a manifest; they depend on its header and rows, and on licences that are said to be open."""
     columns: dict[str, list[Any]] = {name: manifest.table[name].to_pylist() for name in manifest.table.column_names}
     sides = columns["split"]
     by_city = {slug: Row(slug, **counts) for slug, counts in manifest.counts().items()}
@@ -104,7 +104,7 @@ def gather(manifest: Manifest) -> Facts:
             Row(city.name, by_city[city.slug].train, by_city[city.slug].val, by_city[city.slug].test)
             for city in manifest.header.cities
         ),
-        licences=tuple(LicenceRow(judged(row.name), row) for row in _tally(columns["license"], sides)),
+        licences=tuple(LicenceRow(judged(row.name, redistributable), row) for row in _tally(columns["license"], sides)),
         providers=_tally([_provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
         authors=_authors(columns["author_id"], sides),
         located=len(sides) - columns["latitude"].count(None),
@@ -128,10 +128,10 @@ def summed(rows: Sequence[Row], most: int, what: str) -> tuple[Row, ...]:
     return (*(rows[at] for at in sorted(kept)), Row(f"{len(others):,} more {what}", *sums))
 
 
-def judged(license_id: str) -> Licence:
-    """Return what the table of licences says; one that is not in it allows nothing."""
+def judged(license_id: str, redistributable: Collection[str] = ()) -> Licence:
+    """Return what the table of licences says; one that is not in it allows nothing, unless it is `redistributable`."""
     known = _licences().get(license_id.strip().casefold())
-    return known or Licence(license_id, license_id, "", redistributable=False)
+    return known or Licence(license_id, license_id, "", redistributable=license_id in redistributable)
 
 
 @cache
@@ -194,20 +194,27 @@ class Release:
         date: of the publication, `2026-05-01`. Never taken from the clock: the same input has to give the same bytes.
         publisher: the person or institution.
         url: the page of the data set.
+        redistributable: licences of one's own (`LicenseRef-…`) whose photos the publisher says may be passed on.
     """
 
     tool: str
     date: str | None = None
     publisher: str | None = None
     url: str | None = None
+    redistributable: tuple[str, ...] = ()
 
 
 def check_release(release: Release) -> None:
     """Check what was said about the publication.
 
     Raises:
-        UsageError: the date or the address is not one.
+        UsageError: the date or the address is not one, or a licence is not the publisher's own.
     """
+    for id_ in release.redistributable:
+        if not OWN_LICENCE.fullmatch(id_) or id_.casefold() in _licences():
+            raise UsageError(
+                f"--redistributable {id_[:60]!r}: is for licences of one's own (LicenseRef-NAME); what others allow is known"
+            )
     if release.date is not None:
         try:
             date.fromisoformat(release.date)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -48,15 +49,21 @@ class Included:
         return {reason: counts[reason] for reason in REASONS if counts[reason]}
 
 
-def include_photos(manifest: Manifest, workspace: Workspace, folder: Path, track: Track = silent) -> Included:
+def include_photos(
+    manifest: Manifest, workspace: Workspace, folder: Path, track: Track = silent, redistributable: Collection[str] = ()
+) -> Included:
     """Write what may be published to `folder/photos/ab/<sha256 of the original>.<suffix>`.
 
     The pixels are those of the original, bit for bit; nothing is encoded again.
+    `redistributable` are licences of the publisher's own that allow it.
     """
     columns = (manifest.table[name].to_pylist() for name in ("photo_id", "license", "sha256"))
     rows = list(zip(*columns, strict=True))
     is_ids_only = ids_only_test(manifest)
-    reasons = [_why_not(license_id, ids_only=is_ids_only(photo_id, license_id)) for photo_id, license_id, _ in rows]
+    reasons = [
+        _why_not(license_id, redistributable, ids_only=is_ids_only(photo_id, license_id))
+        for photo_id, license_id, _ in rows
+    ]
     # The same bytes may be in two rows: what one of them forbids is forbidden.
     forbidden = {sha256: reason for (_, _, sha256), reason in zip(rows, reasons, strict=True) if reason}
     done: dict[str, File | str] = {}
@@ -71,10 +78,10 @@ def include_photos(manifest: Manifest, workspace: Workspace, folder: Path, track
     return found
 
 
-def _why_not(license_id: str, *, ids_only: bool) -> str:
+def _why_not(license_id: str, redistributable: Collection[str], *, ids_only: bool) -> str:
     if ids_only:
         return "ids-only"
-    return "" if judged(license_id).redistributable else "licence"
+    return "" if judged(license_id, redistributable).redistributable else "licence"
 
 
 def _copied(source: Path, sha256: str, folder: Path) -> File | str:

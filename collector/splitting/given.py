@@ -5,9 +5,11 @@ whoever made it. `t15 audit` says what it is worth.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,6 +22,8 @@ from collector.manifest.photo_table import ALIASES, FILE_NAMES, FileFinder, path
 from collector.manifest.read_table import Source, open_table
 from collector.records import PHASH_RADIUS, SPLITS, Photo, Region
 from collector.regions import find_city
+from collector.splitting.allocate import draw
+from collector.splitting.groups import GroupRules, group_photos
 from collector.splitting.split import Held, Wanted, chosen_region, columns_beside, header_of, versioned
 from collector.workspace import Workspace, storage_errors
 
@@ -79,11 +83,14 @@ def split_given(
     version: str | None = None,
     protocol: str = "city",
     wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+    val_share: float | None = None,
+    seed: int = 0,
 ) -> GivenSplit:
     """Write the split that a table gives of the workspace's photos as a manifest of the mode `given`.
 
     A row's photo is found by its `photo_id`, its `sha256` or its file (as it was collected, with or without folders before
-    it). Its city is the workspace's; rows that name another are told.
+    it). Its city is the workspace's; rows that name another are told. With `val_share` a table without validation photos gets
+    so large a share of each city's training photos as these, in whole groups (authors, places, pictures) drawn by `seed`.
 
     Raises:
         UsageError: there is no such file, column or region, or the version exists with other data.
@@ -112,12 +119,19 @@ def split_given(
             f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
             "--column file=NAME"
         )
+    drawn: dict[str, Any] = {}
+    if val_share is not None:
+        if any(photo.split == "val" for photo in sided):
+            raise UsageError(f"--val-share: {table} has validation photos of its own; leave it out")
+        sided = _with_validation(sided, val_share, seed)
+        drawn = {"val_share": val_share, "val_seed": seed}
     rules = {
         "mode": "given",
         "table": table.name,
         "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
         "rows": len(given.sides),
         "missing": len(missing),
+        **drawn,
     }
     holds = Held(wanted.of(chosen), sided, {}, frozenset(), stamps, None, PHASH_RADIUS, {}, {}, [], columns_of, {})
     header = replace(header_of(holds, name, version, 0, {}, rules, sided, None), protocol=protocol)
@@ -140,6 +154,33 @@ def split_given(
         {stage: count for stage, ids in decided.items() if (count := len(ids & used))},
         {side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
     )
+
+
+def _with_validation(photos: list[Photo], share: float, seed: int) -> list[Photo]:
+    """Return the photos after moving a share of each city's training photos, in whole groups, to validation.
+
+    Groups are tried in the order of their draw; one moves where it is needed in a city and takes no other over its number.
+    """
+    if not 0 < share < 1:
+        raise UsageError(f"--val-share {share:g}: give a share between 0 and 1, such as 0.15")
+    train = [photo for photo in photos if photo.split == "train"]
+    group_of = group_photos(train, GroupRules()).group_of
+    need = {
+        city: max(1, round(share * count))
+        for city, count in Counter(photo.city for photo in train).items()
+        if count > 1
+    }
+    cities_of: dict[str, Counter[str]] = {}
+    for photo in train:
+        cities_of.setdefault(group_of[photo.photo_id], Counter())[photo.city] += 1
+    moved: set[str] = set()
+    for group in sorted(cities_of, key=lambda name: draw(seed, name)):
+        if all(count <= need.get(city, 0) for city, count in cities_of[group].items()):
+            moved.add(group)
+            for city, count in cities_of[group].items():
+                need[city] -= count
+    ids = {photo.photo_id for photo in train if group_of[photo.photo_id] in moved}
+    return [replace(photo, split="val") if photo.photo_id in ids else photo for photo in photos]
 
 
 @dataclass(frozen=True, slots=True)

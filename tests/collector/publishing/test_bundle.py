@@ -146,6 +146,8 @@ def test_odd_rules_of_somebody_elses_manifest(make_photo: MakePhoto, tmp_path: P
     [
         (Release("t15", date="yesterday"), "date 'yesterday': write it as"),
         (Release("t15", date="2026-02-30"), "date '2026-02-30'"),
+        (Release("t15", redistributable=("LicenseRef-GoogleStreetView",)), "is for licences of one's own"),
+        (Release("t15", redistributable=("CC-BY-4.0",)), "is for licences of one's own"),
         (Release("t15", url="javascript:alert(1)"), "must be the http or https address"),
         (Release("t15", url="https://user:word@example.org"), "must be the http or https address"),
     ],

@@ -122,3 +122,20 @@ def test_what_there_is_not(workspace: Workspace) -> None:
         given(workspace, ALL, {"place": "label"})
     with pytest.raises(UsageError, match=r"has no column 'side' to be split"):
         given(workspace, ALL, {"split": "side"})
+
+
+def test_validation_from_training_photos(workspace: Workspace) -> None:
+    rows = "".join(f"{name},{'test' if name.endswith('4.jpg') else 'train'}\n" for name in FILES)
+    made = given(workspace, f"file,split\n{rows}", val_share=0.34, seed=1)
+    assert made.manifest.header.rules["val_share"] == 0.34
+    moved = {name for name, side in sides(made).items() if side == "val"}
+    assert {name for name in moved if name.startswith("ankara")} != set()
+    assert len([name for name in moved if name.startswith("ankara")]) == 1
+    # The copies are one group of two, which is more than the one photo that is asked for: they stay together.
+    assert not {"van/1.jpg", "van/copy of 1.jpg"} & moved
+    assert sides(made)["van/4.jpg"] == "test"
+    assert sides(given(workspace, f"file,split\n{rows}", val_share=0.34, seed=1)) == sides(made)
+    with pytest.raises(UsageError, match="has validation photos of its own"):
+        given(workspace, ALL, val_share=0.2)
+    with pytest.raises(UsageError, match="give a share between 0 and 1"):
+        given(workspace, f"file,split\n{rows}", val_share=1.5)
