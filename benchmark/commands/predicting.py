@@ -96,6 +96,10 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(help="Folder for a page on each photo: heat map, similar training photos, map.")
     ] = None,
+    city_only: Annotated[
+        bool,
+        typer.Option("--city-only", help="Keep to the city: its centre in place of coordinates that a model gives."),
+    ] = False,
     device: DeviceOption = "auto",
     manifest: ManifestOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -105,14 +109,7 @@ def predict(
     from benchmark.predicting.formats import print_records
     from benchmark.predicting.read_image import described, find_photos
 
-    if form not in ("text", "csv", "geojson", "json"):
-        raise UsageError(f"--format {form[:40]!r}: choose text, csv, geojson or json")
-    if json and form not in ("text", "json"):
-        raise UsageError(f"predict: --json and --format {form}: choose one")
-    if (model is None) == (url is None):
-        raise UsageError("predict: name a model with --model, or a server with --url")
-    if url is not None and explain is not None:
-        raise UsageError("predict: --explain needs a model here; the server's own page explains its answers")
+    _check_predict(form, json, model, url, {"--city-only": city_only, "--explain": explain is not None})
     if model is not None and sys.stderr.isatty():  # a person sees at once that it works: the libraries take seconds
         note(f"loading {model} …")
     found = find_photos(photos, sys.stdin.buffer)
@@ -123,13 +120,28 @@ def predict(
     if model is None:
         records, facts = _asked(str(url), found.photos)
     else:
-        answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=explain is not None)
+        with_them = explain is not None
+        answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=with_them, city_only=city_only)
         records, facts = _answered(answerer, found.photos, explain, workspace)
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
+
+
+def _check_predict(form: str, json: bool, model: str | None, url: str | None, of_models: dict[str, bool]) -> None:
+    """Make sure that options go together; those of `of_models` need a model here."""
+    if form not in ("text", "csv", "geojson", "json"):
+        raise UsageError(f"--format {form[:40]!r}: choose text, csv, geojson or json")
+    if json and form not in ("text", "json"):
+        raise UsageError(f"predict: --json and --format {form}: choose one")
+    if (model is None) == (url is None):
+        raise UsageError("predict: name a model with --model, or a server with --url")
+    if url is not None and of_models["--city-only"]:
+        raise UsageError("predict: --city-only is for a model here; a server says itself whether it keeps to the city")
+    if url is not None and of_models["--explain"]:
+        raise UsageError("predict: --explain needs a model here; the server's own page explains its answers")
 
 
 def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Records":
@@ -154,7 +166,14 @@ def _tracked(results: Iterator[T], total: int) -> Iterator[T]:
 
 
 def answerer_of(
-    model: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
+    model: str,
+    manifest: str | None,
+    device: str,
+    workspace: Path,
+    manifests: Path,
+    *,
+    neighbours: bool,
+    city_only: bool = False,
 ) -> "Answerer":
     """Return the model in a file, or of a run, on a device.
 
@@ -164,6 +183,7 @@ def answerer_of(
         device: auto, cpu or cuda.
         workspace, manifests: where a run, its photos and its manifest lie.
         neighbours: whether a run's training photos come along.
+        city_only: whether it keeps to the city.
 
     Raises:
         T15Error: there is no such model, or it is damaged.
@@ -173,11 +193,11 @@ def answerer_of(
 
     on = resolve_device(device)
     if Path(model).is_file():
-        return Answerer(Path(model), on)
+        return Answerer(Path(model), on, city_only=city_only)
     if Path(model).suffix or len(Path(model).parts) != 1:
         raise UsageError(f"--model {model[:200]}: there is no such file; `t15 export-model RUN FILE` writes one")
     found, trained_on = _of_run(model, manifest, on, workspace, manifests, neighbours=neighbours)
-    return Answerer(found, on, trained_on)
+    return Answerer(found, on, trained_on, city_only=city_only)
 
 
 def _of_run(
@@ -207,6 +227,13 @@ def serve(
     per_second: Annotated[
         float, typer.Option(min=0.01, help="Photos a second that one client may send in the long run.")
     ] = 5,
+    city_only: Annotated[
+        bool,
+        typer.Option(
+            "--city-only/--places",
+            help="Keep to the city, or show coordinates, where the model gives some: see docs/responsible-use.md.",
+        ),
+    ] = True,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     device: DeviceOption = "auto",
     manifest: ManifestOption = None,
@@ -218,6 +245,6 @@ def serve(
     from benchmark.serving.limits import Limits
     from collector.workspace import Workspace
 
-    answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=True)
+    answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=True, city_only=city_only)
     limits = Limits(body=round(1e6 * max_mb), per_second=per_second)
     serve_model(answerer, Workspace(workspace), port, limits, open_browser=open_browser, say=note)

@@ -17,9 +17,11 @@ from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
 from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.predicting.heatmap import heat_of
-from benchmark.predicting.model_card import About, about_from_json
-from benchmark.predicting.neighbours import Neighbour, Training, training_from_arrays
+from benchmark.predicting.model_card import About, Certainty, about_from_json
+from benchmark.predicting.neighbours import Credit, Neighbour, Training, training_from_arrays
 from benchmark.predicting.read_image import Source, read_photo
+from benchmark.predictions import Places
+from benchmark.retrieval.mixture import Mixture
 from collector.errors import DataError, one_line
 from collector.images.decode import quiet_decoders
 from collector.labels import label_of
@@ -28,6 +30,7 @@ _AT_ONCE = 32  # pictures that a predictor is asked about together
 _LARGEST = 2048  # pixels of a side that a predictor may ask for: what a model file says is not to fill the memory
 _WORKERS = 4  # threads that decode
 _MOST_PHOTOS = 32  # that wait for the predictor
+_NEIGHBOURS = 6
 _MOST_PIXELS = 48_000_000  # of decoded photos that wait for the predictor: 144 MB
 
 
@@ -50,9 +53,13 @@ class Answer:
         candidates: all cities, the likeliest first.
         confidence: probability of the likeliest one.
         none_of_these: the confidence is below the model's threshold. The four fields below are None then.
-        latitude, longitude: of the answer: the centre of the likeliest city, or what a predictor of places says.
+        latitude, longitude: of the answer: the centre of the likeliest city, or what a predictor of places says, rounded to
+            `decimals`.
         radius50_km, radius_km: how far at most the photo was taken from there, with a probability of at least 50 and 90 %;
             None also where the model learnt from too few validation photos to say.
+        decimals: of the degrees that a predictor of places answers: as many as its validation supports (`decimals_of`); None
+            for a city's centre.
+        density: what the predictor states; None where it states none, or none that validation supports.
     """
 
     candidates: tuple[Candidate, ...]
@@ -62,6 +69,40 @@ class Answer:
     longitude: float | None
     radius50_km: float | None
     radius_km: float | None
+    decimals: int | None = None
+    density: "Density | None" = None
+
+
+@dataclass(frozen=True)
+class Density:
+    """A density of where one photo was taken.
+
+    Attributes:
+        places: with candidates, weights and spreads, of the one photo.
+        level50, level90: which shares of the density hold such photos with a probability of at least 50 and 90 %, from the
+            validation photos; None where no region is sure enough.
+        area50_km2, area90_km2: of the smallest regions that hold these shares; None likewise.
+    """
+
+    places: Places
+    level50: float | None
+    level90: float | None
+    area50_km2: float | None
+    area90_km2: float | None
+
+
+_KM_OF_DEGREE = 111.2
+_MOST_DECIMALS = 4
+
+
+def decimals_of(radius50_km: float | None) -> int:
+    """Return with how many decimals of a degree a place is shown of which half of the answers are so far off, 0 to 4.
+
+    The last decimal stands for no more than that radius. Where nothing is known it is none: whole degrees.
+    """
+    if radius50_km is None:
+        return 0
+    return int(np.clip(np.ceil(np.log10(_KM_OF_DEGREE / max(radius50_km, 1e-3))), 0, _MOST_DECIMALS))
 
 
 @dataclass(frozen=True)
@@ -74,7 +115,8 @@ class Explanation:
         heat_method: how that was found, one of `heat.METHODS`.
         strength: how much of the likeliest city's probability hangs on the hottest place, 0 to 1; None where the method
             cannot say.
-        neighbours: the training photos that it resembles most, the nearest first; empty where the model has none.
+        neighbours: the training photos that it resembles most, the nearest first; of a model that answers from the gallery's
+            photos those that it ranks first, with their votes. Empty where the model has none.
     """
 
     answer: Answer
@@ -96,11 +138,17 @@ class Answerer:
     """
 
     def __init__(
-        self, model: Path | Model, device: str = "cpu", trained_on: Mapping[str, str] = MappingProxyType({})
+        self,
+        model: Path | Model,
+        device: str = "cpu",
+        trained_on: Mapping[str, str] = MappingProxyType({}),
+        *,
+        city_only: bool = False,
     ) -> None:
         """Load a model file (or take a model), and ask it about a grey picture to see that it works.
 
-        `trained_on` are the ids of training photos by their files' sha256, where the model has none of its own.
+        `trained_on` are the ids of training photos by their files' sha256, where the model has none of its own. With
+        `city_only` the place is the likeliest city's centre, whatever the predictor says of places.
 
         Raises:
             UsageError: there is no such file.
@@ -108,6 +156,7 @@ class Answerer:
         """
         name = str(model) if isinstance(model, Path) else "the run's model"
         self._trained_on = dict(trained_on)
+        self.city_only = city_only
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
         self.about, self._training, self._gallery = _parsed(found, name)
@@ -140,33 +189,36 @@ class Answerer:
         photo = given_photos([image])
         (calibrated,), (place,) = self._asked(photo)
         heat = heat_of(self.predictor, image, int(calibrated.argmax()), self._probabilities)
-        return Explanation(
-            self._answer(calibrated, place), heat.values, heat.method, heat.strength, self._neighbours(photo)
-        )
+        near = self._neighbours(photo, place)
+        return Explanation(self._answer(calibrated, place), heat.values, heat.method, heat.strength, near)
 
-    def _neighbours(self, photo: Photos) -> tuple[Neighbour, ...]:
-        embed = getattr(self.predictor, "embed", None)
-        if self._training is None or embed is None:
+    def _neighbours(self, photo: Photos, place: Places | None) -> tuple[Neighbour, ...]:
+        embed, rank = getattr(self.predictor, "embed", None), getattr(self.predictor, "rank", None)
+        if self._training is None:
             return ()
-        return tuple(self._training.nearest(embed(photo)[0]))
+        if rank is not None and self._training.rows is not None:
+            credits = self._training.of_rows(rank(photo, _NEIGHBOURS).rows[0])
+            return tuple(Neighbour(credit, None, _vote(credit, place)) for credit in credits)
+        return tuple(self._training.nearest(embed(photo)[0], _NEIGHBOURS)) if embed is not None else ()
 
     def _probabilities(self, photos: Photos) -> NDArray[np.float64]:
         return self._asked(photos)[0]
 
-    def _asked(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return calibrated probabilities (N, C), and places (N, 2), NaN where they are the likeliest city's centre."""
+    def _asked(self, photos: Photos) -> tuple[NDArray[np.float64], Sequence[Places | None]]:
+        """Return calibrated probabilities (N, C), and each photo's place, None where it is the likeliest city's centre."""
         answers = predict(self.predictor, photos, self._labels, self._gallery)
         if answers.probabilities is None:
             raise DataError("it gives none")
         # Where it withholds its answer, each city is as likely as any other.
         even = np.float32(1 / len(self._labels))
         probabilities = np.where(np.isnan(answers.probabilities), even, answers.probabilities)
-        places = np.full((len(photos), 2), np.nan)
+        places: list[Places | None] = [None] * len(photos)
         if answers.places is not None and not hasattr(self.predictor, "predict_labels"):
-            places = np.stack([answers.places.latitude, answers.places.longitude], axis=1)
+            each = (answers.places.of([row]) for row in range(len(photos)))
+            places = [None if np.isnan(one.latitude[0]) else one for one in each]
         return self.about.certainty.calibrated(probabilities), places
 
-    def _answer(self, probabilities: NDArray[np.float64], place: NDArray[np.float64]) -> Answer:
+    def _answer(self, probabilities: NDArray[np.float64], place: Places | None) -> Answer:
         order = np.argsort(-probabilities, kind="stable")
         cities = self.about.cities
         candidates = tuple(
@@ -177,14 +229,24 @@ class Answerer:
         answer = Answer(candidates, best.probability, True, None, None, None, None)
         if best.probability < certainty.threshold:
             return answer
-        band = certainty.band(best.probability)
+        gives_places = not hasattr(self.predictor, "predict_labels")
+        band = certainty.band(best.probability, of_cities=self.city_only and gives_places)
+        radius50, radius90 = (band.km50, band.km90) if band else (None, None)
+        if place is None or self.city_only:
+            latitude, longitude, decimals, density = best.latitude, best.longitude, None, None
+        else:
+            decimals = decimals_of(radius50)
+            latitude, longitude = (round(float(of[0]), decimals) for of in (place.latitude, place.longitude))
+            density = _density(place, certainty)
         return replace(
             answer,
             none_of_these=False,
-            latitude=best.latitude if np.isnan(place[0]) else float(place[0]),
-            longitude=best.longitude if np.isnan(place[1]) else float(place[1]),
-            radius50_km=band.km50 if band else None,
-            radius_km=band.km90 if band else None,
+            latitude=latitude,
+            longitude=longitude,
+            radius50_km=radius50,
+            radius_km=radius90,
+            decimals=decimals,
+            density=density,
         )
 
     def _probed(self, name: str) -> int | None:
@@ -199,6 +261,25 @@ class Answerer:
             reason = one_line(error)
             raise DataError(f"{name}: the model fails on a plain grey picture ({reason}); export it again") from error
         return max(asked.sides, default=None)
+
+
+def _density(place: Places, certainty: Certainty) -> Density | None:
+    """Return the density of one photo's place, where one is stated and the validation photos tell what it is worth."""
+    stated = Mixture.of(place)
+    if stated is None or (certainty.level50 is None and certainty.level90 is None):
+        return None
+    drawn, levels = stated.drawn(1024), (certainty.level50, certainty.level90)
+    areas = [None if level is None else float(drawn.area(level)[0]) for level in levels]
+    return Density(place, *levels, *areas)
+
+
+def _vote(credit: Credit, place: Places | None) -> float | None:
+    """Return the share of an answer's weight that lies where a training photo was taken; None where nothing has weights."""
+    if place is None or place.candidates is None or place.weights is None or credit.latitude is None:
+        return None
+    there = np.array([credit.latitude, credit.longitude], np.float64)
+    mine = np.isclose(place.candidates[0], there, rtol=0, atol=1e-9).all(axis=1)
+    return float(place.weights[0][mine].sum())
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
     labels, places = positions(manifest, ordered, run.inputs.level), places_of(ordered)
     where = None
     if saved.places is not None and "labels" not in run.gives:
-        where = np.stack([saved.places.latitude, saved.places.longitude], axis=1)[given]
+        where = saved.places.of(np.flatnonzero(given).tolist())
     return learn_certainty(saved.probabilities[given], labels[given], cities, places[given], where)
 
 
@@ -130,10 +130,14 @@ def _training(
     here = [photo for photo in learnt if workspace.photo(str(photo.sha256)).is_file()]
     predictor = build(model, device, "the run's model")
     embed = getattr(predictor, "embed", None)
-    if embed is None or not here:
+    if not here or (embed is None and not hasattr(predictor, "rank")):
         return {}
     ids, digests = zip(*((photo.photo_id, str(photo.sha256)) for photo in here), strict=True)
-    return training_photos(embed(Photos(ids, digests, WorkspacePhotos(workspace, track), "train")), here).to_arrays()
+    photos = Photos(ids, digests, WorkspacePhotos(workspace, track), "train")
+    vectors = np.empty((len(here), 0), np.float32) if embed is None else embed(photos)
+    position = {photo.photo_id: row for row, photo in enumerate(learnt)}
+    rows = [position[photo_id] for photo_id in ids] if hasattr(predictor, "rank") else None
+    return training_photos(vectors, here, rows).to_arrays()
 
 
 def _stated_digest(path: Path) -> str | None:

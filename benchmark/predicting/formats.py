@@ -15,6 +15,7 @@ SHOWN = 5
 
 COLUMNS = (
     *("photo", "city", "name", "confidence", "none_of_these", "latitude", "longitude", "radius50_km", "radius90_km"),
+    *("area50_km2", "area90_km2"),
     *(f"{what}{place}" for place in range(1, SHOWN + 1) for what in ("city", "probability")),
     *("error", "explanation", "training_photo"),
 )
@@ -41,6 +42,9 @@ def record(result: Result, explanation: str | None = None, training_photo: str |
         "longitude": answer.longitude,
         "radius50_km": _km(answer.radius50_km),
         "radius90_km": _km(answer.radius_km),
+        "decimals": answer.decimals,
+        "area50_km2": _km2(answer.density.area50_km2) if answer.density else None,
+        "area90_km2": _km2(answer.density.area90_km2) if answer.density else None,
         "candidates": [
             {
                 "city": one.slug,
@@ -147,7 +151,9 @@ def print_records(
 def place_text(answer: Answer) -> str:
     """Return where an answer says that a photo was taken, in words."""
     fields = {"none_of_these": answer.none_of_these, "latitude": answer.latitude, "longitude": answer.longitude}
-    return _place_text(fields | {"radius50_km": answer.radius50_km, "radius90_km": answer.radius_km})
+    fields |= {"decimals": answer.decimals, "radius50_km": answer.radius50_km, "radius90_km": answer.radius_km}
+    areas = (answer.density.area50_km2, answer.density.area90_km2) if answer.density else (None, None)
+    return _place_text(fields | dict(zip(("area50_km2", "area90_km2"), areas, strict=True)))
 
 
 def _place_text(fields: dict[str, Any]) -> str:
@@ -158,7 +164,24 @@ def _place_text(fields: dict[str, Any]) -> str:
         for share, km in ((50, fields["radius50_km"]), (90, fields["radius90_km"]))
         if km is not None
     ]
-    return f"{fields['latitude']:.4f}, {fields['longitude']:.4f}; {', '.join(radii) or 'how far off is unknown'}"
+    digits = 4 if fields.get("decimals") is None else fields["decimals"]
+    areas = [
+        f"{share} % in {_rough(fields[name])} km²"
+        for share, name in ((50, "area50_km2"), (90, "area90_km2"))
+        if fields.get(name) is not None
+    ]
+    place = f"{fields['latitude']:.{digits}f}, {fields['longitude']:.{digits}f}"
+    density = f"; by its density {', '.join(areas)}" if areas else ""
+    return f"{place}; {', '.join(radii) or 'how far off is unknown'}{density}"
+
+
+def _rough(area: float) -> str:
+    """Return an area with two digits that count: it is an estimate."""
+    return f"{float(f'{area:.2g}'):,.0f}" if area >= 1 else f"{area:.2g}"
+
+
+def _km2(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 def _km(value: float | None) -> float | None:

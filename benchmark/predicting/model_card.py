@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.classifiers.probabilities import fit_temperature, with_temperature
+from benchmark.predictions import Places
+from benchmark.retrieval.mixture import Mixture
 from benchmark.scoring.calibration import reject_threshold
 from collector.geo import distances_km
 from collector.records import City
@@ -50,6 +52,10 @@ class Certainty:
         bands: by confidence, the lowest first; empty where there was no validation photo.
         photos: validation photos that this is from.
         placed: how many of these say where they were taken; the others' distances are upper bounds.
+        city_bands: as `bands`, where the answer is the likeliest city's centre although the predictor gives places; empty
+            where it gives none, since those are `bands`.
+        level50, level90: which share of a stated density a region has to hold, so that a new photo is inside with a
+            probability of at least 50 and 90 %; None where none is stated, or no region is sure enough.
     """
 
     temperature: float = 1.0
@@ -57,14 +63,18 @@ class Certainty:
     bands: tuple[Band, ...] = ()
     photos: int = 0
     placed: int = 0
+    city_bands: tuple[Band, ...] = ()
+    level50: float | None = None
+    level90: float | None = None
 
     def calibrated(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (N, C) at this temperature."""
         return with_temperature(probabilities, self.temperature)
 
-    def band(self, confidence: float) -> Band | None:
-        """Return the band that an answer of this confidence belongs to."""
-        return next((band for band in reversed(self.bands) if confidence >= band.confidence), None)
+    def band(self, confidence: float, *, of_cities: bool = False) -> Band | None:
+        """Return the band that an answer of this confidence belongs to, one of a city's centre where `of_cities`."""
+        bands = self.city_bands if of_cities else self.bands
+        return next((band for band in reversed(bands) if confidence >= band.confidence), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -77,15 +87,26 @@ def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
     Raises:
         ValueError, KeyError, TypeError: it is none, or a value is out of its range.
     """
-    bands = tuple(Band(**band) for band in data["bands"])
-    found = Certainty(float(data["temperature"]), float(data["threshold"]), bands, data["photos"], data["placed"])
-    kms = [km for band in bands for km in (band.km50, band.km90) if km is not None]
-    if not 0 < found.temperature < np.inf or not 0 <= found.threshold <= 1 or not all(0 <= km < np.inf for km in kms):
-        raise ValueError("a temperature, threshold or distance is out of its range")
-    if [band.confidence for band in bands] != sorted(band.confidence for band in bands) or (
-        bands and bands[0].confidence != 0
-    ):
-        raise ValueError("bands of confidence are out of order")
+    found = Certainty(
+        float(data["temperature"]),
+        float(data["threshold"]),
+        tuple(Band(**band) for band in data["bands"]),
+        data["photos"],
+        data["placed"],
+        tuple(Band(**band) for band in data.get("city_bands", ())),
+        data.get("level50"),
+        data.get("level90"),
+    )
+    if not 0 < found.temperature < np.inf or not 0 <= found.threshold <= 1:
+        raise ValueError("a temperature or threshold is out of its range")
+    if not all(level is None or 0 <= level <= 1 for level in (found.level50, found.level90)):
+        raise ValueError("a share of a density is out of its range")
+    for bands in (found.bands, found.city_bands):
+        if not all(km is None or 0 <= km < np.inf for band in bands for km in (band.km50, band.km90)):
+            raise ValueError("a distance is out of its range")
+        lows = [band.confidence for band in bands]
+        if lows != sorted(lows) or (lows and lows[0] != 0):
+            raise ValueError("bands of confidence are out of order")
     return found
 
 
@@ -94,7 +115,7 @@ def learn_certainty(
     labels: NDArray[np.int64],
     cities: Sequence[City],
     places: NDArray[np.float64],
-    answers: NDArray[np.float64] | None = None,
+    answers: Places | None = None,
 ) -> Certainty:
     """Return what validation photos say about a predictor.
 
@@ -103,22 +124,43 @@ def learn_certainty(
         labels: (N,) positions in `cities`.
         cities: the classes.
         places: (N, 2) latitude and longitude of each photo, NaN where unknown.
-        answers: (N, 2), the places that were answered; None or NaN for the centres of the likeliest cities.
+        answers: the places that were answered; None, or NaN in it, for the centres of the likeliest cities.
     """
     if len(labels) == 0:
         return Certainty()
     temperature = fit_temperature(probabilities, labels)
     calibrated = with_temperature(probabilities, temperature)
     centres = np.array([(city.latitude, city.longitude) for city in cities])[calibrated.argmax(axis=1)]
-    answered = centres if answers is None else np.where(np.isnan(answers), centres, answers)
-    off = worst_distances_km(answered, labels, cities, places)
+    confidence = calibrated.max(axis=1)
+    of_cities = _bands(confidence, worst_distances_km(centres, labels, cities, places))
+    given = None if answers is None else np.stack([answers.latitude, answers.longitude], axis=1)
+    answered = centres if given is None else np.where(np.isnan(given), centres, given)
+    level50, level90 = _levels(answers, places)
     return Certainty(
         temperature,
         reject_threshold(calibrated, labels, KEPT),
-        _bands(calibrated.max(axis=1), off),
+        of_cities if given is None else _bands(confidence, worst_distances_km(answered, labels, cities, places)),
         len(labels),
         int((~np.isnan(places.sum(axis=1))).sum()),
+        () if given is None else of_cities,
+        level50,
+        level90,
     )
+
+
+def _levels(answers: Places | None, places: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Return `level50` and `level90`: quantiles of the shares of the densities that are denser than the photos' places.
+
+    It is what `_radius` does with distances; a level of 1 is that of places which the density holds impossible.
+    """
+    densities = None if answers is None else Mixture.of(answers)
+    if densities is None:
+        return None, None
+    levels = densities.drawn().level(densities.log_density(places))
+    known = levels[~np.isnan(levels)]
+    found = [_radius(known, share) for share in (0.5, 0.9)]
+    at50, at90 = (None if level is None or level >= 1 else level for level in found)
+    return at50, at90
 
 
 def worst_distances_km(

@@ -31,25 +31,38 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A training photo near to another one; at `distance` 0 they look the same to the predictor, at 1 as two at random do."""
+    """A training photo near to another one; at `distance` 0 they look the same to the predictor, at 1 as two at random do.
+
+    `distance` is None where the predictor compares no vectors; `vote` is the share of the answer that it decided, None where
+    photos do not vote.
+    """
 
     credit: Credit
-    distance: float
+    distance: float | None
+    vote: float | None = None
 
 
 @dataclass(frozen=True)
 class Training:
     """The training photos: embeddings (N, D) float16, less their mean (D,), in units of the usual distance between two; and a
-    credit for each.
+    credit for each. D is 0 where the predictor has none; `rows` (N,) are their positions among all that it learnt from.
     """
 
     embeddings: NDArray[np.float16]
     mean: NDArray[np.float32]
     scale: float
     credits: tuple[Credit, ...]
+    rows: NDArray[np.int64] | None = None
+
+    def of_rows(self, rows: NDArray[np.int64]) -> list[Credit]:
+        """Return the credits of the photos at these positions; those that are not here are left out."""
+        known = {} if self.rows is None else {int(row): number for number, row in enumerate(self.rows)}
+        return [self.credits[known[int(row)]] for row in rows if int(row) in known]
 
     def nearest(self, embedding: NDArray[np.float32], count: int = 6) -> list[Neighbour]:
         """Return the photos nearest by Euclidean distance to an embedding (D,), nearest first."""
+        if not self.embeddings.shape[1]:
+            return []
         wanted = _reduced(embedding, self.mean, self.scale).astype(np.float32)
         blocks = (self.embeddings[at : at + _BLOCK] for at in range(0, len(self.embeddings), _BLOCK))
         distances = np.concatenate([np.linalg.norm(block.astype(np.float32) - wanted, axis=1) for block in blocks])
@@ -64,14 +77,18 @@ class Training:
             "mean": self.mean,
             "scale": np.array([self.scale]),
             "credits": np.frombuffer(credits, np.uint8),
+            **({} if self.rows is None else {"rows": self.rows}),
         }
 
 
-def training_photos(embeddings: NDArray[np.float32], photos: Sequence[Photo]) -> Training:
-    """Return the training photos with their embeddings (N, D)."""
+def training_photos(
+    embeddings: NDArray[np.float32], photos: Sequence[Photo], rows: Sequence[int] | None = None
+) -> Training:
+    """Return the training photos with their embeddings (N, D), and their positions among all."""
     mean, scale = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32), _usual_distance(embeddings)
     credits = tuple(Credit(**{of.name: getattr(photo, of.name) for of in fields(Credit)}) for photo in photos)
-    return Training(_reduced(embeddings, mean, scale), mean, scale, credits)
+    at = None if rows is None else np.array(rows, np.int64)
+    return Training(_reduced(embeddings, mean, scale), mean, scale, credits, at)
 
 
 def training_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Training | None:
@@ -91,7 +108,10 @@ def training_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Training | None:
         raise ValueError(f"{embeddings.shape} embeddings of {embeddings.dtype} for {len(credits)} training photos")
     if not 0 < scale < np.inf or not np.isfinite(embeddings).all() or mean.shape != embeddings.shape[1:]:
         raise ValueError("an embedding is not finite, or their mean does not fit")
-    return Training(embeddings, mean, scale, credits)
+    rows = arrays.get("rows")
+    if rows is not None and (rows.shape != (len(credits),) or rows.dtype.kind != "i"):
+        raise ValueError(f"positions of shape {rows.shape} for {len(credits)} training photos")
+    return Training(embeddings, mean, scale, credits, rows)
 
 
 def _reduced(embeddings: NDArray[np.float32], mean: NDArray[np.float32], scale: float) -> NDArray[np.float16]:

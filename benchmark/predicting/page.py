@@ -5,6 +5,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.predicting.answer import Answer, Answerer, Candidate, Explanation, Result
+from benchmark.predicting.answer import Answer, Answerer, Candidate, Density, Explanation, Result
 from benchmark.predicting.formats import SHOWN, place_text, record
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
+from benchmark.retrieval.mixture import Mixture
 from collector.errors import UsageError
+from collector.geo import KM_PER_DEGREE
 from collector.images.decode import decode
 from collector.web.maps import SOURCE, View, view_of
 from collector.web.markdown import environment, link_address, plain
@@ -118,6 +121,8 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             square=explanation.heat_method == "grad-cam",
             map=Markup(map_svg(explanation.answer)),  # noqa: S704 (its texts are escaped there)
             map_credit=map_credit(explanation.answer),
+            density=Markup(density_svg(explanation.answer, explanation.neighbours)),  # noqa: S704
+            voted=any(one.vote is not None for one in explanation.neighbours),
             near=[neighbour_record(one, names, workspace) for one in explanation.neighbours],
         )
     )
@@ -132,6 +137,7 @@ def neighbour_record(neighbour: Neighbour, names: dict[str, str], workspace: Wor
     return {
         "city": names.get(credit.city, plain(credit.city)),
         "distance": neighbour.distance,
+        "vote": neighbour.vote,
         "title": plain(credit.title or ""),
         "author": plain(credit.author_name or ""),
         "licence": plain(credit.license),
@@ -216,3 +222,73 @@ def _name(city: Candidate, view: View) -> str:
     side, anchor = (6, "start") if x < 0.7 * _WIDTH else (-6, "end")
     said = escape(f"{city.name} {100 * city.probability:.0f} %")
     return f'<text x="{x + side:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}">{said}</text>'
+
+
+_PIXELS = 160  # of the density's picture from west to east
+_REGIONS = ((214, 40, 20, 150), (214, 40, 20, 70))  # inside the 50 % and the 90 % region
+
+
+def density_svg(answer: Answer, neighbours: Sequence[Neighbour] = ()) -> str:
+    """Return a map of the regions that hold the photo with a chance of 50 and 90 %, and of the photos that voted.
+
+    It is empty where no density is stated.
+    """
+    density = answer.density
+    if density is None:
+        return ""
+    places, spreads = density.places, density.places.spread_km
+    if places.candidates is None or places.weights is None or spreads is None:
+        return ""
+    heavy = places.weights[0] >= 0.02 * places.weights[0].max()
+    reach = 2.5 * spreads[0][heavy] / KM_PER_DEGREE
+    centres = places.candidates[0][heavy]
+    corners = [
+        (float(np.clip(latitude + way * far, -90, 90)), float(longitude + way * far))
+        for (latitude, longitude), far in zip(centres, reach, strict=True)
+        for way in (-1, 1)
+    ]
+    view = view_of(corners, _WIDTH, shape=(0.42, 0.875), narrowest=0.02)
+    picture = data_uri(_regions(density, view), "PNG")
+    where = [(one.credit.latitude, one.credit.longitude) for one in neighbours]
+    points = [
+        view.at(latitude, longitude) for latitude, longitude in where if latitude is not None and longitude is not None
+    ]
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in points if x <= _WIDTH and 0 <= y <= view.height
+    )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH:.0f} {view.height:.0f}" role="img" aria-label="Where the photo may have been taken">'
+        f'<g class="land">{view.land()}</g><image href="{picture}" width="{_WIDTH:.0f}" height="{view.height:.1f}" '
+        f'preserveAspectRatio="none"/><g class="dots">{dots}</g>{_scale(view)}</svg>'
+    )
+
+
+def _regions(density: Density, view: View) -> Image.Image:
+    """Return the two regions as a picture of a view, RGBA. A kernel narrower than a pixel is drawn as wide as one."""
+    rows = max(1, round(_PIXELS * view.height / view.width))
+    pixel_km = (view.north - view.south) / rows * KM_PER_DEGREE
+    spreads = np.asarray(density.places.spread_km, np.float64)
+    stated = Mixture.of(replace(density.places, spread_km=np.maximum(spreads, pixel_km)))
+    layer = np.zeros((rows, _PIXELS, 4), np.uint8)
+    if stated is not None:
+        from_north = view.north - (np.arange(rows) + 0.5) / rows * (view.north - view.south)
+        from_west = view.west + (np.arange(_PIXELS) + 0.5) / _PIXELS * (view.east - view.west)
+        grid = np.stack(np.meshgrid(from_north, from_west, indexing="ij"), axis=-1).reshape(1, -1, 2)
+        logs, draws = stated.log_density(grid)[0].reshape(rows, _PIXELS), stated.drawn(1024)
+        for level, colour in ((density.level90, _REGIONS[1]), (density.level50, _REGIONS[0])):
+            if level is not None:
+                layer[logs >= draws.threshold(level)[0]] = colour
+    return Image.fromarray(layer)
+
+
+def _scale(view: View) -> str:
+    """Return a bar of a round number of kilometres, about a fifth of the map wide, with its length beside it."""
+    units = view.scale * view.stretch / KM_PER_DEGREE  # of a kilometre
+    about = _WIDTH / 5 / units
+    decade = 10.0 ** math.floor(math.log10(about))
+    length = max(step * decade for step in (1, 2, 5) if step * decade <= about)
+    y = view.height - 14
+    return (
+        f'<path class="scale" d="M14 {y - 4:.1f}V{y:.1f}H{14 + length * units:.1f}V{y - 4:.1f}" fill="none" '
+        f'stroke="currentColor"/><text x="18" y="{y - 6:.1f}">{length:g} km</text>'
+    )

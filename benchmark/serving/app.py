@@ -26,7 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 from benchmark.predicting.answer import Answerer, Result
 from benchmark.predicting.formats import model_facts, record
 from benchmark.predicting.heatmap import METHODS
-from benchmark.predicting.page import data_uri, heat_layer, map_credit, map_svg, neighbour_record
+from benchmark.predicting.page import data_uri, density_svg, heat_layer, map_credit, map_svg, neighbour_record
 from benchmark.predicting.read_image import Source
 from benchmark.serving.decoding import Decoder
 from benchmark.serving.limits import STATUS, Limits, Rate, RefusedError
@@ -182,7 +182,11 @@ class Desk:
             "strength": found.strength,
         }
         near = [neighbour_record(one, names, self.workspace) for one in found.neighbours]
-        on_map = {"svg": map_svg(found.answer), "credit": map_credit(found.answer)}
+        on_map = {
+            "svg": map_svg(found.answer),
+            "credit": map_credit(found.answer),
+            "density": density_svg(found.answer, found.neighbours),
+        }
         return record(Result(Source(name), found.answer)) | {
             "explanation": {"heat": heat, "map": on_map, "neighbours": near}
         }

@@ -43,6 +43,7 @@ class Map(Exact):
 
     svg: str
     credit: str
+    density: Annotated[str, Field(description="SVG of the regions that hold the photo; empty without a density.")] = ""
 
 
 class Near(Exact):
@@ -50,7 +51,10 @@ class Near(Exact):
 
     photo_id: str
     city: Annotated[str, Field(description="Its name.")]
-    distance: Annotated[float, Field(ge=0, description="1 is the usual distance of two training photos.")]
+    distance: Annotated[float | None, Field(ge=0, description="1 is the usual distance of two training photos.")]
+    vote: Annotated[float | None, Field(ge=0, le=1.001, description="Its share of the answer, where photos vote.")] = (
+        None
+    )
     title: str
     author: str
     licence: Annotated[str, Field(description="SPDX identifier.")]
@@ -78,6 +82,11 @@ class Answered(Exact):
     longitude: Longitude | None
     radius50_km: Annotated[Kilometres | None, Field(description="The photo was taken so near with a chance of 50 %.")]
     radius90_km: Annotated[Kilometres | None, Field(description="The photo was taken so near with a chance of 90 %.")]
+    decimals: Annotated[
+        int | None, Field(ge=0, le=4, description="Of the degrees, as validation supports; null: a city's centre.")
+    ] = None
+    area50_km2: Annotated[float | None, Field(ge=0, description="The smallest area that holds it, chance 50 %.")] = None
+    area90_km2: Annotated[float | None, Field(ge=0, description="The smallest area that holds it, chance 90 %.")] = None
     candidates: Annotated[list[Candidate], Field(max_length=5, description="The likeliest first.")]
     explanation: Annotated[Explanation | None, Field(description="Only with `explain=true`.")] = None
 

@@ -145,6 +145,7 @@ def view_of(
     width: float,
     rings: Sequence[Ring] = (),
     shape: tuple[float, float] = (0.42, 1.0),
+    narrowest: float = _NARROWEST,
 ) -> View:
     """Return the view that holds places (latitude, longitude), the short way round, and rings, with a margin.
 
@@ -152,6 +153,7 @@ def view_of(
         places: at least one.
         width: of the picture, units.
         rings: that have to be in view too.
+        narrowest: degrees that it shows at least.
         shape: lowest and highest height, as a share of the width; the map shows more where the places would need less.
     """
     longitudes = np.sort([longitude % 360 for _, longitude in places])
@@ -165,7 +167,7 @@ def view_of(
     for ring in rings:
         low, high = np.minimum(low, ring.min(axis=0)), np.maximum(high, ring.max(axis=0))
     reach = float((high - low).max())
-    margin = 0.02 * float((high - low)[0]) if rings else max(0.1 * reach, (_NARROWEST - reach) / 2)
+    margin = 0.02 * float((high - low)[0]) if rings else max(0.1 * reach, (narrowest - reach) / 2)
     (west, south), (east, north) = (low - margin).tolist(), (high + margin).tolist()
     return _shaped(View(west, east, max(-90.0, south), min(90.0, north), width), *shape)
 

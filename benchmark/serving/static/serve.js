@@ -123,7 +123,11 @@ function show(card, told) {
   card.querySelector("tbody").replaceChildren(...told.candidates.map(row));
   // A document that was parsed so runs nothing, and loads nothing.
   const map = new DOMParser().parseFromString(told.explanation.map.svg, "text/html").querySelector("svg");
-  card.querySelector(".map").replaceChildren(document.adoptNode(map));
+  const maps = [map];
+  if (told.explanation.map.density) {
+    maps.unshift(new DOMParser().parseFromString(told.explanation.map.density, "text/html").querySelector("svg"));
+  }
+  card.querySelector(".map").replaceChildren(...maps.map((one) => document.adoptNode(one)));
   card.querySelector(".credit").textContent =
     "The area of a dot is the city's probability." +
     (told.radius50_km === null ? "" : " Dashed: inside it with a chance of 50 %.") +
@@ -137,12 +141,17 @@ function show(card, told) {
 }
 
 function where(told) {
-  const degrees = (value, positive, negative) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? negative : positive}`;
+  const digits = told.decimals === null ? 4 : told.decimals;
+  const degrees = (value, positive, negative) => `${Math.abs(value).toFixed(digits)}° ${value < 0 ? negative : positive}`;
   const radii = [[50, told.radius50_km], [90, told.radius90_km]]
     .filter(([, radius]) => radius !== null)
     .map(([share, radius]) => `${share} % within ${km(radius)}`);
   const place = `${degrees(told.latitude, "N", "S")}, ${degrees(told.longitude, "E", "W")}`;
-  return `${place}: ${radii.join(", ") || "how far off is unknown"}.`;
+  const areas = [[50, told.area50_km2], [90, told.area90_km2]]
+    .filter(([, area]) => area !== null)
+    .map(([share, area]) => `${share} % in ${area.toLocaleString("en", { maximumSignificantDigits: 2 })} km²`);
+  const density = areas.length ? ` By its density: ${areas.join(", ")}.` : "";
+  return `${place}: ${radii.join(", ") || "how far off is unknown"}.${density}`;
 }
 
 function row(candidate) {
@@ -179,7 +188,9 @@ function neighbour(near) {
     picture.alt = `Training photo of ${near.city}`;
     item.append(picture);
   }
-  item.append(element("strong", "", near.city), `, distance ${near.distance.toFixed(2)}`);
+  const distance = near.distance === null ? "" : `, distance ${near.distance.toFixed(2)}`;
+  const vote = near.vote === null ? "" : `, ${(100 * near.vote).toFixed(0)} % of the vote`;
+  item.append(element("strong", "", near.city), `${distance}${vote}`);
   item.append(element("small", "", `${near.title || "Untitled"}, by ${near.author || "unknown"}, ${near.licence}`));
   const source = element(near.url ? "a" : "small", "", near.photo_id);
   if (near.url) {
