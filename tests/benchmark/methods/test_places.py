@@ -25,7 +25,6 @@ from benchmark.retrieval.index import new_index
 from benchmark.runner import lacking
 from collector.errors import DataError, UsageError
 from collector.geo import distance_km, distances_km, unit_vectors
-from collector.records import SPLITS
 from tests.benchmark.conftest import World
 
 CENTRES = np.array([[41.0, 29.0], [39.9, 32.8], [38.4, 27.1]])
@@ -99,12 +98,11 @@ def errors(predictor: Any, photos: Training) -> NDArray[np.float64]:
 
 @each_method
 def test_it_finds_the_city_and_gives_its_label(name: str) -> None:
-    counts, more = (30, 12, 12), {}
+    (train, val, test_), more = (30, 12, 12), dict[str, Any]()
     if name == "im2gps+meanshift":
-        counts, more = (21, 6, 6), {"k": 6, "kinds": choose([name])[0].parameters["kinds"]}
-    training, validation, test = (
-        ordinary(n, seed, side) for seed, (n, side) in enumerate(zip(counts, SPLITS, strict=True))
-    )
+        (train, val, test_), more = (21, 6, 6), {"k": 6, "kinds": choose([name])[0].parameters["kinds"]}
+    training, validation = ordinary(train, 0, "train"), ordinary(val, 1, "val")
+    test = ordinary(test_, 2, "test")
     predictor = fitted(name, training, validation, **more)
     assert np.median(errors(predictor, test)) < 30
     answers = predict(predictor, bare(test), training.label_set, training)
