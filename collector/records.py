@@ -234,6 +234,9 @@ FLAGS_COLUMN = "flags"
 """Column that a manifest may have beside those of its format: flags of what can be read in a photo or beside it, a blank
 between; null where nobody looked."""
 
+SCENES_COLUMN = "scene"
+"""Column that a manifest may have: what photos of one view share; null where a photo shares its view with none."""
+
 ANSWERS = {
     "name-in-picture": "in the picture", "coordinates-in-picture": "in the picture", "name-in-metadata": "beside it alone",
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from collector.curating.assess import QualitySummary
-    from collector.curating.vectors import VectorSource
 
 app = typer.Typer()
-
-
-def vector_source(context: typer.Context) -> "VectorSource":
-    """Return the source of vectors that the front door handed in: networks are the other half's."""
-    return cast("VectorSource", context.obj)
 
 
 @app.command()
@@ -54,9 +48,10 @@ def dedup(
     from collector.curating.alignment import has_opencv
     from collector.curating.duplicates import Deep
     from collector.curating.duplicates import dedup as dedup_photos
+    from collector.curating.vectors import source_of
     from collector.workspace import existing_workspace
 
-    asked = Deep(vector_source(context), None if deep == "best" else deep) if deep else None
+    asked = Deep(source_of(context.obj), None if deep == "best" else deep) if deep else None
     if asked and not has_opencv():
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
     summary = dedup_photos(existing_workspace(workspace), radius, dry_run=dry_run, deep=asked, track=track)
@@ -103,6 +98,7 @@ def quality(
     """
     from collector.catalogue.catalogue import open_catalogue
     from collector.curating.assess import assess, forget
+    from collector.curating.vectors import source_of
     from collector.workspace import existing_workspace
 
     if undo and (dry_run or text or labels):
@@ -116,7 +112,7 @@ def quality(
         show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
         return
     summary = assess(
-        place, track, dry_run=dry_run, text=text, source=vector_source(context) if labels else None, net=net
+        place, track, dry_run=dry_run, text=text, source=source_of(context.obj) if labels else None, net=net
     )
     worst = [photo_id for found in summary.flags for photo_id, _ in found.worst[:1]]
     with open_catalogue(place) as catalogue:

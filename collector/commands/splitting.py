@@ -39,6 +39,7 @@ app = typer.Typer()
 
 @app.command()
 def split(
+    context: typer.Context,
     seed: Annotated[int | None, typer.Option(help="Random seed. Default: 0, or the extended one's.")] = None,
     train: Annotated[
         int | None, typer.Option(min=1, help=f"Training photos a city. Default: {QUOTAS['train']}.")
@@ -124,6 +125,20 @@ def split(
         float | None,
         typer.Option(help="With --given, where it has no validation photos: the share of its training photos to take."),
     ] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(help="Which photos fill the numbers: diverse or representative, by vectors. Default: at random."),
+    ] = None,
+    group_scenes: Annotated[
+        bool,
+        typer.Option("--group-scenes", help="Keep photos of one view on one side, whoever took them (extra local)."),
+    ] = False,
+    net: Annotated[
+        str | None,
+        typer.Option(
+            help="For --choose and --group-scenes: a network with weights, or a feature. Default: the best here."
+        ),
+    ] = None,
     min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the region's.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the data set, for people. Default: the region's.")] = None,
@@ -161,13 +176,23 @@ def split(
         asked = bool(
             counts or links or distance or place or fractions or kfold or paper or drop_photos or extend or city
         )
-        _check_given(asked or (seed is not None and val_share is None) or min_photos > 1)
+        _check_given(
+            asked or (seed is not None and val_share is None) or min_photos > 1 or bool(choose or group_scenes or net)
+        )
         _split_given(
             existing, manifests, given, parse_columns(column), json,
             region=_region_asked(region), name=name, version=version, protocol=protocol, wanted=wanted,
             val_share=val_share, seed=seed or 0,
         )  # fmt: skip
         return
+    vectors = _by_vectors(
+        context,
+        choose,
+        group_scenes,
+        net,
+        no_numbers=bool(fractions),
+        no_groups=bool(kfold or paper or protocol == "place"),
+    )
     if column:
         raise UsageError("--column: says what the columns of --given FILE are")
     if val_share is not None:
@@ -190,7 +215,9 @@ def split(
     else:
         recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent)
     seed = seed if parent else seed or 0
-    result = split_photos(existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of)
+    result = split_photos(
+        existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of, **vectors
+    )
     _note_before(result)
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
 
@@ -257,6 +284,37 @@ def _split_given(
         return "\n\n".join(lines)
 
     show(result, json, text)
+
+
+def _by_vectors(
+    context: typer.Context,
+    choose: str | None,
+    group_scenes: bool,
+    net: str | None,
+    *,
+    no_numbers: bool,
+    no_groups: bool,
+) -> dict[str, Any]:
+    """Return what vectors are asked for, as arguments of `split`."""
+    from collector.curating.vectors import source_of
+    from collector.splitting.choose import HOWS, Choosing
+    from collector.splitting.scenes import Scenes
+
+    if choose is not None and choose not in HOWS:
+        raise UsageError(f"--choose {choose[:40]!r}: give one of {', '.join(HOWS)}")
+    if choose and (no_numbers or no_groups):
+        raise UsageError(
+            "--choose: belongs to a split by numbers, not to --fractions, --kfold, --paper or --protocol place"
+        )
+    if group_scenes and no_groups:
+        raise UsageError("--group-scenes: does not go with --kfold, --paper or --protocol place")
+    if net and not (choose or group_scenes):
+        raise UsageError("--net: belongs to --choose and --group-scenes")
+    source = source_of(context.obj)
+    return {
+        "choosing": Choosing(choose, source, net, track) if choose else None,
+        "scenes": Scenes(source, net, track) if group_scenes else None,
+    }
 
 
 def _given(**options: Any) -> dict[str, Any]:

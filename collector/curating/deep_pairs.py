@@ -27,7 +27,7 @@ NEAREST = 8
 """Photos that are proposed for each photo and turn, at most."""
 
 FAR = 4.0
-"""Standard deviations above the mean cosine of pairs at random from which on a pair is proposed."""
+"""Deviations above the middle cosine of pairs at random from which on a pair is proposed."""
 
 _VERSION = 1  # of what is said of a pair
 _TOGETHER = 256  # pairs that are written down together
@@ -68,13 +68,13 @@ def proposals(
     name, rows, known = source.vectors(workspace, photos, net, track)
     if known.sum() < 2:
         return name, []
-    mean, deviation = unrelated(rows[known])
+    middle, deviation = unrelated(rows[known])
     best: dict[tuple[int, int], Proposed] = {}
     there = np.flatnonzero(known)
     for turn in range(4):
         turned = rows if turn == 0 else source.vectors(workspace, photos, net, track, turn=turn)[1]
         cosines, found = nearest(rows[there], turned[there], NEAREST + 1)
-        far = cosines >= mean + FAR * deviation
+        far = cosines >= middle + FAR * deviation
         for at, rank in zip(*np.nonzero(far & (found >= 0)), strict=True):
             query, other = int(there[at]), int(there[found[at, rank]])
             if query == other:

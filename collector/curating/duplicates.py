@@ -327,13 +327,29 @@ def dedup(
         photos = catalogue.downloaded()
         links = _kept_links(catalogue) if keep_deep else {}
         with quiet_decoders():
+            verify = pair_verifier(workspace)
             if deep:
-                pairs = deep_pairs(workspace, photos, deep.source, deep.net, track)
-                links = {(photos[one.first].photo_id, photos[one.second].photo_id): one.evidence for one in pairs}
-            groups = find_groups(photos, radius, pair_verifier(workspace), links)
+                links = _deeper(workspace, photos, find_groups(photos, radius, verify), deep, track)
+            groups = find_groups(photos, radius, verify, links)
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)
+
+
+def _deeper(
+    workspace: Workspace, photos: Sequence[Photo], groups: Sequence[Group], deep: Deep, track: Track
+) -> DeepLinks:
+    """Return which photos vectors join beyond the groups of hashes; of each group one is compared, and speaks for all."""
+    members = {group.kept.photo_id: [member.photo.photo_id for member in group.members] for group in groups}
+    left_out = {photo_id for of in members.values() for photo_id in of}
+    distinct = [photo for photo in photos if photo.photo_id not in left_out]
+    links: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for pair in deep_pairs(workspace, distinct, deep.source, deep.net, track):
+        one, other = distinct[pair.first].photo_id, distinct[pair.second].photo_id
+        links[one, other] = pair.evidence
+        for kept, joined in ((one, other), (other, one)):
+            links |= {(kept, of): {**pair.evidence, "through": joined} for of in members.get(joined, ())}
+    return links
 
 
 def _kept_links(catalogue: Catalogue) -> DeepLinks:

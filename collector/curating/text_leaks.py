@@ -43,7 +43,7 @@ _AGENCIES = (
     *(
         "shutterstock",
         "alamy",
-        "gettyimages",
+        "getty",
         "istock",
         "dreamstime",
         "123rf",

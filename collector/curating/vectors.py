@@ -5,7 +5,7 @@ preprocessing and versions, so that only new photos cost anything.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import faiss
 import numpy as np
@@ -60,6 +60,11 @@ class VectorSource(Protocol):
         ...
 
 
+def source_of(handed: object) -> VectorSource:
+    """Return the source of vectors that the front door handed to a command (`typer.Context.obj`)."""
+    return cast("VectorSource", handed)
+
+
 def nearest(gallery: Floats, queries: Floats, k: int) -> tuple[Floats, NDArray[np.int64]]:
     """Return cosines and positions (N, k) of the nearest rows of the gallery, nearest first; -1 fills.
 
@@ -85,8 +90,14 @@ def nearest(gallery: Floats, queries: Floats, k: int) -> tuple[Floats, NDArray[n
 
 
 def unrelated(rows: Floats, seed: int = 0) -> tuple[float, float]:
-    """Return mean and standard deviation of the cosines of pairs at random: what is far above is no chance."""
+    """Return middle and deviation of the cosines of pairs at random: what is far above is no chance.
+
+    The median, and how far the 16th percentile lies below it: copies among the pairs, which lie above, do not count.
+    """
     rng = np.random.default_rng(seed)
     first, second = rng.integers(len(rows), size=(2, _SAMPLED))
     cosines = np.einsum("nd,nd->n", rows[first], rows[second])[first != second]
-    return float(cosines.mean()) if len(cosines) else 0.0, float(cosines.std()) if len(cosines) else 1.0
+    if not len(cosines):
+        return 0.0, 1.0
+    low, middle = np.quantile(cosines, (0.1587, 0.5))
+    return float(middle), float(middle - low)

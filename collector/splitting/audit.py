@@ -17,7 +17,15 @@ from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS, traits_of
-from collector.records import FLAGS_COLUMN, MIN_DISTANCE_M, PHASH_RADIUS, SPLITS, ProviderTraits, where_named
+from collector.records import (
+    FLAGS_COLUMN,
+    MIN_DISTANCE_M,
+    PHASH_RADIUS,
+    SCENES_COLUMN,
+    SPLITS,
+    ProviderTraits,
+    where_named,
+)
 from collector.splitting.leakage import (
     Alike,
     Comparison,
@@ -209,6 +217,8 @@ class Audit:
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
         titles: of the photos that findings name, as far as they have one; hostile text.
+        scenes: of two sides, such as `train-test`: scenes (`t15 split --group-scenes`) that have photos on both, and how many
+            photos of the judged side are in them; empty where no scenes are known. No leak by itself: nobody promised it.
         named: by side, how many photos name their answer, by where they do; empty where nobody looked (`t15 quality --text`).
     """
 
@@ -235,6 +245,7 @@ class Audit:
     remarks: tuple[str, ...]
     titles: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    scenes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -287,7 +298,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         phash_radius=phash_radius,
         remarks=remarks,
     )
-    return replace(audit, named=named_answers(manifest))
+    return replace(audit, named=named_answers(manifest), scenes=shared_scenes(manifest))
 
 
 def named_answers(manifest: Manifest) -> dict[str, dict[str, int]]:
@@ -299,6 +310,22 @@ def named_answers(manifest: Manifest) -> dict[str, dict[str, int]]:
     for side, of in zip(manifest.table["split"].to_pylist(), flags, strict=True):
         tally[side][where_named(of) or "nobody looked"] += 1
     return {side: dict(sorted(of.items())) for side, of in tally.items()}
+
+
+def shared_scenes(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Return of each two sides the scenes that have photos on both, and the photos of the judged side in them."""
+    scenes = manifest.beside(SCENES_COLUMN)
+    if scenes is None:
+        return {}
+    tally: dict[str, Counter[str]] = {side: Counter() for side in SPLITS}
+    for side, scene in zip(manifest.table["split"].to_pylist(), scenes, strict=True):
+        if scene:
+            tally[side][scene] += 1
+    shared = {(one, other): sorted(tally[one].keys() & tally[other].keys()) for one, other in _PAIRS}
+    return {
+        f"{one}-{other}": {"scenes": len(of), "photos": sum(tally[other][scene] for scene in of)}
+        for (one, other), of in shared.items()
+    }
 
 
 def _not_excluded(table: pa.Table) -> Iterator[str]:

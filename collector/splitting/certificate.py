@@ -80,6 +80,9 @@ def _about(audit: Audit) -> Iterator[str]:
         yield from _wrapped(
             f"photos that name their answer: {_named(audit)}; a board shows accuracy with and without them"
         )
+    if audit.scenes:
+        spans = (f"{of['scenes']} {sides} ({of['photos']} photos)" for sides, of in audit.scenes.items())
+        yield from _wrapped(f"scenes with photos on two sides, whoever took them: {', '.join(spans)}")
     for remark in audit.remarks:
         yield from _wrapped(f"note: {remark}")
 

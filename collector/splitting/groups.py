@@ -120,8 +120,12 @@ class Grouping:
     largest: tuple[GroupFacts, ...]
 
 
-def group_photos(photos: Sequence[Photo], rules: GroupRules | None = None) -> Grouping:
+def group_photos(
+    photos: Sequence[Photo], rules: GroupRules | None = None, scenes: Mapping[str, str] | None = None
+) -> Grouping:
     """Return the groups of `photos`: two are in one when a chain of links by any of the rules joins them.
+
+    `scenes` (photo_id -> scene) are a rule more where there are any.
 
     The result does not depend on the order of `photos`.
 
@@ -132,6 +136,8 @@ def group_photos(photos: Sequence[Photo], rules: GroupRules | None = None) -> Gr
     _check(rules)
     ordered = sorted(photos, key=lambda photo: photo.photo_id)
     alone = {name: components(len(ordered), *_joined(edges)) for name, edges in _links(ordered, rules)}
+    if scenes:
+        alone["scenes"] = components(len(ordered), *_equal([scenes.get(photo.photo_id) for photo in ordered]))
     photo_ids = [photo.photo_id for photo in ordered]
     labels = components(len(ordered), *_joined([chain(found) for found in alone.values()]))
     group_of = _named(photo_ids, labels)

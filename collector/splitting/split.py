@@ -31,11 +31,14 @@ from collector.manifest.manifest import (
     write_manifest,
 )
 from collector.providers.registry import provider_of, traits_of
-from collector.records import FLAGS_COLUMN, PHASH_RADIUS, PHOTO_FIELDS, SPLITS, WITHIN_M, Photo, Region
+from collector.records import FLAGS_COLUMN, PHASH_RADIUS, PHOTO_FIELDS, SCENES_COLUMN, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
+from collector.splitting.choose import Choosing, attempts, first_that_fits, preferred
 from collector.splitting.groups import Grouping, GroupRules, group_photos
 from collector.splitting.place_protocol import allocate_places
+from collector.splitting.scenes import STAGE as SCENES_STAGE
+from collector.splitting.scenes import Scenes, find_scenes
 from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
 from collector.workspace import Workspace, storage_errors
 
@@ -302,6 +305,8 @@ def split(
     *,
     allow_empty_sides: bool = False,
     wanted: Wanted = Wanted(),
+    choosing: Choosing | None = None,
+    scenes: Scenes | None = None,
 ) -> SplitResult:
     """Split the clean photos of a region by city and write them as a manifest `manifests/name/version/`.
 
@@ -309,7 +314,8 @@ def split(
     defaults to the region's; `version` to that of the manifest that holds exactly this data already, or else to the one
     that follows the newest by the rule of `next_version`. Photos that `dedup` has not seen are brought before it first.
 
-    With `extend`, an earlier manifest, its photos keep their sides, and what is not given is as it was there.
+    With `extend`, an earlier manifest, its photos keep their sides, and what is not given is as it was there. With
+    `choosing`, vectors say which photos fill the quotas; with `scenes`, photos of one view stay on one side.
 
     Raises:
         UsageError: no such region or city, the version exists with other data, or the earlier manifest cannot be extended.
@@ -323,31 +329,46 @@ def split(
         name, recipe = name or parent.header.name, recipe or recipe_of(parent)
     recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
     held = _held(workspace, region, cities, wanted)
-    growth = _grown(workspace, held, parent, recipe) if parent else None
+    views = find_scenes(workspace, held.photos, scenes) if scenes else {}
+    growth = _grown(workspace, held, parent, recipe, views) if parent else None
     photos = list(growth.photos) if growth else held.photos
-    grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups)
+    grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, views)
     groups = grouping.group_of if grouping else {photo.photo_id: photo.group_id or photo.photo_id for photo in photos}
+    beside: dict[str, Any] = {"scenes": {"vectors": scenes.named}} if scenes else {}
     if recipe.mode == "place":
         allocation = allocate_places(
             photos, groups, {side: int(of) for side, of in quotas.items()}, seed, recipe.within_m
         )
     else:
-        allocation = allocate(
-            photos,
-            groups,
-            quotas,
-            seed,
-            mode=recipe.mode,
-            drop_photos=recipe.drop_photos,
-            clusters=list(grouping.clusters.values()) if grouping else (),
-            fixed=growth.fixed if growth else None,
-        )
+
+        def allocated(some: Sequence[Photo]) -> Allocation:
+            return allocate(
+                some,
+                groups,
+                quotas,
+                seed,
+                mode=recipe.mode,
+                drop_photos=recipe.drop_photos,
+                clusters=list(grouping.clusters.values()) if grouping else (),
+                fixed=growth.fixed if growth else None,
+            )
+
+        if choosing is None:
+            allocation = allocated(photos)
+        else:
+            total = sum(int(quotas[side]) for side in SPLITS)
+            name_of, rows, _ = choosing.source.vectors(workspace, photos, choosing.net, choosing.track)
+            order = preferred(photos, groups, rows, choosing.how, total, seed)
+            tries = attempts(photos, groups, order, total, growth.fixed if growth else {})
+            allocation = first_that_fits(tries, allocated)
+            beside["choose"] = {"how": choosing.how, "vectors": name_of}
     asked = [side for side in SPLITS if quotas.get(side, 1)]
     empty = _checked(empty_sides(photos, groups, [allocation.sides], asked), allow_empty_sides)
-    header = header_of(held, name, version, seed, quotas, recipe.rules(held.radius), photos, parent)
+    header = header_of(held, name, version, seed, quotas, {**recipe.rules(held.radius), **beside}, photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, allocation, grouping)
-        manifest = versioned(manifests, header, sided, held.columns, explicit=version is not None, parent=parent)
+        columns = {**held.columns, **({SCENES_COLUMN: views} if scenes else {})}
+        manifest = versioned(manifests, header, sided, columns, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
         written = write_manifest(manifest, folder)
     return SplitResult(
@@ -473,9 +494,10 @@ def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
     """Return what manifests carry beside the columns of their format: texts by photo_id."""
     flags = {of: " ".join(flags) for of, flags in flags_in_text(catalogue).items()}
     moved = {of: f"{city} {at[:10]}".strip() for of, (city, at) in catalogue.relabelled().items()}
-    known = (FLAGS_COLUMN, RELABELLED_COLUMN, *PHOTO_FIELDS)
+    known = (FLAGS_COLUMN, RELABELLED_COLUMN, SCENES_COLUMN, *PHOTO_FIELDS)
     others = {f"{name}_there" if name in known else name: of for name, of in catalogue.beside.columns().items()}
-    return {FLAGS_COLUMN: flags, RELABELLED_COLUMN: moved, **others}
+    views = {one.photo_id: one.group_id for one in catalogue.decisions(SCENES_STAGE) if one.group_id}
+    return {FLAGS_COLUMN: flags, RELABELLED_COLUMN: moved, SCENES_COLUMN: views, **others}
 
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
@@ -487,7 +509,7 @@ def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
     return {photos[of.row].photo_id: of for of in wrong}
 
 
-def _grown(workspace: Workspace, held: Held, parent: Manifest, recipe: Recipe) -> Growth:
+def _grown(workspace: Workspace, held: Held, parent: Manifest, recipe: Recipe, views: Mapping[str, str]) -> Growth:
     """Return the photos of an extension: those of the parent that are still there, and new ones that fit them.
 
     A new photo of a picture that the parent has stays out, whichever of the two `dedup` prefers by now.
@@ -525,7 +547,7 @@ def _grown(workspace: Workspace, held: Held, parent: Manifest, recipe: Recipe) -
         if photo.photo_id not in side_of
         and not ((own := held.decisions.get(photo.photo_id)) and own.group_id in pictures)
     ]
-    return grow(earlier, new, gone, lambda photos: group_photos(photos, recipe.groups).group_of)
+    return grow(earlier, new, gone, lambda photos: group_photos(photos, recipe.groups, views).group_of)
 
 
 def _quotas_of(parent: Manifest | None) -> Mapping[str, float]:

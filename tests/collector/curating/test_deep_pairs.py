@@ -162,3 +162,13 @@ def test_an_empty_workspace(workspace: Workspace, tmp_path: Path) -> None:
     with open_catalogue(workspace):
         pass
     assert dedup(workspace, deep=Deep(Pixels())).photos == 0
+
+
+def test_a_group_of_hashes_joins_as_a_whole(filled: Workspace) -> None:
+    put(filled, "turned-again", BASE.transpose(Image.Transpose.ROTATE_90).resize((214, 286)))
+    assert dedup(filled).near == 1
+    summary = dedup(filled, deep=Deep(Pixels()))
+    assert (summary.near, summary.deep) == (2, 2)
+    found = groups(filled)
+    assert set(found) == {"made:turned", "made:turned-again"}
+    assert sum("through" in of["deep"] for of in found.values()) == 1
