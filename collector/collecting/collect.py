@@ -13,7 +13,7 @@ from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
 from collector.collecting.follow_folder import follow
 from collector.collecting.listing import in_area, labelled_elsewhere, list_city
-from collector.collecting.select import Chooser, Wish, ranking, unwanted
+from collector.collecting.select import Chooser, Wish, balanced_ranking, ranking, unwanted
 from collector.errors import IncompleteError, UsageError, did_you_mean
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
@@ -220,10 +220,20 @@ def _chosen(job: _Job, found: Sequence[Photo | Unusable], wish: Wish) -> Iterato
         known = {photo.photo_id for photo in photos if _is_known(job, photo)}
         yield from (photo for photo in photos if photo.photo_id in known)
         had = [author_of(*one) for one in job.catalogue.downloads_by_author(city)]
-        chooser = Chooser((p for p in ranking(photos, wish.seed) if p.photo_id not in known), wish, had)
+        ranked = _ranked(job, city, photos, wish)
+        chooser = Chooser((p for p in ranked if p.photo_id not in known), wish, had)
         chosen = list(iter(chooser.take, None))
         yield from (photo for photo in chosen if photo is not None)
         job.tally.waiting["not needed"] += len(photos) - len(known) - len(chosen)
+
+
+def _ranked(job: _Job, city: str, photos: Sequence[Photo], wish: Wish) -> Iterator[Photo]:
+    """Return a city's listed photos, most welcome first; balanced ones with an eye on what it has from elsewhere."""
+    if not wish.balance:
+        return ranking(photos, wish.seed)
+    listed = {photo.photo_id for photo in photos}
+    had = [one for one in job.catalogue.downloaded() if one.city == city and one.photo_id not in listed]
+    return balanced_ranking(photos, wish.seed, had)
 
 
 def _passed_over(job: _Job, item: Photo | Unusable) -> bool:
@@ -270,7 +280,8 @@ def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], aske
     """
     had = [author_of(*one) for one in job.catalogue.downloads_by_author(city.slug) if one[0] not in asked]
     shut: dict[str, Failed] = {}
-    fetchable = (p for p in ranking(wanted, job.wish.seed) if p.photo_id in asked and host_of(p) not in shut)
+    ranked = _ranked(job, city.slug, wanted, job.wish)
+    fetchable = (p for p in ranked if p.photo_id in asked and host_of(p) not in shut)
     source = Chooser(fetchable, job.wish, had)
     needed = len(asked) if job.wish.target is None else min(len(asked), max(0, job.wish.target - len(had)))
     hosts = {host_of(photo) for photo in wanted if photo.photo_id in asked}

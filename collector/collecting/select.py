@@ -6,8 +6,9 @@ of the photos since: a run that was stopped goes on with the same photos.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from math import cos, floor, radians
 
 import numpy as np
@@ -33,6 +34,7 @@ class Wish:
         licences: ids that are accepted; None for any.
         min_side: pixels of the shorter side, judged by the listing where it says it.
         seed: decides between photos that are equally welcome.
+        balance: spread over places, authors, months, hours and licences alike, counting what the city has already.
     """
 
     target: int | None = None
@@ -40,6 +42,7 @@ class Wish:
     licences: frozenset[str] | None = None
     min_side: int = 64
     seed: int = 0
+    balance: bool = False
 
 
 def licences_named(text: str) -> frozenset[str] | None:
@@ -89,9 +92,7 @@ def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
         _codes(photo.taken_at.strftime("%Y-%m") if photo.taken_at else "" for photo in photos),
     ]
     seen = [np.zeros(int(code.max()) + 1, np.int64) for code in codes]
-    draws = [hashlib.sha256(f"{seed}/{photo.photo_id}".encode()).digest() for photo in photos]
-    luck = np.empty(len(photos), np.int64)
-    luck[sorted(range(len(photos)), key=lambda i: (draws[i], photos[i].photo_id))] = np.arange(len(photos))
+    luck = _luck(photos, seed)
     left = np.arange(len(photos))
     while len(left):
         best = left
@@ -103,6 +104,45 @@ def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
             count[code[chosen]] += 1
         left = left[left != chosen]
         yield photos[chosen]
+
+
+def balanced_ranking(photos: Sequence[Photo], seed: int, had: Sequence[Photo] = ()) -> Iterator[Photo]:
+    """Yield all photos, most welcome first: greedily the one whose place, author, month, hour and licence are seen least.
+
+    A kind that has been seen n times, of k kinds of its sort, costs n · k: an even share costs the same in every sort.
+    Sorts count alike; what is unknown is a kind of its own. `had` are photos that the city has already from elsewhere. Ties
+    are broken as in `ranking`. O(n) for each photo.
+    """
+    if not photos:
+        return
+    sorts = [_codes(kind(photo) for photo in (*photos, *had)) for kind in _KINDS]
+    codes = [code[: len(photos)] for code in sorts]
+    kinds = [int(code.max()) + 1 for code in sorts]
+    seen = [np.bincount(code[len(photos) :], minlength=k) for code, k in zip(sorts, kinds, strict=True)]
+    luck = _luck(photos, seed)
+    left = np.arange(len(photos))
+    while len(left):
+        cost = np.sum([count[code[left]] * k for code, count, k in zip(codes, seen, kinds, strict=True)], axis=0)
+        best = left[cost == cost.min()]
+        chosen = int(best[luck[best].argmin()])
+        for code, count in zip(codes, seen, strict=True):
+            count[code[chosen]] += 1
+        left = left[left != chosen]
+        yield photos[chosen]
+
+
+def _hour(photo: Photo) -> str:
+    """Return the quarter of the day in local solar time (UTC + longitude / 15)."""
+    if photo.taken_at is None or photo.longitude is None:
+        return ""
+    return str(int((photo.taken_at + timedelta(hours=photo.longitude / 15)).hour // 6))
+
+
+def _luck(photos: Sequence[Photo], seed: int) -> NDArray[np.int64]:
+    draws = [hashlib.sha256(f"{seed}/{photo.photo_id}".encode()).digest() for photo in photos]
+    luck = np.empty(len(photos), np.int64)
+    luck[sorted(range(len(photos)), key=lambda i: (draws[i], photos[i].photo_id))] = np.arange(len(photos))
+    return luck
 
 
 def _codes(values: Iterable[str]) -> NDArray[np.int64]:
@@ -117,6 +157,16 @@ def _place(photo: Photo) -> str:
     # The width of a degree at the square's own southern edge, so that all photos of a row of squares share it.
     width = _METRES_PER_DEGREE * max(0.01, cos(radians(north * _PLACE_M / _METRES_PER_DEGREE)))
     return f"{north}/{floor(photo.longitude * width / _PLACE_M)}"
+
+
+_KINDS: tuple[Callable[[Photo], str], ...] = (
+    lambda photo: author_of(photo.photo_id, photo.author_id),
+    _place,
+    lambda photo: photo.taken_at.strftime("%m") if photo.taken_at else "",
+    _hour,
+    lambda photo: photo.license,
+)
+"""What photos are spread over: author, place, month of the year, quarter of the day, licence."""
 
 
 class Chooser:

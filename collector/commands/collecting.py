@@ -53,6 +53,13 @@ def collect(
         ),
     ] = None,
     per_author: Annotated[int, typer.Option(min=1, help="At most so many photos of one author, with a target.")] = 10,
+    balance: Annotated[
+        bool,
+        typer.Option(
+            "--balance",
+            help="Spread alike over authors, places, months, hours and licences, counting what a city has (`t15 stats`).",
+        ),
+    ] = False,
     licence: Annotated[
         str, typer.Option(help="`any`, `redistributable`, or SPDX ids with commas between them.")
     ] = "any",
@@ -146,7 +153,7 @@ def collect(
         query,
         Limits(min_side=min_side),
         track,
-        wish=Wish(target or None, per_author, licences, min_side, seed),
+        wish=Wish(target or None, per_author, licences, min_side, seed, balance),
         check=check,
         retry_failed=retry_failed,
         retry=frozenset(retry or ()),

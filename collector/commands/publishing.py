@@ -18,10 +18,67 @@ if TYPE_CHECKING:
     from collector.collecting.rehydrate import Rehydration
     from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
+    from collector.publishing.stats import CityStats
 
 app = typer.Typer()
 
 Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// address or hub:OWNER/NAME.")]
+
+
+@app.command()
+def stats(
+    path: Source,
+    out: Annotated[Path | None, typer.Option(help="Write the page here, with pictures: an .html file.")] = None,
+    populated: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of populated places (latitude, longitude): cells near one count, not a city's whole circle."
+        ),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Tell how much of each city a manifest shows, when, by whom, under which licences; and what to collect next."""
+    from collector.publishing.stats import read_populated
+    from collector.publishing.stats import stats as of_cities
+
+    if out is not None and out.suffix.lower() != ".html":
+        raise UsageError(f"--out {out}: its name must end in .html")
+    manifest = _read(path, workspace)
+    found = of_cities(manifest, read_populated(populated) if populated else None)
+    if out is not None:
+        from collector.publishing.stats_page import page
+        from collector.workspace import storage_errors, write_atomically
+
+        with storage_errors(out):
+            write_atomically(out, page(manifest, found, populated is not None).encode("utf-8", "backslashreplace"))
+        note(f"{out}: the page")
+    show({"cities": [asdict(of) for of in found]}, json, lambda: _stats_text(found))
+
+
+def _stats_text(found: "list[CityStats]") -> str:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0%}"
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    head = ("city", "photos", "cells covered", "places", "largest", "authors", "largest", "months", "hours", "night")
+    rows = [
+        (
+            *(of.name, of.photos, share(of.covered), number(of.places), share(of.largest_place), number(of.authors)),
+            *(share(of.largest_author), number(of.months), number(of.hours), share(of.night)),
+        )
+        for of in found
+    ]
+    wanting = [f"  {of.name}: {'; '.join(of.wanting)}" for of in found if of.wanting]
+    return "\n".join(
+        [
+            table(head, rows),
+            "\nplaces (250 m), authors, months and hours: effective numbers; hours are local solar time",
+            *(["\nwhat to collect next (`t15 collect --balance` spreads by these):", *wanting] if wanting else []),
+        ]
+    )
 
 
 @app.command()

@@ -19,6 +19,7 @@ from matplotlib.patches import Circle, Patch
 
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row, summed
+from collector.publishing.stats import CityStats, stats
 from collector.records import SPLITS, City
 from collector.web.maps import kilometres
 from collector.web.markdown import plain
@@ -34,19 +35,22 @@ _NOTE_LINES = 3
 
 
 def charts(manifest: Manifest, facts: Facts) -> dict[str, bytes]:
-    """Return the pictures that the manifest has data for, as SVG by file name: `counts`, `map` and `authors`."""
+    """Return the pictures that the manifest has data for, as SVG by file name; `counts` is always there."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(SETTINGS)
         figures = {"counts.svg": _counts(facts)}
         if facts.located:
             figures["map.svg"] = _map(manifest)
         if len(facts.authors.counts) > 1:
             figures["authors.svg"] = _authors(facts)
+        if facts.dated:
+            found = stats(manifest)[:_SHOWN]
+            figures |= {"months.svg": time_grid(found, "by_month"), "hours.svg": time_grid(found, "by_hour")}
         return {name: _svg(figure, manifest.header.note) for name, figure in figures.items()}
 
 
-_SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "t15",
     "svg.fonttype": "none",
     "text.parse_math": False,  # a city's name is text, also with dollar signs in it
@@ -198,6 +202,27 @@ def _authors(facts: Facts) -> Figure:
     )
     axes.set(xlim=(0, 100), ylim=(0, 101), xlabel="authors, the most active first (%)", ylabel="photos (%)")
     return figure
+
+
+def time_grid(found: Sequence[CityStats], field: str) -> Figure:
+    """Draw the share of each city's dated photos by month (`by_month`) or by local solar hour (`by_hour`), a row a city."""
+    counts: Any = np.array([getattr(of, field) for of in found], dtype=float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = _figure(_WIDTH, 0.6 + 0.2 * len(found))
+    names = [drawable(of.name) for of in found]
+    margin = 0.25 + 0.078 * max(map(len, names), default=0)
+    axes = _axes(figure, margin, 0.1, _WIDTH - margin - 0.1, 0.2 * len(found))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(float(shares.max(initial=0)), 1e-9), aspect="auto")
+    first = 1 if field == "by_month" else 0
+    axes.set_xticks(np.arange(shares.shape[1]), [str(at + first) for at in range(shares.shape[1])])
+    named_rows(axes, names)
+    return figure
+
+
+def named_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Give axes a row for each name, the first on top."""
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _legend(figure: Figure) -> None:

@@ -28,7 +28,7 @@ from tests.conftest import MakePhoto
 RELEASE = Release("t15 test")
 PHOTOS = 16  # of the drawn world
 DOCUMENTS = {"ATTRIBUTION.csv", "DATASHEET.md", "README.md", SUMS, "croissant.json", "manifest.json", "photos.parquet"}
-PICTURES = {"pictures/authors.svg", "pictures/counts.svg", "pictures/map.svg"}
+PICTURES = {f"pictures/{name}.svg" for name in ("authors", "counts", "hours", "map", "months")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,0 +1,210 @@
+"""Is the city in it? What a manifest's photos show of each city: how much of its area, when, by whom, under which licences.
+
+Of each city: the share of its cells (squares of a kilometre within its radius; with a table of populated places, those within
+two kilometres of one) that have a photo; how concentrated the photos are, as effective numbers, exp of the entropy of their
+shares (Hill, "Diversity and evenness", Ecology 54, 1973): of places (squares of 250 m), authors, months of the year, hours of
+the day; the largest shares; licences. Hours are local solar time, UTC + longitude / 15. What is not known is left out of a
+share, and counted. Memory: a few numbers a photo.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, timedelta
+from math import exp, log
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.errors import DataError, UsageError
+from collector.manifest.manifest import Manifest
+from collector.providers.registry import author_of
+from collector.records import SPLITS, City, Photo
+from collector.web.maps import kilometres
+
+CELL_KM = 1.0
+PLACE_KM = 0.25
+POPULATED_KM = 2.0
+"""A cell is populated when its middle is at most so far from a populated place."""
+
+NIGHT = (*range(6), *range(20, 24))
+"""Hours of local solar time that count as night."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CityStats:
+    """Of one city; effective numbers are exp(entropy), from 1 to the number of kinds; None where nothing is known.
+
+    Attributes:
+        city, name: slug and name.
+        photos, located, dated: all, with a place, with a time.
+        cells: of the city's circle (or of its populated part).
+        covered: share of them with a photo.
+        places: effective number of squares of 250 m.
+        largest_place: share of the located photos in the fullest square.
+        authors: effective number; largest_author: the share of the most active one.
+        months: effective number of 12; by_month: photos of January to December.
+        hours: effective number of 24; by_hour: photos by local solar hour; night: share before 6 and from 20 on.
+        licences: photos by licence, most first.
+        wanting: what to collect next, in words, the most wanted first.
+    """
+
+    city: str
+    name: str
+    photos: int
+    located: int
+    dated: int
+    cells: int
+    covered: float | None
+    places: float | None
+    largest_place: float | None
+    authors: float | None
+    largest_author: float | None
+    months: float | None
+    by_month: tuple[int, ...]
+    hours: float | None
+    by_hour: tuple[int, ...]
+    night: float | None
+    licences: Mapping[str, int]
+    wanting: tuple[str, ...]
+
+
+def stats(manifest: Manifest, populated: Floats | None = None) -> list[CityStats]:
+    """Return the statistics of each city of a manifest, in its order.
+
+    Args:
+        manifest: of any protocol.
+        populated: (N, 2) latitude and longitude of populated places; None: every cell of a city's circle counts.
+    """
+    by_city: dict[str, list[Photo]] = {city.slug: [] for city in manifest.header.cities}
+    for side in SPLITS:
+        for photo in manifest.photos(side):
+            by_city[photo.city].append(photo)
+    return [_of_city(city, by_city[city.slug], populated) for city in manifest.header.cities]
+
+
+def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None) -> CityStats:
+    degrees = [
+        (photo.latitude, photo.longitude)
+        for photo in photos
+        if photo.latitude is not None and photo.longitude is not None
+    ]
+    offsets = kilometres(city.latitude, city.longitude, degrees)
+    cells = _cells(city, populated)
+    seen = {tuple(cell) for cell in np.floor(offsets / CELL_KM).astype(int).tolist()} if degrees else set()
+    places = (
+        Counter(tuple(cell) for cell in np.floor(offsets / PLACE_KM).astype(int).tolist()) if degrees else Counter()
+    )
+    authors = Counter(author_of(photo.photo_id, photo.author_id) for photo in photos if photo.author_id)
+    times = [(photo.taken_at.astimezone(UTC), photo.longitude) for photo in photos if photo.taken_at]
+    months = Counter(moment.month - 1 for moment, _ in times)
+    solar = [moment + timedelta(hours=(city.longitude if of is None else of) / 15) for moment, of in times]
+    hours = Counter(moment.hour for moment in solar)
+    found = CityStats(
+        city=city.slug,
+        name=city.name,
+        photos=len(photos),
+        located=len(degrees),
+        dated=len(times),
+        cells=len(cells),
+        covered=len(cells & seen) / len(cells) if cells and degrees else None,
+        places=effective(places.values()),
+        largest_place=_largest(places),
+        authors=effective(authors.values()),
+        largest_author=_largest(authors),
+        months=effective(months.values()),
+        by_month=tuple(months[month] for month in range(12)),
+        hours=effective(hours.values()),
+        by_hour=tuple(hours[hour] for hour in range(24)),
+        night=sum(hours[hour] for hour in NIGHT) / len(times) if times else None,
+        licences=dict(Counter(photo.license for photo in photos).most_common()),
+        wanting=(),
+    )
+    return CityStats(**{**asdict(found), "wanting": tuple(_wanting(found))})
+
+
+def effective(counts: Iterable[int]) -> float | None:
+    """Return exp of the entropy of some counts: of how many equally common kinds they are worth; None of nothing."""
+    known = [count for count in counts if count]
+    total = sum(known)
+    if not total:
+        return None
+    return exp(-sum(count / total * log(count / total) for count in known))
+
+
+def _largest(counts: Mapping[Hashable, int]) -> float | None:
+    total = sum(counts.values())
+    return max(counts.values()) / total if total else None
+
+
+def _cells(city: City, populated: Floats | None) -> set[tuple[int, ...]]:
+    """Return the cells, east and north of the centre, whose middle lies in the city's circle (and near a populated place)."""
+    reach = int(np.ceil(city.radius_km / CELL_KM))
+    grid = np.stack(np.meshgrid(np.arange(-reach, reach), np.arange(-reach, reach)), axis=-1).reshape(-1, 2)
+    middles = (grid + 0.5) * CELL_KM
+    inside = np.hypot(middles[:, 0], middles[:, 1]) <= city.radius_km
+    if populated is not None:
+        near = np.abs(populated[:, 0] - city.latitude) < 2
+        towns = kilometres(city.latitude, city.longitude, populated[near].tolist()) if near.any() else np.empty((0, 2))
+        inside &= (
+            (np.hypot(*(middles[:, None] - towns[None]).transpose(2, 0, 1)) <= POPULATED_KM).any(axis=1)
+            if len(towns)
+            else False
+        )
+    return {tuple(cell) for cell in grid[inside].tolist()}
+
+
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_FEW = 0.25  # of an even share: what has less is wanted
+
+
+def _wanting(of: CityStats) -> Iterable[str]:
+    """Yield what is underrepresented: less than a quarter of an even share, or held by few."""
+    if of.covered is not None and of.covered < 0.5:
+        yield f"other parts of the city: {of.covered:.0%} of {of.cells} cells have a photo"
+    if of.largest_place is not None and of.largest_place > 0.1:
+        yield f"other places: one square of 250 m has {of.largest_place:.0%}"
+    if of.largest_author is not None and of.largest_author > 0.1:
+        yield f"other authors: one has {of.largest_author:.0%}"
+    few = [name for name, count in zip(_MONTHS, of.by_month, strict=True) if of.dated and count < _FEW * of.dated / 12]
+    if few:
+        yield f"{', '.join(few)}" if len(few) <= 6 else f"{len(few)} months of the year"
+    if of.night is not None and of.night < 0.05:
+        yield f"nights: {of.night:.0%} before 6 and from 20 on"
+
+
+def read_populated(path: Path) -> Floats:
+    """Return latitude and longitude (N, 2) of the populated places in a table with columns of these names.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is no table, or lacks the columns.
+    """
+    if not path.is_file():
+        raise UsageError(f"--populated {path}: no such file")
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path)
+        degrees = frame[["latitude", "longitude"]].to_numpy(np.float64)
+    except (KeyError, ValueError, UnicodeError) as error:
+        raise DataError(
+            f"--populated {path}: a CSV with numbers in columns latitude and longitude is wanted ({error})"
+        ) from error
+    return degrees[np.isfinite(degrees).all(axis=1)]

@@ -1,0 +1,74 @@
+"""The page of `t15 stats`: cities side by side, a picture for each question, and what to collect next."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from collector.manifest.manifest import Manifest
+from collector.publishing.charts import COLOURS, SETTINGS, drawable, named_rows, time_grid
+from collector.publishing.stats import CityStats
+from collector.web.markdown import environment
+
+_MOST = 100  # cities in a picture; the table has all
+_ACCENT = COLOURS["train"]
+
+
+def page(manifest: Manifest, found: Sequence[CityStats], populated: bool) -> str:
+    """Return the page as HTML that needs nothing else; names of cities are text."""
+    return (
+        environment("collector.publishing")
+        .get_template("stats.html.jinja")
+        .render(
+            header=manifest.header,
+            digest=manifest.digest,
+            cities=found,
+            populated=populated,
+            pictures=[(title, Markup(svg)) for title, svg in pictures(found)],  # noqa: S704 (matplotlib's own, of drawable names)
+        )
+    )
+
+
+def pictures(found: Sequence[CityStats]) -> list[tuple[str, str]]:
+    """Return title and SVG of each picture: coverage and concentration, months, hours."""
+    shown = found[:_MOST]
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        return [
+            ("How much of the city, and how concentrated", _svg(_bars(shown))),
+            (
+                "Months (columns: January to December; share of a city's dated photos)",
+                _svg(time_grid(shown, "by_month")),
+            ),
+            ("Hours (local solar time; share of a city's dated photos)", _svg(time_grid(shown, "by_hour"))),
+        ]
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _bars(found: Sequence[CityStats]) -> Figure:
+    names = [drawable(of.name) for of in found]
+    figure = Figure(figsize=(8.5, 0.7 + 0.2 * len(names)), layout="constrained")
+    columns = (
+        ("cells with a photo", [of.covered for of in found], 1.0),
+        ("largest 250 m place", [of.largest_place for of in found], 1.0),
+        ("largest author", [of.largest_author for of in found], 1.0),
+        ("night", [of.night for of in found], 1.0),
+    )
+    for at, (title, values, most) in enumerate(columns):
+        axes = figure.add_subplot(1, len(columns), at + 1)
+        axes.barh(np.arange(len(names)), [value or 0.0 for value in values], color=_ACCENT, height=0.7)
+        axes.set_xlim(0, most)
+        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        axes.set_title(title, fontsize=9)
+        named_rows(axes, names if at == 0 else [""] * len(names))
+    return figure

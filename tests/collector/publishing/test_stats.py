@@ -1,0 +1,149 @@
+"""Is the city in it: numbers by hand, the page, hostile names, and what `--balance` makes of the order of collecting."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector import front_door
+from collector.collecting.select import balanced_ranking, ranking
+from collector.errors import DataError, UsageError
+from collector.manifest.manifest import Header, Manifest, build_manifest
+from collector.publishing.stats import CityStats, effective, read_populated, stats
+from collector.publishing.stats_page import page
+from collector.records import City, Photo
+
+DEGREE = 1 / 111.19492664  # of a kilometre, on the meridian
+SANDBOX = Path(__file__).parents[3] / "manifests" / "sandbox" / "1.0.0"
+
+
+def photo(
+    number: int, *, north: float | None = 0.0, hour: int = 12, month: int = 6, author: str = "a", **more: object
+) -> Photo:
+    return Photo(
+        f"made:{number:03}", "equator", split="train", group_id=f"g{number}", sha256=f"{number:064x}",
+        width=9, height=9, bytes=9, author_id=f"made:{author}", taken_at=datetime(2020, month, 5, hour, tzinfo=UTC),
+        latitude=None if north is None else north * DEGREE, longitude=None if north is None else 0.0001,
+    )  # fmt: skip
+
+
+def manifest_of(*photos: Photo, name: str = "Equator") -> Manifest:
+    cities = (City("equator", name, 0.0, 0.0, 2.0), City("empty", "Empty", 10.0, 10.0, 2.0))
+    header = Header("made", "1.0.0", "r", "Made", "", 0, {}, {}, cities, ())
+    return build_manifest(header, photos, "t15")
+
+
+def of(*photos: Photo) -> CityStats:
+    return stats(manifest_of(*photos))[0]
+
+
+def test_effective_numbers() -> None:
+    assert effective([5, 5, 5, 5]) == pytest.approx(4)
+    assert effective([9, 0]) == pytest.approx(1)
+    assert 1 < (effective([9, 1]) or 0) < 2
+    assert effective([]) is effective([0]) is None
+
+
+def test_coverage_and_concentration_by_hand() -> None:
+    found = of(photo(0, north=0.5), photo(1, north=0.55), photo(2, north=1.5, author="b"), photo(3, north=None))
+    assert (found.photos, found.located, found.dated) == (4, 3, 4)
+    # Of 4 × 4 squares of a kilometre around the centre, the 12 whose middle is at most 2 km from it.
+    assert found.cells == 12
+    assert found.covered == pytest.approx(2 / 12)
+    assert found.largest_place == pytest.approx(2 / 3)
+    assert found.largest_author == pytest.approx(3 / 4)
+    assert found.authors == effective([3, 1])
+
+
+def test_times_are_local_and_unknown_ones_are_left_out() -> None:
+    found = of(photo(0, hour=12), photo(1, hour=23, month=1))
+    assert (sum(found.by_month), found.by_month[0], found.by_month[5]) == (2, 1, 1)
+    assert (found.by_hour[12], found.by_hour[23]) == (1, 1)
+    assert found.night == 0.5
+    assert found.months == pytest.approx(2)
+
+
+def test_populated_cells_alone() -> None:
+    near = np.array([[1.9 * DEGREE, 0.0], [40.0, 40.0]])
+    found = stats(manifest_of(photo(0, north=1.5), photo(1, north=-1.5)), near)[0]
+    assert 0 < found.cells < 12
+    assert found.covered == pytest.approx(1 / found.cells)
+    assert stats(manifest_of(photo(0)), np.array([[60.0, 60.0]]))[0].covered is None
+
+
+def test_a_city_without_photos_has_nothing_to_tell() -> None:
+    empty = stats(manifest_of(photo(0)))[1]
+    assert (empty.photos, empty.covered, empty.places, empty.night, empty.wanting) == (0, None, None, None, ())
+
+
+def test_what_to_collect_next() -> None:
+    wanting = of(*(photo(n, north=0.1) for n in range(30))).wanting
+    assert wanting[0].startswith("other parts of the city: 8% of 12 cells")
+    assert "other places: one square of 250 m has 100%" in wanting
+    assert "11 months of the year" in wanting
+    assert any(line.startswith("nights") for line in wanting)
+
+
+def test_the_page_takes_names_as_text() -> None:
+    manifest = manifest_of(photo(0), name="<script>$x$</script>")
+    text = page(manifest, stats(manifest), populated=False)
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert text.count("<svg") == 3
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "stats.html"
+    assert front_door.run(["stats", str(SANDBOX), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "cells covered" in said
+    assert "what to collect next" in said
+    assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert front_door.run(["stats", str(SANDBOX), "--out", str(tmp_path / "a.pdf")]) == UsageError.exit_code
+    assert front_door.run(["stats", str(SANDBOX), "--populated", str(tmp_path / "none.csv")]) == UsageError.exit_code
+
+
+def test_tables_of_populated_places(tmp_path: Path) -> None:
+    table = tmp_path / "towns.csv"
+    table.write_text("name,latitude,longitude,population\nA,1.5,2.5,9\nB,,3,1\n", encoding="utf-8")
+    assert read_populated(table).tolist() == [[1.5, 2.5]]
+    table.write_text("lat,lon\n1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="latitude"):
+        read_populated(table)
+
+
+# --- collecting with balance
+
+
+def listed() -> list[Photo]:
+    day = datetime(2019, 7, 1, 10, tzinfo=UTC)
+    common = [Photo(f"made:c{n:02}", "van", 38.5, 0.0, day + timedelta(minutes=n), f"made:{n}") for n in range(40)]
+    rare = [
+        Photo("made:winter", "van", 38.5, 0.0, datetime(2019, 1, 1, 10, tzinfo=UTC), "made:w"),
+        Photo("made:night", "van", 38.5, 0.0, datetime(2019, 7, 1, 23, tzinfo=UTC), "made:n"),
+        Photo("made:place", "van", 38.6, 0.0, day, "made:p"),
+        Photo("made:free", "van", 38.5, 0.0, day, "made:f", license="CC0-1.0"),
+    ]
+    return common + rare
+
+
+def test_what_is_rare_comes_first() -> None:
+    first = [one.photo_id for one in balanced_ranking(listed(), 0)][:5]
+    assert {"made:winter", "made:night", "made:place", "made:free"} <= set(first)
+
+
+def test_all_come_once_in_an_order_of_their_own() -> None:
+    photos = listed()
+    order = list(balanced_ranking(photos, 1))
+    assert Counter(one.photo_id for one in order) == Counter(one.photo_id for one in photos)
+    assert order == list(balanced_ranking(photos[::-1], 1))
+    assert order != list(ranking(photos, 1))
+    assert list(balanced_ranking([], 0)) == []
+
+
+def test_what_the_city_has_counts() -> None:
+    had = [Photo(f"other:{n}", "van", 38.5, 0.0, datetime(2018, 1, 3, 10, tzinfo=UTC), f"other:{n}") for n in range(30)]
+    order = [one.photo_id for one in balanced_ranking(listed(), 0, had)]
+    assert order.index("made:winter") > 3  # winters are there already
