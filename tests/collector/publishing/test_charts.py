@@ -33,7 +33,7 @@ def test_they_repeat_whatever_the_users_settings(small: Manifest) -> None:
     with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.facecolor": "red"}):
         assert drawn(small) == first
         assert mpl.rcParams["font.size"] == 20  # and are put back
-    assert set(first) == {"authors.svg", "counts.svg", "map.svg"}
+    assert set(first) == {"authors.svg", "counts.svg", "hours.svg", "map.svg", "months.svg"}
 
 
 def test_they_load_nothing_and_know_no_date(small: Manifest) -> None:
@@ -55,10 +55,11 @@ def test_what_they_say(small: Manifest) -> None:
 
 
 def test_a_dot_for_each_photo_with_a_place(make_photo: MakePhoto) -> None:
-    """Without coordinates there is no map, with one author no curve."""
-    bare = {"latitude": None, "longitude": None}
+    """Without coordinates there is no map, with one author no curve, without times neither months nor hours."""
+    bare = {"latitude": None, "longitude": None, "taken_at": None}
     assert set(drawn(build_manifest(HEADER, [make_photo(0, **bare)], "t15"))) == {"counts.svg"}
-    assert set(drawn(build_manifest(HEADER, [make_photo(0)], "t15"))) == {"counts.svg", "map.svg"}
+    placed = build_manifest(HEADER, [make_photo(0, taken_at=None)], "t15")
+    assert set(drawn(placed)) == {"counts.svg", "map.svg"}
 
 
 @pytest.mark.parametrize("name", ["$\\frac{1}{2$", "</text><script>", "東京\u202e&amp;", "\x00\n\t", "x" * 200, "ش𝒳"])
