@@ -8,7 +8,7 @@ share, and counted. Memory: a few numbers a photo.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
 from math import exp, log
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
-from collector.providers.registry import author_of
 from collector.records import SPLITS, City, Photo
 from collector.web.maps import kilometres
 
@@ -83,10 +82,15 @@ def stats(manifest: Manifest, populated: Floats | None = None) -> list[CityStats
     for side in SPLITS:
         for photo in manifest.photos(side):
             by_city[photo.city].append(photo)
-    return [_of_city(city, by_city[city.slug], populated) for city in manifest.header.cities]
+    services = {name for name, traits in manifest.header.provider_traits.items() if traits.author_is_service}
+    return [_of_city(city, by_city[city.slug], populated, services) for city in manifest.header.cities]
 
 
-def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None) -> CityStats:
+def _provider(photo: Photo) -> str:
+    return photo.photo_id.partition(":")[0]
+
+
+def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, services: Collection[str]) -> CityStats:
     degrees = [
         (photo.latitude, photo.longitude)
         for photo in photos
@@ -98,7 +102,7 @@ def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None) -> C
     places = (
         Counter(tuple(cell) for cell in np.floor(offsets / PLACE_KM).astype(int).tolist()) if degrees else Counter()
     )
-    authors = Counter(author_of(photo.photo_id, photo.author_id) for photo in photos if photo.author_id)
+    authors = Counter(photo.author_id for photo in photos if photo.author_id and _provider(photo) not in services)
     times = [(photo.taken_at.astimezone(UTC), photo.longitude) for photo in photos if photo.taken_at]
     months = Counter(moment.month - 1 for moment, _ in times)
     solar = [moment + timedelta(hours=(city.longitude if of is None else of) / 15) for moment, of in times]
