@@ -1,0 +1,170 @@
+"""Commands about what places are like: layers of geodata, and the values that photos get from them."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collector.errors import UsageError
+from collector.options import JsonOption, WorkspaceOption, show
+from collector.progress import note, track
+from collector.text_table import table
+from collector.workspace import DEFAULT_WORKSPACE
+
+if TYPE_CHECKING:
+    from collector.geodata.layers import Layer
+
+app = typer.Typer()
+geodata = typer.Typer(
+    help="What a place is like: climate, elevation, urbanisation, coast, towns, night light.", no_args_is_help=True
+)
+app.add_typer(geodata, name="geodata")
+
+LayersOption = Annotated[
+    list[str] | None,
+    typer.Option("--layer", metavar="NAME", help="Layer to ask; repeat for several. Default: all that are here."),
+]
+
+
+@geodata.command("list")
+def list_(json: JsonOption = False) -> None:
+    """Show the layers: what they say, how fine, whose data they are, and whether these are here."""
+    from collector.geodata.layers import facts, layers
+
+    rows = [{**facts(layer), "here": layer.ready} for layer in layers().values()]
+    header = ("layer", "unit", "here", "resolution", "licence", "source")
+    show(
+        rows,
+        json,
+        lambda: table(
+            header,
+            [
+                (of["name"], of["unit"], "yes" if of["here"] else "no", of["resolution"], of["licence"], of["source"])
+                for of in rows
+            ],
+        ),
+    )
+
+
+@geodata.command("at")
+def at(
+    latitude: Annotated[float, typer.Argument(help="Degrees, -90 to 90.")],
+    longitude: Annotated[float, typer.Argument(help="Degrees, -180 to 180.")],
+    layer: LayersOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what layers say of one place."""
+    import numpy as np
+
+    chosen = _chosen(layer)
+    try:
+        found = {of.name: _plain(of.values(np.array([[latitude, longitude]]))[0]) for of in chosen}
+    except ValueError as error:
+        raise UsageError(f"{latitude}, {longitude}: {error}") from error
+    rows = [(of.title, "unknown" if found[of.name] is None else _shown(found[of.name]), of.unit) for of in chosen]
+    show(found, json, lambda: table(("layer", "value", "unit"), rows))
+
+
+@geodata.command("bring")
+def bring(
+    name: Annotated[str, typer.Argument(help="Layer of `t15 geodata list`, or a new name for a layer of your own.")],
+    file: Annotated[Path, typer.Argument(help="Its data: of a layer of your own, a GeoTIFF with a coordinate system.")],
+    title: Annotated[str, typer.Option(help="What a reader calls a layer of your own.")] = "",
+    unit: Annotated[str, typer.Option(help="Of its values.")] = "",
+    source: Annotated[str, typer.Option(help="Whose data they are.")] = "",
+    licence: Annotated[str, typer.Option(help="Their licence, such as CC-BY-4.0.")] = "",
+    date: Annotated[str, typer.Option(help="Of which time they are.")] = "",
+) -> None:
+    """Keep a file as the data of a layer. A layer of your own needs --source and --licence."""
+    import re
+
+    import numpy as np
+
+    from collector.geodata import store
+    from collector.geodata.layers import LAYERS, find_layer
+
+    about: dict[str, str] | None = None
+    if name not in LAYERS:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            raise UsageError(f"layer {name!r}: a name has lower-case letters, digits and _, at most 40")
+        if not source or not licence:
+            raise UsageError(f"layer {name}: say whose data it is and under what licence: --source and --licence")
+        about = {"title": title or name, "unit": unit, "source": source, "licence": licence, "date": date}
+    elif not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    else:
+        LAYERS[name].read(file)(np.array([[39.93, 32.85]]))  # a file that cannot be read is not kept
+    path = store.add(name, file, about)
+    if about is not None:
+        try:
+            find_layer(name).values(np.array([[39.93, 32.85]]))
+        except Exception:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".about").unlink(missing_ok=True)
+            raise
+    note(f"layer {name}: kept in {path.parent}")
+
+
+@geodata.command("fetch")
+def fetch(
+    name: Annotated[
+        str,
+        typer.Argument(help="Layer that comes as tiles: elevation_90m (Copernicus) or land_cover (ESA WorldCover)."),
+    ],
+    region: Annotated[str, typer.Option(help="Region whose cities' tiles are wanted: a name or a file.")] = "turkiye15",
+    json: JsonOption = False,
+) -> None:
+    """Fetch the tiles of a layer that a region needs; those that are here are not asked for again."""
+    from collector.geodata.tiles import fetch as fetch_tiles
+    from collector.regions import region as find_region
+
+    found = asdict(fetch_tiles(name, find_region(region).cities, track))
+    show(
+        found,
+        json,
+        lambda: (
+            f"{name}: {found['fetched']} tiles fetched, {found['here']} were here, {found['absent']} do not exist (sea)"
+        ),
+    )
+
+
+@geodata.command("add")
+def add(
+    manifest: Annotated[Path, typer.Argument(help="A manifest's folder.")],
+    layer: LayersOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Write what layers say of a manifest's photos as geodata.parquet beside it; the manifest itself stays as it is."""
+    from collector.geodata.table import NAME, look_up, write
+    from collector.manifest.manifest import read_manifest
+
+    del workspace
+    of = read_manifest(manifest)
+    attributes = look_up(of, _chosen(layer))
+    write(of, attributes, manifest / NAME)
+    counts = {name: sum(_plain(value) is not None for value in column) for name, column in attributes.columns.items()}
+    result = {"file": str(manifest / NAME), "photos": of.table.num_rows, "known": counts}
+    rows = [(name, f"{count} of {of.table.num_rows}") for name, count in counts.items()]
+    show(result, json, lambda: table(("layer", "photos with a value"), rows) + f"\nwritten to {manifest / NAME}")
+
+
+def _chosen(names: list[str] | None) -> "list[Layer]":
+    from collector.geodata.layers import find_layer, layers
+
+    chosen = [find_layer(name) for name in names] if names else [of for of in layers().values() if of.ready]
+    if missing := [of.name for of in layers().values() if not of.ready and not names]:
+        note(f"not here, so not asked: {', '.join(missing)} (`t15 geodata list`)")
+    return chosen
+
+
+def _plain(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value if isinstance(value, str) else float(value)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:,.0f}"
