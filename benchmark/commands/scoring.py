@@ -14,7 +14,12 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.leaderboard.rows import Leaderboard
     from benchmark.scoring.evaluation import Scores
+    from collector.manifest.manifest import Manifest
+    from collector.workspace import Workspace
 
 
 app = typer.Typer()
@@ -45,6 +50,14 @@ def leaderboard(
     latex: Annotated[
         bool, typer.Option("--latex", help="Also write leaderboard.tex: booktabs, intervals, groups of significance.")
     ] = False,
+    matches: Annotated[
+        bool,
+        typer.Option(
+            "--matches",
+            help="Add matches.html: queries beside the first photos of each ranking, with lines between what matches "
+            "(extra local).",
+        ),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -68,6 +81,8 @@ def leaderboard(
     here = existing_workspace(workspace)
     data = [[what_is_here(read_manifest(path), here) for path in some] for some in paths]
     pools = [len(some) > 1 for some in data]
+    if matches and (len(data) > 1 or any(pools)):
+        raise UsageError("--matches: shows the photos of one manifest; name one with --manifest")
     if any(pools) and len(data) > 1:
         raise UsageError("--manifest: folds that are pooled have a board of their own; name them alone")
     (first, *_) = data
@@ -82,11 +97,27 @@ def leaderboard(
             boards = write_leaderboard(
                 list(zip([one for (one,) in data], named, strict=True)), here.runs, folder, level
             )
+        if matches:
+            _write_matches(first[0], here, boards, folder, level)
         if formats:
             write_figures(boards, folder, formats)
         if latex:
             write_atomically(folder / "leaderboard.tex", as_latex(boards).encode("utf-8", "backslashreplace"))
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
+
+
+def _write_matches(
+    manifest: "Manifest", workspace: "Workspace", boards: "Sequence[Leaderboard]", folder: Path, level: str
+) -> None:
+    from benchmark.predicting.matches import MatchPages
+    from collector.workspace import write_atomically
+
+    page = MatchPages(manifest, workspace, level).page(boards[0])
+    if page:
+        write_atomically(folder / "matches.html", page.encode())
+        note(f"matches: {folder / 'matches.html'}; test photos are in it, keep it to yourself")
+    else:
+        note("matches: no method of this board ranks the gallery")
 
 
 @app.command()

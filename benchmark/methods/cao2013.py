@@ -27,6 +27,7 @@ from benchmark.local.verification import PairVerifier
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -249,4 +250,5 @@ CAO2013 = Method(
     gives=frozenset({"labels", "places", "ranking"}),
     stochastic=True,
     estimate=local_seconds,
+    unkept=UNKEPT,
 )

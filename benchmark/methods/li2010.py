@@ -21,6 +21,7 @@ from benchmark.local.verification import PairVerifier, squared_distances
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -78,12 +79,12 @@ class PrioritisedMatching:
         tried = 0
         while tried < min(self.tries, len(self.tracks)) and len(found) < self.hits:
             size = min(_AT_ONCE, self.tries - tried, len(self.tracks) - tried)
-            rows = np.lexsort((np.arange(len(urgency)), -urgency))[:size]
+            rows = np.sort(np.argpartition(-urgency, size - 1)[:size])
             squares = np.sort(squared_distances(self.tracks.descriptors[rows], query.descriptors), axis=1)[:, :2]
             hits = rows[squares[:, 0] < self.ratio**2 * squares[:, 1]][: self.hits - len(found)]
             found += hits.tolist()
-            together = np.asarray(seen[hits].sum(axis=0)).ravel() * of_photo if len(hits) else 0 * of_photo
-            urgency += self.boost * (seen @ together)
+            if len(hits):
+                urgency += self.boost * (seen @ (np.asarray(seen[hits].sum(axis=0)).ravel() * of_photo))
             urgency[rows] = -np.inf
             tried += size
         return np.array(found, np.int64)
@@ -140,7 +141,7 @@ LI2010 = Method(
         "reach_m": 100.0,
         "cover": 100,
         "seed_cover": 5,
-        "track_ratio": 0.75,
+        "track_ratio": 0.7,
         "boost": 10.0,
         "hits": 100,
         "tries": 20_000,
@@ -149,4 +150,5 @@ LI2010 = Method(
     gives=frozenset({"labels", "places", "ranking"}),
     stochastic=True,
     estimate=local_seconds,
+    unkept=UNKEPT,
 )

@@ -20,6 +20,7 @@ from benchmark.local.verification import Rules, matches
 from benchmark.methods.heads import origin
 from benchmark.methods.place_recognition import (
     LOCAL,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -107,6 +108,7 @@ def match_variant(name: str) -> Method | None:
                 gives=frozenset({"labels", "places", "ranking"}),
                 stochastic=True,
                 estimate=local_seconds,
+                unkept=UNKEPT,
                 backbone=network.name,
                 preprocessing=_preprocessing,
                 **origin(network),

@@ -261,6 +261,9 @@ def best_temperature(evidence: NDArray[np.float64], labels: NDArray[np.int64]) -
     return float(_TEMPERATURES[int(np.argmax(likelihoods))])
 
 
+UNKEPT = "its model would be the gallery itself, about 130 KB of keypoints a photo"
+"""Why models of these methods are not kept."""
+
 LOCAL: dict[str, Parameter] = {"side": 480, "keypoints": 1000, "contrast": 0.01, "verify": 0, "ratio": 0.8}
 """Parameters that all of these methods have."""
 

@@ -22,6 +22,7 @@ from benchmark.methods.features import feature
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -180,4 +181,5 @@ QIAN2015 = Method(
     gives=frozenset({"labels", "places", "ranking"}),
     stochastic=True,
     estimate=local_seconds,
+    unkept=UNKEPT,
 )

@@ -20,6 +20,7 @@ from benchmark.local.nearest import FeatureIndex, index_features
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -71,6 +72,7 @@ def _method(name: str, title: str, **changed: Any) -> Method:
         gives=frozenset({"labels", "places", "ranking"}),
         stochastic=True,
         estimate=local_seconds,
+        unkept=UNKEPT,
     )
 
 

@@ -145,6 +145,7 @@ class Method:
     preprocessing: Callable[..., Mapping[str, Any]] | None = None  # (**parameters): how photos become a network's input
     fit_many: FitMany | None = None  # for methods that train a network: several at once share a GPU
     estimate: Estimate | None = None  # None when it is always quick
+    unkept: str = ""  # why its models cannot be kept and exported, where that is so
 
     def titled(self, parameters: Mapping[str, Parameter]) -> str:
         """Return the title for these parameters."""

@@ -21,6 +21,7 @@ from benchmark.methods.heads import origin, preprocessing, starting_tower
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -100,6 +101,7 @@ def retrieval_variant(name: str) -> Method | None:
         "name": name,
         "gives": frozenset({"labels", "places", "ranking"}),
         "estimate": local_seconds,
+        "unkept": UNKEPT,
     }
     quick = {name: LOCAL_SMOKE[name] for name in ("side", "keypoints")}
     ending = ", first {verify} verified" if verify else ""

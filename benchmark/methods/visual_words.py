@@ -35,6 +35,7 @@ from benchmark.local.words import (
 from benchmark.methods.place_recognition import (
     LOCAL,
     LOCAL_SMOKE,
+    UNKEPT,
     Gallery,
     GalleryPredictor,
     LocalSettings,
@@ -245,6 +246,7 @@ def _method(name: str, title: str, fit: Any, needs: Sequence[str] = (), **own: A
         needs=frozenset(needs),
         stochastic=True,
         estimate=local_seconds,
+        unkept=UNKEPT,
     )
 
 

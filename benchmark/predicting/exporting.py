@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.label_set import photos_at, positions
+from benchmark.methods.registry import choose
 from benchmark.models import Model, build, read_model
 from benchmark.photos import Photos, WorkspacePhotos
 from benchmark.predicting.model_card import About, Certainty, learn_certainty
@@ -63,6 +64,8 @@ def trained_model(
         raise UsageError(f"run {run.inputs.identity}: learnt from {run.manifest}, not from {of}; give its own manifest")
     path = workspace.runs / run.inputs.identity / "model.safetensors"
     if not path.is_file():
+        if reason := _unkept(run.inputs.method):
+            raise UsageError(f"run {run.inputs.identity} ({run.inputs.method}): has no model to export: {reason}")
         raise UsageError(
             f"run {run.inputs.identity} ({run.inputs.method}): its model was not kept; delete {path.parent} and run "
             f"`t15 bench --method {run.inputs.method} --models all` again"
@@ -89,6 +92,15 @@ def trained_model(
     arrays = _training(model, learnt, workspace, device, track) if neighbours else {}
     # What the run kept beside the predictor, such as the gallery of one that ranks, is needed to ask it.
     return replace(model, extra=about.to_json(), arrays={**model.arrays, **arrays})
+
+
+def _unkept(name: str) -> str:
+    """Return why models of a method cannot be kept; empty where they can, or where there is no such method any more."""
+    try:
+        (method,) = choose([name])
+    except (UsageError, ValueError):
+        return ""
+    return method.unkept
 
 
 def passed_on(model: Model) -> str | None:

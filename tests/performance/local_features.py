@@ -14,6 +14,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +30,9 @@ from benchmark.methods.types import Context, Method, Training
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.photos import WorkspacePhotos, given_photos
+from benchmark.scoring.significance import sign_flip_test
+from benchmark.scoring.truth import Gallery as TruthGallery
+from benchmark.scoring.truth import Truth
 from collector.geo import distances_km
 from collector.workspace import Workspace, create_workspace
 
@@ -43,6 +47,7 @@ def main() -> None:
     parser.add_argument("--method", action="append")
     parser.add_argument("--landmarks", action="store_true")
     parser.add_argument("--part", type=int, default=1, help="ask every so manieth query only")
+    parser.add_argument("--compare", action="store_true", help="tests by place between all kept rankings")
     parser.add_argument("--rankings", type=Path, help="file that rankings are added to, for `--compare`")
     parser.add_argument("--workspace", type=Path, help="where features stay; else they go with the run")
     options = parser.parse_args()
@@ -54,6 +59,9 @@ def main() -> None:
         kept = options.workspace or Path(folder) / "workspace"
         workspace = Workspace(kept) if kept.exists() else create_workspace(kept)
         gallery, queries = sides(real, options.data, workspace)
+        if options.compare:
+            compare(gallery, part_of(queries, options.part), options.rankings)
+            return
         measure(gallery, part_of(queries, options.part), options.side, options.method or METHODS, options.rankings)
 
 
@@ -152,6 +160,39 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str], k
             middle - begun,
             (ended - middle) / len(queries),
         )
+
+
+def compare(gallery: Training, queries: Training, kept: Path) -> None:
+    """Print, for each two methods of kept rankings, recall@1 at 25 and 50 m and the p-value of the test by place."""
+    truth = Truth(
+        photo_ids=list(queries.ids),
+        labels=queries.labels,
+        label_set=queries.label_set,
+        ancestors={},
+        places=queries.places,
+        headings=queries.headings,
+        authors=[None] * len(queries),
+        gallery=TruthGallery(gallery.labels, gallery.places),
+        parts={},
+        protocol="place",
+    )
+    known = {name: rows for name, rows in np.load(kept).items() if len(rows) == len(queries)}
+    print(f"{len(queries)} queries of {len(np.unique(truth.queried))} places")
+    first = {name: gallery.places[rows[:, 0]] for name, rows in known.items()}
+    metres = {
+        name: np.where(known[name][:, 0] < 0, np.inf, 1000 * distances_km(*queries.places.T, *of.T))
+        for name, of in first.items()
+    }
+    turned = {
+        name: np.abs((gallery.headings[known[name][:, 0]] - queries.headings + 180) % 360 - 180) for name in known
+    }
+    for name in known:
+        right = metres[name] <= 25
+        print(f"{name}: 25 m {right.mean():.3f}, and turned at most 40° {(right & (turned[name] <= 40)).mean():.3f}")
+    for one, other in combinations(known, 2):
+        shares = [(metres[one] <= m, metres[other] <= m) for m in (25, 50)]
+        tested = [f"p {sign_flip_test(a[None], b[None], truth.queried):.3g}" for a, b in shares]
+        print(f"{one} against {other}: at 25, 50 m {', '.join(tested)}")
 
 
 def sliced(photos: Training) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -12,6 +12,8 @@ from benchmark.methods.registry import choose
 from benchmark.methods.types import Context, Training
 from benchmark.networks.backbones import backbones
 from benchmark.photos import given_photos
+from benchmark.predicting.exporting import trained_model
+from benchmark.results import finished_runs
 from benchmark.runner import bench, plan
 from collector.errors import UsageError
 from collector.geo import distances_km
@@ -126,6 +128,35 @@ def test_a_network_s_vectors_rank() -> None:
 def test_no_such_retrieval(name: str) -> None:
     with pytest.raises(UsageError, match="no method"):
         choose([name])
+
+
+def test_why_there_is_no_model_is_told(world_on_disk: World) -> None:
+    manifest, workspace = world_on_disk.manifest, world_on_disk.workspace
+    tasks = plan(manifest, choose(["bow"]), [0], "smoke")
+    assert [outcome.state for outcome in bench(manifest, workspace, tasks, "cpu")] == ["done"]
+    (run,) = finished_runs(workspace.runs, manifest.digest)
+    with pytest.raises(UsageError, match="no model to export: its model would be the gallery itself"):
+        trained_model(run, manifest, workspace, "cpu", neighbours=False)
+    assert all(choose([name])[0].unkept for name in (*ROWS, "xfeat-match"))
+
+
+@pytest.mark.parametrize("name", ["sift-nbnn", "li2010", "cao2013", "qian2015"])
+def test_odd_queries(name: str) -> None:
+    """Turned by 90°, tiny, a bounded panorama, a watermark: an answer to each, and the place but of the tiny and the long.
+
+    `qian2015` asks how words stand to each other, and GIST knows up from down: it does not see what was turned.
+    """
+    gallery = world(3)
+    marked = view(1, 7)
+    marked.paste((255, 255, 255), (0, 110, 128, 128))
+    panorama = view(2, 7).resize((8000, 128))
+    queries = given_photos([view(0, 7).rotate(90), view(0, 7).resize((32, 32)), panorama, marked])
+    predictions = predict(fitted(name, gallery), queries, gallery.label_set, gallery)
+    assert predictions.ranking is not None
+    assert predictions.probabilities is not None
+    assert np.isfinite(predictions.probabilities).all()
+    assert name == "qian2015" or predictions.ranking.rows[0, 0] // 3 == 0
+    assert predictions.ranking.rows[3, 0] // 3 == 1
 
 
 def test_the_temperature_is_the_likeliest() -> None:

@@ -1,0 +1,149 @@
+"""A page that shows why a method that ranks a gallery is right or wrong: queries beside the first photos of their rankings.
+
+Of each method some right and some wrong queries, evenly over their ids; of each the first five photos of the gallery, with
+lines between the keypoints that one camera's move explains (RootSIFT, `local.verification`; whatever the method itself
+compared). Photos of services whose pixels may not be kept, such as Street View, are named and never drawn. Queries are
+test photos: the page is for people, and nothing may be chosen by it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from benchmark.label_set import photos_at
+from benchmark.leaderboard.rows import Leaderboard
+from benchmark.leaderboard.table import aligned
+from benchmark.local.keypoints import Features, Sift, extract_features
+from benchmark.local.verification import PairVerifier, Rules
+from benchmark.photos import Photos, WorkspacePhotos
+from benchmark.predicting.page import data_uri
+from benchmark.predictions import Ranking
+from benchmark.results import find_run
+from benchmark.scoring.metrics import errors_km
+from benchmark.scoring.truth import SAME_PLACE_KM, Truth
+from collector.manifest.manifest import Manifest
+from collector.records import Photo
+from collector.web.markdown import environment, link_address, plain
+from collector.workspace import Workspace
+
+SHOWN = 5
+"""Photos of the gallery for a query."""
+
+EACH = 3
+"""Right queries of a method, and wrong ones."""
+
+_SIDE = 480  # pixels that keypoints are found at, and that pictures are cut down to
+_HEIGHT = 200  # pixels of a drawn pair
+_LINES = 40
+_COLOUR = (255, 196, 0)
+
+
+@dataclass(frozen=True)
+class MatchPages:
+    """Draws pairs of a manifest's photos from a workspace."""
+
+    manifest: Manifest
+    workspace: Workspace
+    level: str = "city"
+
+    def page(self, board: Leaderboard) -> str:
+        """Return the page of the methods of a board that rank the gallery, in the board's order; empty where none does.
+
+        Raises:
+            UsageError: keypoints cannot be found: the extra local is missing.
+            DataError: a run does not fit the manifest.
+        """
+        truth = Truth.of(self.manifest, level=self.level)
+        methods = []
+        for row in board.rows:
+            run = find_run(self.workspace.runs, row.runs[0])
+            ranking = aligned(truth, self.workspace.runs, run).ranking
+            if ranking is not None and ranking.rows.shape[1]:
+                right, wrong = self._chosen(ranking, truth)
+                methods.append({"title": row.title, "right": right, "wrong": wrong})
+        name = f"{self.manifest.header.name} {self.manifest.header.version}"
+        template = environment("benchmark.predicting").get_template("matches.html.jinja")
+        return template.render(methods=methods, name=name, near=round(1000 * SAME_PLACE_KM)) if methods else ""
+
+    def _chosen(self, ranking: Ranking, truth: Truth) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        there = np.where((ranking.rows[:, :1] < 0), np.nan, truth.gallery.places[ranking.rows[:, 0]])
+        km = errors_km(there, truth.places)
+        sides = (np.flatnonzero(km <= SAME_PLACE_KM), np.flatnonzero(km > SAME_PLACE_KM))
+        right, wrong = ([self._query(ranking, truth, row) for row in spread(rows, EACH)] for rows in sides)
+        return right, wrong
+
+    def _query(self, ranking: Ranking, truth: Truth, row: int) -> dict[str, Any]:
+        query = photos_at(self.manifest, "test", self.level)[row]
+        rows = [int(number) for number in ranking.rows[row, :SHOWN] if number >= 0]
+        gallery = [photos_at(self.manifest, "train", self.level)[number] for number in rows]
+        km = errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
+        pairs = [
+            {**self._pair(query, photo), "metres": None if np.isnan(far) else round(1000 * far), **_credit(photo)}
+            for photo, far in zip(gallery, km, strict=True)
+        ]
+        return {**_credit(query), "pairs": pairs}
+
+    def _pair(self, query: Photo, photo: Photo) -> dict[str, Any]:
+        if not (self._may_be_drawn(query) and self._may_be_drawn(photo)):
+            return {"picture": "", "inliers": None}
+        two = Photos(
+            (query.photo_id, photo.photo_id), (str(query.sha256), str(photo.sha256)), WorkspacePhotos(self.workspace)
+        )
+        front_end = Sift(side=_SIDE)
+        features = extract_features(two, front_end)
+        verifier = PairVerifier(front_end, Rules(), WorkspacePhotos(self.workspace).cache)
+        (inliers,) = verifier.inliers([(features[0], features[1])])
+        pictures = [Image.fromarray(pixels.transpose(1, 2, 0)) for pixels in two.pictures(_SIDE, enlarge=False)]
+        return {
+            "picture": data_uri(drawn(pictures, features, inliers), "JPEG", quality=80),
+            "inliers": len(inliers),
+        }
+
+    def _may_be_drawn(self, photo: Photo) -> bool:
+        traits = self.manifest.header.provider_traits.get(photo.photo_id.partition(":")[0])
+        kept = traits is None or traits.pixels_may_be_kept
+        return bool(kept and photo.sha256 and self.workspace.photo(photo.sha256).is_file())
+
+
+def spread(rows: NDArray[np.int64], count: int) -> list[int]:
+    """Return so many of the rows, evenly from the first to the last."""
+    places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)) if len(rows) else []
+    return [int(rows[place]) for place in places]
+
+
+def drawn(pictures: Sequence[Image.Image], features: Sequence[Features], inliers: NDArray[np.int32]) -> Image.Image:
+    """Return two pictures side by side, with a line from each keypoint of the one to its match in the other, 40 at most.
+
+    Args:
+        pictures: two, as the keypoints were found in them.
+        features: of both.
+        inliers: (n, 2) which keypoints belong together.
+    """
+    scales = [_HEIGHT / picture.height for picture in pictures]
+    small = [
+        picture.resize((max(1, round(picture.width * of)), _HEIGHT))
+        for picture, of in zip(pictures, scales, strict=True)
+    ]
+    both = Image.new("RGB", (small[0].width + small[1].width, _HEIGHT))
+    both.paste(small[0], (0, 0))
+    both.paste(small[1], (small[0].width, 0))
+    pen = ImageDraw.Draw(both)
+    for row in spread(np.arange(len(inliers)), _LINES):
+        ends = [
+            features[side].points[inliers[row, side], :2] * scales[side] + (small[0].width * side, 0) for side in (0, 1)
+        ]
+        pen.line([tuple(map(float, end)) for end in ends], fill=_COLOUR, width=1)
+    return both
+
+
+def _credit(photo: Photo) -> dict[str, Any]:
+    return {
+        "photo_id": plain(photo.photo_id),
+        "author": plain(photo.author_name or ""),
+        "licence": plain(photo.license),
+        "url": link_address(photo.page_url),
+    }
