@@ -47,6 +47,7 @@ class LabelSet:
         centres: (C, 2), latitude and longitude, degrees WGS84.
         radii_km: (C,), a label holds the places at most so far from its centre.
         names: of each label what it is called, its own name and those by language; empty where nobody said.
+        tree: the labels of every level that the manifest has, these among them; empty where nothing is known but these.
     """
 
     level: str
@@ -54,9 +55,15 @@ class LabelSet:
     centres: NDArray[np.float64]
     radii_km: NDArray[np.float64]
     names: "tuple[LabelNames, ...]" = ()
+    tree: tuple[Label, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def circles(self) -> list[tuple[float, float, float]]:
+        """Latitude and longitude of the centre of each, and its radius in km."""
+        return [(*at, radius) for at, radius in zip(self.centres.tolist(), self.radii_km.tolist(), strict=True)]
 
     def holding(self, places: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the position of the label that holds each of the places (N, 2); -1 where a place is NaN.
@@ -93,7 +100,8 @@ def label_set(manifest: "Manifest", level: str = "city") -> LabelSet:
             f"{header.name} {header.version}: has no labels of level {level[:40]!r}; its levels are {levels}"
         )
     countries = {city.slug: city.country for city in manifest.header.cities}
-    return replace(labels_of(labels, level), names=tuple(_named(manifest.labels, label, countries) for label in labels))
+    names = tuple(_named(manifest.labels, label, countries) for label in labels)
+    return replace(labels_of(labels, level, manifest.labels.labels), names=names)
 
 
 def _named(tree: "LabelTree", label: Label, countries: Mapping[str, str]) -> LabelNames:
@@ -104,13 +112,14 @@ def _named(tree: "LabelTree", label: Label, countries: Mapping[str, str]) -> Lab
     return LabelNames(label.name, label.names, lies_in, code.upper(), called)
 
 
-def labels_of(labels: Sequence[Label], level: str = "city") -> LabelSet:
-    """Return labels of one level as a set."""
+def labels_of(labels: Sequence[Label], level: str = "city", tree: tuple[Label, ...] = ()) -> LabelSet:
+    """Return labels of one level, of a tree, as a set."""
     return LabelSet(
         level,
         tuple(label.id for label in labels),
         np.array([(label.latitude, label.longitude) for label in labels], np.float64).reshape(-1, 2),
         np.array([label.radius_km for label in labels], np.float64),
+        tree=tree,
     )
 
 

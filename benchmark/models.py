@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +16,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from benchmark.methods.loaders import Arrays, loaded, loaders
 from benchmark.methods.types import Predictor
 from collector.errors import DataError, T15Error, UsageError, one_line
-from collector.plugins import load_plugins
 from collector.workspace import write_atomically
 
 FORMAT = 1
 """Version of the layout; a reader refuses a newer one."""
 
-LOADERS: dict[str, str] = {
-    "described": "benchmark.methods.features:load_described",
-    "im2gps": "benchmark.methods.im2gps:load_im2gps",
-    "network": "benchmark.networks.inference:load_network",
-    "network-features": "benchmark.methods.heads:load_features",
-    "placing": "benchmark.methods.placing:load_placing",
-}
-"""What makes a predictor of each kind again, `load(spec, arrays, device)`: module and function, imported when asked for.
-Other packages add theirs in the entry-point group `t15.loaders`, by the name of the kind."""
-
 _OWN, _EXTRA = "predictor/", "extra/"
 _MOST_CLASSES = 100_000
 _LONGEST_HEADER = 64 << 20  # bytes; of 15 cities it takes some thousand
-
-Arrays = Mapping[str, NDArray[Any]]
-
-
-Load = Callable[[Mapping[str, Any], Arrays, str], Predictor]
-
-
-def loaders() -> dict[str, str | Load]:
-    """Return what makes a predictor of each kind again: ours by LOADERS, and those of plug-ins, which cannot replace ours."""
-    return {**load_plugins("t15.loaders"), **LOADERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +152,12 @@ def build(model: Model, device: str, name: str) -> Predictor:
         raise DataError(
             f"{name}: its predictor is not of the {len(model.classes)} cities that it names; export it again"
         )
-    load = loaders()[model.kind]
     try:
-        if isinstance(load, str):
-            module, _, function = load.partition(":")
-            load = getattr(import_module(module), function)
-        predictor: Predictor = load(model.spec, model.tensors, device)
+        return loaded(model.kind, model.spec, model.tensors, device)
     except T15Error as error:
         raise DataError(f"{name}: {' '.join(str(error).split())[:300]}") from error
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
         raise DataError(f"{name}: its description is no {model.kind}'s ({_line(error)}); export it again") from error
-    return predictor
 
 
 def load_predictor(path: Path, device: str) -> tuple[Predictor, ModelInfo]:

@@ -255,6 +255,17 @@ class GivenPictures:
         return Originals([image.copy for image in self.images], [(image.height, image.width) for image in self.images])
 
 
+def some_of(
+    photos: LabelledPhotos, rows: NDArray[np.int64], labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> LabelledPhotos:
+    """Return those photos that stand in these rows, with other labels."""
+    store = photos.store
+    if isinstance(store, GivenPictures):
+        store = GivenPictures(tuple(store.images[row] for row in rows))
+    ids, digests = (tuple(of[row] for row in rows) for of in (photos.ids, photos.digests))
+    return LabelledPhotos(ids=ids, digests=digests, store=store, side=photos.side, labels=labels, classes=classes)
+
+
 def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
     """Return the photo as it is displayed, in sRGB; smaller with `size` (see `collector.images.decode.decode`).
 

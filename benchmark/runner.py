@@ -26,7 +26,7 @@ from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.settings import with_settings
 from benchmark.methods.training import few_of_each, training_photos
 from benchmark.methods.types import Context, Method, Predictor, Training
-from benchmark.models import save_predictor
+from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.photos import WorkspacePhotos, photos_of, require_photos
@@ -45,7 +45,7 @@ from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
 from collector.text_table import printable
-from collector.workspace import Workspace, is_storage_fault, remove_drafts, storage_errors
+from collector.workspace import Workspace, is_storage_fault, remove_drafts, storage_errors, write_atomically
 
 log = logging.getLogger("t15")
 
@@ -338,8 +338,20 @@ class RunContext:
             checkpoint=folder / "checkpoint.safetensors",
             curve=folder / "curve.json",
             prompts=folder / "prompts.json",
+            finished=partial(_finished, task, self),
             progress=self.track,
         )
+
+
+def _finished(task: Task, shared: RunContext, method: Method) -> Predictor | None:
+    """Return the kept model of a method's run with its own defaults, on the photos, tier and seed of a task; else None."""
+    of = task.inputs
+    for one in plan(shared.manifest, [method], [of.seed], task.tier, None, "none", of.precision, of.level, (of.shots,)):
+        path = shared.workspace.runs / one.inputs.identity / "model.safetensors"
+        if path.is_file():
+            log.info("%s: taken from run %s", method.name, one.inputs.identity)
+            return load_predictor(path, shared.device)[0]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,9 +591,9 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     predictor = _fit(task, training, validation, shared, folder)
     fitted = time.perf_counter() + (beside.seconds if beside else 0.0)
     _require_answers(method, predictor)
-    of_validation = _predicted(predictor, "val", training, shared)
+    of_validation = _predicted(predictor, "val", training, shared, method.told)
     asked = time.perf_counter()
-    of_test = _predict_test(predictor, inputs, training, shared)
+    of_test = _predict_test(predictor, inputs, training, shared, method.told)
     finished = time.perf_counter()
     own = _own_photos(predictor, training, shared)
     with_own = _predicted(predictor, "test", training, shared, excluding=False) if own else None
@@ -611,7 +623,16 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
         save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity}, gallery)
     files = [path for name in FILES if (path := folder / name).is_file()]
-    return Finished(run, of_test, of_validation, files, with_own)
+    return Finished(run, of_test, of_validation, files + _written(predictor, folder), with_own)
+
+
+def _written(predictor: Predictor, folder: Path) -> list[Path]:
+    """Write what a predictor wants to be kept beside its model (`files`), and return where."""
+    contents: Mapping[str, bytes] = getattr(predictor, "files", dict)()
+    paths = [folder / Path(name).name for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_atomically(path, content)
+    return paths
 
 
 def _fit(task: Task, training: Training, validation: Training, shared: RunContext, folder: Path) -> Predictor:
@@ -650,13 +671,15 @@ def _engine(task: Task, shared: RunContext) -> str:
     return shared.engine + (f", {beside.parallel} side by side" if beside else "")
 
 
-def _predict_test(predictor: Predictor, inputs: RunInputs, gallery: Training, shared: RunContext) -> Predictions:
+def _predict_test(
+    predictor: Predictor, inputs: RunInputs, gallery: Training, shared: RunContext, told: bool
+) -> Predictions:
     """Ask a fitted method about the test photos, without their labels: the one place where the test side is read.
 
-    Each time is entered in the ledger that leaderboards show.
+    Each time is entered in the ledger that leaderboards show. An oracle is `told` labels and places.
     """
     shared.record(inputs)
-    return _predicted(predictor, "test", gallery, shared)
+    return _predicted(predictor, "test", gallery, shared, told)
 
 
 def _own_photos(predictor: Predictor, gallery: Training, shared: RunContext) -> int | None:
@@ -670,11 +693,17 @@ def _own_photos(predictor: Predictor, gallery: Training, shared: RunContext) -> 
 
 
 def _predicted(
-    predictor: Predictor, side: str, gallery: Training, shared: RunContext, *, excluding: bool = True
+    predictor: Predictor,
+    side: str,
+    gallery: Training,
+    shared: RunContext,
+    told: bool = False,
+    *,
+    excluding: bool = True,
 ) -> Predictions:
     """Return what is said of a side, to which the gallery's photos of a photo's own author or sequence do not exist."""
     level = gallery.label_set.level
-    photos = photos_of(shared.manifest, side, shared.store, level)
+    photos = shared.training(side, level) if told else photos_of(shared.manifest, side, shared.store, level)
     exclude = getattr(predictor, "excluding", None) if excluding else None
     if exclude is not None:
         asked = shared.training(side, level)

@@ -37,6 +37,14 @@ class Partition(Protocol):
         """Return the cell of each of the places (N, 2); -1 where it is in none, or NaN."""
         ...
 
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Return the corners of each cell, (M, 2), latitude and longitude; without rows for one that has no outline."""
+        ...
+
+
+class Stored(Partition, Protocol):
+    """A partition that stands by itself in a file."""
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as plain arrays by name."""
         ...
@@ -118,7 +126,7 @@ def parents(fine: Partition, coarse: Partition, places: NDArray[np.float64]) -> 
     return found
 
 
-def prefixed(partitions: Sequence[Partition]) -> dict[str, NDArray[Any]]:
+def prefixed(partitions: Sequence[Stored]) -> dict[str, NDArray[Any]]:
     """Return several partitions as arrays of one file: those of the first are called `cells-0-…`."""
     return {f"cells-{n}-{name}": of for n, one in enumerate(partitions) for name, of in one.to_arrays().items()}
 

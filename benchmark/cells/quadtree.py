@@ -57,6 +57,12 @@ class QuadTree:
             at[going] = self.quarters[at[going], 2 * upper + right]
         return np.where(at == _NOTHING, -1, -2 - at)
 
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Return the corners of each box, (4, 2), latitude and longitude, anticlockwise."""
+        south, west, north, east = self.boxes.T
+        corners = np.stack([[south, west], [south, east], [north, east], [north, west]])
+        return list(corners.transpose(2, 0, 1))
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as plain arrays by name."""
         tree = {"boxes": self.boxes, "bounds": self.bounds, "cuts": self.cuts, "quarters": self.quarters}

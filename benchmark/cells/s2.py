@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cells.partition import Thresholds, checked_answers, known, means, require_cells
-from collector.geo import unit_vectors
+from collector.geo import places_of, unit_vectors
 
 LEVELS = 30
+
+_ALONG = 4  # points along a side of a cell that is drawn: its sides are no straight lines on a flat map
 
 _POSITION = np.array([[0, 1, 3, 2], [0, 3, 1, 2], [2, 3, 1, 0], [2, 1, 3, 0]], np.uint64)
 """Along the curve, by its turn and by the quarter (2·i + j)."""
@@ -56,6 +58,38 @@ def _cut(u: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.clip(np.floor(s * (1 << LEVELS)), 0, (1 << LEVELS) - 1), np.int64)
 
 
+def _borders(cells: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return points along the borders of cells (C,), as places (C, 4 · _ALONG, 2): the way of `leaves` backwards."""
+    half = cells & (~cells + np.uint64(1))
+    leaf, side = (
+        cells - half + np.uint64(1),
+        np.sqrt(half.astype(np.float64)),
+    )  # leaves along a side: √ of the lowest bit
+    face = (cells >> np.uint64(61)).astype(np.int64)
+    turn, i, j = (face & 1).astype(np.uint8), np.zeros(len(cells), np.int64), np.zeros(len(cells), np.int64)
+    quarter_at = np.argsort(_POSITION, axis=1)  # by turn and position
+    for level in range(LEVELS - 1, -1, -1):
+        position = (leaf >> np.uint64(2 * level + 1) & np.uint64(3)).astype(np.int64)
+        quarter = quarter_at[turn, position]
+        i, j = i << 1 | quarter >> 1, j << 1 | quarter & 1
+        turn ^= _TURN[position]
+    # The first leaf along the curve may lie in any corner of its cell.
+    i, j = (at - at % side.astype(np.int64) for at in (i, j))
+    along = np.arange(_ALONG) / _ALONG
+    zero, one = np.zeros(_ALONG), np.ones(_ALONG)
+    right, up = np.concatenate([along, one, 1 - along, zero]), np.concatenate([zero, along, one, 1 - along])
+    u, v = (_bent((at[:, None] + side[:, None] * part) / (1 << LEVELS)) for at, part in ((i, right), (j, up)))
+    ones, choice = np.ones_like(u), np.broadcast_to(face[:, None], u.shape)
+    x = np.choose(choice, [ones, -u, -u, -ones, v, v])
+    y = np.choose(choice, [u, ones, -v, -v, -ones, u])
+    z = np.choose(choice, [v, v, ones, -u, -u, -ones])
+    return places_of(np.stack([x, y, z], axis=2))
+
+
+def _bent(s: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(s >= 0.5, (4 * s * s - 1) / 3, (1 - 4 * (1 - s) ** 2) / 3)
+
+
 def token(cell: int) -> str:
     """Return a cell's number as S2 writes it: hexadecimal, without the zeros at its end."""
     return f"{cell:016x}".rstrip("0") or "X"
@@ -83,6 +117,10 @@ class S2Partition:
         found = np.full(len(places), -1, np.int64)
         found[there] = np.where(inside, near, -1)
         return found
+
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Return points along the border of each cell, (4 · _ALONG, 2), latitude and longitude, anticlockwise."""
+        return list(_borders(self.cells))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as plain arrays by name."""

@@ -1,4 +1,5 @@
-"""`cells:NET`, `isn:NET`, `haversine:NET`: in which cell of the training places was it? The answer is that cell's mean place.
+"""`cells:NET`, `isn:NET`, `cplanet:NET`, `haversine:NET`: in which cell of the training places was it? The answer is that
+cell's mean place.
 
 All fit a linear softmax over the cells of a partition (`benchmark.cells`) to frozen vectors; C, the inverse strength of the
 penalty, is chosen on the validation photos. Thresholds are shares of the mean number of photos of a label.
@@ -7,6 +8,7 @@ penalty, is chosen on the validation photos. Thresholds are shares of the mean n
 |---|---|
 | `cells` | one partition, cross-entropy with the photo's own cell, as PlaNet has it (T. Weyand et al., ECCV 2016) |
 | `isn` | three partitions; p(fine) · p(its middle cell) · p(its coarse cell) decides (E. Müller-Budack et al., ECCV 2018) |
+| `cplanet` | several coarse partitions; a cell is what they cut out of each other (`benchmark.cells.intersections`) |
 | `haversine` | smoothed targets (`smoothed`; L. Haas et al., "PIGEON", CVPR 2024); their τ is chosen too |
 
 No network is trained here, so that these are the methods' answer sets and losses, not the methods of the articles.
@@ -20,26 +22,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.grow import grown, load_partition
-from benchmark.cells.partition import Partition, parents, prefixed
+from benchmark.cells.grow import COARSER, load_partition
+from benchmark.cells.intersections import Intersections, intersections
+from benchmark.cells.partition import Partition, Stored, checked_answers, parents, prefixed, scaled
 from benchmark.classifiers.soft_targets import Linear, fit_targets
 from benchmark.methods.placing import (
     PLACES_VERSION,
     Located,
     Placing,
+    Sides,
     best_of,
     best_spread,
     described,
     likeliest,
     numbers,
+    partition,
 )
 from benchmark.methods.types import Context, Method, Parameter, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
 from collector.geo import distances_km
-
-COARSER = (1.0, 2.0, 5.0)
-"""Of `isn`: thresholds of the fine, the middle and the coarse partition, in those of the fine one."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,21 @@ class CellHead:
     """A fitted head.
 
     Attributes:
-        models: of each partition, scores of its cells.
-        partitions: the finest first.
-        above: for each partition the cell that each fine cell lies in; -1 for none.
+        models: of each learnt partition, scores of its cells.
+        learnt: the partitions; of those that lie in each other the finest first, whose cells are answered.
+        above: for each of them the cell that each answered cell lies in; -1 for none.
+        cut: what they cut out of each other, where those cells are answered; None for the finest's own.
     """
 
     models: Sequence[Linear]
-    partitions: Sequence[Partition]
+    learnt: Sequence[Stored]
     above: Sequence[NDArray[np.int64]]
+    cut: Intersections | None = None
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """All partitions, first that whose cells are answered."""
+        return [*([self.cut] if self.cut else []), *self.learnt]
 
     def places(self, vectors: NDArray[np.float32]) -> Places:
         """Return where the photos of these vectors were taken; the likeliest cells' places are the candidates."""
@@ -74,10 +83,12 @@ class CellHead:
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_head`)."""
-        arrays = prefixed(self.partitions)
+        arrays = prefixed(self.learnt)
+        if self.cut:
+            arrays |= {"cut-tuples": self.cut.tuples, "cut-answers": self.cut.answers, "cut-counts": self.cut.counts}
         for number, (model, above) in enumerate(zip(self.models, self.above, strict=True)):
             arrays |= {**model.to_arrays(f"model-{number}-"), f"above-{number}": above}
-        return "cells", {"partitions": len(self.partitions)}, arrays
+        return "cells", {"partitions": len(self.learnt)}, arrays
 
 
 def load_head(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CellHead:
@@ -86,11 +97,21 @@ def load_head(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ce
     partitions = [load_partition(arrays, f"cells-{number}-") for number in range(count)]
     models = [Linear.of_arrays(arrays, f"model-{number}-") for number in range(count)]
     above = [arrays[f"above-{number}"].astype(np.int64) for number in range(count)]
+    cut = _cut(partitions, arrays) if "cut-tuples" in arrays else None
+    answered = len((cut or partitions[0]).answers)
     for model, one, cells in zip(models, partitions, above, strict=True):
-        fits = len(model.biases) == len(one.answers) and cells.shape == (len(partitions[0].answers),)
+        fits = len(model.biases) == len(one.answers) and cells.shape == (answered,)
         if not fits or cells.max() >= len(one.answers) or cells.min() < -1:
             raise ValueError("cells: a model does not fit its partition")
-    return CellHead(models, partitions, above)
+    return CellHead(models, partitions, above, cut)
+
+
+def _cut(parts: Sequence[Partition], arrays: Mapping[str, NDArray[Any]]) -> Intersections:
+    answers, counts = checked_answers({"answers": arrays["cut-answers"], "counts": arrays["cut-counts"]})
+    tuples = arrays["cut-tuples"].astype(np.int64)
+    if tuples.shape != (len(counts), len(parts)):
+        raise ValueError(f"{len(counts)} cells of {tuples.shape} parts")
+    return Intersections(parts, tuples, answers, counts)
 
 
 def fit_cells(
@@ -107,29 +128,58 @@ def fit_cells(
     cs: str,
     iterations: int,
 ) -> Placing:
-    """Fit a softmax over the cells of one partition, or of each of several, the finest first."""
+    """Fit a softmax over the cells of one partition, or of each of several: in three sizes, or of every split named."""
     describing, sides = described(training, validation, context, net, size)
-    photos, judged = sides.training, sides.validation
-    partitions = [grown(split, photos.places, sides.labels, most * by, least) for by in COARSER[:levels]]
-    above = [
-        np.arange(len(partitions[0].answers)),
-        *(parents(partitions[0], of, photos.places) for of in partitions[1:]),
-    ]
-
-    def candidates() -> Iterator[tuple[CellHead, Places]]:
-        for c in numbers(cs):
-            models = [_own_cell(photos, of, c, iterations, context.device) for of in partitions]
-            head = CellHead(models, partitions, above)
-            yield head, head.places(judged.vectors)
-
-    best = best_of(candidates(), judged.places)
+    cells = cells_of(sides, split, most, least, levels)
+    best, judged = cell_head(sides, cells, cs, iterations, context.device), sides.validation
     return Placing(describing, best, best_spread(best.places(judged.vectors), judged.places))
 
 
-def _own_cell(photos: Located, partition: Partition, c: float, iterations: int, device: str) -> Linear:
-    cells = partition.cell_of(photos.places)
+@dataclass(frozen=True)
+class Cells:
+    """Partitions before anything is learnt of them; see `CellHead`."""
+
+    learnt: Sequence[Stored]
+    above: Sequence[NDArray[np.int64]]
+    cut: Intersections | None = None
+
+
+def cells_of(sides: Sides, split: str, most: float, least: float, levels: int) -> Cells:
+    """Return the partitions of the training places that parameters ask for.
+
+    Raises:
+        UsageError: there are no such splits or levels.
+        DataError: no cell holds enough photos.
+    """
+    photos, splits = sides.training, split.split(",")
+    if not 1 <= levels <= len(COARSER) or (levels > 1 and len(splits) > 1):
+        raise UsageError(f"levels {levels}, split {split!r}: 1 to {len(COARSER)} sizes of one split, or several splits")
+    learnt = [
+        partition(photos.places, sides.labels, one, most, least, size) for one in splits for size in range(levels)
+    ]
+    if len(splits) > 1:
+        cut = intersections(learnt, photos.places, scaled(len(photos), len(sides.labels), most, least))
+        return Cells(learnt, list(cut.tuples.T), cut)
+    finer = [parents(learnt[0], of, photos.places) for of in learnt[1:]]
+    return Cells(learnt, [np.arange(len(learnt[0].answers)), *finer])
+
+
+def cell_head(sides: Sides, cells: Cells, cs: str, iterations: int, device: str) -> CellHead:
+    """Return the head, fitted on the training photos, whose C suits the validation photos best."""
+
+    def candidates() -> Iterator[tuple[CellHead, Places]]:
+        for c in numbers(cs):
+            models = [_own_cell(sides.training, of, c, iterations, device) for of in cells.learnt]
+            head = CellHead(models, cells.learnt, cells.above, cells.cut)
+            yield head, head.places(sides.validation.vectors)
+
+    return best_of(candidates(), sides.validation.places)
+
+
+def _own_cell(photos: Located, of: Partition, c: float, iterations: int, device: str) -> Linear:
+    cells = of.cell_of(photos.places)
     inside = cells >= 0
-    targets = np.zeros((int(inside.sum()), len(partition.answers)))
+    targets = np.zeros((int(inside.sum()), len(of.answers)))
     targets[np.arange(len(targets)), cells[inside]] = 1.0
     return fit_targets(photos.vectors[inside], targets, c, iterations, device)
 
@@ -151,15 +201,15 @@ def fit_haversine(
     """Fit a softmax over cells to targets that fall with the distance of each cell."""
     describing, sides = described(training, validation, context, net, size)
     photos, judged = sides.training, sides.validation
-    partition = grown(split, photos.places, sides.labels, most, least)
-    cells = partition.cell_of(photos.places)
+    of = partition(photos.places, sides.labels, split, most, least)
+    cells = of.cell_of(photos.places)
     inside = cells >= 0
 
     def candidates() -> Iterator[tuple[CellHead, Places]]:
         for tau, c in product(numbers(taus), numbers(cs)):
-            targets = smoothed(photos.places[inside], cells[inside], partition.answers, tau)
+            targets = smoothed(photos.places[inside], cells[inside], of.answers, tau)
             model = fit_targets(photos.vectors[inside], targets, c, iterations, context.device)
-            head = CellHead([model], [partition], [np.arange(len(partition.answers))])
+            head = CellHead([model], [of], [np.arange(len(of.answers))])
             yield head, head.places(judged.vectors)
 
     best = best_of(candidates(), judged.places)
@@ -213,6 +263,13 @@ ISN = replace(
     name="isn:{net}",
     title="{net}, cells of three sizes",
     parameters={**CELLS.parameters, "levels": len(COARSER)},
+)
+
+CPLANET = replace(
+    CELLS,
+    name="cplanet:{net}",
+    title="{net}, intersections of coarse cells",
+    parameters={**CELLS.parameters, "split": "s2,quadtree,median", "most": 1.0, "least": 0.01},
 )
 
 _ONE_LEVEL = {name: value for name, value in CELLS.parameters.items() if name != "levels"}

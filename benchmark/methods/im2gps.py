@@ -1,10 +1,16 @@
-"""`im2gps+1nn`, `im2gps+meanshift`, and `im2gps-FEATURE+1nn`: neighbours by hand-made features, as IM2GPS found them.
+"""`im2gps+1nn`, `+meanshift`, `+lazy-svm`, and `im2gps-FEATURE+1nn`: neighbours by hand-made features, as IM2GPS found them.
 
 J. Hays, A. A. Efros, CVPR 2008. Every feature has its distance: L2 of the tiny picture, of the gist and of the layout, χ²
 of histograms of colours and textons, L1 of lines. Each feature's distances are divided by their standard deviation over the
 training photos, so that all weigh the same, and added. `1nn` answers with the place of the nearest training photo.
 `meanshift` moves the places of the k nearest to their modes (`retrieval.meanshift`), keeps clusters of at least `least` of
-them and answers with the mode of the largest; without such a cluster, with the nearest photo's place.
+them and answers with the mode of the largest; without such a cluster, with the nearest photo's place. `lazy-svm` takes
+those clusters as classes and learns for each query, from its neighbours alone, a support vector machine for each class
+against the others; the surest answers with its mode, and all are candidates by the softmax of how sure they are ("lazy
+learning": J. Hays, A. A. Efros, "Large-scale image geolocalization", in: Multimodal Location Estimation of Videos and Images,
+Springer 2015). Its kernel is exp(-D/s), D the
+added distances and s their mean among the neighbours, classes weigh the same; kernel, weights and `svm_c` are ours, and so
+are the features, which are those of 2008: the chapter has more of them.
 
 Of the article are the kinds of features, 1-NN, k = 120 and mean shift; the bandwidth of 200 km, the least of 4 members, the
 distances and the scaling are parameters of ours. On a manifest of one city 200 km join everything: there the bandwidth
@@ -97,6 +103,7 @@ class Im2gps:
         spread_km: around each neighbour's place; 0 where there is none to state.
         authors, sequences: (G,) of the training photos; empty in a model that was read from a file.
         owners: those of the photos that will be asked about, whose own photos do not count; None: all do.
+        svm_c: C of the support vector machines that choose among clusters; 0 takes the largest cluster.
     """
 
     kinds: tuple[str, ...]
@@ -113,6 +120,7 @@ class Im2gps:
     authors: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     sequences: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    svm_c: float = 0.0
 
     def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "Im2gps":
         """Return the same for photos of these authors and sequences, whose own training photos do not count."""
@@ -120,17 +128,23 @@ class Im2gps:
 
     def distances(self, photos: Photos) -> NDArray[np.float64]:
         """Return the added distances of photos to the gallery, (N, G)."""
-        total = np.zeros((len(photos), len(self.gallery)))
-        for kind in self.kinds:
-            vectors = embedded(kind, photos, self.words, self.device)
-            total += KINDS[kind].distance(vectors, self.vectors[kind]) / self.deviations[kind]
+        vectors = {kind: embedded(kind, photos, self.words, self.device) for kind in self.kinds}
+        total = self._added(vectors, slice(None))
         if self.owners is not None and len(self.authors):
             total[_own(self.owners[0], self.authors) | _own(self.owners[1], self.sequences)] = np.inf
         return total
 
+    def _added(self, vectors: Mapping[str, NDArray[np.float32]], of: Any) -> NDArray[np.float64]:
+        """Return the added distances of vectors to these rows of the gallery."""
+        parts = (
+            KINDS[kind].distance(vectors[kind], self.vectors[kind][of]) / self.deviations[kind] for kind in self.kinds
+        )
+        return np.asarray(sum(parts), np.float64)
+
     def predict_places(self, photos: Photos) -> Places:
-        """Return where each photo was taken; the neighbours' places are the candidates."""
-        return spread(self.vote(nearest(self.distances(photos), self.k)), self.spread_km)
+        """Return where each photo was taken; the neighbours' places, or the clusters' modes, are the candidates."""
+        distances = self.distances(photos)
+        return spread(self.vote(nearest(distances, self.k), distances), self.spread_km)
 
     def rank(self, photos: Photos, k: int) -> Ranking:
         """Return the k training photos that are likest to each photo."""
@@ -139,8 +153,11 @@ class Im2gps:
         scores = np.where(near < 0, np.nan, -np.take_along_axis(distances, near, axis=1))
         return Ranking(np.where(near < 0, -1, self.rows[near]), scores.astype(np.float32))
 
-    def vote(self, near: NDArray[np.int64]) -> Places:
-        """Return the answers from neighbours (N, K), nearest first; -1 where there are fewer, NaN where there is none."""
+    def vote(self, near: NDArray[np.int64], distances: NDArray[np.float64] | None = None) -> Places:
+        """Return the answers from neighbours (N, K), nearest first; -1 where there are fewer, NaN where there is none.
+
+        `distances` (N, G) are wanted where support vector machines choose.
+        """
         near = near[:, : self.k]
         places = np.where(np.expand_dims(near < 0, 2), np.nan, self.gallery[near])
         if self.k == 1:
@@ -148,21 +165,46 @@ class Im2gps:
             latitude, longitude = places[:, 0].T
             return Places(latitude, longitude, alone, None if alone is None else np.ones(near.shape))
         answers = places[:, 0].copy()
-        for row, found in enumerate(clusters(places, self.bandwidth_km)):
-            if len(found.sizes) and found.sizes[0] >= self.least:
-                answers[row] = found.modes[0]
         voting = near >= 0
+        weights = voting / np.maximum(voting.sum(axis=1, keepdims=True), 1)
+        candidates = np.where(voting[..., None], places, answers[:, None])
+        for row, found in enumerate(clusters(places, self.bandwidth_km)):
+            counted = int((found.sizes >= self.least).sum())
+            if counted > 1 and self.svm_c and distances is not None:
+                sure = self._sureness(near[row], distances[row], found.members, counted)
+                answers[row] = found.modes[sure.argmax()]
+                candidates[row, :counted], weights[row] = found.modes[:counted], 0.0
+                weights[row, :counted] = np.exp(sure - np.logaddexp.reduce(sure))
+            elif counted:
+                answers[row] = found.modes[0]
         if not voting.any(axis=1).all() or not len(places):
             return Places(answers[:, 0], answers[:, 1])
-        weights = voting / voting.sum(axis=1, keepdims=True)
-        return Places(answers[:, 0], answers[:, 1], np.where(voting[..., None], places, answers[:, None]), weights)
+        return Places(answers[:, 0], answers[:, 1], candidates, weights)
+
+    def _sureness(
+        self, near: NDArray[np.int64], distances: NDArray[np.float64], members: NDArray[np.int64], counted: int
+    ) -> NDArray[np.float64]:
+        """Return how sure each of the first `counted` clusters' machine, against the others, is of a query, (counted,).
+
+        `members` are the clusters of its neighbours `near` (K,), -1 of such as are none; `distances` (G,) are the query's.
+        """
+        from sklearn.svm import SVC
+
+        learnt = (members >= 0) & (members < counted)
+        rows, labels = near[learnt], members[learnt]
+        among = self._added({kind: self.vectors[kind][rows] for kind in self.kinds}, rows)
+        scale = float(among.mean()) or 1.0
+        kernel, query = np.exp(-among / scale), np.exp(-distances[rows] / scale)
+        machine = SVC(C=self.svm_c, kernel="precomputed", class_weight="balanced")
+        sure = [machine.fit(kernel, labels == one).decision_function(query[None])[0] for one in range(counted)]
+        return np.array(sure, np.float64)
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_im2gps`)."""
         of = {"k": self.k, "bandwidth_km": self.bandwidth_km, "least": self.least, "version": PLACES_VERSION}
         of |= {"spread_km": self.spread_km}
         arrays = {f"vectors-{kind}": vectors for kind, vectors in self.vectors.items()}
-        spec = {**of, "kinds": list(self.kinds), "deviations": dict(self.deviations)}
+        spec = {**of, "kinds": list(self.kinds), "deviations": dict(self.deviations), "svm_c": self.svm_c}
         return "im2gps", spec, {**arrays, "words": self.words, "places": self.gallery, "rows": self.rows}
 
 
@@ -185,9 +227,8 @@ def load_im2gps(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], dev
         raise ValueError(f"features {kinds} of {len(places)} places")
     deviations = {kind: float(spec["deviations"][kind]) for kind in kinds}
     of = (int(spec["k"]), float(spec["bandwidth_km"]), int(spec["least"]))
-    return Im2gps(
-        kinds, vectors, deviations, arrays["words"], places, rows, *of, device, float(spec.get("spread_km", 0.0))
-    )
+    head = Im2gps(kinds, vectors, deviations, arrays["words"], places, rows, *of, device)
+    return replace(head, spread_km=float(spec.get("spread_km", 0.0)), svm_c=float(spec.get("svm_c", 0.0)))
 
 
 def nearest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
@@ -229,11 +270,14 @@ def fit(
     least: int,
     words: int,
     learnt_on: int,
+    svm_c: float = 0.0,
 ) -> Im2gps:
     """Keep the training photos; the bandwidth is chosen on the validation photos, each without neighbours of its author."""
     chosen = tuple(kinds.split(","))
-    if not set(chosen) <= set(KINDS) or k < 1:
-        raise UsageError(f"kinds {kinds!r}, k = {k}: kinds are {', '.join(KINDS)}; k is at least 1")
+    if not set(chosen) <= set(KINDS) or k < 1 or not svm_c >= 0:
+        raise UsageError(
+            f"kinds {kinds!r}, k = {k}, svm_c = {svm_c}: kinds are {', '.join(KINDS)}; k is at least 1, svm_c at least 0"
+        )
     require_places(training)
     rows = np.flatnonzero(~np.isnan(training.places).any(axis=1))
     learnt = _words(training, context, words, learnt_on) if "textons" in chosen else np.empty((0, 32), np.float32)
@@ -254,18 +298,20 @@ def fit(
         context.device,
         authors=training.authors[rows],
         sequences=training.sequences[rows],
+        svm_c=svm_c,
     )
-    near = nearest(head.excluding(validation.authors, validation.sequences).distances(validation), head.k)
+    distances = head.excluding(validation.authors, validation.sequences).distances(validation)
+    near = nearest(distances, head.k)
     answered = (near >= 0).any(axis=1) & ~np.isnan(validation.places).any(axis=1)
-    near, truth = near[answered], validation.places[answered]
+    near, distances, truth = near[answered], distances[answered], validation.places[answered]
 
     def candidates() -> Iterator[tuple[Im2gps, Places]]:
         for bandwidth in numbers(bandwidths):
             one = replace(head, bandwidth_km=bandwidth)
-            yield one, one.vote(near)
+            yield one, one.vote(near, distances)
 
     best = head if head.k == 1 or len(numbers(bandwidths)) == 1 else best_of(candidates(), truth)
-    return replace(best, spread_km=best_spread(best.vote(near), truth))
+    return replace(best, spread_km=best_spread(best.vote(near, distances), truth))
 
 
 def _words(training: Training, context: Context, words: int, learnt_on: int) -> NDArray[np.float32]:
@@ -309,6 +355,13 @@ MEANSHIFT = Method(
     selection="best-on-validation",
 )
 
+LAZY = replace(
+    MEANSHIFT,
+    name="im2gps+lazy-svm",
+    title="IM2GPS features, lazy SVM of {k} neighbours",
+    parameters={**MEANSHIFT.parameters, "k": 200, "svm_c": 1.0},
+)
+
 FIRST = replace(
     MEANSHIFT,
     name="im2gps+1nn",
@@ -330,5 +383,5 @@ ALONE = tuple(
     for kind, of in KINDS.items()
 )
 
-IM2GPS = (FIRST, MEANSHIFT, *ALONE)
+IM2GPS = (FIRST, MEANSHIFT, LAZY, *ALONE)
 """With all features, and with each alone."""

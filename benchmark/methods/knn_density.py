@@ -6,6 +6,9 @@ one of the neighbours (`snap=neighbour`), where climbing from there ends (`off`)
 `snap_km` of that (`ranked`). k, p and σ are chosen on the validation photos; neighbours by the author, or of the sequence,
 of a validation photo do not vote for it. On the test side there are none: the split guarantees it.
 
+`whiten` learns a PCA whitening to so many dimensions on the training photos' vectors, `csls` keeps hubs back with so many
+neighbours (`retrieval.csls`); 0, the default, leaves vectors as they are.
+
 `@released` holds the settings of the authors' released program as we know them: 100 neighbours, p = 20 (d^-10 of squared
 distances), σ = 4° ≈ 444.8 km, `ranked` within 100 km. Its flat grid, whose kernel narrows towards the poles and ends at the
 date line, is not repeated. These values are parameters of ours, not figures of the article.
@@ -22,8 +25,10 @@ from numpy.typing import NDArray
 from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places, Ranking
+from benchmark.retrieval.csls import scaled_index, scaled_queries
 from benchmark.retrieval.density import climbed, modes_at_places
 from benchmark.retrieval.index import Index, Neighbours
+from benchmark.retrieval.whitening import Whitening, fit_whitening
 from collector.errors import UsageError
 from collector.geo import distances_km
 
@@ -44,6 +49,8 @@ class KnnDensity:
         snap: one of SNAPS.
         snap_km: of `ranked`.
         owners: authors and sequences of the photos that will be asked about, whose own neighbours do not vote; None: all do.
+        whitening: learnt on the gallery's vectors; None without.
+        csls: whether the index holds the values of `retrieval.csls`.
     """
 
     index: Index
@@ -55,18 +62,25 @@ class KnnDensity:
     snap: str = "neighbour"
     snap_km: float = 100.0
     owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    whitening: Whitening | None = None
+    csls: bool = False
 
     def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "KnnDensity":
         """Return the same for photos of these authors and sequences, whose own neighbours do not vote."""
         return replace(self, owners=(authors, sequences))
 
+    def queries(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return vectors of photos as the index's queries."""
+        whitened = vectors if self.whitening is None else self.whitening.apply(vectors)
+        return scaled_queries(whitened) if self.csls else whitened
+
     def places(self, vectors: NDArray[np.float32]) -> Places:
         """Return where the photos of these vectors were taken; the neighbours' places are the candidates."""
-        return self.vote(self.index.search(vectors, self.k, *(self.owners or ())))
+        return self.vote(self.index.search(self.queries(vectors), self.k, *(self.owners or ())))
 
     def rank(self, vectors: NDArray[np.float32], k: int) -> Ranking:
         """Return the k nearest training photos."""
-        near = self.index.search(vectors, min(k, len(self.gallery)), *(self.owners or ()))
+        near = self.index.search(self.queries(vectors), min(k, len(self.gallery)), *(self.owners or ()))
         missing = near.rows < 0
         scores = np.where(missing, np.nan, -np.sqrt(near.squares)).astype(np.float32)
         return Ranking(np.where(missing, -1, self.rows[near.rows]), scores)
@@ -95,7 +109,9 @@ class KnnDensity:
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_head`)."""
         spec = {"k": self.k, "power": self.power, "sigma_km": self.sigma_km, "snap": self.snap, "snap_km": self.snap_km}
-        return "knn-density", spec, {**self.index.to_arrays(), "places": self.gallery, "rows": self.rows}
+        whitening = {} if self.whitening is None else self.whitening.to_arrays()
+        arrays = {**self.index.to_arrays(), **whitening, "places": self.gallery, "rows": self.rows}
+        return "knn-density", {**spec, "csls": self.csls}, arrays
 
 
 def load_head(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> KnnDensity:
@@ -103,7 +119,8 @@ def load_head(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Kn
     index, places, rows = Index.of_arrays(arrays), arrays["places"], arrays["rows"].astype(np.int64)
     if places.shape != (len(index), 2) or rows.shape != (len(index),) or spec["snap"] not in SNAPS:
         raise ValueError(f"a gallery of {len(index)} vectors, {places.shape} places and {rows.shape} rows")
-    return KnnDensity(index, places, rows, **spec)
+    whitening = Whitening.of_arrays(arrays) if "whitening-mean" in arrays else None
+    return KnnDensity(index, places, rows, **spec, whitening=whitening)
 
 
 def votes(squares: NDArray[np.float64], power: float) -> NDArray[np.float64]:
@@ -131,17 +148,26 @@ def fit(
     snap: str,
     snap_km: float,
     exclude: bool,
+    whiten: int = 0,
+    csls: int = 0,
 ) -> RankedPlacing:
     """Keep the training photos; choose k, p and σ on the validation photos, each without neighbours of its own author."""
     if snap not in SNAPS:
         raise UsageError(f"snap {snap!r}: choose one of {', '.join(SNAPS)}")
     describing, sides = described(training, validation, context, net, size)
     gallery, judged = sides.training, sides.validation
-    index = Index(gallery.vectors, gallery.authors, gallery.sequences)
+    if min(whiten, csls) < 0:
+        raise UsageError(f"whiten {whiten}, csls {csls}: whole numbers from 0 on; 0 is without")
+    whitening = fit_whitening(gallery.vectors, whiten) if whiten else None
+    vectors = whitening.apply(gallery.vectors) if whitening else gallery.vectors
+    index = Index(vectors, gallery.authors, gallery.sequences)
+    index = scaled_index(index, csls) if csls else index
     counts = sorted({min(int(k), len(gallery)) for k in numbers(ks)})
-    head = KnnDensity(index, gallery.places, gallery.rows, max(counts), 0.0, 1.0, snap, snap_km)
+    head = KnnDensity(
+        index, gallery.places, gallery.rows, max(counts), 0.0, 1.0, snap, snap_km, None, whitening, csls > 0
+    )
     owners = (judged.authors, judged.sequences) if exclude else (None, None)
-    near = index.search(judged.vectors, head.k, *owners)
+    near = index.search(head.queries(judged.vectors), head.k, *owners)
     answered = (near.rows >= 0).any(axis=1)
     near, truth = Neighbours(near.rows[answered], near.squares[answered]), judged.places[answered]
 
@@ -165,6 +191,8 @@ KNN_DENSITY = Method(
         "snap": "neighbour",
         "snap_km": 100.0,
         "exclude": True,
+        "whiten": 0,
+        "csls": 0,
     },
     smoke={"ks": "1,10", "powers": "2", "sigmas": "1,25"},
     version=PLACES_VERSION,

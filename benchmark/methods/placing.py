@@ -5,14 +5,18 @@ place is known: the candidate with the least median distance, of equal ones that
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.cells.drawing import files_of
+from benchmark.cells.grow import grown
+from benchmark.cells.partition import Partition, Stored
+from benchmark.label_set import LabelSet
 from benchmark.methods.types import Context, Training
 from benchmark.methods.vectors import Describer, describer, load_describer, vectors_of
 from benchmark.photos import Photos
@@ -20,6 +24,7 @@ from benchmark.predictions import Places, Ranking
 from benchmark.retrieval.mixture import Mixture
 from collector.errors import DataError
 from collector.geo import distances_km
+from collector.records import Label
 
 PLACES_VERSION = "1"
 """Of the code of these methods, and of their defaults."""
@@ -57,9 +62,20 @@ class RankingHead(Head, Protocol):
         ...
 
 
+@runtime_checkable
+class HasCells(Protocol):
+    """A head that answers with cells."""
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """Its partitions, the finest first."""
+        ...
+
+
 HEADS = {
     "knn-density": "benchmark.methods.knn_density:load_head",
     "cells": "benchmark.methods.cells:load_head",
+    "geoclip": "benchmark.methods.geoclip:load_head",
     "vmf": "benchmark.methods.vmf:load_head",
 }
 """What makes a head of each kind again, `load(spec, arrays)`."""
@@ -86,6 +102,10 @@ class Placing:
     def predict_places(self, photos: Photos) -> Places:
         """Return where each photo was taken."""
         return spread(self.head.places(self.embed(photos)), self.spread_km)
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return what a run keeps beside the model, by file name: the cells, where the head has such."""
+        return files_of(self.head.partitions) if isinstance(self.head, HasCells) else {}
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_placing`)."""
@@ -139,14 +159,25 @@ class Located:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def of(self, chosen: NDArray[np.bool_]) -> "Located":
+        """Return some of the photos."""
+        return Located(
+            self.vectors[chosen],
+            self.places[chosen],
+            self.labels[chosen],
+            self.authors[chosen],
+            self.sequences[chosen],
+            self.rows[chosen],
+        )
+
 
 @dataclass(frozen=True)
 class Sides:
-    """What a head is fitted on and chosen by; `labels` is the number of labels."""
+    """What a head is fitted on and chosen by, and the labels that are told apart."""
 
     training: Located
     validation: Located
-    labels: int
+    labels: LabelSet
 
 
 def located(side: Training, vectors: NDArray[np.float32]) -> Located:
@@ -166,7 +197,7 @@ def described(
     require_places(training)
     describing = describer(net, size, context)
     sides = [located(side, vectors_of(describing, side)) for side in (training, validation)]
-    return describing, Sides(sides[0], sides[1], len(training.classes))
+    return describing, Sides(sides[0], sides[1], training.label_set)
 
 
 def require_places(training: Training) -> None:
@@ -177,6 +208,19 @@ def require_places(training: Training) -> None:
     """
     if np.isnan(training.places).any(axis=1).all():
         raise DataError("no training photo has a place: this method needs a manifest with coordinates")
+
+
+def partition(
+    places: NDArray[np.float64], labels: LabelSet, split: str, most: float, least: float, size: int = 0
+) -> Stored:
+    """Return the cells of places (N, 2) that parameters ask for, see `cells.grow.grown`.
+
+    Raises:
+        UsageError: there is no such split, or a share is out of range.
+        DataError: no cell holds enough photos.
+    """
+    own = [Label(of, of, {}, labels.level, None, *at) for of, at in zip(labels.ids, labels.circles, strict=True)]
+    return grown(split, places, labels.tree or own, len(labels), most, least, size)
 
 
 Choice = TypeVar("Choice")

@@ -5,15 +5,20 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from benchmark.methods.cao2013 import CAO2013
-from benchmark.methods.cells import CELLS, HAVERSINE, ISN
+from benchmark.methods.cells import CELLS, CPLANET, HAVERSINE, ISN
+from benchmark.methods.fusion import fusion_of
+from benchmark.methods.geoclip import GEOCLIP
 from benchmark.methods.heads import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
 from benchmark.methods.li2010 import LI2010
 from benchmark.methods.matching import MATCHING, match_variant
 from benchmark.methods.networks import TRANSFER_VARIANTS, transfer_variant
+from benchmark.methods.oracle import ORACLES
 from benchmark.methods.paper import PAPER
+from benchmark.methods.planet import planet_variant
 from benchmark.methods.qian2015 import QIAN2015
+from benchmark.methods.scenes import scene_variant
 from benchmark.methods.sift_nbnn import SIFT_NBNN
 from benchmark.methods.types import Method
 from benchmark.methods.vectors import on_net
@@ -25,11 +30,14 @@ from benchmark.networks.backbones import BACKBONES, Backbone, backbones, towers
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.plugins import load_plugins
 
-ON_NETS = (KNN_DENSITY, UNSNAPPED, RELEASED, CELLS, ISN, HAVERSINE, VMF)
+ON_NETS = (KNN_DENSITY, UNSNAPPED, RELEASED, CELLS, ISN, CPLANET, HAVERSINE, VMF, GEOCLIP)
 """Methods of vectors: the name of each is a form, `{net}` stands for NET."""
 
 LISTED = ("gist", "resnet18/places365")
 """NETs whose rows `t15 methods` lists; any other is had by its name."""
+
+FUSED = ("tiny-64+logreg@modern", "hog-32+logreg@modern", "gist-64+logreg@modern")
+"""What `fusion` without a name behind it fuses: features that need no weights and no places."""
 
 
 def place_variant(name: str) -> Method | None:
@@ -42,16 +50,25 @@ def place_variant(name: str) -> Method | None:
             and "@" not in (net := name[len(before) : len(name) - len(behind)])
         ):
             return on_net(form, net)
-    return None
+    return planet_variant(name) or scene_variant(name)
 
 
-PLACES = (*IM2GPS, *(method for net in LISTED for form in ON_NETS if (method := on_net(form, net))))
-"""The listed rows, in the order in which they are run."""
+def _listed_places() -> Iterator[Method]:
+    yield from IM2GPS
+    names = [form.name.replace("{net}", net) for net in LISTED for form in ON_NETS]
+    for name in (*names, "isn:resnet18/places365@scenes", "planet:resnet18", "planet:resnet18/places365"):
+        if method := place_variant(name):
+            yield method
+
+
+PLACES = tuple(_listed_places())
+"""The listed rows that answer with places, in the order in which they are run."""
 
 VERY_PLACE = (*SIFT_NBNN, *VISUAL_WORDS, LI2010, CAO2013, QIAN2015, *MATCHING)
 """Rows that compare a photo with those of a gallery."""
 
-METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *VERY_PLACE)}
+METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *VERY_PLACE, *PLACES)}
+METHODS["fusion"] = fusion_of([METHODS[name] for name in FUSED], "fusion")
 
 
 def methods() -> dict[str, Method]:
@@ -69,10 +86,10 @@ SHOWN = ("scratch", "features", "finetune-classifier", "finetune")
 
 
 def listed() -> dict[str, Method]:
-    """Return all methods that have a row of their own: those of `methods`, those that answer with places, and the usual
-    ones of the networks that are here.
+    """Return all that `t15 methods` lists: those of `methods`, the usual ones of the networks that are here, and the
+    oracles, which are no methods.
     """
-    known = methods() | {method.name: method for method in PLACES}
+    known = methods() | {oracle.name: oracle for oracle in ORACLES}
     here = {name: one for name, one in of_networks_here().items() if name.partition(":")[0] in SHOWN}
     return known | {name: one for name, one in here.items() if name not in known}
 
@@ -98,9 +115,10 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     """Return the methods that any of the patterns names (`*` and `?` as in file names), each once, in their own order.
 
     A pattern with a colon, such as `features:*`, also finds the methods of all networks whose weights are here or that
-    packages add. A variant of transfer learning of any other network, such as `finetune-c:resnet50/imagenet`, is a method
-    too, and so is retrieval by any network's or feature's vectors, such as `retrieval:gist-lear-64+verify`. Methods that
-    answer with places come where a pattern names none of the others (`im2gps*`), on any feature or network (`cells:hog`).
+    packages add. What stands on any other network or feature is a method too, by its name: a variant of transfer learning
+    such as `finetune-c:resnet50/imagenet`, retrieval such as `retrieval:gist-lear-64+verify`, an answer with places such as
+    `cells:hog`; and so is a fusion of any others, `fusion:cells:hog,im2gps+1nn`. Oracles come where a pattern begins with
+    `oracle`.
 
     Raises:
         UsageError: a pattern names none.
@@ -109,24 +127,34 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     here: dict[str, Method] = {}
     wanted: set[str] = set()
     for pattern in patterns:
+        if pattern.startswith("oracle"):
+            known |= {oracle.name: oracle for oracle in ORACLES}
         if ":" in pattern and not here:
             here = of_networks_here()
         found = {*_named(known, pattern), *(_named(here, pattern) if ":" in pattern else ())}
         if not found:
-            of_places = {method.name: method for method in PLACES}
-            variants = (transfer_variant, retrieval_variant, match_variant, place_variant)
+            variants = (transfer_variant, retrieval_variant, match_variant, place_variant, _fusion)
             method = next((one for variant in variants if (one := variant(pattern))), None)
-            more = [of_places[name] for name in _named(of_places, pattern)] or ([method] if method else [])
-            if not more:
+            if not method:
                 everything = listed()
                 raise UsageError(
                     f"no method {pattern!r}{did_you_mean(pattern, everything)}; `t15 methods` lists all {len(everything)}"
                 )
-            known |= {method.name: method for method in more}
-            found = {method.name for method in more}
+            known[method.name] = method
+            found = {method.name}
         wanted |= found
     known |= {name: one for name, one in here.items() if name not in known}
     return [method for name, method in known.items() if name in wanted]
+
+
+def _fusion(name: str) -> Method | None:
+    kind, _, members = name.partition(":")
+    if kind != "fusion" or not members:
+        return None
+    chosen = {one.name: one for member in members.split(",") for one in choose([member.strip()])}
+    if len(chosen) < len(members.split(",")):
+        raise UsageError(f"{name}: a member is there twice; name each once")
+    return fusion_of(list(chosen.values()), name)
 
 
 def _named(known: Mapping[str, Method], pattern: str) -> list[str]:

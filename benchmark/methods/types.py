@@ -54,6 +54,9 @@ class Context:
     checkpoint: Path | None = None  # file that a stopped training goes on from; None keeps nothing
     curve: Path | None = None  # file for the learning curve, as JSON
     prompts: Path | None = None  # file for what is said to a tower's text half, as JSON
+    finished: "Callable[[Method], Predictor | None] | None" = (
+        None  # gives the kept model of a method's run on these photos
+    )
     progress: Track = silent  # shows progress: `for item in context.progress(items, "what is done")`
 
     @property
@@ -146,6 +149,7 @@ class Method:
     fit_many: FitMany | None = None  # for methods that train a network: several at once share a GPU
     estimate: Estimate | None = None  # None when it is always quick
     unkept: str = ""  # why its models cannot be kept and exported, where that is so
+    told: bool = False  # whether it is told the truth of the photos that it is asked about: an oracle, and no method
 
     def titled(self, parameters: Mapping[str, Parameter]) -> str:
         """Return the title for these parameters."""

@@ -20,10 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.grow import grown, load_partition
-from benchmark.cells.partition import Partition
+from benchmark.cells.grow import load_partition
+from benchmark.cells.partition import Stored
 from benchmark.classifiers.soft_targets import Linear, fit_linear
-from benchmark.methods.placing import PLACES_VERSION, Located, Placing, best_of, described, likeliest, numbers
+from benchmark.methods.placing import (
+    PLACES_VERSION,
+    Located,
+    Placing,
+    best_of,
+    described,
+    likeliest,
+    numbers,
+    partition,
+)
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
@@ -41,9 +50,14 @@ class VmfHead:
     """
 
     model: Linear
-    partition: Partition
+    partition: Stored
     kappas: NDArray[np.float64]
     readout: str = "mode"
+
+    @property
+    def partitions(self) -> list[Stored]:
+        """The partition whose answers are the centres."""
+        return [self.partition]
 
     def places(self, vectors: NDArray[np.float32]) -> Places:
         """Return the centre that is read out for each photo; those with the largest shares are the candidates."""
@@ -114,11 +128,11 @@ def fit(
         raise UsageError(f"finest_km {finest_km}: must be above 0")
     describing, sides = described(training, validation, context, net, size)
     photos, judged = sides.training, sides.validation
-    partition = grown(split, photos.places, sides.labels, most, least)
+    cells = partition(photos.places, sides.labels, split, most, least)
 
     def candidates() -> Iterator[tuple[VmfHead, Places]]:
         for c in numbers(cs):
-            head = fitted(photos, partition, c, finest_km, iterations, context.device)
+            head = fitted(photos, cells, c, finest_km, iterations, context.device)
             for readout in READOUTS:
                 one = replace(head, readout=readout)
                 yield one, one.places(judged.vectors)
@@ -126,11 +140,11 @@ def fit(
     return Placing(describing, best_of(candidates(), judged.places))
 
 
-def fitted(photos: Located, partition: Partition, c: float, finest_km: float, iterations: int, device: str) -> VmfHead:
+def fitted(photos: Located, cells: Stored, c: float, finest_km: float, iterations: int, device: str) -> VmfHead:
     """Return the mixture with least c · Σ -log density + ½ |W|² of the photos."""
     import torch
 
-    points, centres = unit_vectors(*photos.places.T), unit_vectors(*partition.answers.T)
+    points, centres = unit_vectors(*photos.places.T), unit_vectors(*cells.answers.T)
     squares = np.square(points[:, None] - centres[None]).sum(axis=2)
     highest = math.log(EARTH_RADIUS_KM**2 / finest_km**2)
     own = squares.min(axis=1)[:, None] == squares
@@ -145,7 +159,7 @@ def fitted(photos: Located, partition: Partition, c: float, finest_km: float, it
         return -torch.logsumexp(shares + each, dim=1).sum()
 
     model = fit_linear(photos.vectors, len(centres), loss, c, iterations, device, logs)
-    return VmfHead(model, partition, logs.detach().clamp(-2.0, highest).exp().cpu().numpy())
+    return VmfHead(model, cells, logs.detach().clamp(-2.0, highest).exp().cpu().numpy())
 
 
 VMF = Method(

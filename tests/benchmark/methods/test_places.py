@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.derivations import predict
 from benchmark.label_set import LabelSet
 from benchmark.methods.cells import CellHead, smoothed
+from benchmark.methods.geoclip import GeoClipHead
 from benchmark.methods.im2gps import Im2gps, chi2, l1, l2
 from benchmark.methods.knn_density import KnnDensity, votes
 from benchmark.methods.placing import Placing, likeliest
@@ -20,6 +22,7 @@ from benchmark.methods.registry import PLACES, choose, listed, place_variant
 from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.vmf import VmfHead, log_vmf
 from benchmark.models import build, model_of
+from benchmark.networks.contrast import Contrast
 from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.retrieval.index import new_index
 from benchmark.runner import lacking
@@ -29,13 +32,26 @@ from tests.benchmark.conftest import World
 
 CENTRES = np.array([[41.0, 29.0], [39.9, 32.8], [38.4, 27.1]])
 
-FAST = {"iterations": 30, "cs": "0.01", "size": 8, "words": 8, "learnt_on": 6}
+FAST = {"iterations": 30, "cs": "0.01", "size": 8, "words": 8, "learnt_on": 6, "width": 16, "epochs": 3, "rate": 0.01}
+QUICK = {"taus": "1,25", "sigmas": "1,25", "ks": "1,9", "powers": "2", "bandwidths": "1,25"}
 QUICK_KINDS = "tiny,colour"
 """Of IM2GPS's features, of which textons and lines take long: all are asked once, in the first test."""
 
-FORMS = ("knn-density:tiny", "knn-density:tiny@no-snap", "knn-density:tiny@released", "cells:tiny", "isn:tiny")
-METHODS = (*FORMS, "haversine:tiny", "vmf:tiny", "im2gps-tiny+1nn", "im2gps-colour+1nn", "im2gps+meanshift")
+FORMS = (
+    "knn-density:tiny",
+    "cells:tiny",
+    "isn:tiny",
+    "cplanet:tiny",
+    "haversine:tiny",
+    "vmf:tiny",
+    "geoclip-head:tiny",
+)
+METHODS = (*FORMS, "im2gps-tiny+1nn", "im2gps+meanshift", "im2gps+lazy-svm")
 each_method = pytest.mark.parametrize("name", METHODS)
+
+
+FEW = {"im2gps+lazy-svm": {"k": 25}, "geoclip-head:tiny": {"epochs": 15}}
+"""What few photos want."""
 
 
 def side(
@@ -77,7 +93,8 @@ def ordinary(count: int, seed: int, name: str) -> Training:
 
 def variant(name: str, **parameters: Any) -> Method:
     (method,) = choose([name])
-    quick = {**FAST, "kinds": QUICK_KINDS} if name == "im2gps+meanshift" else FAST
+    quick = {**FAST, **QUICK, **({"kinds": QUICK_KINDS} if "im2gps+" in name else {})}
+    quick["sigmas"] = "1,16,256" if "geoclip" in name else quick["sigmas"]
     changed = {key: value for key, value in {**quick, **parameters}.items() if key in method.parameters}
     return replace(method, parameters={**method.parameters, **changed})
 
@@ -98,7 +115,7 @@ def errors(predictor: Any, photos: Training) -> NDArray[np.float64]:
 
 @each_method
 def test_it_finds_the_city_and_gives_its_label(name: str) -> None:
-    (train, val, test_), more = (30, 12, 12), dict[str, Any]()
+    (train, val, test_), more = (30, 12, 12), dict[str, Any](FEW.get(name, {}))
     if name == "im2gps+meanshift":
         (train, val, test_), more = (21, 6, 6), {"k": 6, "kinds": choose([name])[0].parameters["kinds"]}
     training, validation = ordinary(train, 0, "train"), ordinary(val, 1, "val")
@@ -216,6 +233,23 @@ def test_settings_are_chosen_without_the_authors_own_photos() -> None:
     assert chosen == {True: 12, False: 1}
 
 
+def test_neighbours_may_be_whitened_and_hubs_kept_back() -> None:
+    training, test = ordinary(30, 0, "train"), ordinary(9, 2, "test")
+    plain = fitted("knn-density:tiny", training, ordinary(9, 1, "val"))
+    for settings in ({"whiten": 5}, {"csls": 3}, {"whiten": 4, "csls": 3}):
+        predictor = fitted("knn-density:tiny", training, ordinary(9, 1, "val"), **settings)
+        width = settings.get("whiten", 192) + ("csls" in settings)
+        assert predictor.head.index.vectors.shape == (30, width)
+        assert np.median(errors(predictor, test)) < 30
+        model = model_of(predictor, training.classes, {}, {})
+        assert model is not None
+        again: Any = build(model, "cpu", "it")
+        assert np.array_equal(again.rank(bare(test), 5).rows, predictor.rank(bare(test), 5).rows)
+    assert plain.head.whitening is None
+    with pytest.raises(UsageError, match="whiten -1"):
+        fitted("knn-density:tiny", training, training, whiten=-1)
+
+
 def test_duplicates_of_one_place_by_other_authors_count_each() -> None:
     vectors = np.array([[1.0, 0.0], [0.99, 0.1], [0.98, 0.15], [0.97, 0.2]], np.float32)
     places = np.array([CENTRES[1], CENTRES[0], CENTRES[0], CENTRES[0]])
@@ -284,6 +318,70 @@ def test_a_von_mises_fisher_density_is_one(kappa: float) -> None:
     assert 2 * np.pi * (density * width).sum() == pytest.approx(1, rel=1e-3)
 
 
+def test_cells_may_be_labels_with_their_outlines() -> None:
+    training, test = ordinary(30, 0, "train"), ordinary(9, 2, "test")
+    predictor = fitted("isn:tiny", training, ordinary(9, 1, "val"), split="labels")
+    assert [len(of.counts) for of in predictor.head.learnt] == [3, 3, 3]
+    assert np.median(errors(predictor, test)) < 30
+    files = predictor.files()
+    assert set(files) == {"cells.geojson", "cells.svg"}
+    assert b'"partition": 2' in files["cells.geojson"]
+
+
+def test_intersections_add_the_parts_log_probabilities() -> None:
+    head = fitted("cplanet:tiny", ordinary(60, 0, "train"), ordinary(12, 1, "val"), most=0.4).head
+    assert head.cut is not None
+    vectors = np.random.default_rng(0).normal(size=(5, 192)).astype(np.float32)
+    each = [model.log_probabilities(vectors) for model in head.models]
+    wanted = np.stack([sum(of[:, part] for of, part in zip(each, row, strict=True)) for row in head.cut.tuples], axis=1)
+    shares = np.exp(wanted - np.logaddexp.reduce(wanted, axis=1)[:, None])
+    assert np.allclose(np.exp(head.log_probabilities(vectors)), shares)
+    assert head.places(vectors).latitude[0] == head.cut.answers[shares[0].argmax(), 0]
+
+
+def test_a_contrast_is_the_cross_entropy_of_places_that_differ() -> None:
+    sides = ordinary(12, 0, "train")
+    places = np.repeat(sides.places[:6], 2, axis=0)
+    vectors = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    contrast = Contrast(vectors, places, [1.0, 16.0], 8, seed=0)
+    assert len(contrast.gallery) == 6  # each place once
+    head, rows = GeoClipHead(*contrast.learnt_so_far()), torch.arange(12)
+    answer = head.places(vectors)
+    assert answer.weights is not None
+    assert answer.candidates is not None
+    own = (answer.candidates == places[:, None]).all(axis=2)
+    wanted = -np.log(answer.weights[own]).mean()
+    assert contrast.loss(rows, torch.unique(contrast.own)).item() == pytest.approx(wanted, rel=1e-4)
+    for _ in range(3):
+        contrast.epoch(queue=5, batch=4, rate=0.01)
+    assert len(contrast.waiting) == 5
+
+
+def test_lazy_machines_choose_among_clusters() -> None:
+    """Six neighbours of two places far apart: the query is like the smaller cluster's, whose machine is surer."""
+    random = np.random.default_rng(0)
+    vectors = np.concatenate([random.normal(0, 0.1, (4, 5)) + 1, random.normal(0, 0.1, (6, 5)) - 1]).astype(np.float32)
+    places = np.concatenate([np.tile(CENTRES[0], (4, 1)), np.tile(CENTRES[1], (6, 1))])
+    head = Im2gps(
+        ("tiny",),
+        {"tiny": vectors},
+        {"tiny": 1.0},
+        np.empty((0, 32), np.float32),
+        places,
+        np.arange(10),
+        10,
+        25.0,
+        2,
+        "cpu",
+    )
+    query = vectors[:1] + np.float32(0.05)
+    distances = l2(query, vectors)
+    near = np.argsort(distances, axis=1)
+    assert head_of(head, near) == pytest.approx(tuple(CENTRES[1]))
+    answer = replace(head, svm_c=1.0).vote(near, distances)
+    assert (answer.latitude[0], answer.longitude[0]) == pytest.approx(tuple(CENTRES[0]))
+
+
 def test_a_mixtures_width_is_that_of_its_places() -> None:
     random = np.random.default_rng(0)
     labels = np.arange(300) % 3
@@ -345,7 +443,8 @@ def test_rows_are_found_by_name_and_on_any_net() -> None:
     assert {one.name for one in PLACES} <= set(listed())
     assert len({one.titled(one.parameters) for one in PLACES}) == len(PLACES)
     assert "im2gps+1nn" in [one.name for one in choose(["im2gps*"])]
-    assert not {one.name for one in PLACES} & {one.name for one in choose(["*"])}  # they are asked for by name
+    assert {one.name for one in PLACES} <= {one.name for one in choose(["*"])}
+    assert [one.name for one in choose(["cells:*"])] == ["cells:gist", "cells:resnet18/places365"]
     network = place_variant("vmf:resnet50/imagenet")
     assert network is not None
     assert (network.backbone, network.parameters["size"], network.pretraining) == ("resnet50/imagenet", 224, "ImageNet")
@@ -355,13 +454,13 @@ def test_rows_are_found_by_name_and_on_any_net() -> None:
         choose(["cells:gits"])
 
 
-@pytest.mark.parametrize("one", PLACES, ids=lambda one: one.name)
-def test_estimates_and_preprocessing_take_the_parameters(one: Method) -> None:
-    for tier in ("paper", "smoke"):
-        if one.estimate is not None and not one.backbone:
-            assert one.estimate(100, 3, "cpu", **one.of_tier(tier)) > 0
-        if one.preprocessing is not None:
-            assert one.preprocessing(**one.of_tier(tier))
+def test_estimates_and_preprocessing_take_the_parameters() -> None:
+    for one in PLACES:
+        for tier in ("paper", "smoke"):
+            if one.estimate is not None and not one.backbone and "planet" not in one.name:
+                assert one.estimate(100, 3, "cpu", **one.of_tier(tier)) > 0
+            if one.preprocessing is not None:
+                assert one.preprocessing(**one.of_tier(tier))
 
 
 def test_wrong_settings_are_named() -> None:
@@ -370,6 +469,10 @@ def test_wrong_settings_are_named() -> None:
         ("cells:tiny", {"split": "hexagons"}),
         ("knn-density:tiny", {"snap": "maybe"}),
         ("vmf:tiny", {"finest_km": 0.0}),
+        ("isn:tiny", {"levels": 4}),
+        ("cplanet:tiny", {"split": "s2,hexagons"}),
+        ("geoclip-head:tiny", {"width": 0}),
+        ("im2gps+lazy-svm", {"svm_c": -1.0}),
     ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             fitted(name, training, validation, **wrong)

@@ -20,6 +20,7 @@ FILE = Path(__file__).parents[2] / "data" / "method_versions.json"
 NEUTRAL: frozenset[str] = frozenset(
     {
         *("pooling", "stored", "computed"),  # of vectors
+        *("whiten", "csls"),  # of neighbours
         *("crops_from", "optimiser", "schedule", "warm_up", "layer_decay", "label_smoothing", "mixup", "average"),
         *("adapters", "probe", "interpolate"),  # these, and those above, of training
     }
