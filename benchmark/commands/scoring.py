@@ -121,6 +121,51 @@ def _write_matches(
 
 
 @app.command()
+def explore(
+    manifest: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder, https:// address, hub:NAME or name of a manifest, or name of a `t15 split --kfold`. Default: the "
+            "newest under --manifests."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: in the workspace's reports.")] = None,
+    pixels: Annotated[
+        int, typer.Option(min=0, max=400, help="Longer side of the pictures, which licences have to allow; 0: none.")
+    ] = 96,
+    level: Annotated[
+        str, typer.Option(help="Level of the labels that the runs answered at, such as district.")
+    ] = "city",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    json: JsonOption = False,
+) -> None:
+    """Look at the test photos with what each run said of them: one page that loads nothing."""
+    from benchmark.leaderboard.explorer import explorer
+    from benchmark.leaderboard.exports import folder_name, pooled_folder_name
+    from collector.manifest.manifest import read_manifest
+    from collector.progress import track
+    from collector.workspace import existing_workspace, storage_errors, write_atomically
+
+    here = existing_workspace(workspace)
+    data = [what_is_here(read_manifest(path), here) for path in manifest_folders(manifest, manifests, workspace)]
+    page = explorer(data, here, level, pixels, track)
+    folder = here.reports / (pooled_folder_name(data) if len(data) > 1 else folder_name(data))
+    file = out or folder / "photos.html"
+    with storage_errors(file):
+        write_atomically(file, page.html.encode("utf-8", "backslashreplace"))
+    told = [f"{count} pictures not shown: {reason}" for reason, count in page.unshown.items()]
+    facts = {"file": str(file), "photos": page.photos, "runs": page.runs, "pictures": page.pictures}
+    show(
+        {**facts, "unshown": page.unshown, "left_out": page.left_out},
+        json,
+        lambda: "\n".join(
+            [f"{page.photos} photos, {page.runs} runs, {page.pictures} pictures", *told, f"written: {file}"]
+        ),
+    )
+
+
+@app.command()
 def score(
     predictions: Annotated[
         Path,
