@@ -613,9 +613,9 @@ def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:
     known = {region.name: region for region in catalogue.regions()}
     if name is None:
         if len(known) > 1:  # a collect that found nothing leaves its region behind
-            held = {photo.city for photo in catalogue.downloaded()}
+            there = {photo.city for photo in catalogue.downloaded()}
             known = {
-                of: region for of, region in known.items() if held & {city.slug for city in region.cities}
+                of: region for of, region in known.items() if there & {city.slug for city in region.cities}
             } or known
         if len(known) == 1:
             return next(iter(known.values()))
