@@ -60,7 +60,10 @@ def _size(data: bytes, most: int) -> tuple[int, int]:
         with open_image(data) as image:
             return image.size
     except UnidentifiedImageError as error:
-        said = f"is no picture, or damaged from its first bytes; {', '.join(FORMATS)} can be read"
+        heic = str(error).startswith("is a HEIC photo")
+        said = (
+            str(error) if heic else f"is no picture, or damaged from its first bytes; {', '.join(FORMATS)} can be read"
+        )
         raise RefusedError("not-a-picture", said) from error
     except Image.DecompressionBombError as error:
         said = f"has more than {most / 1e6:g} megapixels; send a smaller copy"

@@ -73,3 +73,20 @@ def test_a_motion_photo_is_its_picture(photo_bytes: PhotoBytes) -> None:
         clean, format_ = stripped(still + film)
         assert format_ == "JPEG"
         assert b"ftypmp42" not in clean  # no film, and no sound, in what is published
+
+
+def test_predict_and_serve_read_it_too(heic: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from benchmark.predicting.read_image import SUFFIXES, Source, read_photo
+    from benchmark.serving.decoding import Decoder
+    from benchmark.serving.limits import Limits as Serving
+
+    (tmp_path / "a.heic").write_bytes(heic)
+    assert ".heic" in SUFFIXES
+    seen = np.asarray(read_photo(Source("a.heic", tmp_path / "a.heic"), 64))
+    decoder = Decoder(Serving())
+    try:
+        served = np.asarray(decoder.decode(heic, 64))
+    finally:
+        decoder.close()
+    assert np.array_equal(seen, served)
