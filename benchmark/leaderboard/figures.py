@@ -81,7 +81,7 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
             axes.plot(photos, mean, color=style[0], linewidth=1.5, linestyle=style[1])
             dots = [(of.photos, 100 * share) for of in curve.points for share in of.seeds if len(of.seeds) > 1]
             if dots:
-                axes.scatter(*zip(*dots, strict=True), s=5, color=style[0], linewidths=0)
+                axes.scatter([x for x, _ in dots], [y for _, y in dots], s=5, color=style[0], linewidths=0)
             axes.annotate(
                 str(number), (photos[-1], mean[-1]), (5, 0), textcoords="offset points", va="center", fontsize=9.5
             )

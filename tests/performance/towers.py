@@ -71,8 +71,11 @@ def plain_loop(name: str, files: list[Path]) -> float:
     """Return the seconds of timm's way: its transform, a DataLoader, its network's features."""
     architecture = name.partition("/")[0]
     network = timm.create_model(architecture, num_classes=0).eval()
-    config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name.replace("/", ".")).to_dict())
-    transform = timm.data.create_transform(**config, is_training=False)
+    library: Any = timm
+    config = library.data.resolve_data_config(
+        pretrained_cfg=library.get_pretrained_cfg(name.replace("/", ".")).to_dict()
+    )
+    transform = library.data.create_transform(**config, is_training=False)
 
     class Files(torch.utils.data.Dataset[torch.Tensor]):
         def __len__(self) -> int:

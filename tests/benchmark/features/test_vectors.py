@@ -1,5 +1,6 @@
 """Vectors of networks that do not learn: what is pooled, what is kept, in which number format."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.features import vectors as vectors_module
 from benchmark.features.vectors import POOLINGS, Tower, check_stored, pooled, quickest
 from benchmark.networks import backbones
 from benchmark.networks.backbones import Backbone, Preprocessing
@@ -169,7 +169,7 @@ def test_the_quickest_batch_is_found_among_those_that_there_is_room_for(monkeypa
         return crops
 
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(vectors_module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     assert quickest(compute, torch.empty(256, 1)) == 64
     took.update({64: 6.4, 128: 3.2})
     assert quickest(compute, torch.empty(256, 1)) == 128
