@@ -188,11 +188,14 @@ def heads() -> None:
     for name, head in HEADS.items():
         settings = {key: value for key, value in head.settings.items() if key not in ("prompts", "languages")}
         fit: Callable[..., Any] = head.fit
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         candidates = fit(sides, Context(), **settings)
-        took = time.perf_counter() - started
+        took, work = time.perf_counter() - started, time.process_time() - worked
         best = max((of.predict_proba(sides.judged).argmax(axis=1) == truth).mean() for _, of in candidates)
-        print(f"{name}: {took:.1f} s, {len(candidates)} candidates, best on validation {100 * best:.1f} %", flush=True)
+        print(
+            f"{name}: {took:.1f} s ({work:.1f} s of processors), {len(candidates)} candidates, best on validation {100 * best:.1f} %",
+            flush=True,
+        )
 
 
 def main() -> None:
