@@ -74,6 +74,7 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
         axes = axes_at(figure, 0.7, 0.15, WIDTH - 1.0, 2.85)
         axes.set_xscale("log", base=2)
         axes.axhline(100 * board.chance_uniform, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
+        heights = _apart([100 * curve.points[-1].accuracy for curve in shown], 4.5)
         for number, (curve, style) in enumerate(zip(shown, _STYLES, strict=False), start=1):
             photos = [of.photos for of in curve.points]
             low, mean, high = ([100 * getattr(of, name) for of in curve.points] for name in ("low", "accuracy", "high"))
@@ -82,9 +83,8 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
             dots = [(of.photos, 100 * share) for of in curve.points for share in of.seeds if len(of.seeds) > 1]
             if dots:
                 axes.scatter([x for x, _ in dots], [y for _, y in dots], s=5, color=style[0], linewidths=0)
-            axes.annotate(
-                str(number), (photos[-1], mean[-1]), (5, 0), textcoords="offset points", va="center", fontsize=9.5
-            )
+            at = (photos[-1], heights[number - 1])
+            axes.annotate(str(number), at, (5, 0), textcoords="offset points", va="center", fontsize=9.5)
         ticks = sorted({of.photos for curve in shown for of in curve.points})
         axes.minorticks_off()
         axes.set_xticks(ticks, [f"{tick:g}" if tick == int(tick) else f"{tick:.1f}" for tick in ticks])
@@ -108,6 +108,14 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
         drawn(f"{prefix}curves", draw),
         draw,
     )
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights that fall, each at least `gap` below the one before."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(min(height, moved[-1] - gap) if moved else height)
+    return moved
 
 
 def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture:

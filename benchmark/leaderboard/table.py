@@ -118,7 +118,13 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
 def failed_rows(runs_dir: Path, manifest: Manifest, level: str) -> tuple[FailedRow, ...]:
     """Return the runs on a manifest that did not finish."""
     return tuple(
-        FailedRow(line_of(of.inputs.method), line_of(of.title), of.inputs.seed, line_of(of.reason), line_of(of.kind))
+        FailedRow(
+            line_of(of.inputs.method),
+            line_of(of.title) + _of_few(of.inputs.shots, level),
+            of.inputs.seed,
+            line_of(of.reason),
+            line_of(of.kind),
+        )
         for of in results.failures(runs_dir, manifest.digest)
         if of.inputs.level == level
     )
@@ -189,6 +195,10 @@ def _curves(
     return tuple(
         sorted(curves, key=lambda curve: (curve.section, -curve.points[-1].accuracy, curve.method, curve.variant))
     )
+
+
+def _of_few(shots: int, level: str) -> str:
+    return f", from {shots} {'photo' if shots == 1 else 'photos'} of each {level}" if shots else ""
 
 
 def _point(truth: Truth, runs_dir: Path, photos: float, runs: Sequence[Run]) -> CurvePoint:
