@@ -179,8 +179,11 @@ def require(module: str, package: str, name: str) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep open_clip from warning that a network begins with random weights: its own are read by t15."""
-    root, before = logging.getLogger(), logging.getLogger().level
+    """Keep open_clip from warning that a network begins with random weights, which t15 reads itself, and from giving the
+    process a handler that would print every log on standard error.
+    """
+    root = logging.getLogger()
+    before, handlers = root.level, list(root.handlers)
     root.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -188,3 +191,4 @@ def _silent() -> Iterator[None]:
             yield
     finally:
         root.setLevel(before)
+        root.handlers[:] = handlers
