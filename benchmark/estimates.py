@@ -84,6 +84,8 @@ def _ratios(manifest: Manifest, methods: dict[str, Method], runs: Path, device: 
         method, inputs = methods.get(run.inputs.method), run.inputs
         if method is None or run.device != here or run.origin != "bench" or inputs.version != method.version:
             continue
+        if inputs.shots:  # the formula is of all photos
+            continue
         formula, taken = _formula(manifest, method, inputs.level, device, inputs.parameters), sum(run.seconds.values())
         if formula >= _LEAST and taken >= _LEAST:
             yield taken / formula
