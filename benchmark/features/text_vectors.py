@@ -97,12 +97,13 @@ def tokenizer(backbone: Backbone) -> Tokens:
     folder = companions(backbone)[0].parent
     try:
         import transformers  # noqa: F401
+        from open_clip.tokenizer import HFTokenizer
     except ImportError as error:
         raise UsageError(
             f"network {backbone.name}: its tokenizer needs transformers; install it with: pip install 't15[modern]'"
         ) from error
     try:
-        return open_clip.HFTokenizer(  # type: ignore[no-any-return]
+        return HFTokenizer(  # type: ignore[no-any-return]
             str(folder),
             context_length=length,
             tokenizer_mode=config.get("tokenizer_mode"),
