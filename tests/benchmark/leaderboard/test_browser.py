@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.leaderboard.explorer import explorer
 from benchmark.leaderboard.exports import write_leaderboard
+from collector.workspace import Workspace
 from tests.benchmark.leaderboard import CAPITALS, add_run, add_world_runs, world_manifest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -143,5 +145,63 @@ def test_a_large_board(browser: Any, tmp_path: Path) -> None:
     visit.page.get_by_label("Sort by").select_option("memory")
     visit.page.get_by_label("Search").fill("gist NEIGHBOUR")
     assert len(visit.names()) == 5
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert visit.quiet()
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("explored")
+    manifest = world_manifest({**CAPITALS, "paris": (EVIL, 48.86, 2.35)}, test=20, note=EVIL)
+    add_world_runs(folder / "runs", manifest, methods=4, seeds=1)
+    add_run(folder / "runs", manifest, "evil", 30, title=EVIL)
+    page = folder / "photos.html"
+    page.write_text(explorer([manifest], Workspace(folder)).html, encoding="utf-8")
+    return page.as_uri()
+
+
+def test_photos_are_filtered_and_opened(browser: Any, explored: str) -> None:
+    visit = Visit(browser, explored, viewport={"width": 1280, "height": 900})
+    page = visit.page
+    assert page.title() == "Photos of world 1.0.0"
+    assert page.locator("#cards li").count() == 60
+    page.locator("#more").click()
+    assert page.locator("#cards li").count() == 120
+    page.select_option("#verdict", "wrong")
+    page.select_option("#label", label=EVIL)
+    count = page.locator("#count").inner_text()
+    cards = page.locator("#cards li")
+    assert count.startswith(f"{cards.count()} of 140 photos; ")
+    assert all("✗" in text for text in cards.all_inner_texts())
+    page.select_option("#verdict", "")
+    page.select_option("#label", "")
+    page.select_option("#other", "1")
+    page.select_option("#differ", "first")
+    assert all("✓ right" in text for text in cards.all_inner_texts())
+    page.select_option("#differ", "")
+    page.select_option("#order", "km")
+    page.fill("#km-low", "500")
+    page.fill("#sure-high", "99")
+    page.select_option("#provider", "1")
+    far = [float(text.split("\n")[-2].replace(",", "").split()[0]) for text in cards.all_inner_texts()]
+    assert far
+    assert far == sorted(far, reverse=True)
+    assert min(far) >= 500
+    cards.first.locator("button").click()
+    dialog = page.locator("dialog")
+    assert dialog.is_visible()
+    assert dialog.locator("tr").count() == 6
+    assert EVIL in dialog.inner_text()
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    page.fill("#words", "no such words")
+    assert page.locator("#count").inner_text() == "0 of 140 photos."
+    assert visit.quiet()
+
+
+def test_photos_fit_a_phone_in_the_dark(browser: Any, explored: str) -> None:
+    visit = Visit(browser, explored, viewport={"width": 360, "height": 740}, color_scheme="dark")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    visit.page.locator("#cards button").first.click()
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert visit.quiet()
