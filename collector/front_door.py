@@ -97,7 +97,7 @@ def demo(
     from collector.workspace import storage_errors
 
     print(
-        "This demonstration draws photos of imaginary cities. They are no photographs: its numbers show that t15 works,\n"
+        "This demonstration draws photos of imaginary cities. They are not photographs: its numbers show that t15 works,\n"
         "and say nothing about real places. A server on this machine speaks the photo services' languages, and fails now\n"
         "and then as they do.\n",
         flush=True,

@@ -114,7 +114,7 @@ def existing_workspace(root: Path) -> Workspace:
         UsageError: there is none.
     """
     if not root.is_dir():
-        raise UsageError(f"workspace {root}: there is none yet; `t15 collect` makes it, --workspace names another")
+        raise UsageError(f"no workspace at {root}: create one with `t15 collect`, or point to another with --workspace")
     return Workspace(root)
 
 

@@ -1,8 +1,8 @@
 """Write the generated pages of the documentation, and lead the site's links to pages that lie outside of `docs`.
 
-Run by itself it writes `cli.md` and the table of columns in `manifest-format.md`; `tests/test_docs.py` fails where they are
-not up to date. mkdocs takes it as a hook: README,
-CONTRIBUTING and CHANGELOG stay where people look for them, and become pages of the site.
+Run by itself it writes `cli.md`, the pages in `cli/` and the table of columns in `manifest-format.md`; `tests/test_docs.py`
+fails where they are not up to date. With `--record` it first runs the examples of the commands and keeps what they print.
+mkdocs takes it as a hook: README, CONTRIBUTING and CHANGELOG stay where people look for them, and become pages of the site.
 """
 
 import os
@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -29,13 +29,125 @@ COLUMNS_BEGIN, COLUMNS_END = (
 )
 
 
-def cli_reference() -> str:
-    """Return the CLI reference in Markdown, made by typer from the commands themselves."""
-    command = [sys.executable, "-m", "typer", "collector.front_door", "utils", "docs", "--name", "t15"]
+OUTPUTS = DOCS / "cli" / "outputs"
+"""What the examples printed: recorded by `python docs/generate.py --record`, a file for each command."""
+
+_MOST_LINES, _WIDEST = 24, 110
+
+
+def cli_pages() -> dict[str, str]:
+    """Return the reference of commands in Markdown, by path below `docs`: a page that lists them, and one for each."""
+    sys.path.insert(0, str(DOCS.parent))
+    import typer
+
+    from collector import front_door
+    from collector.help_texts import PANELS, dressed, every_command
+
     # Options with an environment variable show its value as their default where it is set.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("T15_")}
-    made = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return f"<!-- Made by `make docs` from the commands; do not edit. -->\n\n{made.stdout.strip()}\n"
+    for name in [name for name in os.environ if name.startswith("T15_")]:
+        del os.environ[name]
+    group = dressed(typer.main.get_command(front_door.app))
+    leaves = {name: one for name, one in every_command(group) if not hasattr(one, "commands")}
+    pages = {f"cli/{name.replace(' ', '-')}.md": _command_page(name, one) for name, one in leaves.items()}
+    index = [_MADE, "# Commands", "A page for each, with an example. `--help` of each says the same in the terminal."]
+    for panel, names in PANELS.items():
+        of_panel = {leaf: one for leaf, one in leaves.items() if leaf.split()[0] in names}
+        if of_panel:
+            rows = [
+                f"| [`t15 {leaf}`](cli/{leaf.replace(' ', '-')}.md) | {_first(one)} |" for leaf, one in of_panel.items()
+            ]
+            index += [f"## {panel}", "\n".join(["| command | what it does |", "|---|---|", *rows])]
+    return {"cli.md": "\n\n".join(index) + "\n", **pages}
+
+
+_MADE = "<!-- Made by `make docs` from the commands; do not edit. -->"
+
+
+def _command_page(name: str, command: Any) -> str:
+    from collector.help_texts import EXAMPLES
+
+    parts = [_MADE, f"# t15 {name}", _markdown(command.help)]
+    usage = " ".join(of._usage_display_name() for of in command.params if of.param_type_name == "argument")
+    parts.append(f"```\nt15 {name} [OPTIONS] {usage}".rstrip() + "\n```")
+    recorded = OUTPUTS / f"{name.replace(' ', '-')}.txt"
+    printed = f"\n{recorded.read_text(encoding='utf-8').rstrip()}" if recorded.is_file() else ""
+    if name in EXAMPLES:
+        parts += ["## Example", f"```console\n$ {EXAMPLES[name]}{printed}\n```"]
+    panels: dict[str, list[str]] = {}
+    for param in command.params:
+        panel = "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
+        panels.setdefault(panel, []).append(f"| {_names(param)} | {_markdown(param.help)} |")
+    for panel, rows in sorted(panels.items(), key=lambda one: (one[0] != "Arguments", one[0] == "Common options")):
+        parts += [f"## {panel}", "\n".join(["| | |", "|---|---|", *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _names(param: Any) -> str:
+    if param.param_type_name == "argument":
+        return f"`{param.metavar}`"
+    names = " ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
+    return f"{names} {param.metavar}".rstrip().replace("|", "\\|")
+
+
+def _first(command: Any) -> str:
+    return _markdown(command.help.split("\n\n")[0])
+
+
+def _markdown(text: str) -> str:
+    line = " ".join(text.split()).replace("|", "\\|")
+    return line if "`" in line else re.sub(r"([<>*_])", r"\\\1", line)
+
+
+QUIET = (
+    *(
+        "cities",
+        "verify",
+        "audit",
+        "diff",
+        "rehydrate",
+        "dedup",
+        "quality",
+        "coverage",
+        "rejected",
+        "methods",
+        "weights list",
+    ),
+    *("bench", "runs list", "leaderboard", "export-model", "predict", "export", "publish", "cite", "withdraw", "split"),
+)
+"""Commands whose example needs no network and no photos of one's own: what they print is recorded."""
+
+
+def record() -> None:
+    """Run the examples in a workspace with drawn photos, and keep what they print on standard output."""
+    import shlex
+    import shutil
+    import tempfile
+
+    from collector.help_texts import EXAMPLES
+
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        shutil.copytree(DOCS.parent / "manifests", here / "manifests")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("T15_")}
+        environment |= {"PYTHONPATH": str(DOCS.parent), "T15_WEIGHTS": str(here / "weights")}
+
+        def run(line: str) -> str:
+            command = [sys.executable, "-m", "t15", *shlex.split(line)[1:]]
+            done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
+            return done.stdout or done.stderr
+
+        run("t15 rehydrate manifests/sandbox/1.0.0")
+        shown = run("t15 bench --method tiny-64+knn --method gist-64+logreg --tier smoke --models first --json")
+        identity = re.findall(r'"run": "([0-9a-f]{16})"', shown)[0]
+        run(f"t15 export-model {identity} model.safetensors")
+        shutil.copyfile(next((here / "workspace" / "photos").rglob("*.jpg")), here / "photo.jpg")
+        for name in QUIET:
+            line = EXAMPLES[name].replace("3f2a", identity[:4])
+            lines = [text.replace(folder, "~")[:_WIDEST] for text in run(line).splitlines()]
+            more = [f"… ({len(lines) - _MOST_LINES} more lines)"] if len(lines) > _MOST_LINES else []
+            text = "\n".join([*lines[:_MOST_LINES], *more]).strip("\n")
+            (OUTPUTS / f"{name.replace(' ', '-')}.txt").write_text(text + "\n", encoding="utf-8")
 
 
 def manifest_columns() -> str:
@@ -52,6 +164,17 @@ def with_columns(page: str) -> str:
     before, _, rest = page.partition(COLUMNS_BEGIN)
     _, _, after = rest.partition(COLUMNS_END)
     return f"{before}{COLUMNS_BEGIN}\n\n{manifest_columns()}\n\n{COLUMNS_END}{after}"
+
+
+def on_config(config: "MkDocsConfig") -> "MkDocsConfig":
+    """Put the pages of the commands below the one that lists them."""
+    pages = [f"cli/{path.name}" for path in sorted((DOCS / "cli").glob("*.md"))]
+    for section in config.nav or []:
+        for entries in section.values() if isinstance(section, dict) else ():
+            for entry in entries if isinstance(entries, list) else ():
+                if isinstance(entry, dict) and entry.get("Commands") == "cli.md":
+                    entry["Commands"] = [{"All": "cli.md"}, *({page[4:-3].replace("-", " "): page} for page in pages)]
+    return config
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
@@ -94,6 +217,11 @@ def led_to_project_pages(markdown: str) -> str:
 
 
 if __name__ == "__main__":
-    (DOCS / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    if "--record" in sys.argv:
+        sys.path.insert(0, str(DOCS.parent))
+        record()
+    for name, text in cli_pages().items():
+        (DOCS / name).parent.mkdir(exist_ok=True)
+        (DOCS / name).write_text(text, encoding="utf-8")
     page = DOCS / "manifest-format.md"
     page.write_text(with_columns(page.read_text(encoding="utf-8")), encoding="utf-8")

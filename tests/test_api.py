@@ -1,5 +1,6 @@
 """The page on the Python API does what it says, from a folder of photos to a leaderboard."""
 
+import json
 import re
 import subprocess
 import sys
@@ -43,7 +44,19 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.chdir(folder)
         for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
             exec(compile(block, str(PAGE), "exec"), variables)  # noqa: S102 (our own page)
-        return variables | {"score": scored(folder, variables["manifest"])}
+        return variables | {"folder": folder, "score": scored(folder, variables["manifest"])}
+
+
+def test_the_notebook_of_the_documentation_runs(notebook: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(notebook["folder"])
+    cells = json.loads((PAGE.parent / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    variables: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            exec(compile("".join(cell["source"]), "notebook.ipynb", "exec"), variables)  # noqa: S102 (our own)
+    assert len(variables["board"]) == 2
+    assert len(variables["dataset"]) == 16
 
 
 def scored(folder: Path, manifest: Any) -> Any:

@@ -334,7 +334,7 @@ def _show_warnings() -> None:
 
 def _said(outcome: "Outcome") -> str:
     if outcome.state == "skipped":
-        return f"finished before, run {outcome.task.inputs.identity}"
+        return f"already there, run {outcome.task.inputs.identity}"
     if outcome.state == "missing":
         return f"not run: {outcome.reason}"
     if outcome.state == "failed":

@@ -327,7 +327,7 @@ def _reliability(best: Row, ece: float, details: Details, prefix: str) -> Pictur
     leaning = "more" if mean > 0 else "less"
     return Picture(
         f"{prefix}reliability",
-        f"Does it know how sure it can be? {best.title}",
+        f"Calibration: {best.title}",
         "Answers by their confidence: on the dashed line a method is right as often as it says. Larger dots hold more "
         f"photos. Expected calibration error {_share(ece)} (15 bins).",
         f"On average it is {_share(abs(mean))} {leaning} confident than right; expected calibration error "

@@ -31,7 +31,7 @@ RANK_NOTE = (
 )
 SECTIONS = {
     "paper": "Full runs (tier paper)",
-    "smoke": "Smoke runs (tier smoke): shortened, they reproduce nothing",
+    "smoke": "Smoke tests (tier smoke): shortened runs, not results",
     "random": "Random weights in place of pre-trained ones: they show that the code runs, nothing else",
 }
 """The parts of a leaderboard, in the order in which they are shown; rows of two parts are never ranked together."""

@@ -216,7 +216,7 @@ def fit_knn(
     if counts.min() < k:
         city = training.classes[int(counts.argmin())]
         knn.log.warning(
-            "%d-NN on %s-%d: %s has only %d training photos, so it can never fill a vote",
+            "%d-NN on %s-%d: %s has only %d training photos, fewer than k: it will rarely win",
             k,
             of.name,
             size,

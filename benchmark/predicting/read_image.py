@@ -94,7 +94,7 @@ def read_photo(source: Source, side: int | None) -> Image.Image:
         return decode(source.file, side)
     except UnidentifiedImageError as error:
         formats = ", ".join(FORMATS)
-        raise DataError(f"is no picture, or damaged from its first bytes; {formats} can be read") from error
+        raise DataError(f"is not an image, or damaged from its first bytes; {formats} can be read") from error
     except OSError as error:
         raise DataError(_reason(error.strerror or str(error))) from error
     except Exception as error:  # decoders of broken files raise nearly anything, see images.validate

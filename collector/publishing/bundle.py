@@ -158,7 +158,7 @@ def _move(draft: Path, folder: Path, files: Sequence[str]) -> bool:
         draft.rename(folder)
         return True
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder; give another --out")
+        raise UsageError(f"{folder}: not a folder; give another --out")
     present = _files(folder)
     for name in present:
         if name not in files:

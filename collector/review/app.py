@@ -85,7 +85,7 @@ class Guard(HostCheck):
             if fits:
                 self.token = None
         if not fits and not known:
-            return _refused(f"This link was used already, or is none of this server's. {_ASK_AGAIN}")
+            return _refused(f"This link was already used, or belongs to another session. {_ASK_AGAIN}")
         answer = RedirectResponse("/", status_code=303)
         if fits:
             answer.set_cookie(self._cookie, self._session, path="/", httponly=True, samesite="strict")

@@ -212,7 +212,7 @@ def _measures(audit: Audit) -> str:
     for comparison in audit.comparisons:
         for name, cell in _cells(comparison, audit):
             rows.setdefault(name, []).append(cell)
-    head = ["of each second side, against the first", *(f"{c.reference}-{c.judged}" for c in audit.comparisons)]
+    head = ["compared: second split against first", *(f"{c.reference}-{c.judged}" for c in audit.comparisons)]
     return table(head, [[name, *cells] for name, cells in rows.items()])
 
 
@@ -222,7 +222,7 @@ def _cells(comparison: Comparison, audit: Audit) -> Iterator[tuple[str, str]]:
     yield "by an author of the first side", _share(comparison.authors)
     yield "  authors on both sides", _number(comparison.authors.values, comparison.authors)
     yield "  author unknown (both sides)", str(comparison.authors.unknown)
-    yield "  not attributable: of a service (both)", str(comparison.not_attributable)
+    yield "  no individual author (street view), both", str(comparison.not_attributable)
     yield "of a sequence of the first side", _share(comparison.sequences)
     yield "of a group of the first side", _share(comparison.groups)
     yield "views of a panorama of the first side", str(comparison.panoramas.photos)

@@ -203,7 +203,7 @@ def test_a_second_bench_skips(known: dict[str, Method], world: World, capsys: py
     code, result, err = bench_json(world, capsys, "--method", "seeded", "--seeds", "0,1")
     assert code == 0
     assert result["counts"] == {"done": 1, "skipped": 1, "failed": 0, "missing": 0}
-    assert "seed 0: finished before" in err
+    assert "seed 0: already there" in err
 
 
 def test_a_failed_method_leaves_with_5_and_its_reason(

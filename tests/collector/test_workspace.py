@@ -62,7 +62,7 @@ def test_create_makes_the_folder_and_nothing_in_it(tmp_path: Path) -> None:
 def test_existing_workspace_must_be_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for root in (tmp_path / "none", tmp_path / "file"):
-        with pytest.raises(UsageError, match="there is none yet"):
+        with pytest.raises(UsageError, match="no workspace at"):
             existing_workspace(root)
     assert names(tmp_path) == ["file"]
 

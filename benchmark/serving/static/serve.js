@@ -175,8 +175,8 @@ function heat(card, told, city) {
     layer.hidden = !toggle.checked;
   });
   card.querySelector(".best").textContent = city;
-  const strength = told.strength === null ? "" : ` Without the strongest place ${percent(told.strength)} of probability are lost.`;
-  card.querySelector(".method").textContent = `By ${told.method}. The strongest place always has full colour.${strength}`;
+  const strength = told.strength === null ? "" : ` Hiding the strongest spot lowers the probability by ${(100 * told.strength).toFixed(1)} points.`;
+  card.querySelector(".method").textContent = `By ${told.method}. The strongest spot always has full colour.${strength}`;
   card.querySelector("figcaption").hidden = false;
 }
 

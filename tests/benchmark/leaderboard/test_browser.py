@@ -94,7 +94,7 @@ def test_sorting_searching_and_filtering(browser: Any, address: str) -> None:
     page.get_by_role("combobox", name="Pre-trained on").select_option("Places365")
     assert 0 < len(visit.names()) < len(first)
     page.get_by_role("combobox", name="Pre-trained on").select_option("")
-    page.get_by_label("only what may be first").check()
+    page.get_by_label("possible winners only").check()
     assert visit.names() == [name for name in first if name in visit.names()]
     assert 0 < len(visit.names()) < len(first)
     assert visit.quiet()

@@ -125,7 +125,7 @@ def test_smoke_runs_are_no_reproduction(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_run(tmp_path, manifest, "short", 9, tier="smoke", paper={"table": "I", "row": "tiny", "accuracy": 15.47})
     page = Page(as_html([leaderboard(manifest, tmp_path)]))
-    assert "Smoke runs" in page.text
+    assert "Smoke tests" in page.text
     assert "Full runs" not in page.text
     assert PAPER_NOTE not in page.text
     assert not page.all("line", **{"class": "paper"})

@@ -45,11 +45,11 @@ def test_markdown_shows_no_papers_number_beside_a_smoke_run(tmp_path: Path) -> N
     text = as_markdown([leaderboard(manifest, tmp_path)])
     assert "15.47" not in text
     assert PAPER_NOTE not in text
-    assert "Smoke runs" in text
+    assert "Smoke tests" in text
     add_run(tmp_path, manifest, "tiny", 9, paper=paper, parameters={"k": 1})
     text = as_markdown([leaderboard(manifest, tmp_path)])
     assert "15.47" in text
-    assert text.index("Full runs") < text.index(PAPER_NOTE) < text.index("15.47") < text.index("Smoke runs")
+    assert text.index("Full runs") < text.index(PAPER_NOTE) < text.index("15.47") < text.index("Smoke tests")
 
 
 def test_a_command_cannot_close_its_fence(tmp_path: Path) -> None:
@@ -107,5 +107,5 @@ def test_text_for_the_terminal(tmp_path: Path) -> None:
     add_failure(tmp_path, manifest, "bad", "MemoryError")
     text = as_text([leaderboard(manifest, tmp_path)])
     assert text.startswith("sample 1.0.0: 15 test photos, chance 33.3 %")
-    for part in ("Full runs", "60.0", "15.47", "Smoke runs", "53.3", "Failed", "MemoryError"):
+    for part in ("Full runs", "60.0", "15.47", "Smoke tests", "53.3", "Failed", "MemoryError"):
         assert part in text

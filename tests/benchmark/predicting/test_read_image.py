@@ -90,7 +90,7 @@ def test_names_become_printable(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "is no picture, or damaged from its first bytes; JPEG, PNG, WEBP"),
+        (b"", "is not an image, or damaged from its first bytes; JPEG, PNG, WEBP"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is no picture"),
         (jpeg(paint(0, 0, 640, 480))[:3000], "cannot be decoded (image file is truncated"),

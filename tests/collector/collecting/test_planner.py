@@ -889,7 +889,7 @@ def test_an_estimate_says_when_it_saw_everything(database: sqlite3.Connection) -
     town = replace(ANKARA, radius_km=8)
     plan = estimate(service, town, Query(), Ledger(database), at(NOW))
     (root,) = service.roots(town, Query(), None, NOW)
-    assert (plan.photos, plan.how) == (len(service.population.within(root)), "all cells were looked at")
+    assert (plan.photos, plan.how) == (len(service.population.within(root)), "exact")
     assert plan.asked == plan.queries == 5
 
 

@@ -88,7 +88,7 @@ def test_complaints(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[
     with exclusive(Workspace(house.workspace)):
         assert "in use by process" in house.complaint("quality", code=5)
         assert "in use by process" in house.complaint("quality", "--undo", code=5)
-    assert "there is none yet" in House(tmp_path / "nowhere", capsys).complaint("quality", code=2)
+    assert "no workspace at" in House(tmp_path / "nowhere", capsys).complaint("quality", code=2)
 
 
 def test_an_empty_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -326,7 +326,7 @@ def test_publish_with_photos(house: House, first: Path, tmp_path: Path) -> None:
     assert found["photos_included"] == 0
     assert sum(found["photos_left_out"].values()) == 32
     missing = House(tmp_path / "nowhere", house.capsys)
-    assert "there is none yet" in missing.complaint("publish", first, "--out", tmp_path / "x", "--with-photos", code=2)
+    assert "no workspace at" in missing.complaint("publish", first, "--out", tmp_path / "x", "--with-photos", code=2)
 
 
 @pytest.mark.parametrize(
@@ -511,4 +511,4 @@ def test_withdraw_that_cannot_be(house: House, tmp_path: Path) -> None:
     assert "choose photo or author" in house.complaint("withdraw", "flickr:1", "--kind", "city", code=2)
     house.run("withdraw", "flickr:1", "--kind", "photo")
     nowhere = House(tmp_path / "nowhere", house.capsys)
-    assert "there is none yet" in nowhere.complaint("withdraw", "--list", code=2)
+    assert "no workspace at" in nowhere.complaint("withdraw", "--list", code=2)

@@ -82,7 +82,7 @@ def test_fractions_are_read_as_people_write_them() -> None:
 def test_no_workspace_and_an_empty_one(empty: House, tmp_path: Path) -> None:
     assert "holds no photos yet" in empty.complaint("split", code=3)
     nowhere = House(tmp_path / "nowhere", empty.capsys)
-    assert "there is none yet" in nowhere.complaint("split", code=2)
+    assert "no workspace at" in nowhere.complaint("split", code=2)
     assert not nowhere.root.exists()
 
 
