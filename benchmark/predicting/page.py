@@ -183,6 +183,7 @@ def data_uri(image: Image.Image, format: str, **options: Any) -> str:
 
 _WIDTH = 640.0
 _NAMED = 5
+_LETTER = 11.5  # units that a letter of a name takes on a phone, where the map is small and its letters large
 
 
 def map_svg(answer: Answer) -> str:
@@ -190,7 +191,7 @@ def map_svg(answer: Answer) -> str:
     view = _view(answer)
     # The likeliest are drawn last, on top.
     dots = "".join(_dot(one, view) for one in reversed(answer.candidates))
-    names = "".join(_name(one, view) for one in answer.candidates[:_NAMED])
+    names = _names(answer.candidates[:_NAMED], view)
     circle = ""
     if answer.radius50_km is not None and answer.latitude is not None and answer.longitude is not None:
         circle = view.circle(answer.latitude, answer.longitude, answer.radius50_km, 'class="radius"')
@@ -217,11 +218,34 @@ def _dot(city: Candidate, view: View) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{said}</title></circle>'
 
 
-def _name(city: Candidate, view: View) -> str:
-    x, y = view.at(city.latitude, city.longitude)
-    side, anchor = (6, "start") if x < 0.7 * _WIDTH else (-6, "end")
-    said = escape(f"{city.name} {100 * city.probability:.0f} %")
-    return f'<text x="{x + side:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}">{said}</text>'
+def _names(cities: Sequence[Candidate], view: View) -> str:
+    """Return the names beside their dots, the likeliest first: at the side, above or below where there is room, else none."""
+    placed: list[tuple[float, float, float, float]] = []
+    found = []
+    for city in cities:
+        x, y = view.at(city.latitude, city.longitude)
+        text = f"{city.name} {100 * city.probability:.0f} %"
+        width = _LETTER * len(text)
+        for side in (1, -1) if x < 0.7 * _WIDTH else (-1, 1):
+            for baseline in (y - 5, y + 20, y + 40):
+                left = x + 6 if side > 0 else x - 6 - width
+                box = (left, baseline - 20, left + width, baseline + 5)
+                inside = left >= 0 and box[2] <= _WIDTH and box[1] >= 0 and box[3] <= view.height
+                if inside and not any(_meet(box, other) for other in placed):
+                    break
+            else:
+                continue
+            placed.append(box)
+            anchor = "start" if side > 0 else "end"
+            found.append(
+                f'<text x="{x + 6 * side:.1f}" y="{baseline:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+            )
+            break
+    return "".join(found)
+
+
+def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 _PIXELS = 160  # of the density's picture from west to east

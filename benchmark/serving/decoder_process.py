@@ -62,7 +62,9 @@ def _size(data: bytes, most: int) -> tuple[int, int]:
     except UnidentifiedImageError as error:
         heic = str(error).startswith("is a HEIC photo")
         said = (
-            str(error) if heic else f"is not an image, or damaged from its first bytes; {', '.join(FORMATS)} can be read"
+            str(error)
+            if heic
+            else f"is not an image, or damaged from its first bytes; {', '.join(FORMATS)} can be read"
         )
         raise RefusedError("not-a-picture", said) from error
     except Image.DecompressionBombError as error:

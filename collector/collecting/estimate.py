@@ -157,9 +157,7 @@ def _descended(provider: Survey, city: City, query: Query, cells: Sequence[Ledge
     outcomes = [_descend([c.cell for c in cells], rules.page_size, look, chance) for _ in range(DESCENTS)]
     photos, queries = (statistics.fmean(outcome[i] for outcome in outcomes) for i in (0, 1))
     scatter = statistics.stdev(outcome[0] for outcome in outcomes) / math.sqrt(DESCENTS) / max(photos, 1)
-    how = (
-        f"estimated from {DESCENTS} random samples, ± {scatter:.0%} or more" if scatter else "exact"
-    )
+    how = f"estimated from {DESCENTS} random samples, ± {scatter:.0%} or more" if scatter else "exact"
     return _plan(provider, query, round(photos), queries, asked, how)
 
 

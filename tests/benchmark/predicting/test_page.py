@@ -237,3 +237,26 @@ def test_a_model_without_credits_knows_what_it_is_told(trained: Trained) -> None
     told = Answerer(bare, trained_on={hashlib.sha256(b"bytes").hexdigest(): "test:1"})
     assert told.training_photo(photo) == "test:1"
     assert told.training_photo(Source("y", Path("/nowhere/at/all"))) is None
+
+
+def test_names_on_the_map_do_not_overlap_and_are_not_cut() -> None:
+    crowded = [
+        ("Osmaniye", 37.07, 36.25),
+        ("Adana", 36.99, 35.33),
+        ("Gaziantep", 37.06, 37.38),
+        ("Kilis", 36.72, 37.11),
+    ]
+    crowded.append(("Edge of the world", 41.6, 45.0))
+    cities = tuple(Candidate(name.lower(), name, 0.2, lat, lon) for name, lat, lon in crowded)
+    svg = map_svg(Answer(cities, 0.2, False, 37.07, 36.25, None, None))
+    texts = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)" text-anchor="(\w+)">([^<]+)</text>', svg)
+    assert texts[0][3] == "Osmaniye 20 %"
+    boxes = []
+    for x, y, anchor, text in texts:
+        left = float(x) - (11.5 * len(text) if anchor == "end" else 0)
+        boxes.append((left, float(y) - 20, left + 11.5 * len(text), float(y) + 5))
+    assert all(left >= 0 and right <= 640 for left, _, right, _ in boxes)
+    for one in range(len(boxes)):
+        for other in boxes[:one]:
+            a = boxes[one]
+            assert not (a[0] < other[2] and other[0] < a[2] and a[1] < other[3] and other[1] < a[3])
