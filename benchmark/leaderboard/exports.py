@@ -46,8 +46,8 @@ CSV_COLUMNS = (
         "pretraining",
         "weights_licence",
     ),
-    *("own_photos", "with_own", "own_gain", "own_gain_low", "own_gain_high"),
-    *("selection", "test_reads", "command", "reason"),
+    *("selection", "own_photos", "with_own", "own_gain", "own_gain_low", "own_gain_high"),
+    *("test_reads", "command", "reason"),
 )
 """The columns of leaderboard.csv, in their order; docs/leaderboard.md says what each holds."""
 

@@ -70,7 +70,6 @@
       for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "text-anchor", "paint-order"])
         element.style.setProperty(name, style.getPropertyValue(name));
     }
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
   };
   for (const figure of document.querySelectorAll(".pictures figure")) {
