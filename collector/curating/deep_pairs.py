@@ -26,7 +26,7 @@ from collector.workspace import Workspace
 NEAREST = 8
 """Photos that are proposed for each photo and turn, at most."""
 
-FAR = 4.0
+FAR = 3.0
 """Deviations above the middle cosine of pairs at random from which on a pair is proposed."""
 
 _VERSION = 1  # of what is said of a pair

@@ -3,8 +3,8 @@
 A linear discriminant (shrunken by Ledoit and Wolf) gives each photo probabilities of the cities, out of fold: photos of one
 group of `dedup` or of one author are in one fold, so that no photo's copy votes for its label. cleanlab's confident learning
 (Northcutt, Jiang, Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021) estimates from them
-how many labels of each city are wrong, and which; the normalised margin ranks them. A flag is a question for people, never a
-deletion. Memory: the vectors, 256 values of each photo after PCA, and probabilities, N × cities.
+how many labels of each city are wrong, and which; the probability of the given label ranks them. A flag is a question for
+people, never a deletion. Memory: the vectors, 256 values of each photo after PCA, and probabilities, N × cities.
 """
 
 import warnings
@@ -29,7 +29,7 @@ FEWEST = 10
 """Photos of a city below which it is not judged, and photos of other cities are not held against it."""
 
 FOLDS = 5
-_VALUES = 256  # of a vector, after PCA
+_VALUES = 256  # of a vector, after PCA, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Suspicion:
 
     Attributes:
         probabilities: (N, C), out of fold.
-        quality: (N,) normalised margin, 0 (surely wrong) to 1.
+        quality: (N,) probability of the given label, 0 (surely wrong) to 1.
         is_suspect: (N,) whether confident learning counts the label among the wrong ones.
     """
 
@@ -69,7 +69,7 @@ def suspect_labels(
     probabilities = out_of_fold(vectors, labels, groups, seed)
     return Suspicion(
         probabilities,
-        get_label_quality_scores(labels, probabilities, method="normalized_margin"),
+        get_label_quality_scores(labels, probabilities, method="self_confidence"),
         np.asarray(find_label_issues(labels, probabilities, n_jobs=1), bool),
     )
 
@@ -82,9 +82,10 @@ def out_of_fold(
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import StratifiedGroupKFold
 
+    values = min(_VALUES, len(vectors) // 2)  # a discriminant of more would be slow, and no better
     reduced = vectors
-    if vectors.shape[1] > _VALUES and len(vectors) > _VALUES:
-        reduced = PCA(_VALUES, svd_solver="randomized", random_state=seed).fit_transform(vectors)
+    if vectors.shape[1] > values:
+        reduced = PCA(values, svd_solver="randomized", random_state=seed).fit_transform(vectors)
     probabilities = np.full((len(labels), int(labels.max()) + 1), 1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # cities with fewer groups than folds
