@@ -57,6 +57,7 @@ EXAMPLES = {
     "runs show": "t15 runs show 3f2a",
     "runs remove": "t15 runs remove 3f2a 'My method' --dry-run",
     "leaderboard": "t15 leaderboard --out report",
+    "explore": "t15 explore",
     "score": "t15 score predictions.csv --name 'My method'",
     "export-model": "t15 export-model 3f2a model.safetensors",
     "predict": "t15 predict photo.jpg --model model.safetensors",
@@ -99,7 +100,7 @@ RENAMED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Options that were called otherwise: each is still understood for one round of versions, and its new name said."""
 
-POSITIONAL = ("audit", "verify", "export", "publish", "rehydrate", "embed")
+POSITIONAL = ("audit", "verify", "export", "publish", "rehydrate", "embed", "stats", "explore")
 """Commands whose argument is a manifest: `--manifest PATH` gives it too, as in the commands where it is an option."""
 
 
