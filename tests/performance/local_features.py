@@ -1,6 +1,6 @@
 """Methods that recognise the very place, on real street views: recall, and seconds of what they are made of.
 
-    python -m tests.performance.local_features [--data grid|msls] [--side 320] [--method NAME ...] [--landmarks]
+    python -m tests.performance.local_features [--data grid|msls|capitals7] [--side 320] [--method NAME ...] [--landmarks]
 
 `grid`: $T15_REAL_DATA/streetview_grid, 480 views of 120 places; every fourth place is a query, the others are the gallery.
 `msls`: London of MSLS, its own database and queries. Recall is the share of queries with a photo of the gallery within so
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from PIL import Image
 
 from benchmark.label_set import LabelSet
 from benchmark.local.keypoints import Sift, extract_features
-from benchmark.local.verification import PairVerifier, Rules
+from benchmark.local.verification import PairVerifier, Rules, matches
 from benchmark.methods.registry import choose
 from benchmark.methods.types import Context, Method, Training
 from benchmark.networks import weights
@@ -42,11 +43,12 @@ METRES = (10, 25, 50, 100)
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", choices=["grid", "msls"], default="grid")
+    parser.add_argument("--data", choices=["grid", "msls", "capitals7"], default="grid")
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--method", action="append")
     parser.add_argument("--landmarks", action="store_true")
     parser.add_argument("--part", type=int, default=1, help="ask every so manieth query only")
+    parser.add_argument("--each", type=int, default=180, help="training photos of a city, with capitals7")
     parser.add_argument("--compare", action="store_true", help="tests by place between all kept rankings")
     parser.add_argument("--rankings", type=Path, help="file that rankings are added to, for `--compare`")
     parser.add_argument("--workspace", type=Path, help="where features stay; else they go with the run")
@@ -58,6 +60,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         kept = options.workspace or Path(folder) / "workspace"
         workspace = Workspace(kept) if kept.exists() else create_workspace(kept)
+        if options.data == "capitals7":
+            cities(real / "capitals7", workspace, options.each)
+            return
         gallery, queries = sides(real, options.data, workspace)
         if options.compare:
             compare(gallery, part_of(queries, options.part), options.rankings)
@@ -99,6 +104,62 @@ def sides(real: Path, data: str, workspace: Workspace) -> tuple[Training, Traini
         )
 
     return side(False), side(True)
+
+
+def cities(folder: Path, workspace: Workspace, each: int) -> None:
+    """Print the accuracy of sift-nbnn on seven capitals, test photos that share much with a training photo left out.
+
+    A test photo shares much with one where a tenth of its features, or more, are mutual nearest ones that pass the ratio
+    of 0.8. Of a city's photos, in a random order, the first are trained on and a quarter as many behind them are asked about.
+    """
+    names = sorted(one.name for one in folder.iterdir() if one.is_dir())
+    files = {name: sorted(one for one in (folder / name).iterdir() if one.is_file()) for name in names}
+    rng = np.random.default_rng(0)
+    chosen = {name: [of[row] for row in rng.permutation(len(of))] for name, of in files.items()}
+    asked = each // 4
+
+    def side(begin: int, count: int) -> Training:
+        paths = [(label, path) for label, name in enumerate(names) for path in chosen[name][begin : begin + count]]
+        unknown = np.full(len(paths), -1)
+        nowhere = np.full(len(paths), np.nan)
+        return Training(
+            ids=tuple(f"{path.parent.name}/{path.name}" for _, path in paths),
+            digests=tuple(keep(path, workspace) for _, path in paths),
+            store=WorkspacePhotos(workspace),
+            labels=np.array([label for label, _ in paths]),
+            classes=tuple(names),
+            label_set=LabelSet("city", tuple(names), np.zeros((len(names), 2)), np.ones(len(names))),
+            places=np.full((len(paths), 2), np.nan),
+            headings=nowhere,
+            authors=unknown,
+            sequences=unknown,
+            times=nowhere,
+            protocol="city",
+        )
+
+    train, test, validation = side(0, each), side(each, asked), side(each + asked, asked)
+    method = choose(["sift-nbnn"])[0]
+    front_end = Sift(480, 300)
+    parameters = {**method.parameters, "side": 480, "keypoints": 300}
+    fitted: Any = method.fit(train, validation, Context(), **parameters)
+    shares = fitted.predict_labels(test)
+    features, others = extract_features(test, front_end), extract_features(train, front_end)
+    ranking = fitted.rank(test, 3)
+    alike = np.array(
+        [
+            max((len(matches(one.descriptors, others[row].descriptors, 0.8)) for row in rows if row >= 0), default=0)
+            >= max(1, 0.1 * len(one))
+            for one, rows in zip(features, ranking.rows.tolist(), strict=True)
+        ]
+    )
+    right, sure = shares.argmax(axis=1) == test.labels, shares.max(axis=1)
+    order = np.argsort(-sure[~alike], kind="stable")
+    sixth = order[: max(1, len(order) // 6)]
+    print(
+        f"{len(train)} training photos, {len(test)} asked; right {right.mean():.3f}; {alike.sum()} share much, without them "
+        f"right {right[~alike].mean():.3f}; the surest sixth, {len(sixth)}: {right[~alike][sixth].mean():.3f}; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def keep(path: Path, workspace: Workspace) -> str:
