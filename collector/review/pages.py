@@ -343,7 +343,20 @@ def _distances(evidence: Mapping[str, Any]) -> str:
     closer = evidence.get("closer_look")
     if isinstance(closer, dict) and isinstance(closer.get("share"), float):
         parts.append(f"{closer['share']:.0%} alike")
-    return ", ".join(parts + ["mirrored"] * bool(evidence.get("mirrored")))
+    return ", ".join([*parts, *["mirrored"] * bool(evidence.get("mirrored")), *_deep_words(evidence.get("deep"))])
+
+
+def _deep_words(deep: object) -> Iterator[str]:
+    """Yield what vectors and pixels say of a copy that hashes miss; the catalogue may be anybody's."""
+    if not isinstance(deep, dict):
+        return
+    if isinstance(deep.get("cosine"), float):
+        yield f"vectors {deep['cosine']:.2f}"
+    if isinstance(turns := deep.get("quarter_turns"), int) and turns % 4:
+        yield f"turned by {90 * (turns % 4)}°"
+    aligned = deep.get("aligned")
+    if isinstance(aligned, dict) and isinstance(aligned.get("inliers"), int):
+        yield f"{aligned['inliers']} features laid over each other"
 
 
 def _object(text: str) -> dict[str, Any]:

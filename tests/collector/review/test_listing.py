@@ -177,3 +177,14 @@ def test_evidence_that_nobody_here_wrote(shelf: Workspace, db: sqlite3.Connectio
     assert [card.flags for card in cards_of(db, ["made:0000", "made:0003"])] == [(), ()]
     assert len(groups_of(db, ["made:0001"])[0].cards) == 2
     assert [choice for choice in listing.choices(db, "ankara") if choice.name.startswith("flag:")] == []
+
+
+def test_what_is_said_of_copies_beyond_hashes() -> None:
+    from collector.review.pages import _distances
+
+    deep = {"cosine": 0.912, "quarter_turns": 1, "aligned": {"inliers": 88}}
+    assert _distances({"phash_distance": 30, "deep": deep}) == (
+        "pHash 30, vectors 0.91, turned by 90°, 88 features laid over each other"
+    )
+    assert _distances({"deep": {"cosine": "<b>", "quarter_turns": None, "aligned": 3}}) == ""
+    assert _distances({"deep": "<script>"}) == ""
