@@ -68,10 +68,10 @@ class Source:
         Raises:
             UsageError: the extra `local` is not installed.
         """
-        from benchmark.local.keypoints import FrontEnd, extract_features
+        from benchmark.local.keypoints import Sift, extract_features
         from benchmark.local.verification import PairVerifier
 
-        front_end = FrontEnd(side=320, most=800)
+        front_end = Sift(side=320, most=800)
         used = sorted({row for pair in pairs for row in pair})
         readable, known = _readable(workspace, [photos[row] for row in used], track)
         features = iter(extract_features(readable, front_end))

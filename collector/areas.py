@@ -260,7 +260,8 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
         for called in {fold(called) for called in (town["name"], *town["alternatenames"])} - {""}:
             by_name[called].append(town)
     countries = {fold(of["name"]): code for code, of in world.get_countries().items()}
-    cities, lines = [], []
+    cities: list[City] = []
+    lines: list[str] = []
     taken: set[str] = set()
     for place in places:
         asked, _, country = (part.strip() for part in place.partition(","))

@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.methods.heads import HEADS, on_vectors, origin, preprocessing
+from benchmark.methods.head_kinds import HEADS
+from benchmark.methods.heads import on_vectors, origin, preprocessing
 from benchmark.methods.types import Context, Method, PaperRow, Parameter, Predictor, Training
 from collector.errors import UsageError
 from collector.workspace import write_atomically

@@ -8,7 +8,7 @@ from benchmark.methods.cao2013 import CAO2013
 from benchmark.methods.cells import CELLS, CPLANET, HAVERSINE, ISN
 from benchmark.methods.fusion import fusion_of
 from benchmark.methods.geoclip import GEOCLIP
-from benchmark.methods.heads import HEADS
+from benchmark.methods.head_kinds import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
 from benchmark.methods.li2010 import LI2010

@@ -242,9 +242,9 @@ class Disk(nn.Module):
         for block in self.down:
             maps = block(maps)
             levels.append(maps)
-        for block, level in zip(self.up, levels[-2::-1], strict=True):
+        for unit, level in zip(self.up, levels[-2::-1], strict=True):
             larger = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-            maps = block(torch.cat([larger, level], dim=1))
+            maps = unit(torch.cat([larger, level], dim=1))
         scores = maps[0, self.width]
         points = strongest(scores, most, 2, 0.0)
         rows, columns = points[:, 1], points[:, 0]

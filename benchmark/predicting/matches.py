@@ -71,7 +71,7 @@ class MatchPages:
 
     def _chosen(self, ranking: Ranking, truth: Truth) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         there = np.where((ranking.rows[:, :1] < 0), np.nan, truth.gallery.places[ranking.rows[:, 0]])
-        km = errors_km(there, truth.places)
+        km: Any = errors_km(there, truth.places)
         sides = (np.flatnonzero(km <= SAME_PLACE_KM), np.flatnonzero(km > SAME_PLACE_KM))
         right, wrong = ([self._query(ranking, truth, row) for row in spread(rows, EACH)] for rows in sides)
         return right, wrong
@@ -80,7 +80,7 @@ class MatchPages:
         query = photos_at(self.manifest, "test", self.level)[row]
         rows = [int(number) for number in ranking.rows[row, :SHOWN] if number >= 0]
         gallery = [photos_at(self.manifest, "train", self.level)[number] for number in rows]
-        km = errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
+        km: Any = errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
         pairs = [
             {**self._pair(query, photo), "metres": None if np.isnan(far) else round(1000 * far), **_credit(photo)}
             for photo, far in zip(gallery, km, strict=True)
@@ -111,7 +111,9 @@ class MatchPages:
 
 def spread(rows: NDArray[np.int64], count: int) -> list[int]:
     """Return so many of the rows, evenly from the first to the last."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)) if len(rows) else []
+    places: Any = (
+        np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)) if len(rows) else []
+    )
     return [int(rows[place]) for place in places]
 
 

@@ -116,10 +116,10 @@ def find_groups(
         taken.add(position)
         kept, *same = alike[signature]
         members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
-        for other, link, agreement, said in sorted(linked[position], key=lambda found: found[0]):
+        for other, near, agreement, said in sorted(linked[position], key=lambda found: found[0]):
             if other not in taken:
                 taken.add(other)
-                evidence = (link.phash, link.dhash, link.mirrored, agreement, said)
+                evidence = (near.phash, near.dhash, near.mirrored, agreement, said)
                 members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in alike[signatures[other]]]
         if members:
             groups.append(Group(kept, tuple(members)))

@@ -93,7 +93,8 @@ def out_of_fold(
     for train, held in folds:
         model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(reduced[train], labels[train])
         probabilities[np.ix_(held, model.classes_)] += model.predict_proba(reduced[held])
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return shares
 
 
 def flag_labels(

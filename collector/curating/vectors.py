@@ -5,7 +5,7 @@ preprocessing and versions, so that only new photos cost anything.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import faiss
 import numpy as np
@@ -73,6 +73,7 @@ def nearest(gallery: Floats, queries: Floats, k: int) -> tuple[Floats, NDArray[n
     """
     count, width = gallery.shape
     k = min(k, count)
+    index: Any
     if count <= _EXACT:
         index = faiss.IndexFlatIP(width)
     else:

@@ -52,7 +52,7 @@ def _exif(image: Image.Image) -> Iterator[tuple[str, Any]]:
 
 
 def _iptc(image: Image.Image) -> Iterator[tuple[str, Any]]:
-    blocks: Mapping[Any, Any] = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[no-untyped-call]
+    blocks: Mapping[Any, Any] = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
     for tag, name in _IPTC.items():
         value = blocks.get(tag)
         for number, one in enumerate(value if isinstance(value, list) else [value]):

@@ -99,10 +99,12 @@ def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, serv
     offsets = kilometres(city.latitude, city.longitude, degrees)
     cells = _cells(city, populated)
     seen = {tuple(cell) for cell in np.floor(offsets / CELL_KM).astype(int).tolist()} if degrees else set()
-    places = (
+    places: Counter[Hashable] = (
         Counter(tuple(cell) for cell in np.floor(offsets / PLACE_KM).astype(int).tolist()) if degrees else Counter()
     )
-    authors = Counter(photo.author_id for photo in photos if photo.author_id and _provider(photo) not in services)
+    authors: Counter[Hashable] = Counter(
+        photo.author_id for photo in photos if photo.author_id and _provider(photo) not in services
+    )
     times = [(photo.taken_at.astimezone(UTC), photo.longitude) for photo in photos if photo.taken_at]
     months = Counter(moment.month - 1 for moment, _ in times)
     solar = [moment + timedelta(hours=(city.longitude if of is None else of) / 15) for moment, of in times]
@@ -211,4 +213,5 @@ def read_populated(path: Path) -> Floats:
         raise DataError(
             f"--populated {path}: a CSV with numbers in columns latitude and longitude is wanted ({error})"
         ) from error
-    return degrees[np.isfinite(degrees).all(axis=1)]
+    known: NDArray[np.float64] = degrees[np.isfinite(degrees).all(axis=1)]
+    return known

@@ -1,10 +1,11 @@
 """Estimates: formulas, set right by what finished runs took; what is left."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from benchmark import estimates
+from benchmark.doctor import describe_device
 from benchmark.estimates import Expected, expect
 from benchmark.results import save_run
 from benchmark.runner import Outcome, plan
@@ -32,7 +33,7 @@ def test_finished_runs_set_the_pace(world: World, monkeypatch: pytest.MonkeyPatc
     assert expect(world.manifest, tasks, world.workspace.runs, "cpu") == Expected((10.0,), False)
     done = [plan(world.manifest, [guessed], [0], "paper", {"size": str(size)})[0] for size in (1, 2, 3)]
     for seconds, task in zip((30.0, 40.0, 70.0), done, strict=True):
-        slow = {"seconds": {"fit": seconds, "predict": 0.0}, "device": estimates.describe_device("cpu")}
+        slow: dict[str, Any] = {"seconds": {"fit": seconds, "predict": 0.0}, "device": describe_device("cpu")}
         run = replace(run_of(manifest_of(), "guessed", **slow), inputs=task.inputs)
         save_run(world.workspace.runs, run, predictions_of(manifest_of(), 1))
     assert expect(world.manifest, [*tasks, *done], world.workspace.runs, "cpu") == Expected((40.0, 0, 0, 0), True)

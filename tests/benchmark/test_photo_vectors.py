@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import photo_vectors
+from benchmark.networks import weights
 from benchmark.photo_vectors import Source, best
 from collector.catalogue.catalogue import open_catalogue
 from collector.progress import silent
@@ -48,7 +48,7 @@ def test_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("T15_WEIGHTS", str(tmp_path))
     assert best() == "gist"
     here = {"resnet18/places365", "resnet50/imagenet"}
-    monkeypatch.setattr(photo_vectors.weights, "stored", lambda backbone: backbone.name in here or None)
+    monkeypatch.setattr(weights, "stored", lambda backbone: backbone.name in here or None)
     assert best() == "resnet50/imagenet"
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from benchmark import runner
+from benchmark.estimates import expect
 from benchmark.methods.types import Training
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking
 from benchmark.results import failures, finished_runs, is_finished, read_predictions, save_run
-from benchmark.runner import Outcome, bench, estimate, plan
+from benchmark.runner import Outcome, bench, plan
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import Manifest
 from tests.benchmark.conftest import CITIES, QUOTAS, World, answering, drawing, make_world, method
@@ -323,14 +324,18 @@ def test_the_estimate_counts_unfinished_runs_only(world: World) -> None:
     guessed = method("guessed", stochastic=True, estimate=guess, parameters={"k": 1})
     tasks = plan(world.manifest, [guessed, GOOD], [0, 1, 2], "paper")
     runs = world.workspace.runs
-    assert estimate(world.manifest, tasks, runs, "cpu") == 300
+    assert expect(world.manifest, tasks, runs, "cpu").total == pytest.approx(
+        300, abs=9
+    )  # the quick ones take something
     assert set(map(str, asked)) == {str((3 * QUOTAS["train"], 3, "cpu", {"k": 1}))}
     do(world, guessed, seeds=(1,))
     assert is_finished(runs, tasks[1].inputs.identity)
-    assert estimate(world.manifest, tasks, runs, "cpu") == 200
+    assert expect(world.manifest, tasks, runs, "cpu").total == pytest.approx(
+        200, abs=9
+    )  # the quick ones take something
     do(world, guessed, seeds=(0, 2))
     asked.clear()
-    assert estimate(world.manifest, tasks, runs, "cpu") == 0
+    assert expect(world.manifest, tasks, runs, "cpu").total < 9
     assert asked == []
 
 

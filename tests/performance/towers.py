@@ -192,8 +192,8 @@ def heads() -> None:
         candidates = fit(sides, Context(), **settings)
         took, work = time.perf_counter() - started, time.process_time() - worked
         best = max((of.predict_proba(sides.judged).argmax(axis=1) == truth).mean() for _, of in candidates)
-        said = f"{took:.1f} s ({work:.1f} s of processors), {len(candidates)} candidates"
-        print(f"{name}: {said}, best on validation {100 * best:.1f} %", flush=True)
+        words = f"{took:.1f} s ({work:.1f} s of processors), {len(candidates)} candidates"
+        print(f"{name}: {words}, best on validation {100 * best:.1f} %", flush=True)
 
 
 def main() -> None:

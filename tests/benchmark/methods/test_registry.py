@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -404,7 +405,7 @@ def test_networks_that_are_here_are_methods(monkeypatch: pytest.MonkeyPatch) -> 
     plugged = [replace(BACKBONES["resnet18/imagenet"], name="mine/ours"), replace(BACKBONES["resnet18"], name="bare")]
     monkeypatch.setattr(
         "collector.plugins.entry_points",
-        lambda group: [Point(lambda one=one: one, one.name) for one in plugged] if group == "t15.backbones" else (),
+        lambda group: [Point(partial(replace, one), one.name) for one in plugged] if group == "t15.backbones" else (),
     )
     assert {"features:resnet34/imagenet", "features:mine/ours", "scratch:bare"} <= set(registry.listed())
     assert {"features:resnet34/imagenet", "features:mine/ours"} <= set(names(["features:*"]))

@@ -215,7 +215,7 @@ def test_an_index_names_files_and_no_folder_of_anybodys_disk(
     folder = tmp_path / "holiday <b>"
     folder.mkdir()
     (folder / "new.jpg").write_bytes(jpeg(paint(1, 1, 300, 200)))
-    (folder / "learnt.jpg").write_bytes(trained.world.workspace.photo(known.sha256).read_bytes())
+    (folder / "learnt.jpg").write_bytes(trained.world.workspace.photo(str(known.sha256)).read_bytes())
     sources = [Source(str(path), path) for path in (folder / "new.jpg", folder / "learnt.jpg")]
     out = tmp_path / "why"
     records = list(explained(answerer, answers(answerer, sources), out, trained.world.workspace))

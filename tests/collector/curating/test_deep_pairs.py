@@ -145,7 +145,7 @@ def test_pairs_are_looked_at_once(filled: Workspace, monkeypatch: pytest.MonkeyP
     with file.open("a", encoding="utf-8") as lines:
         lines.write('["cut off')
 
-    def never(*_: object) -> None:
+    def never(*_: object) -> int:
         raise AssertionError("looked at again")
 
     monkeypatch.setattr(deep, "pair_verifier", lambda _: lambda pairs: [never() for _ in pairs])

@@ -21,7 +21,8 @@ def vectors(labels: Sequence[int], seed: int = 0, width: int = 24) -> NDArray[np
     """Return vectors around a centre for each label, of length 1."""
     rng = np.random.default_rng(seed)
     found = rng.normal(size=(3, width))[np.array(labels)] + 0.6 * rng.normal(size=(len(labels), width))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def photos(labels: Sequence[int]) -> list[Photo]:

@@ -89,7 +89,10 @@ def jpeg(exif: dict[int, Any] | None = None, **more: Any) -> bytes:
 
 def test_texts_of_a_file(tmp_path: Path) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:li>Ulu Cami, Bursa</rdf:li><d city="Bursa"/></x:xmpmeta>'
-    exif = {ExifTags.Base.ImageDescription: "Green mosque", ExifTags.Base.XPTitle: "Yeşil".encode("utf-16-le")}
+    exif: dict[int, Any] = {
+        ExifTags.Base.ImageDescription: "Green mosque",
+        ExifTags.Base.XPTitle: "Yeşil".encode("utf-16-le"),
+    }
     with Image.open(io.BytesIO(jpeg(exif, xmp=xmp, comment=b"said \xff so"))) as image:
         found = texts(image)
     assert found["exif:ImageDescription"] == "Green mosque"

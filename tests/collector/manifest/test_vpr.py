@@ -151,7 +151,7 @@ def test_parts_beside_test_have_no_side(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / name_of(replace(HERE, sha256=f"{len(folder):02d}" * 32), None)).write_bytes(b"x")
     data = read_data_set(kind_named("vpr"), tmp_path, tmp_path)
-    sides = {data.table.row(n).file.rpartition("/")[0]: data.sides[n] for n in range(6)}
+    sides = {str(data.table.row(n).file).rpartition("/")[0]: data.sides[n] for n in range(6)}
     assert sides == {
         "train/database": None,
         "train/queries": None,
