@@ -80,7 +80,9 @@ class MatchPages:
         query = photos_at(self.manifest, "test", self.level)[row]
         rows = [int(number) for number in ranking.rows[row, :SHOWN] if number >= 0]
         gallery = [photos_at(self.manifest, "train", self.level)[number] for number in rows]
-        km: Any = errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
+        km: Any = (
+            errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
+        )
         pairs = [
             {**self._pair(query, photo), "metres": None if np.isnan(far) else round(1000 * far), **_credit(photo)}
             for photo, far in zip(gallery, km, strict=True)
