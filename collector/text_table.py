@@ -33,14 +33,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | 
     """Return rows as aligned plain text; numbers stand right, everything else left.
 
     Texts are shortened in their middle, the longest columns first, until a line has at most `width` letters: by default those
-    of the terminal, where standard output is one; files and pipes get everything.
+    of the terminal, where standard output is one; files and pipes get everything. The first column, which names the row and
+    which people copy, is shortened last: before that the last columns are left out, and a line names them.
     """
     cells = [[str(c) for c in row] for row in rows]
     numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(header))]
     widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
     if width is None and sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
+    left_out: list[str] = []
     if width is not None:
+        kept = _kept(widths, [not number for number in numeric], width)
+        left_out, header = list(header[kept:]), header[:kept]
+        cells, widths, numeric = [row[:kept] for row in cells], widths[:kept], numeric[:kept]
         widths = _fitted(widths, [not number for number in numeric], width)
         header = [_shortened(text, most) for text, most in zip(header, widths, strict=True)]
         cells = [[_shortened(text, most) for text, most in zip(row, widths, strict=True)] for row in cells]
@@ -49,7 +54,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | 
         padded = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True))
         return "  ".join(padded).rstrip()
 
-    return "\n".join([line(header), line(["-" * w for w in widths]), *(line(row) for row in cells)])
+    lines = [line(header), line(["-" * w for w in widths]), *(line(row) for row in cells)]
+    if left_out:
+        lines.append(f"(no room for: {', '.join(left_out)})")
+    return "\n".join(lines)
+
+
+def _kept(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> int:
+    """Return how many columns leave the first one whole, or half of a line; two stay whatever the width."""
+    narrowest = [max(width // 2, _NARROWEST), *[_NARROWEST] * (len(widths) - 1)]
+    least = [min(w, most) if may else w for w, may, most in zip(widths, may_shrink, narrowest, strict=True)]
+    return next((n for n in range(len(least), 2, -1) if sum(least[:n]) + 2 * (n - 1) <= width), min(2, len(least)))
 
 
 def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> list[int]:
@@ -58,7 +73,7 @@ def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> li
         long = [i for i, may in enumerate(may_shrink) if may and fitted[i] > _NARROWEST]
         if not long:
             break
-        fitted[max(long, key=lambda i: fitted[i])] -= 1
+        fitted[max(long, key=lambda i: (i > 0, fitted[i]))] -= 1
     return fitted
 
 

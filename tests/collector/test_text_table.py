@@ -104,6 +104,16 @@ def test_a_table_fits_the_width_that_it_is_given() -> None:
     assert "…" not in table(("a",), [("x" * 300,)])  # no terminal: everything
 
 
+def test_the_column_that_names_the_rows_is_shortened_last() -> None:
+    rows = [("vit_small_patch14/lvd", "Apache-2.0", "https://example.org", "a long remark")]  # of 21 letters and more
+    header = ("network", "licence", "from", "remark")
+    assert table(header, rows, width=55).splitlines()[2] == "vit_small_patch14/lvd  Apache….0  https:…rg  a long…ark"
+    assert table(header, rows, width=45).splitlines()[2:] == [
+        "vit_small_patch14/lvd  Apache-2.0  https:…org",
+        "(no room for: remark)",
+    ]
+
+
 def test_a_table_too_narrow_for_anything_is_still_a_table() -> None:
     text = table(("first column", "second column"), [("x" * 30, "y" * 30)], width=5)
     assert text.splitlines()[2] == "xxxxx…xx  yyyyy…yy"
