@@ -32,7 +32,7 @@ from collector.errors import DataError, UsageError, did_you_mean, first_few, one
 from collector.labels import PLURALS
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import Source, open_table
-from collector.records import SPLITS, Photo
+from collector.records import SPLITS
 from collector.regions import city_names, fold
 from collector.text_table import printable
 
@@ -375,7 +375,7 @@ def _photo_ids(
 ) -> tuple[list[str | None], list[_Fault]]:
     """Return the test photo that each row names, None where it names none, and what is wrong with the rows."""
     side = {photo.photo_id: of for of in SPLITS for photo in manifest.photos(of)}
-    called = _names_of([photo for of in SPLITS for photo in manifest.photos(of)])
+    called = _names_of(manifest)
     meant = [_photos_named(name, called) for name in names]
     ids = [next(iter(of)) if len(of) == 1 else None for of in meant]
     first: dict[str, int] = {}
@@ -403,28 +403,43 @@ def _photo_ids(
     return ids, [_Fault(foreign, message), _Fault(repeated, again)]
 
 
-def _names_of(photos: list[Photo]) -> list[dict[str, set[str]]]:
-    """Return which photos each name may stand for, the surest kind of name first: photo_id, sha256, file's name."""
-    kinds: list[dict[str, set[str]]] = [{}, {}, {}]
-    for photo in photos:
-        files = {photo.photo_id.partition(":")[2], _file_name(photo.photo_id.partition(":")[2])}
+def _names_of(manifest: Manifest) -> list[dict[str, set[str]]]:
+    """Return which photos each name may stand for, the surest kind first: photo_id, sha256, folder and file, file's name.
+
+    Of a photo of the publisher's own disk the title is the file's name, unless a table gave one; its folder is looked for
+    under every name of its city, since that is how `t15 collect` reads folders.
+    """
+    spellings = {city.slug: {fold(name) for _, name in city_names(city)} for city in manifest.header.cities}
+    kinds: list[dict[str, set[str]]] = [{}, {}, {}, {}]
+    for photo in (photo for of in SPLITS for photo in manifest.photos(of)):
+        provider, _, number = photo.photo_id.partition(":")
+        files, below = {number, _file_name(number)}, set()
         if photo.image_url:
             files.add(_file_name(unquote(urlsplit(photo.image_url).path)))
-        for kind, keys in zip(kinds, ({photo.photo_id}, {photo.sha256 or ""}, files), strict=True):
+        if provider == "folder" and photo.title:
+            own = {photo.title, _stem(photo.title)}
+            files |= own
+            below = {f"{folder}/{name}" for folder in spellings.get(photo.city, ()) for name in own}
+        for kind, keys in zip(kinds, ({photo.photo_id}, {photo.sha256 or ""}, below, files), strict=True):
             for key in keys - {""}:
                 kind.setdefault(_normal(key), set()).add(photo.photo_id)
     return kinds
 
 
 def _photos_named(name: str | None, called: list[dict[str, set[str]]]) -> set[str]:
-    """Return the photos that a name may stand for, by its surest kind: as it is, as a sha256, as a file's name."""
+    """Return the photos that a name may stand for, by its surest kind: as it is, a sha256, in its folder, a file's name."""
     if name is None:
         return set()
-    ids, digests, files = called
+    ids, digests, folders, files = called
     key, file = _normal(name), _file_name(_normal(name))
-    stem = file.rpartition(".")[0] or file
-    lookups = ((ids, key), (digests, key.lower()), (digests, stem.lower()), (files, key), (files, file), (files, stem))
+    stem, folder = _stem(file), fold(_file_name(str(PurePosixPath(key.replace("\\", "/")).parent)))
+    lookups = ((ids, key), (digests, key.lower()), (digests, stem.lower()), (folders, f"{folder}/{file}"), (files, key),
+               (files, file), (files, stem))  # fmt: skip
     return next((kind[text] for kind, text in lookups if text in kind), set())
+
+
+def _stem(file: str) -> str:
+    return file.rpartition(".")[0] or file
 
 
 def _file_name(path: str) -> str:

@@ -172,6 +172,24 @@ def test_what_is_wrong_is_named(world: World, tmp_path: Path, wrong: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+def test_photos_of_a_folder_are_found_by_their_paths(world: World, tmp_path: Path) -> None:
+    number = {"alpha": 0, "mike": 0, "zulu": 0}  # 1.jpg, 2.jpg, … in a folder of each city
+
+    def named(photo: Photo) -> Photo:
+        number[photo.city] += 1
+        return replace(photo, title=f"{number[photo.city]}.jpg")
+
+    photos = [named(photo) for side in ("train", "val", "test") for photo in world.manifest.photos(side)]
+    manifest = build_manifest(world.manifest.header, photos, "tests")
+    test = [photo for photo in photos if photo.split == "test"]
+    rows = [{"path": f"/data/set/{photo.city.title()}/{photo.title}", "city": photo.city} for photo in test]
+    submission = read_submission(csv(tmp_path / "mine.csv", rows), manifest)
+    assert scores(submission, manifest)["accuracy"].value == 1
+    rows[0]["path"] = str(test[0].title)  # one of each city has this name
+    with pytest.raises(DataError, match="names 3 photos of the manifest; give its photo_id"):
+        read_submission(csv(tmp_path / "mine.csv", rows), manifest)
+
+
 def test_five_rows_are_named_and_the_rest_counted(world: World, tmp_path: Path) -> None:
     rows = [*({**row, "photo_id": f"folder:{index}"} for index, row in enumerate(answers(world))), *answers(world)[:1]]
     with pytest.raises(DataError) as caught:
