@@ -23,7 +23,8 @@ from PIL import Image
 from benchmark import results
 from benchmark.derivations import places_from_labels, places_from_ranking
 from benchmark.leaderboard.pooled import require_folds
-from benchmark.leaderboard.table import aligned, group_of, line_of
+from benchmark.leaderboard.rows import UNRANKED
+from benchmark.leaderboard.table import aligned, group_of, line_of, section_of
 from benchmark.predictions import Predictions
 from benchmark.results import Run
 from benchmark.scoring.evaluation import answers_of
@@ -158,7 +159,9 @@ def _photos(manifests: Sequence[Manifest], truths: Sequence[Truth]) -> list[Phot
 def _columns(
     manifests: Sequence[Manifest], truths: Sequence[Truth], runs_dir: Path, level: str
 ) -> tuple[list[_Column], list[str]]:
-    """Return what the runs said that every manifest has, the most often right first, and the titles of the others."""
+    """Return what the runs said that every manifest has, the most often right first and oracles last, and the titles of the
+    others.
+    """
     folds: list[dict[tuple[str, ...], Run]] = []
     for manifest in manifests:
         groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
@@ -170,7 +173,13 @@ def _columns(
     whole = [key for key in keys if all(key in fold for fold in folds)]
     columns = [_column([fold[key] for fold in folds], truths, runs_dir) for key in whole]
     labels = np.concatenate([truth.labels for truth in truths])
-    columns.sort(key=lambda column: (-float((column.labels == labels).mean()), column.run.inputs.method))
+    columns.sort(
+        key=lambda column: (
+            section_of(column.run) == UNRANKED,
+            -float((column.labels == labels).mean()),
+            column.run.inputs.method,
+        )
+    )
     lacking = [next(fold[key] for fold in folds if key in fold).title for key in keys if key not in whole]
     return columns[:MOST_RUNS], [
         line_of(title) for title in [*lacking, *(one.run.title for one in columns[MOST_RUNS:])]

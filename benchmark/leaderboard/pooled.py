@@ -17,7 +17,17 @@ import numpy as np
 
 from benchmark import results
 from benchmark.label_set import left_out
-from benchmark.leaderboard.rows import PAPERS_REGION, SECTIONS, CityRow, FailedRow, Leaderboard, Own, Pooled, Row
+from benchmark.leaderboard.rows import (
+    PAPERS_REGION,
+    SECTIONS,
+    CityRow,
+    FailedRow,
+    Leaderboard,
+    Own,
+    Pooled,
+    Row,
+    best_of,
+)
 from benchmark.leaderboard.table import (
     aligned,
     check_runs,
@@ -99,6 +109,7 @@ def pooled_board(
         answers[row.runs] = judged_
     in_order = [row for of in SECTIONS for row in ranked([row for row in rows if row.section == of])]
     sections = {of: [row for row in in_order if row.section == of] for of in SECTIONS}
+    best = best_of(in_order)
     worth = {of: worth_of(some, len(truth), truth.groups) for of, some in sections.items()}
     sizes = Counter(truth.groups.tolist() if truth.groups is not None else ())
     return Leaderboard(
@@ -117,7 +128,7 @@ def pooled_board(
         chance_largest=truth.chances[1],
         answerable={},
         rows=tuple(in_order),
-        details=details_of(answers[in_order[0].runs], truth) if in_order else None,
+        details=details_of(answers[best.runs], truth) if best else None,
         power={of: power_of(some, worth[of]) for of, some in sections.items()},
         failed=tuple(incomplete + _failed(runs_dir, folds, level)),
         pooled=Pooled(

@@ -1,7 +1,7 @@
 """What a leaderboard holds: rows, cities, what did not run, the sentences that belong to the numbers, and how these look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.label_set import left_out_note
@@ -33,8 +33,12 @@ SECTIONS = {
     "paper": "Full runs (tier paper)",
     "smoke": "Smoke tests (tier smoke): shortened runs, not results",
     "random": "Random weights in place of pre-trained ones: they show that the code runs, nothing else",
+    "oracle": "Oracles: no methods, they are told the truth, and are not ranked",
 }
 """The parts of a leaderboard, in the order in which they are shown; rows of two parts are never ranked together."""
+
+UNRANKED = "oracle"
+"""The part whose rows have no places: what an answer set allows at best."""
 
 TIERS = ("paper", "smoke")
 """The tiers that a run may have."""
@@ -89,8 +93,8 @@ class Row:
 
     Attributes:
         section: a key of SECTIONS.
-        rank_best, rank_worst: the places within its section that it may have, from 1; see RANK_NOTE.
-        group: letters; two methods of a section share one exactly when they do not differ significantly.
+        rank_best, rank_worst: the places within its section that it may have, from 1; see RANK_NOTE. 0 in UNRANKED.
+        group: letters; two methods of a section share one exactly when they do not differ significantly. Empty in UNRANKED.
         run: of its first seed, every text in it one printable line.
         runs: identities of the runs, in the order of `seeds`.
         seeds: of the runs that were averaged, ascending.
@@ -136,8 +140,15 @@ class Row:
 
     @property
     def rank(self) -> str:
-        """The places that it may have, as people write them: `1` or `1–3`."""
+        """The places that it may have, as people write them: `1` or `1–3`; `–` where it is not ranked."""
+        if not self.is_ranked:
+            return "–"
         return str(self.rank_best) if self.rank_best == self.rank_worst else f"{self.rank_best}–{self.rank_worst}"
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it has a place among others."""
+        return self.section != UNRANKED
 
     @property
     def method(self) -> str:
@@ -313,8 +324,8 @@ class Leaderboard:
 
     @property
     def best(self) -> Row | None:
-        """The first row; None without rows."""
-        return self.rows[0] if self.rows else None
+        """The first row that is ranked; None where none is."""
+        return best_of(self.rows)
 
     def warnings(self) -> list[str]:
         """Return what has to be read before any number: the manifest's note (drawn pictures, say), and what is left out."""
@@ -365,7 +376,9 @@ class Leaderboard:
         return next(metric for metric in METRICS if metric.name == name)
 
     def power_line(self, section: str) -> str:
-        """Return which differences cannot be seen with so many test photos, in a sentence."""
+        """Return which differences cannot be seen with so many test photos, in a sentence; empty where none is ranked."""
+        if section == UNRANKED:
+            return ""
         power = self.power[section]
         worth = self.pooled.worth.get(section, self.test_photos) if self.pooled else self.test_photos
         counted = f" (in groups, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
@@ -396,7 +409,8 @@ class Leaderboard:
         """Return the sentences without which the numbers would be misread."""
         if not self.rows:
             return self.warnings()
-        notes = [*self.warnings(), RANK_NOTE, *(self.power_line(section) for section in self.sections())]
+        ranked = [section for section in self.sections() if section != UNRANKED]
+        notes = [*self.warnings(), *([RANK_NOTE] if ranked else []), *map(self.power_line, ranked)]
         notes += [self.answerable_line()] if self.answerable else []
         notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
         notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
@@ -404,6 +418,11 @@ class Leaderboard:
         notes += [note] if (note := own_note(self.rows)) else []
         papers = [row for row in self.rows if row.section == "paper" and row.paper_accuracy is not None]
         return [*notes, PAPER_NOTE, VERDICT_NOTE] if papers else notes
+
+
+def best_of(rows: Sequence[Row]) -> Row | None:
+    """Return the first row that is ranked; None where none is."""
+    return next((row for row in rows if row.is_ranked), None)
 
 
 def own_note(rows: Sequence[Row]) -> str:
@@ -498,6 +517,7 @@ def records(boards: Sequence[Leaderboard]) -> list[dict[str, Any]]:
     return lines
 
 
+_BEHIND = ("behind", "behind_low", "behind_high")
 _GAIN = {"": "mean", "_low": "low", "_high": "high"}
 
 
@@ -507,12 +527,12 @@ def flat(row: Row) -> dict[str, Any]:
     paper = run.paper if run.paper and row.paper_accuracy is not None else {}
     return {
         **{"section": row.section, "tier": run.tier, "origin": run.origin},
-        **{"rank_best": row.rank_best, "rank_worst": row.rank_worst, "group": row.group},
+        **{"rank_best": row.rank_best or None, "rank_worst": row.rank_worst or None, "group": row.group},
         **{"method": row.method, "title": row.title, "variant": row.variant, "changed": sorted(run.changed)},
         **{"parameters": dict(run.inputs.parameters), "weights_digest": run.inputs.weights_digest},
         **row.scores.flat(),
         **{"spread": row.scores.spread, "withheld": row.scores.withheld, "at_chance": row.at_chance},
-        **{"behind": row.behind.mean, "behind_low": row.behind.low, "behind_high": row.behind.high},
+        **dict(zip(_BEHIND, astuple(row.behind) if row.is_ranked else (None,) * 3, strict=True)),
         **{"paper_table": paper.get("table"), "paper_row": paper.get("row")},
         **{"paper_accuracy": row.paper_accuracy, "paper_verdict": row.paper_verdict},
         **{"per_city": dict(row.per_city)},

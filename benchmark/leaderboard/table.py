@@ -22,6 +22,7 @@ from benchmark.leaderboard.rows import (
     PAPERS_REGION,
     SECTIONS,
     TIERS,
+    UNRANKED,
     CityRow,
     Curve,
     CurvePoint,
@@ -29,6 +30,7 @@ from benchmark.leaderboard.rows import (
     Leaderboard,
     Own,
     Row,
+    best_of,
     shortened,
 )
 from benchmark.predictions import Predictions
@@ -88,7 +90,8 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     papers_task = header.region == PAPERS_REGION and level == "city"
     unranked = [_row(truth, runs_dir, runs, where, reads, papers_task) for runs in groups.values()]
     rows = [row for section in SECTIONS for row in ranked([row for row in unranked if row.section == section])]
-    best = next((runs for runs in groups.values() if rows and runs[0].inputs.identity in rows[0].runs), None)
+    first = best_of(rows)
+    best = next((runs for runs in groups.values() if first and runs[0].inputs.identity in first.runs), None)
     chance_uniform, chance_largest = truth.chances
     return Leaderboard(
         name=header.name,
@@ -113,6 +116,13 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         curves=_curves(manifest, truth, runs_dir, few, groups),
         failed=failed_rows(runs_dir, manifest, level),
     )
+
+
+def section_of(run: Run) -> str:
+    """Return the part of the board that a run belongs to, a key of SECTIONS where its tier is known."""
+    if run.selection == "oracle":
+        return UNRANKED
+    return "random" if run.weights == "random" else run.tier
 
 
 def failed_rows(runs_dir: Path, manifest: Manifest, level: str) -> tuple[FailedRow, ...]:
@@ -186,14 +196,23 @@ def _curves(
         }
         points = tuple(_point(truth, runs_dir, photos, runs[photos]) for photos in sorted(runs))
         first = next(iter(of_shots.values()))[0]
-        section = "random" if first.weights == "random" else first.tier
+        section = section_of(first)
         named = [other for other in few if other[0] == group[0]]
         set_to = ", ".join(f"{name}={line_of(str(value))}" for name, value in sorted(first.changed.items()))
         curves.append(
             Curve(line_of(first.inputs.method), line_of(first.title), set_to if len(named) > 1 else "", section, points)
         )
     return tuple(
-        sorted(curves, key=lambda curve: (curve.section, -curve.points[-1].accuracy, curve.method, curve.variant))
+        sorted(
+            curves,
+            key=lambda curve: (
+                curve.section == UNRANKED,
+                curve.section,
+                -curve.points[-1].accuracy,
+                curve.method,
+                curve.variant,
+            ),
+        )
     )
 
 
@@ -243,7 +262,7 @@ def row_of(
 ) -> Row:
     """Return the row of a method's runs, the first of which stands for what they share, without its place among others."""
     first, primary = runs[0], scores[scores.primary]
-    section = "random" if first.weights == "random" else first.tier
+    section = section_of(first)
     made_here = first.origin != "submission"
     # With other settings, or on other cities, it is not the paper's method or task.
     paper = first.paper["accuracy"] / 100 if first.paper and not first.changed and papers_task else None
@@ -339,24 +358,28 @@ def check_runs(runs_dir: Path, first: Run, seeds: Sequence[int]) -> None:
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of one section in order, with their places and how far behind the best they are."""
+    """Return the rows of one section in order, with their places and how far behind the best they are; oracles without."""
     ordered = sorted(rows, key=lambda row: (-row.accuracy, row.method, row.runs))
     right = [row.scores.right for row in ordered]
     units = ordered[0].scores.units if ordered else None
     settings: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ordered:
         settings[row.method].append(_settings(row))
+    named = [
+        replace(row, variant=_variant(_settings(row), settings[row.method], tuple(row.run.changed))) for row in ordered
+    ]
+    if not all(row.is_ranked for row in named):
+        return named
     return [
         replace(
             row,
             rank_best=best,
             rank_worst=worst,
             group=letters,
-            variant=_variant(_settings(row), settings[row.method], tuple(row.run.changed)),
-            behind=bootstrap(row.scores.right, right[0], units=units) if row is not ordered[0] else row.behind,
+            behind=bootstrap(row.scores.right, right[0], units=units) if row is not named[0] else row.behind,
         )
         for row, (best, worst), letters in zip(
-            ordered, rank_ranges(right, units=units), indistinguishable_groups(right, units=units), strict=True
+            named, rank_ranges(right, units=units), indistinguishable_groups(right, units=units), strict=True
         )
     ]
 

@@ -9,6 +9,7 @@ from benchmark.leaderboard.rows import (
     PAPER_NOTE,
     RANK_NOTE,
     SECTIONS,
+    UNRANKED,
     VERDICT_NOTE,
     WITHHELD_NOTE,
     FailedRow,
@@ -39,7 +40,7 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
         parts += board.warnings()
         for section, rows in board.sections().items():
             header, *lines = _short(board, rows)
-            parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}")
+            parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}".rstrip())
             if note := own_note(rows):
                 own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
                 parts.append(f"{own}{note}")
@@ -85,7 +86,7 @@ def _board(board: Leaderboard) -> list[str]:
         papers = section == "paper" and any(row.paper_accuracy is not None for row in rows)
         parts += [f"## {SECTIONS[section]}", *([PAPER_NOTE, VERDICT_NOTE] if papers else [])]
         parts += [grid(_header(rows, papers), (_cells(board, row, papers) for row in rows))]
-        parts += [RANK_NOTE, board.power_line(section)]
+        parts += [RANK_NOTE, board.power_line(section)] if section != UNRANKED else []
         parts += [CHANCE_NOTE] if any(row.at_chance for row in rows) else []
         parts += [WITHHELD_NOTE] if any(row.scores.withheld for row in rows) else []
         metrics = _further_metrics(board, rows)
@@ -198,8 +199,8 @@ def _further(board: Leaderboard, row: Row, metrics: Sequence[Metric]) -> list[st
     return [
         row.rank,
         _name(row),
-        f"{100 * row.behind.mean:+.{board.decimals}f}",
-        f"{100 * row.behind.low:+.1f} to {100 * row.behind.high:+.1f}",
+        f"{100 * row.behind.mean:+.{board.decimals}f}" if row.is_ranked else "–",
+        f"{100 * row.behind.low:+.1f} to {100 * row.behind.high:+.1f}" if row.is_ranked else "–",
         *(_full(board, row, metric) for metric in metrics),
     ]
 

@@ -265,7 +265,7 @@ class Answerer:
 
 def _density(place: Places, certainty: Certainty) -> Density | None:
     """Return the density of one photo's place, where one is stated and the validation photos tell what it is worth."""
-    stated = Mixture.of(place)
+    stated = None if np.isnan(place.latitude[0]) else Mixture.of(place)
     if stated is None or (certainty.level50 is None and certainty.level90 is None):
         return None
     drawn, levels = stated.drawn(1024), (certainty.level50, certainty.level90)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.leaderboard.exports import write_leaderboard
 from benchmark.leaderboard.table import leaderboard, paper_verdict
+from benchmark.leaderboard.text import as_text
 from benchmark.results import Failure, Predictions, RunInputs, save_failure, save_run
 from benchmark.scoring.significance import Difference
 from collector.errors import DataError, UsageError
@@ -97,6 +98,37 @@ def test_smoke_runs_are_ranked_apart(tmp_path: Path) -> None:
         "paper": ["full"],
         "smoke": ["short"],
     }
+
+
+def test_oracles_stand_apart_and_are_not_ranked(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "oracle:labels", 15, selection="oracle")
+    assert leaderboard(manifest, tmp_path).best is None  # a board of nothing else
+    write_leaderboard([(manifest, None)], tmp_path, tmp_path / "alone")
+    add_run(tmp_path, manifest, "oracle:cells", 14, selection="oracle", tier="smoke")
+    add_run(tmp_path, manifest, "full", 5)
+    add_run(tmp_path, manifest, "short", 6, tier="smoke")
+    board = leaderboard(manifest, tmp_path)
+    assert [(row.section, row.method, row.rank, row.group) for row in board.rows] == [
+        ("paper", "full", "1", "a"),
+        ("smoke", "short", "1", "a"),
+        ("oracle", "oracle:labels", "–", ""),
+        ("oracle", "oracle:cells", "–", ""),
+    ]
+    assert board.best is not None
+    assert board.best.method == "full"
+    assert board.best.behind.mean == 0
+    assert len([note for note in board.notes() if "cannot be seen" in note]) == 2
+    write_leaderboard([(manifest, None)], tmp_path, tmp_path / "out")
+    texts = {name: (tmp_path / "out" / name).read_text(encoding="utf-8") for name in FILES}
+    rows = {row["method"]: row for row in json.loads(texts["leaderboard.json"])["rows"]}
+    assert (rows["oracle:labels"]["rank_best"], rows["oracle:labels"]["behind"]) == (None, None)
+    assert rows["full"]["rank_best"] == 1
+    *_, after = texts["leaderboard.md"].partition("## Oracles: no methods")
+    assert "| – | The oracle:labels |" in after
+    assert "| – | The oracle:labels |" not in texts["leaderboard.md"].replace(after, "")
+    assert "not ranked" in texts["index.html"]
+    assert "Oracles: no methods" in as_text([board])
 
 
 def test_random_weights_and_missing_ones_stand_apart_and_submissions_are_marked(tmp_path: Path) -> None:
