@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.methods.features import feature
-from benchmark.methods.placing import PLACES_VERSION, best_of, best_spread, numbers, require_places, spread
+from benchmark.methods.placing import PLACES_VERSION, best_of, best_spread, numbers, require_places, spread, voted
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Distances = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float64]]
 
 _BLOCK = 1 << 22  # values in memory
+_FEATURES_VERSION = "1"  # of the vectors that a model keeps
 _SAMPLED = 500  # training photos whose distances tell the deviation
 
 
@@ -160,14 +161,10 @@ class Im2gps:
         """
         near = near[:, : self.k]
         places = np.where(np.expand_dims(near < 0, 2), np.nan, self.gallery[near])
+        answers, candidates = places[:, 0].copy(), places.copy()
+        weights = np.asarray(near >= 0, np.float64)
         if self.k == 1:
-            alone = None if np.isnan(places).any() or not len(places) else places
-            latitude, longitude = places[:, 0].T
-            return Places(latitude, longitude, alone, None if alone is None else np.ones(near.shape))
-        answers = places[:, 0].copy()
-        voting = near >= 0
-        weights = voting / np.maximum(voting.sum(axis=1, keepdims=True), 1)
-        candidates = np.where(voting[..., None], places, answers[:, None])
+            return voted(answers, candidates, weights)
         for row, found in enumerate(clusters(places, self.bandwidth_km)):
             counted = int((found.sizes >= self.least).sum())
             if counted > 1 and self.svm_c and distances is not None:
@@ -177,9 +174,7 @@ class Im2gps:
                 weights[row, :counted] = np.exp(sure - np.logaddexp.reduce(sure))
             elif counted:
                 answers[row] = found.modes[0]
-        if not voting.any(axis=1).all() or not len(places):
-            return Places(answers[:, 0], answers[:, 1])
-        return Places(answers[:, 0], answers[:, 1], candidates, weights)
+        return voted(answers, candidates, weights)
 
     def _sureness(
         self, near: NDArray[np.int64], distances: NDArray[np.float64], members: NDArray[np.int64], counted: int
@@ -201,7 +196,7 @@ class Im2gps:
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_im2gps`)."""
-        of = {"k": self.k, "bandwidth_km": self.bandwidth_km, "least": self.least, "version": PLACES_VERSION}
+        of = {"k": self.k, "bandwidth_km": self.bandwidth_km, "least": self.least, "version": _FEATURES_VERSION}
         of |= {"spread_km": self.spread_km}
         arrays = {f"vectors-{kind}": vectors for kind, vectors in self.vectors.items()}
         spec = {**of, "kinds": list(self.kinds), "deviations": dict(self.deviations), "svm_c": self.svm_c}
@@ -215,7 +210,7 @@ def load_im2gps(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], dev
         DataError: it was made with other code of these features.
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
     """
-    if spec["version"] != PLACES_VERSION:
+    if spec["version"] != _FEATURES_VERSION:
         raise DataError("it was made with another version of the IM2GPS features; train and export it again")
     kinds, places, rows = tuple(spec["kinds"]), arrays["places"], arrays["rows"].astype(np.int64)
     vectors = {kind: arrays[f"vectors-{kind}"] for kind in kinds}

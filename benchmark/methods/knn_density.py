@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers
+from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers, voted
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places, Ranking
 from benchmark.retrieval.csls import scaled_index, scaled_queries
@@ -100,11 +100,7 @@ class KnnDensity:
             within: NDArray[np.bool_] = np.asarray(km <= self.snap_km, np.bool_)
             first = places[np.arange(len(rows)), within.argmax(axis=1)]
             answers = np.where(within.any(axis=1, keepdims=True), first, answers)
-        if not rows.size or (mode < 0).any():
-            return Places(answers[:, 0], answers[:, 1])
-        shares = weights / weights.sum(axis=1, keepdims=True)
-        candidates = np.where(np.isnan(places), answers[:, None], places)  # of weight 0
-        return Places(answers[:, 0], answers[:, 1], candidates, shares)
+        return voted(answers, places, weights)
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_head`)."""

@@ -26,7 +26,7 @@ from collector.errors import DataError
 from collector.geo import distances_km
 from collector.records import Label
 
-PLACES_VERSION = "1"
+PLACES_VERSION = "2"
 """Of the code of these methods, and of their defaults."""
 
 SPREADS_KM = (0.05, 0.25, 1.0, 5.0, 25.0, 100.0, 444.0)
@@ -259,6 +259,18 @@ def spread(places: Places, km: float) -> Places:
     if places.weights is None or places.spread_km is not None or not km:
         return places
     return replace(places, spread_km=np.full(places.weights.shape, km))
+
+
+def voted(answers: NDArray[np.float64], candidates: NDArray[np.float64], weights: NDArray[np.float64]) -> Places:
+    """Return answers (N, 2) with what voted for them: candidates (N, K, 2) with weights (N, K), here scaled to 1.
+
+    Unknown candidates, NaN of weight 0, become the answer. A photo without a vote withholds its answer, NaN, and has no
+    candidates, all NaN; others keep theirs.
+    """
+    sums = weights.sum(axis=1, keepdims=True)
+    even = np.full(weights.shape, 1 / max(1, weights.shape[1]))
+    held = np.where(np.isnan(candidates), answers[:, None], candidates)
+    return Places(answers[:, 0], answers[:, 1], held, np.divide(weights, sums, out=even, where=sums > 0))
 
 
 def numbers(text: str) -> list[float]:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.derivations import predict
+from benchmark.derivations import labels_from_places, predict
 from benchmark.label_set import LabelSet
 from benchmark.methods.cells import CellHead, smoothed
 from benchmark.methods.geoclip import GeoClipHead
 from benchmark.methods.im2gps import Im2gps, chi2, l1, l2
 from benchmark.methods.knn_density import KnnDensity, votes
-from benchmark.methods.placing import Placing, likeliest
+from benchmark.methods.placing import Placing, likeliest, spread
 from benchmark.methods.registry import PLACES, choose, listed, place_variant
 from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.vmf import VmfHead, log_vmf
@@ -25,6 +25,7 @@ from benchmark.models import build, model_of
 from benchmark.networks.contrast import Contrast
 from benchmark.photos import GivenPictures, Photos, given_photos
 from benchmark.retrieval.index import new_index
+from benchmark.retrieval.mixture import EARTH_KM2, Mixture
 from benchmark.runner import lacking
 from collector.errors import DataError, UsageError
 from collector.geo import distance_km, distances_km, unit_vectors
@@ -490,3 +491,37 @@ def test_a_network_describes_photos_too(monkeypatch: pytest.MonkeyPatch) -> None
     again: Any = build(model, "cpu", "it")
     assert np.allclose(again.embed(bare(test)), predictor.embed(bare(test)), atol=1e-5)
     assert np.isfinite(again.predict_places(given_photos([Image.new("RGB", (40, 30))])).latitude).all()
+
+
+def test_a_photo_without_neighbours_withholds_and_others_keep_their_densities() -> None:
+    """The first photo's only candidates are its own author's; the second has two neighbours, and one place too few."""
+    vectors = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], np.float32)
+    index = new_index(2).add(vectors, np.array([1, 1, 1]))
+    head = KnnDensity(index, CENTRES, np.arange(3), 3, 0.0, 5.0)
+    asked = head.excluding(np.array([1, 2]), np.array([-1, -1]))
+    before, both = head.places(vectors[:1]), asked.places(vectors[:2])
+    assert np.isnan(both.latitude).tolist() == [True, False]
+    assert both.candidates is not None
+    assert before.weights is not None
+    assert np.array_equal(np.sort(both.weights[1]), np.sort(before.weights[0]))  # type: ignore[index]
+    assert not np.isnan(both.candidates[1]).any()
+    stated = Mixture.of(spread(both, 5.0))
+    assert stated is not None
+    logs = stated.log_density(np.array([CENTRES[0], CENTRES[0]]))
+    assert logs[0] == pytest.approx(-np.log(EARTH_KM2))  # nothing is known of where it was taken
+    assert logs[1] > -8
+    label = LabelSet("city", ("a", "b", "c"), CENTRES, np.full(3, 30.0))
+    assert np.isnan(labels_from_places(both, label)).any(axis=1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_im2gps_without_neighbours_withholds_too(k: int) -> None:
+    head = Im2gps(("tiny",), {}, {}, np.empty((0, 32), np.float32), CENTRES, np.arange(3), k, 25.0, 1, "cpu")
+    answer = head.vote(np.array([[0, 1, -1], [-1, -1, -1]]))
+    assert np.isnan(answer.latitude).tolist() == [False, True]
+    assert answer.weights is not None
+    assert answer.weights[0].tolist() == ([1.0] if k == 1 else [0.5, 0.5, 0.0])
+    assert np.isnan(answer.candidates[1]).all()  # type: ignore[index]
+    none = head.vote(np.empty((0, 3), np.int64))
+    assert none.weights is not None
+    assert none.weights.shape == (0, k)
