@@ -5,7 +5,7 @@ analysis and nearest class means are linear in the vector: they, and what gradie
 Nothing here looks at validation photos but `fit_mlp`, to keep its best epoch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.classifiers.logistic import LinearModel, Logistic
 from collector.errors import DataError
@@ -54,25 +54,40 @@ def fit_ncm(vectors: Vectors, labels: Labels, classes: int, shrinkages: Sequence
 
 
 def fit_sgd(
-    vectors: Vectors, labels: Labels, classes: int, rate: float, decay: float, epochs: int, seed: int, device: str
-) -> Logistic:
-    """Return softmax regression on standardised vectors by SGD (momentum 0.9, cosine to 0, steps of 512 vectors, from zero).
+    vectors: Vectors,
+    labels: Labels,
+    classes: int,
+    settings: Sequence[tuple[float, float]],
+    epochs: int,
+    seed: int,
+    device: str,
+) -> list[Logistic]:
+    """Return softmax regressions on standardised vectors by SGD (momentum 0.9, cosine to 0, steps of 512 vectors, from zero),
+    one for each rate and weight decay. They learn side by side from the same steps, and each as it would alone.
 
     Raises:
-        DataError: it diverged.
+        DataError: one diverged.
     """
     mean, scale = _spread(vectors)
+    ready = torch.from_numpy((vectors - mean) / scale).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layer = nn.Linear(vectors.shape[1], classes)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        optimiser = torch.optim.SGD(layer.to(device).parameters(), rate, _MOMENTUM, weight_decay=decay)
-        for _ in _epochs(layer, optimiser, (vectors - mean) / scale, labels, epochs, device):
+        nn.Linear(vectors.shape[1], classes)  # draws, so that photos come in the order that they always did
+        layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, vectors.shape[1], classes) for _ in settings).to(device)
+        for of in layers.parameters():
+            nn.init.zeros_(of)
+        groups = [
+            {"params": list(layer.parameters()), "lr": rate, "weight_decay": decay}
+            for layer, (rate, decay) in zip(layers, settings, strict=True)
+        ]
+        optimiser = torch.optim.SGD(groups, momentum=_MOMENTUM)
+        for _ in _epochs(layers, optimiser, ready, labels, epochs):
             pass
-    weights, biases = (of.detach().cpu().numpy() for of in (layer.weight, layer.bias))
-    require_finite("linear-sgd", weights)
-    return Logistic(LinearModel(weights, biases, np.arange(classes)), classes, mean, scale)
+    arrays = [[of.detach().cpu().numpy() for of in layer.parameters()] for layer in layers]
+    require_finite("linear-sgd", *(weights for weights, _ in arrays))
+    return [
+        Logistic(LinearModel(weights, biases, np.arange(classes)), classes, mean, scale) for weights, biases in arrays
+    ]
 
 
 def fit_mlp(
@@ -100,7 +115,8 @@ def fit_mlp(
             nn.Linear(vectors.shape[1], _HIDDEN), nn.ReLU(), nn.Dropout(0.5), nn.Linear(_HIDDEN, classes)
         )
         optimiser = torch.optim.AdamW(network.to(device).parameters(), 1e-3, weight_decay=decay)
-        for _ in _epochs(network, optimiser, (vectors - mean) / scale, labels, epochs, device):
+        ready = torch.from_numpy((vectors - mean) / scale).to(device)
+        for _ in _epochs([network], optimiser, ready, labels, epochs):
             arrays = [of.detach().cpu().numpy().copy() for of in network.parameters()]
             require_finite("mlp", *arrays)
             inner, inner_biases, outer, outer_biases = arrays
@@ -215,16 +231,18 @@ def _spread(vectors: Vectors) -> tuple[Vectors, Vectors]:
 
 
 def _epochs(
-    network: nn.Module, optimiser: torch.optim.Optimizer, vectors: Vectors, labels: Labels, epochs: int, device: str
+    networks: Iterable[nn.Module], optimiser: torch.optim.Optimizer, x: Tensor, labels: Labels, epochs: int
 ) -> Iterator[None]:
-    """Train by cross-entropy, and yield after each epoch; the rate falls to 0 by a cosine."""
-    x, y = torch.from_numpy(np.ascontiguousarray(vectors)).to(device), torch.from_numpy(labels).to(device)
+    """Train networks, each by its cross-entropy, and yield after each epoch; the rate falls to 0 by a cosine."""
+    y = torch.from_numpy(labels).to(x.device)
     steps = -(-len(x) // _BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * steps)
     for _ in range(epochs):
-        for rows in torch.randperm(len(x)).to(device).split(_BATCH):
+        for rows in torch.randperm(len(x)).to(x.device).split(_BATCH):
             optimiser.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(network(x[rows]), y[rows]).backward()
+            photos, truth = x.index_select(0, rows), y[rows]
+            for network in networks:
+                nn.functional.cross_entropy(network(photos), truth).backward()
             optimiser.step()
             schedule.step()
         yield

@@ -93,18 +93,20 @@ class TipModel:
     beta: float
     temperature: float = 1.0
 
-    def votes(self, queries: Vectors, beta: float) -> NDArray[np.float32]:
-        """Return the second term without α, (M, C)."""
+    def votes(self, queries: Vectors, betas: Sequence[float]) -> NDArray[np.float32]:
+        """Return the second term without α for each β, (B, M, C); similarities are computed once for all."""
         values = np.eye(len(self.text), dtype=np.float32)[self.labels]
         step = max(1, _AT_ONCE // max(1, len(self.keys)))
-        parts = [
-            np.exp(beta * (queries[at : at + step] @ self.keys.T - 1)) @ values for at in range(0, len(queries), step)
-        ]
-        return np.concatenate([np.empty((0, len(self.text)), np.float32), *parts])
+        result = np.empty((len(betas), len(queries), len(self.text)), np.float32)
+        for at in range(0, len(queries), step):
+            below = queries[at : at + step] @ self.keys.T - 1
+            for beta, votes in zip(betas, result, strict=True):
+                votes[at : at + step] = np.exp(beta * below) @ values
+        return result
 
     def predict_proba(self, queries: Vectors) -> NDArray[np.float32]:
         """Return the probability of each class, (M, C)."""
-        scores = queries @ self.text.T + self.alpha * self.votes(queries, self.beta)
+        scores = queries @ self.text.T + self.alpha * self.votes(queries, [self.beta])[0]
         likely: NDArray[np.float32] = softmax(scores / self.temperature, axis=1).astype(np.float32)
         return likely
 
@@ -183,8 +185,7 @@ def fit_tip(
     start = TipModel(scale * text, vectors, labels, alphas[0], betas[0])
     plain = judged[0] @ start.text.T
     best = (-1, start)
-    for beta in betas:
-        votes = start.votes(judged[0], beta)
+    for beta, votes in zip(betas, start.votes(judged[0], betas), strict=True):
         for alpha in alphas:
             right = int(((plain + alpha * votes).argmax(axis=1) == judged[1]).sum())
             if right > best[0]:
@@ -252,12 +253,15 @@ def fit_lp(vectors: Vectors, labels: Labels, text: Vectors, steps: int) -> Logis
     rate = 4 * len(x) / float(torch.linalg.eigvalsh(x.T @ x)[-1])
     rate_of_alphas = len(x) / (4 * float(said.square().sum(dim=0).max()))
     moved = torch.zeros_like(weights)
+    # Classes stand in rows, and photos a second time in columns: products and the softmax then read memory in order.
+    columns, said, truth = x.T.contiguous(), said.T.contiguous(), truth.T.contiguous()
     for step in range(steps):
-        error = ((x @ weights.T + said * alphas).softmax(dim=1) - truth) / len(x)
-        moved = _MOMENTUM * moved + error.T @ x
+        scores = (x @ weights.T).T.contiguous()
+        error = ((scores + said * alphas[:, None]).softmax(dim=0) - truth) / len(x)
+        moved = _MOMENTUM * moved + (columns @ error.T.contiguous()).T
         weights -= rate * moved
         if step % 10 == 9:
-            alphas -= rate_of_alphas * (error * said).sum(dim=0)
+            alphas -= rate_of_alphas * (error * said).sum(dim=1)
     whole = weights.numpy() + alphas.numpy()[:, None] * text
     require_finite("lp++", whole)
     return linear(whole)
@@ -290,7 +294,7 @@ def fit_clap(
     optimiser = torch.optim.SGD([prototypes], rate, _MOMENTUM)
 
     def scores(queries: Tensor) -> Tensor:
-        return scale * queries @ nn.functional.normalize(prototypes).T
+        return queries @ (scale * nn.functional.normalize(prototypes)).T
 
     def penalty() -> Tensor:
         return (pulls * (prototypes - names).square().sum(dim=1)).mean()
@@ -320,7 +324,7 @@ def _epochs(
     for _ in range(epochs):
         for rows in torch.randperm(len(x), generator=draw).to(device).split(_BATCH):
             optimiser.zero_grad(set_to_none=True)
-            loss = nn.functional.cross_entropy(scores(x[rows]), y[rows])
+            loss = nn.functional.cross_entropy(scores(x.index_select(0, rows)), y[rows])
             (loss + penalty() if penalty else loss).backward()
             optimiser.step()
             schedule.step()

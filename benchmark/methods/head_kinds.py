@@ -67,14 +67,12 @@ def _knn(sides: Sides, context: Context, *, ks: str) -> "list[tuple[str, Classif
     from benchmark.classifiers import knn
 
     allowed = [k for k in map(int, ks.split(",")) if k <= len(sides.vectors)] or [1]
-    return [
-        (
-            f"k = {k}, weights {weights}",
-            knn.fit_knn(sides.vectors, sides.labels, sides.classes, k, weights, context.device),
-        )
-        for k in allowed
-        for weights in knn.WEIGHTS
-    ]
+    data = (sides.vectors, sides.labels, sides.classes)
+    heads = [knn.fit_knn(*data, k, weights, context.device) for k in allowed for weights in knn.WEIGHTS]
+    # The nearest of the most hold those of fewer: distances are computed once.
+    near = max(heads, key=lambda head: head.k).nearest_of_many(sides.judged)
+    best = max(heads, key=lambda head: int((head.vote(*near).argmax(axis=1) == sides.truth).sum()))
+    return [(f"k = {best.k}, weights {best.weights}", best)]
 
 
 def _lda(sides: Sides, context: Context, *, shrinkages: str) -> "list[tuple[str, Classifier]]":
@@ -96,12 +94,11 @@ def _ncm(sides: Sides, context: Context, *, shrinkages: str) -> "list[tuple[str,
 def _sgd(sides: Sides, context: Context, *, rates: str, decays: str, epochs: int) -> "list[tuple[str, Classifier]]":
     from benchmark.classifiers.heads import fit_sgd
 
-    def fitted(rate: float, decay: float) -> "Classifier":
-        data = (sides.vectors, sides.labels, sides.classes)
-        return tempered(fit_sgd(*data, rate, decay, epochs, context.seed, context.device), sides)
-
+    tried = [(rate, decay) for rate in numbers(rates) for decay in numbers(decays)]
+    fitted = fit_sgd(sides.vectors, sides.labels, sides.classes, tried, epochs, context.seed, context.device)
     return [
-        (f"rate {rate:g}, decay {decay:g}", fitted(rate, decay)) for rate in numbers(rates) for decay in numbers(decays)
+        (f"rate {rate:g}, decay {decay:g}", tempered(head, sides))
+        for (rate, decay), head in zip(tried, fitted, strict=True)
     ]
 
 

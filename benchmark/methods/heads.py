@@ -168,7 +168,7 @@ def fit_head(
     candidates = of.fit(sides, context, **settings)
     if not of.chosen:
         return NetworkFeatures(towers, candidates[0][1], of.unit)
-    chosen, classifier = max(candidates, key=lambda one: _right(one[1], sides))
+    chosen, classifier = best_candidate(candidates, sides)
     log.info("chosen on validation: %s", chosen)
     return NetworkFeatures(towers, classifier, of.unit)
 
@@ -352,8 +352,13 @@ def _fitting(head: str) -> Any:
     return fit
 
 
-def _right(classifier: "Classifier", sides: Sides) -> float:
-    return float((classifier.predict_proba(sides.judged).argmax(axis=1) == sides.truth).mean())
+def best_candidate(candidates: "Sequence[tuple[str, Classifier]]", sides: Sides) -> "tuple[str, Classifier]":
+    """Return the candidate that is right on most validation photos, of equal ones the first; a lone one is not asked."""
+
+    def right(one: "tuple[str, Classifier]") -> int:
+        return int((one[1].predict_proba(sides.judged).argmax(axis=1) == sides.truth).sum())
+
+    return max(candidates, key=right) if candidates[1:] else candidates[0]
 
 
 _RATE = {"cpu": 40.0, "cuda": 10_000.0}  # gigaflops a second of two cores, and of a GPU

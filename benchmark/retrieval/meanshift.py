@@ -50,17 +50,20 @@ def shifted(vectors: NDArray[np.float64], known: NDArray[np.bool_], bandwidth_km
 
 def _shifted(vectors: NDArray[np.float64], known: NDArray[np.bool_], bandwidth_km: float) -> NDArray[np.float64]:
     cosine = 1 - chord(bandwidth_km) ** 2 / 2 - 1e-15  # a rounding error further, so that equal places are near
-    data, points = np.where(known[..., None], vectors, 0.0), vectors.copy()
+    result, moving = vectors.copy(), np.arange(len(vectors))
+    points, data = result, np.where(known[..., None], vectors, 0.0)
     for _ in range(_ROUNDS):
         near = ((points @ data.transpose(0, 2, 1)) >= cosine) & known[:, None, :]
         sums = near.astype(np.float64) @ data
         lengths = np.linalg.norm(sums, axis=2, keepdims=True)
         moved = np.where(lengths > 1e-9, sums / np.where(lengths > 1e-9, lengths, 1), points)
-        done = np.abs(moved - points).max(initial=0, where=known[..., None]) < 1e-12
-        points = moved
-        if done:
+        steps = np.abs(moved - points).max(axis=(1, 2), initial=0, where=known[..., None])
+        result[moving] = moved
+        still = steps >= 1e-12  # a photo whose places have all arrived is done with
+        moving, points, data, known = moving[still], moved[still], data[still], known[still]
+        if not len(moving):
             break
-    return points
+    return result
 
 
 def clusters(places: NDArray[np.float64], bandwidth_km: float) -> list[Clusters]:

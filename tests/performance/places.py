@@ -1,10 +1,12 @@
 """How long densities, partitions and searches take: `python -m tests.performance.places [density|cells|search] …`.
 
+`--count` is how many vectors are searched.
+
 Beside seconds of the clock stand those of all cores' work, which other programs on the machine change little: on two
 cores that nobody else uses the clock shows about half of them.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +42,7 @@ def cells() -> None:
     timed("quad-tree", lambda: quadtree(places, Thresholds(1000, 50)))
 
 
-def search(count: int = 1_000_000, width: int = 512) -> None:
+def search(count: int, width: int = 512) -> None:
     """1,000 queries against a gallery in clusters, k = 100, exact and approximate, beside faiss called plainly."""
     import faiss
 
@@ -48,7 +50,7 @@ def search(count: int = 1_000_000, width: int = 512) -> None:
     centres = random.normal(size=(2000, width)).astype(np.float32)
     vectors = centres[random.integers(0, 2000, count)]
     for at in range(0, count, 100_000):
-        vectors[at : at + 100_000] += random.normal(size=vectors[at : at + 100_000].shape).astype(np.float32)
+        vectors[at : at + 100_000] += random.standard_normal(vectors[at : at + 100_000].shape, np.float32)
     queries = centres[random.integers(0, 2000, 1000)] + random.normal(size=(1000, width)).astype(np.float32)
     exact = new_index(width).add(vectors)
     wanted = timed("exact", lambda: exact.search(queries, 100)).rows
@@ -79,5 +81,9 @@ def timed(what: str, work: Callable[[], Any]) -> Any:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["density"]:
-        globals()[name]()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["density"], help="density, cells, search")
+    parser.add_argument("--count", type=int, default=1_000_000, help="vectors that are searched")
+    options = parser.parse_args()
+    for name in options.what:
+        search(options.count) if name == "search" else globals()[name]()

@@ -51,7 +51,7 @@ def test_nearest_means_are_nearest_where_everything_is_whitened(seed: int, shrin
 FITS: dict[str, Callable[[Any, Any], Any]] = {
     "lda": lambda x, y: fit_lda(x, y, CLASSES, [0.1])[0],
     "ncm": lambda x, y: fit_ncm(x, y, CLASSES, [0.1])[0],
-    "sgd": lambda x, y: fit_sgd(x, y, CLASSES, 0.1, 1e-4, 30, 0, "cpu"),
+    "sgd": lambda x, y: fit_sgd(x, y, CLASSES, [(0.1, 1e-4)], 30, 0, "cpu")[0],
     "mlp": lambda x, y: fit_mlp(x, y, (x, y), CLASSES, 0.01, 30, 0, "cpu"),
 }
 
@@ -101,10 +101,18 @@ def test_a_perceptron_keeps_the_epoch_that_is_best_on_validation() -> None:
     ).mean()
 
 
+def test_regressions_learn_side_by_side_as_each_would_alone() -> None:
+    vectors, labels = blobs(9)
+    settings = [(0.01, 0.0), (0.1, 1e-2), (0.001, 0.1)]
+    for one, ours in zip(settings, fit_sgd(vectors, labels, CLASSES, settings, 4, 3, "cpu"), strict=True):
+        (alone,) = fit_sgd(vectors, labels, CLASSES, [one], 4, 3, "cpu")
+        assert np.allclose(ours.predict_proba(vectors), alone.predict_proba(vectors), atol=1e-5)
+
+
 def test_a_head_that_diverges_says_so() -> None:
     vectors, labels = blobs(7)
     with pytest.raises(DataError, match=r"linear-sgd.*does not converge"):
-        fit_sgd(vectors, labels, CLASSES, 1e38, 0.0, 50, 0, "cpu")
+        fit_sgd(vectors, labels, CLASSES, [(0.1, 0.0), (1e38, 0.0)], 50, 0, "cpu")
 
 
 @pytest.mark.parametrize("name", ["inner", "outer_biases", "mean"])

@@ -221,7 +221,7 @@ def test_the_log_loss_of_a_cooled_head_is_that_of_its_scores() -> None:
     vectors, labels, text = made("useless")
     head = fit_tip(vectors, labels, (vectors, labels), text, SCALE, [1.0], [5.0])
     cooled = head.at_temperature(3.0)
-    scores = vectors @ head.text.T + head.alpha * head.votes(vectors, head.beta)
+    scores = vectors @ head.text.T + head.alpha * head.votes(vectors, [head.beta])[0]
     assert np.allclose(np.log(cooled.predict_proba(vectors)), log_softmax(scores / 3, axis=1), atol=1e-4)
 
 
