@@ -125,6 +125,8 @@ def predict(
         records, facts = _answered(answerer, found.photos, explain, workspace)
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
+    if explain is not None and failed < len(found.photos) + len(found.unreadable):
+        note(f"{explain / 'index.html'}: the pages")
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")

@@ -191,7 +191,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
 
     def draw() -> Figure:
         left, top = (1.2, 1.0) if cities <= _MOST_NAMES else (0.35, 0.05)
-        side = WIDTH - left - 0.05
+        side = WIDTH - left - (0.4 if cities <= _MOST_NAMES else 0.05)  # the last name leans out to the right
         figure = Figure(figsize=(WIDTH, top + side + 0.3))
         axes = axes_at(figure, left, top, side, side)
         taken = np.argwhere(shares > 0)

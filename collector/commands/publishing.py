@@ -72,10 +72,13 @@ def _stats_text(found: "list[CityStats]") -> str:
         for of in found
     ]
     wanting = [f"  {of.name}: {'; '.join(of.wanting)}" for of in found if of.wanting]
+    known = {"place": "places", "author": "authors", "time": "months"}
+    unknown = [what for what, name in known.items() if all(getattr(of, name) is None for of in found)]
     return "\n".join(
         [
             table(head, rows),
             "\nplaces (250 m), authors, months and hours: effective numbers; hours are local solar time",
+            *([f"-: not known of any photo here: {', '.join(unknown)}"] if unknown else []),
             *(["\nwhat to collect next (`t15 collect --balance` spreads by these):", *wanting] if wanting else []),
         ]
     )

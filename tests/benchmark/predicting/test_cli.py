@@ -78,7 +78,7 @@ def test_geojson_has_points_with_longitude_first(trained: Trained, cli: Cli, pho
     assert good["geometry"] == {"type": "Point", "coordinates": [2.0, 2.0]}
     assert good["properties"]["city"] == "mike"
     assert bad["geometry"] is None
-    assert bad["properties"]["error"].startswith("is no picture")
+    assert bad["properties"]["error"].startswith("is not an image")
 
 
 def test_csv_has_a_line_for_each_photo(trained: Trained, cli: Cli, photos: Path) -> None:
@@ -89,7 +89,7 @@ def test_csv_has_a_line_for_each_photo(trained: Trained, cli: Cli, photos: Path)
     assert tuple(rows[0]) == COLUMNS
     assert [Path(row["photo"]).stem for row in rows] == ["broken", "one", "three", "two"]
     assert [row["city"] for row in rows] == ["", "zulu", "mike", "alpha"]
-    assert rows[0]["error"].startswith("is no picture")
+    assert rows[0]["error"].startswith("is not an image")
     assert rows[1]["none_of_these"] == "false"
     assert rows[1]["city1"] == "zulu"
     assert float(rows[1]["probability1"]) == float(rows[1]["confidence"])
@@ -197,8 +197,11 @@ def test_explanations_are_pages_that_load_nothing(trained: Trained, cli: Cli, tm
         (folder / name).write_bytes(jpeg(paint(1, 1, 300, 200)))
     (folder / "broken.jpg").write_bytes(b"")
     out = tmp_path / "pages"
-    code, text, _ = cli("predict", folder, "--model", trained.file, "--json", "--explain", out, *trained.world.options)
+    code, text, err = cli(
+        "predict", folder, "--model", trained.file, "--json", "--explain", out, *trained.world.options
+    )
     assert code == 5
+    assert f"{out / 'index.html'}: the pages" in err
     told = read(text)["photos"]
     assert [Path(one["explanation"]).name for one in told if "city" in one] == [
         "0001-script-alert-1.html",

@@ -91,8 +91,8 @@ def test_names_become_printable(name: str, text: str) -> None:
     ("data", "said"),
     [
         (b"", "is not an image, or damaged from its first bytes; JPEG, PNG, WEBP"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is no picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is not an image"),
         (jpeg(paint(0, 0, 640, 480))[:3000], "cannot be decoded (image file is truncated"),
     ],
 )

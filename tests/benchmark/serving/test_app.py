@@ -237,3 +237,16 @@ def test_the_page_takes_the_model_for_text(desk: Desk, monkeypatch: pytest.Monke
     text = TestClient(make_app(desk, PORT), base_url=HOST).get("/").text
     assert text.count("<script") == 1
     assert text.count("&lt;script&gt;") >= 5
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"), [(0.0, "never said: too few validation photos"), (0.25, "below 25.0 %")]
+)
+def test_the_page_says_when_none_of_these_is_said(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, threshold: float, said: str
+) -> None:
+    certainty = replace(desk.answerer.about.certainty, threshold=threshold)
+    monkeypatch.setattr(desk.answerer, "about", replace(desk.answerer.about, certainty=certainty))
+    text = TestClient(make_app(desk, PORT), base_url=HOST).get("/").text
+    assert said in text
+    assert ("or none of these." in text) == (threshold > 0)

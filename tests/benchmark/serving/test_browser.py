@@ -143,7 +143,7 @@ def test_refusals_are_said_and_the_next_photo_goes_on(browser: Any, address: str
         page.locator("#file").set_input_files(files)
         page.locator(".told:visible").wait_for()
         problems = page.locator(".problem:visible").all_inner_texts()
-        assert "is no picture" in problems[0]
+        assert "is not an image" in problems[0]
         assert "more than 2 MB" in problems[1]
 
 

@@ -1,6 +1,7 @@
 """Is the city in it: numbers by hand, the page, hostile names, and what `--balance` makes of the order of collecting."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from collector import front_door
 from collector.collecting.select import balanced_ranking, ranking
+from collector.commands.publishing import _stats_text
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Header, Manifest, build_manifest
 from collector.publishing.stats import CityStats, effective, read_populated, stats
@@ -103,6 +105,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert front_door.run(["stats", str(SANDBOX), "--out", str(tmp_path / "a.pdf")]) == UsageError.exit_code
     assert front_door.run(["stats", str(SANDBOX), "--populated", str(tmp_path / "none.csv")]) == UsageError.exit_code
+
+
+def test_what_no_photo_says_is_named() -> None:
+    bare = replace(photo(0), latitude=None, longitude=None, taken_at=None, author_id=None, author_name=None)
+    assert "\n-: not known of any photo here: place, author, time" in _stats_text(stats(manifest_of(bare)))
+    assert "not known of any" not in _stats_text(stats(manifest_of(photo(0))))
 
 
 def test_tables_of_populated_places(tmp_path: Path) -> None:
