@@ -43,15 +43,16 @@ def cells() -> None:
 
 
 def search(count: int, width: int = 512) -> None:
-    """1,000 queries against a gallery in clusters, k = 100, exact and approximate, beside faiss called plainly."""
+    """1,000 queries against a gallery in clusters of 500, k = 100, exact and approximate, beside faiss called plainly."""
     import faiss
 
     random = np.random.default_rng(0)
-    centres = random.normal(size=(2000, width)).astype(np.float32)
-    vectors = centres[random.integers(0, 2000, count)]
+    crowds = max(1, count // 500)
+    centres = random.normal(size=(crowds, width)).astype(np.float32)
+    vectors = centres[random.integers(0, crowds, count)]
     for at in range(0, count, 100_000):
         vectors[at : at + 100_000] += random.standard_normal(vectors[at : at + 100_000].shape, np.float32)
-    queries = centres[random.integers(0, 2000, 1000)] + random.normal(size=(1000, width)).astype(np.float32)
+    queries = centres[random.integers(0, crowds, 1000)] + random.normal(size=(1000, width)).astype(np.float32)
     exact = new_index(width).add(vectors)
     wanted = timed("exact", lambda: exact.search(queries, 100)).rows
     plain = faiss.IndexFlatL2(width)
