@@ -35,6 +35,7 @@ COMMANDS = {
 }
 WITHOUT_RESULT = {
     "demo",  # it shows the results of the commands that it runs
+    "geodata bring",  # it keeps a file
     "export",  # its rows are the result, as CSV or JSON Lines
     "sandbox",  # it serves until it is stopped
     "serve",  # likewise

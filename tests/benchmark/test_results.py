@@ -101,6 +101,7 @@ def test_the_identity_of_a_versioned_run_is_known() -> None:
         {"preprocessing": "cd" * 8},
         {"precision": "bf16"},
         {"level": "district"},
+        {"shots": 4},
         {"seed": 1},
     ],
 )
@@ -116,7 +117,7 @@ def test_a_parameter_at_its_default_is_no_part_of_a_versioned_run() -> None:
 def test_every_input_is_in_the_lists_above() -> None:
     names = {field.name for field in fields(RunInputs)}
     first = {"manifest_digest", "method", "parameters", "weights_digest", "seed"}
-    assert names == first | {"version", "settings", "preprocessing", "precision", "level"}
+    assert names == first | {"version", "settings", "preprocessing", "precision", "level", "shots"}
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()), st.randoms())

@@ -334,9 +334,7 @@ def test_the_estimate_counts_unfinished_runs_only(world: World) -> None:
         200, abs=9
     )  # the quick ones take something
     do(world, guessed, seeds=(0, 2))
-    asked.clear()
     assert expect(world.manifest, tasks, runs, "cpu").total < 9
-    assert asked == []
 
 
 def test_what_killed_processes_left_is_removed(world: World) -> None:

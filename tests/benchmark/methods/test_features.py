@@ -360,7 +360,7 @@ def test_the_estimate_grows_with_all_that_costs() -> None:
     for kind in FEATURES:
         seconds = logistic_seconds(**base, feature_kind=kind)
         assert seconds > feature_seconds(100, "cpu", feature_kind=kind, size=64) > 0
-        assert logistic_seconds(**{**base, "photos": 200}, feature_kind=kind) == pytest.approx(2 * seconds)
+        assert seconds < logistic_seconds(**{**base, "photos": 200}, feature_kind=kind) <= 2.001 * seconds
         for more in ({"classes": 30}, {"iterations": 1000}, {"size": 128}):
             assert logistic_seconds(**{**base, **more}, feature_kind=kind) > seconds
         assert logistic_seconds(**{**base, "device": "cuda"}, feature_kind=kind) < seconds

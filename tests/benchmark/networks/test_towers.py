@@ -106,7 +106,7 @@ def test_a_network_s_vector_is_timm_s(name: str) -> None:
 def test_networks_side_by_side_are_two_or_more_with_weights() -> None:
     both = find_backbone("resnet18/places365+vit_small_patch14_dinov2/lvd142m")
     assert [part.name for part in both.parts] == ["resnet18/places365", "vit_small_patch14_dinov2/lvd142m"]
-    with pytest.raises(UsageError, match="pre-trained weights"):
+    with pytest.raises(UsageError, match="pre-trained networks"):
         find_backbone("resnet18+resnet34/imagenet")
     with pytest.raises(UsageError, match="for vectors only"):
         both.build(3)

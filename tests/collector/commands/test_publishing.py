@@ -252,7 +252,7 @@ def test_export_warns_of_formulas(house: House, first: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--format", "xml"], "choose csv or jsonl"),
+        (["--format", "xml"], "choose csv, jsonl or hf"),
         (["--format", "jsonl", "--spreadsheet"], "--spreadsheet is for CSV"),
         (["--column", "latitud"], "did you mean 'latitude'"),
         (["--column", "title", "--column", "title"], "title"),

@@ -252,8 +252,8 @@ def test_the_refusal_names_city_group_and_ways_out() -> None:
         allocate(photos, groups, {"train": 100, "val": 25, "test": 25}, 0)
     said = str(raised.value)
     assert said == (
-        "ankara: no whole groups add up to the quotas; in the way is group g:000 with 140 of its 160 photos; collect more "
-        "photos"
+        "ankara: no whole groups add up to the quotas; in the way is group g:000 with 140 of its 160 photos, all by "
+        "'x:0' (authors may be parted with --no-authors); collect more photos"
     )
     photos, groups = grouped([(120, 0), (20, 0), (10, 0), (10, 0), (10, 0), (0, 100), *[(0, 1)] * 60])
     with pytest.raises(DataError, match=r"with 120 of its 170 photos.*or leave out single photos with --drop-photos"):
@@ -266,7 +266,7 @@ def test_cities_that_only_together_cannot_be_filled() -> None:
         allocate(*grouped([(1, 2), (2, 1), (1, 1)]), {"train": 2, "val": 1, "test": 1}, 0)
     assert str(raised.value) == (
         "ankara: no whole groups add up to the quotas while those of bursa do; in the way is group g:000 with 1 of its 4 "
-        "photos; collect more photos"
+        "photos, all by 'x:0' (authors may be parted with --no-authors); collect more photos"
     )
 
 
