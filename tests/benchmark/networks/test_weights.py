@@ -356,11 +356,12 @@ def test_the_command_fetch(
         "small/by-hand": replace(SMALL, name="small/by-hand"),
     }
     monkeypatch.setattr(known, "BACKBONES", found)
+    monkeypatch.setattr(weights, "detectors", dict)
     assert len(weights.inventory()) > len(found)  # timm's: nobody wants them all
     for wrong in ([], ["--all", SMALL.name]):
         with pytest.raises(UsageError, match="either NAME"):
             CliRunner().invoke(app, ["fetch", *wrong], catch_exceptions=False)
-    with pytest.raises(IncompleteError, match="[0-9] of [0-9] failed"):
+    with pytest.raises(IncompleteError, match="1 of 2 failed"):
         CliRunner().invoke(app, ["fetch", "--all"], catch_exceptions=False)
     assert weights.stored(found[SMALL.name])
     with pytest.raises(IncompleteError, match="status 500"):  # pytest-httpserver's answer to what it does not know
