@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import DataError, UsageError, did_you_mean, first_few, one_line
 from collector.geo import distance_km, distances_km, unit_vectors
 from collector.records import City, Label, Region
 from collector.regions import MOST_CITIES, MOST_LABELS, fold, slugify
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Place = tuple[float, float]
 """Latitude and longitude, degrees WGS84."""
@@ -49,6 +50,8 @@ def region_of_labels(name: str, title: str, labels: Iterable[tuple[str, float, f
         raise DataError(
             f"{len(places)} labels; {MOST_CITIES} are the most; name another column with --column city=NAME"
         )
+    import numpy as np  # `t15 cities` does not wait for it
+
     cities: list[City] = []
     taken: set[str] = set()
     for label, points in sorted(places.items()):
@@ -72,7 +75,7 @@ def _free(slug: str, taken: set[str]) -> str:
 
 def mean_place(degrees: "np.ndarray[Any, np.dtype[np.float64]]") -> Place:
     """Return the place in the middle of places (N, 2): the direction of the sum of their unit vectors."""
-    x, y, z = unit_vectors(degrees[:, 0], degrees[:, 1]).astype(np.float64).sum(axis=0)
+    x, y, z = unit_vectors(degrees[:, 0], degrees[:, 1]).sum(axis=0)
     return round(math.degrees(math.atan2(z, math.hypot(x, y))), 6), round(math.degrees(math.atan2(y, x)), 6)
 
 

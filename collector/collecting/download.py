@@ -27,7 +27,18 @@ picture has about 0.97; of the 484 street-level views of streetview_grid the fla
 _GONE = {404: "gone", 410: "gone", 451: "refused"}
 
 _NEVER = frozenset(
-    {"bad-request", "forbidden-host", "foreign-host", "gone", "no-address", "no-id", "noai", "robots", "too-large"}
+    {
+        "bad-id",
+        "bad-request",
+        "forbidden-host",
+        "foreign-host",
+        "gone",
+        "no-address",
+        "no-id",
+        "noai",
+        "robots",
+        "too-large",
+    }
 )
 """Reasons of refusals without a status that stay as they are for a photo as it was listed."""
 

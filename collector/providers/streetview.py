@@ -148,7 +148,7 @@ class StreetViewProvider:
         """
         query = _picture_parameters(photo)
         if "pano" not in query or "heading" not in query:
-            raise RefusedError("no-address", f"{photo.photo_id} names no panorama and heading")
+            raise RefusedError("bad-request", f"{photo.photo_id} names no panorama and heading")
         return ImageRequest(self._with_key(self.url, query), flat_is_placeholder=True, width=SIZE, robots=False)
 
     def renewed(self, photo: Photo) -> Photo | None:

@@ -447,7 +447,7 @@ def test_a_refused_key_and_a_used_up_quota_are_told_of_a_view_too() -> None:
 
 @pytest.mark.parametrize("url", ["http://[", "https://[::1?pano=a", "?", "x" * 5000, None])
 def test_an_address_that_is_none_names_no_picture(url: str | None) -> None:
-    with pytest.raises(RefusedError, match="no-address"):
+    with pytest.raises(RefusedError, match="bad-request"):
         provider()[0].image_request(Photo("streetview:a@90", "izmir", image_url=url))
 
 
