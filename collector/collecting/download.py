@@ -28,7 +28,6 @@ _GONE = {404: "gone", 410: "gone", 451: "refused"}
 
 _NEVER = frozenset(
     {
-        "bad-id",
         "bad-request",
         "forbidden-host",
         "foreign-host",
