@@ -198,9 +198,13 @@ class Ledger:
             self._insert_roots(provider, city, sweep, roots)
 
     def begin_afresh(self, provider: str, city: str, sweep: Sweep, roots: Iterable[Cell]) -> None:
-        """Begin a sweep that asks another question: cells of the old one count where they are roots of this one too."""
+        """Begin a sweep that asks another question: cells of the old one count where they are roots of this one too.
+
+        Cells of a time never do: only a service that knows times also knows how exact a place is, which may be what the
+        question changed, and within the same second its roots would be the same cells.
+        """
         with self._db:
-            done = {c.cell: c.number for c in self._cells(provider, city, "state = 'done'")}
+            done = {c.cell: c.number for c in self._cells(provider, city, "state = 'done'") if c.cell.until is None}
             wanted = list(dict.fromkeys(roots))
             kept = [number for cell, number in done.items() if cell in set(wanted)]
             self._db.execute(

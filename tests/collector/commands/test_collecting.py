@@ -252,6 +252,8 @@ def test_a_lower_geo_accuracy_asks_again_for_what_was_too_rough(run: Run, sandbo
     sandbox.requests.clear()
     assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 15))[0] == 0
     assert rough() > before
+    assert run(*collect("flickr", "--target", 0, "--geo-accuracy", 1))[0] == 0
+    assert not before & rough()
 
 
 def test_what_was_given_up_is_asked_again_by_its_reason(run: Run, sandbox: Sandbox) -> None:
