@@ -87,6 +87,23 @@ class Workspace:
         return self.photos / sha256[:2] / f"{sha256}.jpg"
 
 
+def data_folder(kind: str, variable: str) -> Path:
+    """Return where t15 keeps data of a kind that belong to no workspace: the variable's value, else `t15/KIND` in the user's
+    data folder (XDG_DATA_HOME).
+
+    Raises:
+        UsageError: this account has no home directory, and nothing else is said.
+    """
+    if chosen := os.environ.get(variable):
+        return Path(chosen)
+    home = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG base directory specification says that relative paths in it are to be ignored.
+    try:
+        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / kind
+    except RuntimeError as error:
+        raise UsageError(f"this account has no home directory; say where {kind} are kept with {variable}") from error
+
+
 def create_workspace(root: Path) -> Workspace:
     """Return the workspace at `root`, making the folder when it is missing.
 

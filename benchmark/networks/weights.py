@@ -6,7 +6,6 @@ was first seen for a backbone.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from benchmark.networks.backbones import Backbone, Pretrained, backbones, detectors, lookup
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.progress import Track
-from collector.workspace import remove_drafts, storage_errors, write_atomically
+from collector.workspace import data_folder, remove_drafts, storage_errors, write_atomically
 
 if TYPE_CHECKING:  # torch and the HTTP client take seconds: what is here is told without them
     from benchmark.networks.published_weights import Tensors
@@ -139,19 +138,12 @@ class Entry:
 
 
 def folder() -> Path:
-    """Return where weights are kept: T15_WEIGHTS, else `t15/weights` in the user's data folder (XDG_DATA_HOME).
+    """Return where weights are kept: T15_WEIGHTS, else `t15/weights` in the user's data folder.
 
     Raises:
         UsageError: this account has no home directory, and nothing else is said.
     """
-    if chosen := os.environ.get("T15_WEIGHTS"):
-        return Path(chosen)
-    home = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG base directory specification says that relative paths in it are to be ignored.
-    try:
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / "weights"
-    except RuntimeError as error:
-        raise UsageError("this account has no home directory; say where weights are kept with T15_WEIGHTS") from error
+    return data_folder("weights", "T15_WEIGHTS")
 
 
 def stored(backbone: Backbone) -> Stored | None:

@@ -1,7 +1,6 @@
 """Where the data of layers lie: one file a layer, with what is said of it beside it."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,25 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import DataError, UsageError
-from collector.workspace import draft_of, write_atomically
+from collector.workspace import data_folder, draft_of, write_atomically
 
 FACTS = ("title", "unit", "source", "page", "licence", "resolution", "date")
 """What is said of a layer of one's own."""
 
 
 def folder() -> Path:
-    """Return where the data of layers are kept: T15_GEODATA, else `t15/geodata` in the user's data folder (XDG_DATA_HOME).
+    """Return where the data of layers are kept: T15_GEODATA, else `t15/geodata` in the user's data folder.
 
     Raises:
         UsageError: this account has no home directory, and nothing else is said.
     """
-    if chosen := os.environ.get("T15_GEODATA"):
-        return Path(chosen)
-    home = os.environ.get("XDG_DATA_HOME", "")
-    try:
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "t15" / "geodata"
-    except RuntimeError as error:
-        raise UsageError("this account has no home directory; say where geodata are kept with T15_GEODATA") from error
+    return data_folder("geodata", "T15_GEODATA")
 
 
 def stored(layer: str) -> Path | None:
