@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,9 @@ from collector.workspace import take_lock, write_atomically
 # sha256 of the photo, where its array begins (bytes), and its shape; unused dimensions are 0.
 _RECORD = np.dtype([("digest", "V32"), ("start", "<u8"), ("shape", "<u4", (3,))])
 MOST_IN_MEMORY = 512 << 20  # of arrays that do not lie in the order asked for
-FLUSH_BYTES = 64 << 20  # arrays are entered in the index after so many bytes: bounds what a crash loses
+FLUSH_BYTES, FLUSH_SECONDS = 64 << 20, 10.0
+"""Arrays are entered in the index after so many bytes, or with the first that comes after so long: bounds what a crash loses,
+of large arrays and of those that take long to compute."""
 
 
 @dataclass
@@ -60,7 +63,7 @@ class ArrayStore:
 
         Raises:
             OSError: the disk is full; what was entered before stays.
-        NoLocksError: the file system has no locks.
+            NoLocksError: the file system has no locks.
             ValueError: an array has not one to three dimensions, or holds nothing.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +81,7 @@ class ArrayStore:
                 index.truncate(self._read * _RECORD.itemsize)
                 records: list[tuple[bytes, int, tuple[int, ...]]] = []
                 waiting: set[bytes] = set()
-                entered = end
+                entered, entered_at = end, time.monotonic()
                 try:
                     for digest, array in arrays:
                         raw = bytes.fromhex(digest)
@@ -90,10 +93,10 @@ class ArrayStore:
                         records.append((raw, end, array.shape))
                         waiting.add(raw)
                         end += self._bytes(array.shape)
-                        if end - entered >= FLUSH_BYTES:
+                        if end - entered >= FLUSH_BYTES or time.monotonic() - entered_at >= FLUSH_SECONDS:
                             self._enter(data, index, records)
                             waiting.clear()
-                            entered = end
+                            entered, entered_at = end, time.monotonic()
                 finally:
                     self._enter(data, index, records)
 

@@ -2,8 +2,7 @@
 
 A backbone's name is its architecture's, and after a slash what it was pre-trained on: `resnet18` starts from random weights,
 `resnet18/places365` from those that its authors learnt on Places365. Other packages add theirs in the entry-point group
-`t15.backbones`.
-Those of timm and open_clip are in `towers`.
+`t15.backbones`; those of timm and open_clip are in `towers`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,21 @@ def test_what_was_entered_before_a_failure_stays(tmp_path: Path, monkeypatch: py
     with pytest.raises(BrokenError):
         opened(tmp_path).add(breaking(range(5)))
     assert set(opened(tmp_path).missing(digests(range(5)))) <= {4}
+
+
+def test_what_takes_long_is_entered_while_more_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [0.0], list[int]()
+    monkeypatch.setattr(store_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow() -> Iterator[tuple[str, NDArray[Any]]]:
+        for item, seconds in zip(values(range(5)), (9.0, 0.5, 0.5, 9.0, 30.0), strict=True):
+            now[0] += seconds
+            yield item
+            seen.append(len(entered(opened(tmp_path))))
+
+    opened(tmp_path).add(slow())
+    assert seen == [0, 0, 3, 3, 5]  # ten seconds after the beginning, and ten after that
+    assert is_whole(opened(tmp_path), range(5))
 
 
 def test_a_full_disk_leaves_only_whole_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
