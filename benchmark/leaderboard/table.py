@@ -40,8 +40,9 @@ from benchmark.scoring.metrics import worth
 from benchmark.scoring.significance import (
     Difference,
     bootstrap,
-    indistinguishable_groups,
-    rank_ranges,
+    letters,
+    ranges,
+    significantly_different,
     unpaired,
 )
 from benchmark.scoring.truth import Truth
@@ -370,16 +371,20 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
     ]
     if not all(row.is_ranked for row in named):
         return named
+    apart = significantly_different(right, units=units)
     return [
         replace(
             row,
             rank_best=best,
             rank_worst=worst,
-            group=letters,
+            group=group,
             behind=bootstrap(row.scores.right, right[0], units=units) if row is not named[0] else row.behind,
         )
-        for row, (best, worst), letters in zip(
-            named, rank_ranges(right, units=units), indistinguishable_groups(right, units=units), strict=True
+        for row, (best, worst), group in zip(
+            named,
+            ranges(apart, [float(answers.mean()) for answers in right]),
+            letters(apart, range(len(right))),
+            strict=True,
         )
     ]
 

@@ -257,11 +257,15 @@ def rank_ranges(
 
     Args and errors are those of `significantly_different`.
     """
-    apart = significantly_different(right, alpha, units)
-    means = np.array([answers.mean() for answers in right])
-    better = (apart & (means[None] > means[:, None])).sum(axis=1)
-    worse = (apart & (means[None] < means[:, None])).sum(axis=1)
-    return [(1 + int(above), len(right) - int(below)) for above, below in zip(better, worse, strict=True)]
+    return ranges(significantly_different(right, alpha, units), [float(answers.mean()) for answers in right])
+
+
+def ranges(apart: NDArray[np.bool_], means: Sequence[float]) -> list[tuple[int, int]]:
+    """Return `rank_ranges` of methods with these shares of right answers, (M,), where it is known which are told apart."""
+    shares = np.asarray(means, np.float64)
+    better = (apart & (shares[None] > shares[:, None])).sum(axis=1)
+    worse = (apart & (shares[None] < shares[:, None])).sum(axis=1)
+    return [(1 + int(above), len(shares) - int(below)) for above, below in zip(better, worse, strict=True)]
 
 
 def indistinguishable_groups(
