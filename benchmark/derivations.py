@@ -180,11 +180,19 @@ def places_from_ranking(ranking: Ranking, gallery: NDArray[np.float64]) -> Place
     known: NDArray[np.bool_] = np.asarray(~np.isnan(candidates).any(axis=2))
     answered = known.any(axis=1)
     best[answered] = candidates[answered, known[answered].argmax(axis=1)]
-    if not answered.all():  # weights have to sum to 1: one photo without a candidate, and none has any
-        return Places(best[:, 0], best[:, 1])
-    weights = np.where(known, _weights(ranking), 0.0)
-    candidates = np.where(known[..., None], candidates, best[:, None])
-    return Places(best[:, 0], best[:, 1], candidates, weights / weights.sum(axis=1, keepdims=True))
+    return voted(best, np.where(known[..., None], candidates, np.nan), np.where(known, _weights(ranking), 0.0))
+
+
+def voted(answers: NDArray[np.float64], candidates: NDArray[np.float64], weights: NDArray[np.float64]) -> Places:
+    """Return answers (N, 2) with what voted for them: candidates (N, K, 2) with weights (N, K), here scaled to 1.
+
+    Unknown candidates, NaN of weight 0, become the answer. A photo without a vote withholds its answer, NaN, and has no
+    candidates, all NaN; others keep theirs.
+    """
+    sums = weights.sum(axis=1, keepdims=True)
+    even = np.full(weights.shape, 1 / max(1, weights.shape[1]))
+    held = np.where(np.isnan(candidates), answers[:, None], candidates)
+    return Places(answers[:, 0], answers[:, 1], held, np.divide(weights, sums, out=even, where=sums > 0))
 
 
 def _weights(ranking: Ranking) -> NDArray[np.float64]:

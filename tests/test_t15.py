@@ -114,6 +114,18 @@ def test_errors_import_nothing_heavy() -> None:
     assert finished.returncode == 0, finished.stderr
 
 
+def test_methods_are_listed_without_torch() -> None:
+    code = """if True:
+        import sys; from collector import front_door
+        assert front_door.run(["methods"]) == 0
+        assert not {"torch", "sklearn"} & set(sys.modules)
+    """
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
 @every_command
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert front_door.run([*name.split(), "--help"]) == 0

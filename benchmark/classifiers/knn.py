@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from collector.errors import DataError
@@ -87,6 +86,8 @@ class NearestNeighbours:
 
         float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
         """
+        import torch  # takes seconds, and lists of methods are shown without it
+
         wanted = torch.from_numpy(queries.astype(np.float64)).to(self.device)
         step = max(1, BLOCK_BYTES // (8 * self.vectors.shape[1]))
         length = (wanted * wanted).sum(dim=1, keepdim=True)

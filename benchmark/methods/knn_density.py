@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers, voted
+from benchmark.derivations import voted
+from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places, Ranking
 from benchmark.retrieval.csls import scaled_index, scaled_queries

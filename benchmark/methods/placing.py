@@ -261,18 +261,6 @@ def spread(places: Places, km: float) -> Places:
     return replace(places, spread_km=np.full(places.weights.shape, km))
 
 
-def voted(answers: NDArray[np.float64], candidates: NDArray[np.float64], weights: NDArray[np.float64]) -> Places:
-    """Return answers (N, 2) with what voted for them: candidates (N, K, 2) with weights (N, K), here scaled to 1.
-
-    Unknown candidates, NaN of weight 0, become the answer. A photo without a vote withholds its answer, NaN, and has no
-    candidates, all NaN; others keep theirs.
-    """
-    sums = weights.sum(axis=1, keepdims=True)
-    even = np.full(weights.shape, 1 / max(1, weights.shape[1]))
-    held = np.where(np.isnan(candidates), answers[:, None], candidates)
-    return Places(answers[:, 0], answers[:, 1], held, np.divide(weights, sums, out=even, where=sums > 0))
-
-
 def numbers(text: str) -> list[float]:
     """Return the numbers of a parameter such as `1,5,25`."""
     return [float(part) for part in text.split(",")]

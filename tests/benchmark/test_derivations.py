@@ -86,7 +86,12 @@ def test_a_ranking_becomes_the_place_of_its_first_photo_that_has_one() -> None:
     assert np.allclose(derived.weights, [[0, 3 / 5, 2 / 5]])
     nowhere = places_from_ranking(Ranking(np.array([[0, -1], [1, 0]]), np.zeros((2, 2), np.float32)), gallery)
     assert np.isnan(nowhere.latitude).tolist() == [True, False]
-    assert nowhere.candidates is None
+    assert nowhere.candidates is not None
+    assert nowhere.weights is not None
+    assert np.isnan(nowhere.candidates[0]).all()  # one photo withholds; the other keeps its candidates
+    assert nowhere.candidates[1].tolist() == [list(ANKARA), list(ANKARA)]
+    assert nowhere.weights[1].tolist() == [1, 0]
+    assert np.isnan(labels_from_places(nowhere, LABELS)).any(axis=1).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("count", [0, 2])
