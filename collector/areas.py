@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import DataError, UsageError, did_you_mean, first_few, one_line
-from collector.geo import distance_km, distances_km, unit_vectors
+from collector.geo import KM_PER_DEGREE, distance_km, distances_km, unit_vectors
 from collector.records import City, Label, Region
 from collector.regions import MOST_CITIES, MOST_LABELS, fold, slugify
 
@@ -22,7 +22,6 @@ Place = tuple[float, float]
 Outline = tuple[Place, ...]
 """The corners of a polygon, without its holes."""
 
-_KM_PER_DEGREE = 111.195  # of a great circle, R = 6371.0088 km
 _LEAST_KM = 0.5
 
 
@@ -91,7 +90,7 @@ def grid(name: str, title: str, km: float, places: Sequence[Place] = (), outline
     """
     if not 0.05 <= km <= 500:  # not a number either
         raise UsageError(f"--grid {km:g}: give kilometres from 0.05 to 500")
-    step = km / _KM_PER_DEGREE
+    step = km / KM_PER_DEGREE
 
     def square(latitude: float, longitude: float) -> tuple[int, int]:
         row = math.floor(latitude / step)
@@ -190,9 +189,9 @@ def _polygons(geometry: Any, where: str) -> list[Outline]:
         return []
     coordinates = geometry.get("coordinates")
     try:
-        rings = [polygon[0] for polygon in ([coordinates] if kind == "Polygon" else coordinates)]
+        rings = [polygon[0] for polygon in ([coordinates] if kind == "Polygon" else coordinates) if polygon != []]
         outlines = [tuple((float(point[1]), float(point[0])) for point in ring) for ring in rings]
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except (TypeError, ValueError, OverflowError, LookupError) as error:
         raise DataError(f"{where}: its coordinates are no rings of [longitude, latitude]") from error
     for outline in outlines:
         if len(outline) < 4 or not all(abs(lat) <= 90 and abs(lon) <= 180 for lat, lon in outline):
@@ -228,7 +227,7 @@ def districts(region: Region, km: float) -> Region:
     """
     labels: list[Label] = []
     for city in region.cities:
-        reach = city.radius_km / _KM_PER_DEGREE
+        reach = city.radius_km / KM_PER_DEGREE
         box = _box(city.latitude, city.longitude, reach)
         for square in grid(region.name, region.title, km, outline=[box]).cities:
             if distance_km(city.latitude, city.longitude, square.latitude, square.longitude) <= city.radius_km:

@@ -201,6 +201,11 @@ PROTOCOLS = ("city", "place")
 """What a split asks for: `city`, in which city an unseen place lies; `place`, which photo of a gallery shows the place."""
 
 
+def provider_of(photo_id: str) -> str:
+    """Return the name of the provider that a photo's id begins with."""
+    return photo_id.partition(":")[0]
+
+
 def normal_id(text: str) -> str:
     """Return an id, or a part of one, in the one spelling that t15 compares: Unicode's NFC, case kept.
 

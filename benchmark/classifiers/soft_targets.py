@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 if TYPE_CHECKING:  # lists of methods are shown without torch, which takes seconds
     import torch
@@ -28,9 +29,7 @@ class Linear:
     def log_probabilities(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the logarithm of the softmax of the scores of vectors (N, D), (N, C)."""
         scores = (vectors - self.mean) / self.scale @ self.weights.T + self.biases
-        scores = scores - scores.max(axis=1, keepdims=True)
-        logs: NDArray[np.float64] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return logs
+        return np.asarray(log_softmax(scores, axis=1), np.float64)
 
     def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return it as plain arrays, their names beginning with the prefix."""

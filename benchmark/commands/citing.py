@@ -7,6 +7,7 @@ import typer
 
 from collector.errors import UsageError
 from collector.options import JsonOption, WorkspaceOption, show
+from collector.records import provider_of
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -80,18 +81,19 @@ def _data(title: str, name: str, version: str, digest: str) -> dict[str, str]:
 
 
 def _services(manifest: "Manifest") -> list[dict[str, str]]:
-    """Return an entry for each service that photos came from, with their number and licences."""
+    """Return an entry for each service that photos came from, and for one's own, with their number and licences."""
     from collections import Counter
 
     rows = zip(manifest.table["photo_id"].to_pylist(), manifest.table["license"].to_pylist(), strict=True)
     licences: dict[str, Counter[str]] = {}
     for photo_id, licence in rows:
-        licences.setdefault(str(photo_id).partition(":")[0], Counter())[str(licence)] += 1
+        licences.setdefault(provider_of(str(photo_id)), Counter())[str(licence)] += 1
     return [
         {
             "key": f"{manifest.header.name}-{service}",
             "type": "misc",
-            "title": f"{sum(of.values())} photographs from {service}",
+            "title": f"{sum(of.values())} "
+            + ("own photographs" if service == "folder" else f"photographs from {service}"),
             "note": f"Authors in ATTRIBUTION.csv; licences: {', '.join(f'{name} ({n})' for name, n in of.most_common())}",
         }
         for service, of in sorted(licences.items())

@@ -14,7 +14,7 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from benchmark.leaderboard.rows import Leaderboard
     from benchmark.scoring.evaluation import Scores
@@ -95,10 +95,12 @@ def leaderboard(
         else:
             named = [None if path.is_absolute() else path for (path,) in paths]
             boards = write_leaderboard(
-                list(zip([one for (one,) in data], named, strict=True)), here.runs, folder, level
+                list(zip([one for (one,) in data], named, strict=True)),
+                here.runs,
+                folder,
+                level,
+                _matches(first[0], here, folder, level) if matches else None,
             )
-        if matches:
-            _write_matches(first[0], here, boards, folder, level)
         if formats:
             write_figures(boards, folder, formats)
         if latex:
@@ -106,18 +108,20 @@ def leaderboard(
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
 
 
-def _write_matches(
-    manifest: "Manifest", workspace: "Workspace", boards: "Sequence[Leaderboard]", folder: Path, level: str
-) -> None:
+def _matches(manifest: "Manifest", workspace: "Workspace", folder: Path, level: str) -> "Callable[[Leaderboard], str]":
+    """Return what makes the page of matches of a board, and notes where it will be, or why there is none."""
     from benchmark.predicting.matches import MatchPages
-    from collector.workspace import write_atomically
 
-    page = MatchPages(manifest, workspace, level).page(boards[0])
-    if page:
-        write_atomically(folder / "matches.html", page.encode())
-        note(f"matches: {folder / 'matches.html'}; test photos are in it, keep it to yourself")
-    else:
-        note("matches: no method of this board ranks the gallery")
+    def page(board: "Leaderboard") -> str:
+        text = MatchPages(manifest, workspace, level).page(board)
+        note(
+            f"matches: {folder / 'matches.html'}; test photos are in it, keep it to yourself"
+            if text
+            else "matches: no method of this board ranks the gallery"
+        )
+        return text
+
+    return page
 
 
 @app.command()

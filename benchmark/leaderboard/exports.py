@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
@@ -59,7 +59,11 @@ def folder_name(manifests: Sequence[Manifest]) -> str:
 
 
 def write_leaderboard(
-    manifests: Sequence[tuple[Manifest, PurePath | None]], runs_dir: Path, out: Path, level: str = "city"
+    manifests: Sequence[tuple[Manifest, PurePath | None]],
+    runs_dir: Path,
+    out: Path,
+    level: str = "city",
+    matches: Callable[[Leaderboard], str] | None = None,
 ) -> list[Leaderboard]:
     """Write `leaderboard.md`, `leaderboard.csv`, `leaderboard.json` and `index.html` to the folder `out`.
 
@@ -71,6 +75,8 @@ def write_leaderboard(
         runs_dir: the workspace's runs.
         out: is made when it is missing.
         level: of the labels; runs at other levels are passed over.
+        matches: makes the page `matches.html` of the first board, which `index.html` then leads to; empty where there is
+            nothing to show. None for no such page.
 
     Raises:
         UsageError: there is no run on a manifest, finished or failed, a manifest is given twice, two are of different
@@ -90,7 +96,7 @@ def write_leaderboard(
                 f"`{shlex.join(command)}` makes some"
             )
     require_comparable(boards)
-    _write(boards, out)
+    _write(boards, out, matches(boards[0]) if matches else "")
     return boards
 
 
@@ -117,12 +123,13 @@ def write_pooled(
     return [board]
 
 
-def _write(boards: Sequence[Leaderboard], out: Path) -> None:
+def _write(boards: Sequence[Leaderboard], out: Path, matches: str = "") -> None:
     files = {
         "leaderboard.md": as_markdown(boards),
         "leaderboard.csv": as_csv(boards),
         "leaderboard.json": json.dumps(as_json(boards), ensure_ascii=False, indent=2, allow_nan=False) + "\n",
-        "index.html": as_html(boards),
+        "index.html": as_html(boards, "matches.html" if matches else ""),
+        **({"matches.html": matches} if matches else {}),
     }
     with storage_errors(out):
         for name, content in files.items():

@@ -56,10 +56,11 @@ class CityBar:
     high: float
 
 
-def as_html(boards: Sequence[Leaderboard]) -> str:
+def as_html(boards: Sequence[Leaderboard], matches: str = "") -> str:
     """Return the leaderboards as a self-contained page; every name and title in it is text, whatever it holds.
 
-    Several are compared first, then shown one after the other.
+    Several are compared first, then shown one after the other. `matches` is the file beside it of a page of matches
+    (`predicting.matches`), which it then leads to; empty without.
     """
     names = [f"{board.name} {board.version}" for board in boards]
     prefixes = [""] if len(boards) == 1 else [f"b{number}-" for number in range(1, len(boards) + 1)]
@@ -69,6 +70,7 @@ def as_html(boards: Sequence[Leaderboard]) -> str:
         .get_template("leaderboard.html.jinja")
         .render(
             boards=boards,
+            matches=matches,
             title=f"Leaderboard of {' and '.join(names)}",
             policy=_policy(script),
             script=script,

@@ -37,6 +37,7 @@ from benchmark.leaderboard.table import (
     line_of,
     power_of,
     ranked,
+    region_of,
     row_of,
     worth_of,
 )
@@ -116,7 +117,7 @@ def pooled_board(
         name=base,
         version=header.version,
         digest=hashlib.sha256("".join(manifest.digest for manifest in folds).encode()).hexdigest(),
-        region=line_of(header.title or header.region),
+        region=region_of(header),
         protocol=truth.protocol,
         level=truth.label_set.level,
         note=line_of(header.note),

@@ -47,9 +47,11 @@ from benchmark.scoring.significance import (
 )
 from benchmark.scoring.truth import Truth
 from collector.errors import DataError, UsageError, one_line
+from collector.manifest.header import Header
 from collector.manifest.manifest import Manifest
 from collector.power import Power, power_of_mcnemar
 from collector.records import SPLITS
+from collector.regions import region, regions
 from collector.text_table import printable
 from collector.workspace import DEFAULT_MANIFESTS
 
@@ -98,7 +100,7 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         name=header.name,
         version=header.version,
         digest=manifest.digest,
-        region=line_of(header.title or header.region),
+        region=region_of(header),
         protocol=truth.protocol,
         level=truth.label_set.level,
         note=line_of(header.note),
@@ -117,6 +119,16 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         curves=_curves(manifest, truth, runs_dir, few, groups),
         failed=failed_rows(runs_dir, manifest, level),
     )
+
+
+def region_of(header: Header) -> str:
+    """Return what a board calls the region of a data set: its title, or the region's name where the title says more cities.
+
+    A data set of some cities of a built-in region has the title of all of them, unless it was given one of its own.
+    """
+    whole = region(header.region) if header.region in regions() else None
+    is_part = whole is not None and header.title == whole.title and len(header.cities) < len(whole.cities)
+    return line_of(header.region if is_part else header.title or header.region)
 
 
 def section_of(run: Run) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from benchmark.cells.grow import COARSER, load_partition
 from benchmark.cells.intersections import Intersections, intersections
@@ -35,9 +36,9 @@ from benchmark.methods.placing import (
     best_spread,
     described,
     likeliest,
-    numbers,
     partition,
 )
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Method, Parameter, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
@@ -77,9 +78,7 @@ class CellHead:
             # A fine cell in no coarse one, which was left out, gets the least that a cell there has.
             of = model.log_probabilities(vectors)
             logs += np.where(above >= 0, of[:, above], of.min(axis=1, keepdims=True))
-        top = logs.max(axis=1, keepdims=True)
-        scaled_logs: NDArray[np.float64] = logs - top - np.log(np.exp(logs - top).sum(axis=1, keepdims=True))
-        return scaled_logs
+        return np.asarray(log_softmax(logs, axis=1), np.float64)
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_head`)."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import log_softmax
 
 from benchmark.derivations import RankedPhotos, offered, predict
 from benchmark.label_set import LabelSet
@@ -165,10 +166,7 @@ def logs_of(answers: Sequence[Predictions], classes: int, floor: float) -> NDArr
 
 def pooled(logs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithm of the pool of members (M, N, C) with weights (M,): (N, C), exponentials summing to 1."""
-    total = np.tensordot(weights, logs, axes=1)
-    total = total - total.max(axis=1, keepdims=True)
-    pool: NDArray[np.float64] = total - np.log(np.exp(total).sum(axis=1, keepdims=True))
-    return pool
+    return np.asarray(log_softmax(np.tensordot(weights, logs, axes=1), axis=1), np.float64)
 
 
 def fitted_weights(logs: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from benchmark.methods.placing import PLACES_VERSION, Placing, best_of, best_spread, described, likeliest, numbers
+from benchmark.methods.placing import PLACES_VERSION, Placing, best_of, best_spread, described, likeliest
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError
@@ -46,8 +48,7 @@ class GeoClipHead:
         own = np.maximum(vectors @ first.T + of_first, 0) @ second.T + of_second
         own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12)
         scores = self.scale * (own @ self.codes.T).astype(np.float64)
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return likeliest(weights / weights.sum(axis=1, keepdims=True), self.gallery, scores.argmax(axis=1))
+        return likeliest(softmax(scores, axis=1), self.gallery, scores.argmax(axis=1))
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_head`)."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.classifiers.knn import MODERN_KS
 from benchmark.methods.prompts import NAMES, TEMPLATES
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Parameter
 from collector.errors import DataError
 
@@ -170,11 +171,6 @@ def tempered(head: Any, sides: Sides) -> "Classifier":
 
     cooled: Classifier = at_temperature(head, fit_temperature(head.predict_proba(sides.judged), sides.truth))
     return cooled
-
-
-def numbers(text: str) -> list[float]:
-    """Return the numbers of a list with commas between."""
-    return [float(number) for number in text.split(",")]
 
 
 def _text(sides: Sides) -> Text:

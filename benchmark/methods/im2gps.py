@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from benchmark.derivations import voted
 from benchmark.methods.features import feature
-from benchmark.methods.placing import PLACES_VERSION, best_of, best_spread, numbers, require_places, spread
+from benchmark.methods.placing import PLACES_VERSION, best_of, best_spread, require_places, spread
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking

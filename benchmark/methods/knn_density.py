@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.derivations import voted
-from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described, numbers
+from benchmark.methods.placing import PLACES_VERSION, RankedPlacing, best_of, best_spread, described
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places, Ranking
 from benchmark.retrieval.csls import scaled_index, scaled_queries

@@ -261,11 +261,6 @@ def spread(places: Places, km: float) -> Places:
     return replace(places, spread_km=np.full(places.weights.shape, km))
 
 
-def numbers(text: str) -> list[float]:
-    """Return the numbers of a parameter such as `1,5,25`."""
-    return [float(part) for part in text.split(",")]
-
-
 def likeliest(
     probabilities: NDArray[Any],
     answers: NDArray[np.float64],

@@ -23,8 +23,32 @@ def with_settings(method: Method, settings: Mapping[str, str]) -> Method:
     return replace(method, parameters={**method.parameters, **own}, smoke=smoke) if own else method
 
 
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a parameter such as `1,5,25`.
+
+    Raises:
+        UsageError: it is no such list.
+    """
+    try:
+        values = [float(number) for number in text.split(",")]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise UsageError(f"{text[:40]!r}: must be numbers with commas between, such as 1,5,25")
+    return values
+
+
+def _are_numbers(text: str) -> bool:
+    try:
+        return all(numbers(part) for part in text.split(";"))
+    except UsageError:
+        return False
+
+
 def _parsed(name: str, text: str, default: Parameter) -> Parameter:
     if isinstance(default, str):
+        if _are_numbers(default) and not _are_numbers(text):
+            raise UsageError(f"--set {name}={text[:40]!r}: must be numbers with commas between, such as {default[:40]}")
         return text
     try:
         if isinstance(default, bool):

@@ -30,9 +30,9 @@ from benchmark.methods.placing import (
     best_of,
     described,
     likeliest,
-    numbers,
     partition,
 )
+from benchmark.methods.settings import numbers
 from benchmark.methods.types import Context, Method, Training
 from benchmark.predictions import Places
 from collector.errors import UsageError

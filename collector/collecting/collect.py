@@ -82,7 +82,7 @@ class _Tally:
             read=sum(counter.total() for counter in (self.counts, self.rejected, self.failed, self.waiting)),
             added=self.counts["added"],
             known=self.counts["known"],
-            rejected=dict(self.rejected.most_common()),
+            rejected=dict((+self.rejected).most_common()),
             failed=dict(self.failed.most_common()),
             waiting=dict((+self.waiting).most_common()),
             withdrawn=self.counts["withdrawn"],

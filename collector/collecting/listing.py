@@ -81,15 +81,22 @@ def write_down(
     if isinstance(item, Photo):
         elsewhere = labelled_elsewhere(catalogue, region, item)
         item = elsewhere or (_nearer_elsewhere(region, item) if region.nearest else None) or item
+    # What a listing rejected, listings judge anew: there may be another --geo-accuracy, or a mended place.
+    by_listing = known is not None and known.state == "rejected" and _attempts(catalogue, item.photo_id) == 0
     if isinstance(item, Unusable):
         undecided = known is not None and known.state in ("listed", "failed", "rejected")
-        if known is None or (undecided and item.reason not in PLACE_REASONS):
+        judges = item.reason not in PLACE_REASONS or (by_listing and known is not None and known.city == item.city)
+        if known is None or (undecided and judges):
             catalogue.reject(item)
             rejected[item.reason] += known is None
-    elif known is None or known.state == "listed" or _is_told_anew(known, item):
+    elif known is None or known.state == "listed" or by_listing or _is_told_anew(known, item):
         catalogue.list_photo(item)
-    elif known.state == "rejected" and (outcome := catalogue.outcome(item.photo_id)) and not outcome[3]:
-        catalogue.list_photo(item)  # a listing rejected it, and listings change: another --geo-accuracy, a mended place
+
+
+def _attempts(catalogue: Catalogue, photo_id: str) -> int:
+    """Return how often a photo's bytes were looked at or asked for in vain; 0 where only listings told of it."""
+    outcome = catalogue.outcome(photo_id)
+    return outcome[3] if outcome else 0
 
 
 def _is_told_anew(known: Known, photo: Photo) -> bool:

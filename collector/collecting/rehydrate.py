@@ -27,8 +27,8 @@ from collector.manifest.manifest import Header, Manifest, build_manifest, partia
 from collector.net.client import RefusedError, TemporaryError
 from collector.progress import Track, silent
 from collector.providers.base import Provider, Renews, Survey
-from collector.providers.registry import Settings, make_provider, provider_of
-from collector.records import SPLITS, Photo, Region, Unusable
+from collector.providers.registry import Settings, make_provider
+from collector.records import SPLITS, Photo, Region, Unusable, provider_of
 from collector.workspace import Workspace, exclusive, storage_errors
 
 _WORKERS = 8

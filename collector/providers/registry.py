@@ -13,7 +13,7 @@ from pathlib import Path
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
 from collector.providers.base import Provider, Survey
-from collector.records import ProviderTraits, Region
+from collector.records import ProviderTraits, Region, provider_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,6 @@ def traits_of(name: str) -> ProviderTraits:
         return traits
     found = getattr(plugin_providers().get(name), "traits", None)
     return found if isinstance(found, ProviderTraits) else ProviderTraits()
-
-
-def provider_of(photo_id: str) -> str:
-    """Return the name of the provider that a photo's id begins with."""
-    return photo_id.partition(":")[0]
 
 
 def panorama_of(photo_id: str) -> str | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from collector.errors import UsageError
 from collector.licences import OWN_LICENCE, licences
 from collector.manifest.manifest import Manifest
-from collector.records import SPLITS, Licence
+from collector.records import SPLITS, Licence, provider_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def gather(manifest: Manifest, redistributable: Collection[str] = ()) -> Facts:
             for city in manifest.header.cities
         ),
         licences=tuple(LicenceRow(judged(row.name, redistributable), row) for row in _tally(columns["license"], sides)),
-        providers=_tally([_provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
+        providers=_tally([provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
         authors=_authors(columns["author_id"], sides),
         located=len(sides) - columns["latitude"].count(None),
         dated=len(times),
@@ -148,11 +148,7 @@ def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
     closed = [(name, of.licence) for name, of in manifest.header.provider_traits.items() if not of.pixels_may_be_kept]
     closed += [(of.ids_only_of, of.id) for of in licences().values() if of.ids_only_of]
     names, ids = {name for name, _ in closed}, {id_.casefold() for _, id_ in closed if id_}
-    return lambda photo_id, license_id: _provider_of(photo_id) in names or license_id.casefold() in ids
-
-
-def _provider_of(photo_id: str) -> str:
-    return photo_id.partition(":")[0]
+    return lambda photo_id, license_id: provider_of(photo_id) in names or license_id.casefold() in ids
 
 
 def _tally(names: Sequence[str], sides: Sequence[str]) -> tuple[Row, ...]:

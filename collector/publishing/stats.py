@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
-from collector.records import SPLITS, City, Photo
+from collector.records import SPLITS, City, Photo, provider_of
 from collector.web.maps import kilometres
 
 CELL_KM = 1.0
@@ -86,10 +86,6 @@ def stats(manifest: Manifest, populated: Floats | None = None) -> list[CityStats
     return [_of_city(city, by_city[city.slug], populated, services) for city in manifest.header.cities]
 
 
-def _provider(photo: Photo) -> str:
-    return photo.photo_id.partition(":")[0]
-
-
 def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, services: Collection[str]) -> CityStats:
     degrees = [
         (photo.latitude, photo.longitude)
@@ -103,7 +99,7 @@ def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, serv
         Counter(tuple(cell) for cell in np.floor(offsets / PLACE_KM).astype(int).tolist()) if degrees else Counter()
     )
     authors: Counter[Hashable] = Counter(
-        photo.author_id for photo in photos if photo.author_id and _provider(photo) not in services
+        photo.author_id for photo in photos if photo.author_id and provider_of(photo.photo_id) not in services
     )
     times = [(photo.taken_at.astimezone(UTC), photo.longitude) for photo in photos if photo.taken_at]
     months = Counter(moment.month - 1 for moment, _ in times)

@@ -27,48 +27,72 @@ def page(manifest: Manifest, found: Sequence[CityStats], populated: bool) -> str
             digest=manifest.digest,
             cities=found,
             populated=populated,
-            pictures=[(title, Markup(svg)) for title, svg in pictures(found)],  # noqa: S704 (matplotlib's own, of drawable names)
+            pictures=[(title, Markup(svg), words) for title, svg, words in pictures(found)],  # noqa: S704 (matplotlib's own)
         )
     )
 
 
-def pictures(found: Sequence[CityStats]) -> list[tuple[str, str]]:
-    """Return title and SVG of each picture: coverage and concentration, months, hours."""
+def pictures(found: Sequence[CityStats]) -> list[tuple[str, str, str]]:
+    """Return title, SVG and words of each picture: coverage and concentration, months, hours.
+
+    Where no photo says anything of it the SVG is empty, and the words say so.
+    """
     shown = found[:_MOST]
+    dated = any(of.dated for of in shown)
+    times = "No photo says when it was taken."
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
         return [
-            ("How much of the city, and how concentrated", _svg(_bars(shown))),
+            (
+                "How much of the city, and how concentrated",
+                _svg(_bars(shown)),
+                "No photo says where, when or by whom it was taken.",
+            ),
             (
                 "Months (columns: January to December; share of a city's dated photos)",
-                _svg(time_grid(shown, "by_month")),
+                _svg(time_grid(shown, "by_month") if dated else None),
+                times,
             ),
-            ("Hours (local solar time; share of a city's dated photos)", _svg(time_grid(shown, "by_hour"))),
+            (
+                "Hours (local solar time; share of a city's dated photos)",
+                _svg(time_grid(shown, "by_hour") if dated else None),
+                times,
+            ),
         ]
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def _bars(found: Sequence[CityStats]) -> Figure:
+def _bars(found: Sequence[CityStats]) -> Figure | None:
+    """Draw shares, a column for each that is known of any city."""
     names = [drawable(of.name) for of in found]
     figure = Figure(figsize=(8.5, 0.7 + 0.2 * len(names)), layout="constrained")
-    columns = (
-        ("cells with a photo", [of.covered for of in found], 1.0),
-        ("largest 250 m place", [of.largest_place for of in found], 1.0),
-        ("largest author", [of.largest_author for of in found], 1.0),
-        ("night", [of.night for of in found], 1.0),
-    )
-    for at, (title, values, most) in enumerate(columns):
+    columns = [
+        (title, values)
+        for title, values in (
+            ("cells with a photo", [of.covered for of in found]),
+            ("largest 250 m place", [of.largest_place for of in found]),
+            ("largest author", [of.largest_author for of in found]),
+            ("night", [of.night for of in found]),
+        )
+        if any(value is not None for value in values)
+    ]
+    for at, (title, values) in enumerate(columns):
         axes = figure.add_subplot(1, len(columns), at + 1)
         axes.barh(np.arange(len(names)), [value or 0.0 for value in values], color=_ACCENT, height=0.7)
-        axes.set_xlim(0, most)
+        for row, value in enumerate(values):
+            if value is None:
+                axes.text(0.02, row, "not known", va="center", fontsize=7)
+        axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         axes.set_title(title, fontsize=9)
         named_rows(axes, names if at == 0 else [""] * len(names))
-    return figure
+    return figure if columns else None

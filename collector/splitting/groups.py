@@ -19,8 +19,8 @@ from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import as_bits, pairs_within
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
-from collector.providers.registry import panorama_of, provider_of, traits_of
-from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo
+from collector.providers.registry import panorama_of, traits_of
+from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo, provider_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

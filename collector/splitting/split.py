@@ -30,8 +30,18 @@ from collector.manifest.manifest import (
     with_columns,
     write_manifest,
 )
-from collector.providers.registry import provider_of, traits_of
-from collector.records import FLAGS_COLUMN, PHASH_RADIUS, PHOTO_FIELDS, SCENES_COLUMN, SPLITS, WITHIN_M, Photo, Region
+from collector.providers.registry import traits_of
+from collector.records import (
+    FLAGS_COLUMN,
+    PHASH_RADIUS,
+    PHOTO_FIELDS,
+    SCENES_COLUMN,
+    SPLITS,
+    WITHIN_M,
+    Photo,
+    Region,
+    provider_of,
+)
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.choose import Choosing, attempts, first_that_fits, preferred

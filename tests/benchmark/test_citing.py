@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmark.commands.citing import _safe
+from benchmark.commands.citing import _safe, _services
 from collector import front_door
+from collector.manifest.manifest import build_manifest
 from tests.benchmark.conftest import World
 from tests.benchmark.predicting.conftest import Trained, trained  # noqa: F401 (a fixture)
 
@@ -29,6 +31,12 @@ def test_of_a_model(trained: Trained, capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert f"run {trained.run.inputs.identity}" in out
     assert trained.world.manifest.digest in out
+
+
+def test_own_photos_come_from_no_service(world: World) -> None:
+    rows = [replace(photo, photo_id=f"folder:{photo.photo_id}") for photo in world.photos("test")]
+    titles = [entry["title"] for entry in _services(build_manifest(world.manifest.header, rows, "t15"))]
+    assert titles == [f"{len(rows)} own photographs"]
 
 
 def test_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,6 +119,10 @@ def test_an_area_file(tmp_path: Path) -> None:
             "feature 1: its coordinates are no rings",
         ),
         ({"type": "MultiPolygon", "coordinates": 7}, "feature 1: its coordinates are no rings"),
+        (
+            {"type": "Polygon", "coordinates": [[[10**400, 0], [1, 1], [1, 2]]]},
+            "feature 1: its coordinates are no rings",
+        ),
     ],
 )
 def test_what_is_no_area(tmp_path: Path, document: object, said: str) -> None:
@@ -167,6 +171,7 @@ def test_towns_by_name() -> None:
     ]
     assert len({city.slug for city in made.cities}) == 4
     assert find_city(made, "lisboa").name == "Lisbon"
-    assert "not Paris, US" in lines[1]
-    with pytest.raises(UsageError, match=r"no town .* did you mean"):
+    assert lines[1].startswith("Paris: Paris, FR (")
+    assert "Paris, US" in lines[1].partition("; not ")[2]
+    with pytest.raises(UsageError, match=r"no town .*did you mean"):
         towns("t", ["Lisbonne Sud"], 20)

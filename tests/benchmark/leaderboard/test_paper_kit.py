@@ -1,5 +1,6 @@
 """Tables in LaTeX, and figures as files."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -9,8 +10,10 @@ from benchmark.leaderboard.drawing import PRINTED
 from benchmark.leaderboard.exports import as_csv
 from benchmark.leaderboard.paper_kit import as_latex, formats_of, write_figures
 from benchmark.leaderboard.table import leaderboard
+from benchmark.leaderboard.text import as_markdown
 from collector.errors import UsageError
-from tests.benchmark.leaderboard import add_run, manifest_of
+from collector.regions import region
+from tests.benchmark.leaderboard import CITIES, add_run, manifest_of
 
 
 def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
@@ -35,6 +38,21 @@ def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
     assert len({line.count(" & ") for line in rows}) == 1
     assert rows[1].startswith(f"{board.rows[0].rank.replace('–', '--')} & The gist & 80.0 [")
     assert rows[1].endswith(rf"& {board.rows[0].group} \\")
+
+
+def test_a_caption_does_not_promise_cities_that_are_not_there(tmp_path: Path) -> None:
+    whole = region("turkiye15")
+    for cities, title, told in (
+        (CITIES, whole.title, "sample 1.0.0 (3 cities of turkiye15), 15 test photos"),
+        (CITIES, "Three of them", "(3 cities of Three of them)"),
+        ([city.slug for city in whole.cities], whole.title, f"(15 cities of {whole.title})"),
+    ):
+        manifest = manifest_of(cities, region="turkiye15")
+        manifest = replace(manifest, header=replace(manifest.header, title=title))
+        add_run(tmp_path / title, manifest, "tiny", 9)
+        board = leaderboard(manifest, tmp_path / title)
+        assert told in as_latex([board])
+        assert f"{len(cities)} cities of {board.region};" in as_markdown([board])
 
 
 def test_runs_are_named_in_csv(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_checkpoint_is_data_and_leaves_frozen_weights_out(
     with safe_open(path, framework="pt") as file:
         names = set(file.keys())
         facts = json.loads(file.metadata()["facts"])
-    assert {"network.4.weight", "network.1.running_mean", "best.10.bias", "momentum.0"} <= names
+    assert {"network.4.weight", "network.1.running_mean", "best.10.bias", "optimiser.0.momentum_buffer"} <= names
     assert not {"network.0.weight", "network.1.weight", "best.0.weight"} & names
     assert [epoch["number"] for epoch in facts["curve"]] == [1]
 

@@ -54,7 +54,7 @@ def test_photos_that_the_server_refuses_are_told_and_the_others_answered(url: st
     told = json.loads(out)["photos"]
     errors = {Path(one["photo"]).name: one["error"] for one in told if "error" in one}
     assert set(errors) == {"broken.jpg", "large.jpg", "empty.jpg", "missing.jpg"}
-    assert "no picture" in errors["broken.jpg"]
+    assert "not an image" in errors["broken.jpg"]
     assert "2 MB" in errors["large.jpg"]
     assert len(told) == 7
     assert "4 of 7" in err

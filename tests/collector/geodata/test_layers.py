@@ -1,7 +1,6 @@
 """What layers say of places: against brute force, on real data where they are at hand, and on data that are none."""
 
 import csv
-import json
 import os
 from pathlib import Path
 
@@ -239,4 +238,3 @@ def test_known_cities() -> None:
 def test_what_is_said_of_layers_is_whole() -> None:
     for layer in LAYERS.values():
         assert all((layer.title, layer.source, layer.page, layer.licence, layer.resolution, layer.date)), layer.name
-    assert json.dumps([layer.name for layer in LAYERS.values()])

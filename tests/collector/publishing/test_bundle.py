@@ -116,7 +116,7 @@ def test_a_foreign_file_is_not_published_along(folder: Path, tmp_path: Path, for
 def test_a_file_in_the_way(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "three-cities").mkdir(parents=True)
     (tmp_path / "out" / "three-cities" / "1.0.0").write_text("")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         publish(folder, tmp_path / "out", release=RELEASE)
 
 

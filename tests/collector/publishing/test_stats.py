@@ -96,6 +96,20 @@ def test_the_page_takes_names_as_text() -> None:
     assert text.count("<svg") == 3
 
 
+def test_what_no_photo_says_is_said_in_words() -> None:
+    bare = replace(photo(0), latitude=None, longitude=None, taken_at=None, author_id=None, author_name=None)
+    manifest = manifest_of(bare)
+    text = page(manifest, stats(manifest), populated=False)
+    assert "<svg" not in text
+    assert text.count("No photo says when it was taken.") == 2
+    manifest = manifest_of(replace(bare, author_id="made:a"))
+    text = page(manifest, stats(manifest), populated=False)
+    assert text.count("<svg") == 1
+    assert "largest author" in text
+    assert ">cells with a photo<" not in text
+    assert "not known" in text  # of the city without photos
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "stats.html"
     assert front_door.run(["stats", str(SANDBOX), "--out", str(out)]) == 0
