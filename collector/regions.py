@@ -8,7 +8,7 @@ import os.path
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,13 +52,31 @@ _PLAIN_LETTERS = str.maketrans(
 # --- names
 
 
+class _Without(dict[int, int | None]):
+    """A table for `str.translate` that leaves characters out; filled as they come, since asking about each takes longer."""
+
+    def __init__(self, left_out: Callable[[str], object]) -> None:
+        super().__init__()
+        self._left_out = left_out
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = None if self._left_out(chr(code)) else code
+        return self[code]
+
+
+_WITHOUT_MARKS = _Without(unicodedata.combining)
+_LETTERS_AND_DIGITS = _Without(lambda character: unicodedata.category(character)[0] not in "LNM")
+
+
 def _plain(name: str) -> str:
     """Return `name` without case, diacritics and apostrophes; İ, I, ı and i all become i."""
     text = _APOSTROPHES.sub("", name)
+    if text.isascii():  # nothing to take apart
+        return text.lower()
     # Case folding can give letters that decompose, and the reverse (ᾳ, ſ + dot): a second round settles all of them.
     for _ in range(2):
         decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold().translate(_PLAIN_LETTERS)
+        text = decomposed.translate(_WITHOUT_MARKS).casefold().translate(_PLAIN_LETTERS)
     return _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text))
 
 
@@ -68,7 +86,7 @@ def fold(name: str) -> str:
     Case, Turkish letters (İ, I, ı and i are one), diacritics, blanks, hyphens, apostrophes and all other punctuation do
     not count, nor does the Unicode form (NFC, NFD). Idempotent; empty for a name without letters and digits.
     """
-    return "".join(c for c in _plain(name) if unicodedata.category(c)[0] in "LNM")
+    return _plain(name).translate(_LETTERS_AND_DIGITS)
 
 
 def words(text: str) -> list[str]:
