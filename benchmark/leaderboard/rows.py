@@ -9,6 +9,7 @@ from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.metrics import CONVENTION
 from benchmark.scoring.significance import Difference
+from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
 from collector.text_table import duration
@@ -331,7 +332,20 @@ class Leaderboard:
         """Return what has to be read before any number: the manifest's note (drawn pictures, say), and what is left out."""
         left_out = left_out_note(self.left_out, self.level)
         pooled = [self.pooled_note] if self.pooled else []
-        return [*(line for line in (self.note, left_out) if line), *pooled]
+        return [*(line for line in (self.note, left_out, self.untrained_note) if line), *pooled]
+
+    @property
+    def untrained_note(self) -> str:
+        """Which classes are tested and never trained, in a sentence; empty where there are none."""
+        never = [city for city in self.cities if city.test and not city.train]
+        if not never or self.protocol == "place":
+            return ""
+        photos, names = sum(city.test for city in never), first_few([city.name for city in never])
+        return (
+            f"{len(never)} of {len(self.cities)} {self.nouns} are tested and never trained ({names}): {photos:,} of "
+            f"{self.test_photos:,} test photos. No method can learn to name them, so that an accuracy is at most "
+            f"{percent(1 - photos / self.test_photos, 1)} %; distances say how near answered places come."
+        )
 
     @property
     def pooled_note(self) -> str:

@@ -141,7 +141,10 @@ class Truth:
             headings=np.array([photo.heading for photo in photos], np.float64),
             authors=[_author(photo) for photo in photos],
             gallery=Gallery(positions(manifest, train, level), places_of(train)),
-            parts=parts_of(photos, train, _named(manifest)),
+            parts={
+                **parts_of(photos, train, _named(manifest)),
+                **_trained(positions(manifest, photos, level), positions(manifest, train, level), level),
+            },
             protocol=header.protocol,
         )
 
@@ -200,6 +203,14 @@ def places_of(photos: Sequence[Photo]) -> NDArray[np.float64]:
     nowhere = (np.nan, np.nan)
     places = [nowhere if None in (p.latitude, p.longitude) else (p.latitude, p.longitude) for p in photos]
     return np.array(places, np.float64).reshape(-1, 2)
+
+
+def _trained(tested: NDArray[np.int64], trained: NDArray[np.int64], level: str) -> dict[str, list[str | None]]:
+    """Return whether training has the label of each photo, as a kind of part; empty where it has all of them."""
+    known = np.isin(tested, trained)
+    if known.all() or not len(trained):
+        return {}
+    return {f"{level} in training": ["trained" if of else "held out" for of in known.tolist()]}
 
 
 NAMES_ANSWER = "names its answer"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collector.splitting.allocate import Mode
     from collector.splitting.given import GivenSplit
     from collector.splitting.groups import Grouping
+    from collector.splitting.held_out import HoldOut
     from collector.splitting.side_checks import MissedShare
     from collector.splitting.split import FoldResult, FoldsResult, Recipe, SplitResult
     from collector.workspace import Workspace
@@ -139,6 +140,14 @@ def split(
             help="For --choose and --group-scenes: a network with weights, or a feature. Default: the best here."
         ),
     ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            "--hold-out-cities",
+            metavar="N|NAMES",
+            help="Whole cities for the test side alone: so many, drawn by the seed, or these: konya,van.",
+        ),
+    ] = None,
     min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the region's.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the data set, for people. Default: the region's.")] = None,
@@ -170,6 +179,7 @@ def split(
     _check_protocol(
         protocol, bool(counts or distance or drop_photos or extend or fractions or kfold or paper), bool(place)
     )
+    held_out = _hold_out(hold_out, bool(kfold or paper or extend or given or protocol == "place"))
     existing = existing_workspace(workspace)
     wanted = Wanted(min_photos, _plain("--title", title), _plain("--note", remark))
     if given is not None:
@@ -213,13 +223,36 @@ def split(
     if protocol == "place":
         recipe, quotas = _place_recipe(place, links)
     else:
-        recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent)
+        recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent, held_out)
     seed = seed if parent else seed or 0
     result = split_photos(
         existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of, **vectors
     )
     _note_before(result)
     show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
+
+
+def _hold_out(text: str | None, elsewhere: bool) -> "HoldOut":
+    """Return how many cities are to be held out, or their names; 0 where nothing is asked.
+
+    Raises:
+        UsageError: it is neither, or the split is one that holds no cities out.
+    """
+    if text is None:
+        return 0
+    if elsewhere:
+        raise UsageError(
+            "--hold-out-cities: belongs to a split by numbers or --fractions, not to --kfold, --paper, --extend, --given or "
+            "--protocol place"
+        )
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if text.strip().lstrip("+-").isdigit():
+        if int(text) < 1:
+            raise UsageError(f"--hold-out-cities {text[:40]}: give a number above 0, or names of cities")
+        return int(text)
+    if not names:
+        raise UsageError("--hold-out-cities: give a number, or names of cities: konya,van")
+    return names
 
 
 def _plain(option: str, text: str | None) -> str | None:
@@ -335,6 +368,7 @@ def _recipe(
     drop_photos: bool,
     rules: dict[str, Any],
     parent: "Manifest | None",
+    hold_out: "HoldOut" = 0,
 ) -> "tuple[Recipe, dict[str, float]]":
     """Return how to split, and the quotas; what is not given is as it was in the parent."""
     from dataclasses import replace
@@ -343,7 +377,8 @@ def _recipe(
 
     base = recipe_of(parent) if parent else Recipe()
     mode: Mode = "paper" if paper else "fractions" if fractions is not None else "exact" if counts else base.mode
-    recipe = Recipe(mode, replace(base.groups, **rules), drop_photos or (base.drop_photos and mode == "exact"))
+    drops = drop_photos or (base.drop_photos and mode == "exact")
+    recipe = Recipe(mode, replace(base.groups, **rules), drops, hold_out=hold_out)
     if fractions is not None:
         return recipe, parse_fractions(fractions)
     return recipe, {**(parent.header.quotas if parent and base.mode == mode else QUOTAS), **counts}
@@ -456,6 +491,7 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         "empty_sides": [asdict(of) for of in result.empty_sides],
         "power": asdict(power_of_mcnemar(tested, DISAGREE)) if tested else None,
         "missed_shares": [asdict(of) for of in result.missed_shares],
+        "held_out": list(result.held_out),
         "links_left_out": result.links,
         "groups": grouping
         and {
@@ -481,6 +517,12 @@ def _split_text(result: "SplitResult") -> str:
     else:
         parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
     parts.append(_power_text(sum(sides["test"] for sides in counts.values())))
+    if result.held_out:
+        parts.insert(
+            2,
+            f"held out of training: {', '.join(result.held_out)}; no method can name them, those that answer with places can "
+            "come near",
+        )
     if result.missed_shares:
         parts.insert(2, _missed_text(result.missed_shares))
     if result.links:

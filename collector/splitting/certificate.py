@@ -51,7 +51,10 @@ def _verdict(audit: Audit) -> str:
             else "it has photos on fewer than two sides"
         )
         return f"NOT JUDGED: whether anything leaks in {audit.name} cannot be told; {why}"
-    untrained = f"; but {len(audit.untrained)} of its cities are tested and never trained" if audit.untrained else ""
+    forgotten = [of for of in audit.untrained if of.city not in audit.held_out]
+    untrained = f"; but {len(forgotten)} of its cities are tested and never trained" if forgotten else ""
+    if audit.held_out:
+        untrained += f"; {len(audit.held_out)} of its cities are held out of training, as its rules say"
     if audit.verdict == "partly-judged":
         lacking = ", ".join(audit.unjudged)
         known = f"PARTLY JUDGED: nothing leaks in what can be judged of {audit.name}; cannot be judged: {lacking}"
@@ -170,8 +173,12 @@ def _findings(audit: Audit) -> Iterator[str]:
             f"{of.radius_km:g} km"
             for of in sorted(audit.outside, key=lambda of: of.radius_km - of.km)[:_MOST_SPREAD]
         )
-    for city in audit.untrained[:_MOST_SPREAD]:
-        yield f"FINDING: {_short(city.city)} is tested ({city.test_photos} photos) but never trained: no method can name it"
+    for city, photos in audit.held_out.items():
+        if photos:
+            yield f"BREACH: held out: {photos} photos of {_short(city)} are in training or validation"
+    for of in audit.untrained[:_MOST_SPREAD]:
+        why = "held out" if of.city in audit.held_out else "tested"
+        yield f"FINDING: {_short(of.city)} is {why} ({of.test_photos} photos) and never trained: no method can name it"
     if len(audit.untrained) > _MOST_SPREAD:
         yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
 

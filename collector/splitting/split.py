@@ -46,6 +46,7 @@ from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
 from collector.splitting.choose import Choosing, attempts, first_that_fits, preferred
 from collector.splitting.groups import Grouping, GroupRules, group_photos
+from collector.splitting.held_out import HoldOut, held_out_cities, trained, with_held_out
 from collector.splitting.place_protocol import allocate_places
 from collector.splitting.scenes import STAGE as SCENES_STAGE
 from collector.splitting.scenes import Scenes, find_scenes
@@ -63,6 +64,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 RELABELLED_COLUMN = "relabelled_from"
 """A manifest's column beside those of its format: the city that a photo had before a reviewer moved it, and the day."""
 
+HELD_OUT = "held_out_cities"
+"""Of a manifest's rules: the cities whose photos are test photos only."""
+
 Grouper = Callable[[Sequence[Photo]], Mapping[str, str]]
 """Photos to photo_id -> group: what `groups.group_photos` does under one set of rules."""
 
@@ -78,12 +82,14 @@ class Recipe:
         groups: what has to stay on one side; not used by the mode `paper`.
         drop_photos: as in `allocate`.
         within_m: in the mode `place`, how near to a query the gallery has another photo.
+        hold_out: cities whose photos are test photos only, or how many the seed draws; in the modes `exact` and `fractions`.
     """
 
     mode: Mode = "exact"
     groups: GroupRules = field(default_factory=GroupRules)
     drop_photos: bool = False
     within_m: float = WITHIN_M
+    hold_out: HoldOut = 0
 
     def rules(self, radius: int) -> dict[str, Any]:
         """Return what a manifest's header says of it; `radius` is that of dedup."""
@@ -92,7 +98,8 @@ class Recipe:
             grouped = {"groups": asdict(self.groups), "within_m": self.within_m}
         elif self.mode != "paper":
             grouped = {"groups": asdict(self.groups), "drop_photos": self.drop_photos}
-        return {"mode": self.mode, **grouped, "left_out": {"near-duplicates": {"phash_radius": radius}}}
+        held_out = {HELD_OUT: list(self.hold_out)} if isinstance(self.hold_out, tuple) and self.hold_out else {}
+        return {"mode": self.mode, **grouped, **held_out, "left_out": {"near-duplicates": {"phash_radius": radius}}}
 
 
 def place_rules(**links: Any) -> GroupRules:
@@ -111,6 +118,10 @@ def recipe_of(parent: Manifest) -> Recipe:
     if rules.get("mode") == "place":
         raise UsageError(
             f"--extend: {of} has the protocol place, which cannot be extended; make a new data set of all photos"
+        )
+    if rules.get(HELD_OUT):
+        raise UsageError(
+            f"--extend: {of} holds whole cities out, and cannot be extended; make a new data set of all photos"
         )
     if rules.get("mode") not in ("exact", "fractions"):
         raise UsageError(
@@ -223,6 +234,7 @@ class SplitResult:
         growth: what became of the photos of an earlier manifest, None where none was extended.
         empty_sides: cities that have no photo on a side, where that was allowed.
         missed_shares: what differs from the fractions that were asked for.
+        held_out: cities whose photos are test photos only.
     """
 
     manifest: Manifest
@@ -240,6 +252,7 @@ class SplitResult:
     growth: Growth | None
     empty_sides: list[EmptySides]
     missed_shares: list[MissedShare]
+    held_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +355,8 @@ def split(
     views = find_scenes(workspace, held.photos, scenes) if scenes else {}
     growth = _grown(workspace, held, parent, recipe, views) if parent else None
     photos = list(growth.photos) if growth else held.photos
+    out = held_out_cities(held.region, photos, recipe.hold_out, seed) if recipe.hold_out else ()
+    recipe = replace(recipe, hold_out=out)
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, views)
     groups = grouping.group_of if grouping else {photo.photo_id: photo.group_id or photo.photo_id for photo in photos}
     beside: dict[str, Any] = {"scenes": {"vectors": scenes.named}} if scenes else {}
@@ -350,6 +365,7 @@ def split(
             photos, groups, {side: int(of) for side, of in quotas.items()}, seed, recipe.within_m
         )
     else:
+        learnt = trained(photos, groups, out)
 
         def allocated(some: Sequence[Photo]) -> Allocation:
             return allocate(
@@ -364,16 +380,18 @@ def split(
             )
 
         if choosing is None:
-            allocation = allocated(photos)
+            allocation = allocated(learnt)
         else:
             total = sum(int(quotas[side]) for side in SPLITS)
-            name_of, rows, _ = choosing.source.vectors(workspace, photos, choosing.net, choosing.track)
-            order = preferred(photos, groups, rows, choosing.how, total, seed)
-            tries = attempts(photos, groups, order, total, growth.fixed if growth else {})
+            name_of, rows, _ = choosing.source.vectors(workspace, learnt, choosing.net, choosing.track)
+            order = preferred(learnt, groups, rows, choosing.how, total, seed)
+            tries = attempts(learnt, groups, order, total, growth.fixed if growth else {})
             allocation = first_that_fits(tries, allocated)
             beside["choose"] = {"how": choosing.how, "vectors": name_of}
+        allocation = with_held_out(allocation, photos, groups, out)
     asked = [side for side in SPLITS if quotas.get(side, 1)]
-    empty = _checked(empty_sides(photos, groups, [allocation.sides], asked), allow_empty_sides)
+    elsewhere = [photo for photo in photos if photo.city not in out]
+    empty = _checked(empty_sides(elsewhere, groups, [allocation.sides], asked), allow_empty_sides)
     header = header_of(held, name, version, seed, quotas, {**recipe.rules(held.radius), **beside}, photos, parent)
     with storage_errors(manifests):
         sided = _sided(photos, allocation, grouping)
@@ -398,8 +416,13 @@ def split(
         grouping=grouping,
         growth=growth,
         empty_sides=empty,
-        missed_shares=missed_shares(manifest.counts(), quotas) if recipe.mode == "fractions" else [],
+        missed_shares=missed_shares(_but(manifest.counts(), out), quotas) if recipe.mode == "fractions" else [],
+        held_out=out,
     )
+
+
+def _but(counts: Mapping[str, Mapping[str, int]], cities: Sequence[str]) -> dict[str, Mapping[str, int]]:
+    return {city: sides for city, sides in counts.items() if city not in cities}
 
 
 def _checked(empty: list[EmptySides], allowed: bool) -> list[EmptySides]:

@@ -1,0 +1,100 @@
+"""Whole cities kept out of training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.errors import DataError, UsageError
+from collector.manifest.manifest import read_manifest
+from collector.records import Photo
+from collector.regions import region
+from collector.splitting.audit import audit_manifest
+from collector.splitting.certificate import certificate
+from collector.splitting.groups import GroupRules
+from collector.splitting.held_out import held_out_cities
+from collector.splitting.split import Recipe, recipe_of
+from collector.workspace import Workspace
+from tests.collector.splitting.test_split import fill, run
+from tests.conftest import MakePhoto
+
+REGION = region("turkiye15")
+QUOTAS = {"train": 4, "val": 2, "test": 2}
+RULES = GroupRules(min_distance_m=0.0)
+
+
+@pytest.fixture
+def photos(make_photo: MakePhoto) -> list[Photo]:
+    """Ten photos each of Ankara, Bursa and Van."""
+    return [replace(make_photo(n), author_id=f"author-{n}") for n in range(30)]
+
+
+def test_held_out_photos_are_test_photos(workspace: Workspace, photos: list[Photo], tmp_path: Path) -> None:
+    fill(workspace, photos)
+    result = run(workspace, tmp_path / "m", recipe=Recipe("exact", RULES, hold_out=("van",)))
+    counts = result.manifest.counts()
+    assert counts["van"] == {"train": 0, "val": 0, "test": 10}
+    assert counts["ankara"] == QUOTAS
+    assert result.held_out == ("van",)
+    stored = read_manifest(result.folder)
+    assert stored.header.rules["held_out_cities"] == ["van"]
+    audit = audit_manifest(stored)
+    assert audit.held_out == {"van": 0}
+    assert audit.verdict == "clean"
+    said = " ".join(certificate(audit).split())
+    assert "1 of its cities are held out of training" in said
+    assert "van is held out (10 photos) and never trained" in said
+    with pytest.raises(UsageError, match="holds whole cities out, and cannot be extended"):
+        recipe_of(stored)
+
+
+def test_what_is_linked_to_a_held_out_city_is_left_out(
+    workspace: Workspace, photos: list[Photo], tmp_path: Path
+) -> None:
+    van = next(photo for photo in photos if photo.city == "van")
+    ankara = [photo for photo in photos if photo.city == "ankara"][:2]
+    fill(workspace, [replace(photo, author_id="traveller") if photo in (van, *ankara) else photo for photo in photos])
+    result = run(workspace, tmp_path / "m", recipe=Recipe("exact", RULES, hold_out=("van",)))
+    sides = dict(
+        zip(result.manifest.table["photo_id"].to_pylist(), result.manifest.table["split"].to_pylist(), strict=True)
+    )
+    assert sides[van.photo_id] == "test"
+    assert set(result.links) == {photo.photo_id for photo in ankara}
+    assert not set(result.links) & set(sides)
+    assert result.manifest.counts()["ankara"] == QUOTAS
+
+
+def test_shares_of_the_other_cities_are_kept(workspace: Workspace, photos: list[Photo], tmp_path: Path) -> None:
+    fill(workspace, photos)
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    result = run(workspace, tmp_path / "m", quotas=shares, recipe=Recipe("fractions", RULES, hold_out=1))
+    (city,) = result.held_out
+    assert result.manifest.counts()[city] == {"train": 0, "val": 0, "test": 10}
+    assert not result.missed_shares
+    assert not result.empty_sides
+
+
+def test_drawn_cities_follow_the_seed_alone(photos: list[Photo]) -> None:
+    drawn = [held_out_cities(REGION, some, 1, 7) for some in (photos, photos[::-1])]
+    assert drawn[0] == drawn[1]
+    assert len({held_out_cities(REGION, photos, 1, seed) for seed in range(20)}) == 3
+
+
+def test_what_cannot_be_held_out(photos: list[Photo]) -> None:
+    with pytest.raises(UsageError, match="2 of 3 cities held out leave 1; a benchmark trains on 2 or more"):
+        held_out_cities(REGION, photos, 2, 0)
+    with pytest.raises(DataError, match="no clean photo of konya"):
+        held_out_cities(REGION, photos, ("konya",), 0)
+    with pytest.raises(UsageError, match="atlantis"):
+        held_out_cities(REGION, photos, ("atlantis",), 0)
+
+
+def test_a_broken_promise_is_a_breach(workspace: Workspace, photos: list[Photo], tmp_path: Path) -> None:
+    fill(workspace, photos)
+    manifest = run(workspace, tmp_path / "m", recipe=Recipe("exact", RULES, hold_out=("van",))).manifest
+    rules = {**manifest.header.rules, "held_out_cities": ["van", "ankara"]}
+    audit = audit_manifest(replace(manifest, header=replace(manifest.header, rules=rules)))
+    assert audit.verdict == "breach"
+    assert "BREACH: held out: 6 photos of ankara are in training or validation" in certificate(audit)
+    odd = {**manifest.header.rules, "held_out_cities": {"van": 3}}
+    assert audit_manifest(replace(manifest, header=replace(manifest.header, rules=odd))).held_out == {}
