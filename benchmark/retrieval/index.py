@@ -154,16 +154,19 @@ class Index:
     ) -> NDArray[np.int64]:
         best = np.full((len(queries), 0), np.inf, np.float32)
         rows = np.full((len(queries), 0), -1, np.int64)
+        owned = bool((authors >= 0).any() or (sequences >= 0).any())
         for at in range(0, len(self), _GALLERY):
             block = self.vectors[at : at + _GALLERY]
-            distances = (block * block).sum(axis=1) - 2 * (queries @ block.T)
-            numbers = np.arange(at, at + len(block))
-            distances[self._own(numbers[None], authors[:, None], sequences[:, None])] = np.inf
-            best = np.concatenate([best, distances], axis=1)
-            rows = np.concatenate([rows, np.broadcast_to(numbers, distances.shape)], axis=1)
-            if best.shape[1] > wanted:
-                kept = np.argpartition(best, wanted - 1, axis=1)[:, :wanted]
-                best, rows = np.take_along_axis(best, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
+            distances = queries @ (-2 * block).T
+            distances += np.einsum("ij,ij->i", block, block)
+            if owned:
+                numbers = np.arange(at, at + len(block))
+                distances[self._own(numbers[None], authors[:, None], sequences[:, None])] = np.inf
+            kept = _smallest(distances, wanted)
+            best = np.concatenate([best, np.take_along_axis(distances, kept, axis=1)], axis=1)
+            rows = np.concatenate([rows, at + kept], axis=1)
+            kept = _smallest(best, wanted)
+            best, rows = np.take_along_axis(best, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
         return np.where(np.isinf(best), -1, rows)
 
     def _own(
@@ -228,6 +231,13 @@ def new_index(width: int, engine: str = "exact") -> Index:
     """Return an index without rows, for vectors of so many values."""
     nobody = np.empty(0, np.int64)
     return Index(np.empty((0, width), np.float32), nobody, nobody, engine)
+
+
+def _smallest(values: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+    """Return the columns of the smallest values of each row, all where there are no more; in no order."""
+    if values.shape[1] <= wanted:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, wanted - 1, axis=1)[:, :wanted]
 
 
 def _require_numbers(vectors: NDArray[np.float32], whose: str) -> None:
