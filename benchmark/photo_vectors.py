@@ -1,6 +1,6 @@
 """Vectors of a workspace's photos, and pairs verified by local features, for curating: the collector is handed `Source`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from benchmark.features.extract import Feature, extract
 from benchmark.methods.features import feature
 from benchmark.methods.heads import trained_tower
-from benchmark.methods.vectors import NETS, feature_kind
+from benchmark.methods.scenes import KINDS, SCENES, scene_shares
+from benchmark.methods.types import Context
+from benchmark.methods.vectors import NETS, NetworkVectors, describer, feature_kind
 from benchmark.networks import weights
 from benchmark.networks.backbones import backbones, find_backbone
 from benchmark.photos import Photos, WorkspacePhotos
@@ -82,14 +84,48 @@ class Source:
         counts = dict(zip(whole, map(len, verified), strict=True))
         return [counts.get(pair, 0) for pair in pairs]
 
+    def indoors(
+        self, workspace: Workspace, photos: Sequence[Photo], track: Track
+    ) -> tuple[str, NDArray[np.float64]] | None:
+        """Return what said so, and how likely each photo was taken indoors, (N,), NaN of one that cannot be read.
+
+        The sum of what a network that learnt Places365 gives the categories that its authors list as indoors. None where
+        no weights of such a network are here.
+
+        Raises:
+            DataError: weights are damaged.
+        """
+        net = next(filter(_sees_scenes, _best_first()), None)
+        if net is None:
+            return None
+        backbone = find_backbone(net)
+        said = weights.stored(backbone)
+        digest = said.digest if said else None
+        context = Context(weights=weights.load(backbone), weights_digest=digest)
+        describing = describer(net, backbone.preprocessing.crop, context)
+        readable, known = _readable(workspace, photos, track)
+        found = np.full(len(photos), np.nan)
+        if known.any() and isinstance(describing, NetworkVectors):
+            found[known] = scene_shares(describing, readable)[:, KINDS.index("i")]
+        return f"{net} {str(digest)[:8]}", found
+
 
 def best() -> str:
     """Return the network of PREFERRED whose weights are here, or GIST."""
-    for architecture in PREFERRED:
-        for name, backbone in backbones().items():
-            if name.startswith(f"{architecture}/") and weights.stored(backbone):
-                return name
-    return "gist"
+    preferred = tuple(f"{architecture}/" for architecture in PREFERRED)
+    return next((name for name in _best_first() if name.startswith(preferred)), "gist")
+
+
+def _best_first() -> Iterator[str]:
+    """Yield the networks whose weights are here, those of PREFERRED first."""
+    known = backbones()
+    order = [name for architecture in PREFERRED for name in known if name.startswith(f"{architecture}/")]
+    return (name for name in dict.fromkeys([*order, *known]) if weights.stored(known[name]))
+
+
+def _sees_scenes(net: str) -> bool:
+    origin = backbones()[net].pretrained
+    return origin is not None and (origin.data, origin.classes) == ("Places365", len(SCENES))
 
 
 def _feature(net: str) -> tuple[str, Feature, slice]:

@@ -1,6 +1,7 @@
 """Commands that check, compare, publish and fetch data sets, and withdraw photos."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +28,7 @@ Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// ad
 
 @app.command()
 def stats(
+    context: typer.Context,
     path: Source,
     out: Annotated[Path | None, typer.Option(help="Write the page here, with pictures: an .html file.")] = None,
     populated: Annotated[
@@ -35,28 +37,41 @@ def stats(
             help="CSV of populated places (latitude, longitude): cells near one count, not a city's whole circle."
         ),
     ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures", help="Look at the workspace's pictures too: taken indoors, filled by people (extra people)."
+        ),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Tell how much of each city a manifest shows, when, by whom, under which licences; and what to collect next."""
-    from collector.publishing.stats import read_populated
+    from collector.curating.vectors import source_of
+    from collector.publishing.looks import look
+    from collector.publishing.stats import NOTHING, read_populated
     from collector.publishing.stats import stats as of_cities
+    from collector.workspace import Workspace
 
     if out is not None and out.suffix.lower() != ".html":
         raise UsageError(f"--out {out}: its name must end in .html")
     manifest = _read(path, workspace)
-    found = of_cities(manifest, read_populated(populated) if populated else None)
+    towns = read_populated(populated) if populated else None
+    looks, lines = look(Workspace(workspace), manifest, source_of(context.obj), track) if pictures else (NOTHING, [])
+    found = of_cities(manifest, towns, looks)
     if out is not None:
         from collector.publishing.stats_page import page
         from collector.workspace import storage_errors, write_atomically
 
         with storage_errors(out):
-            write_atomically(out, page(manifest, found, populated is not None).encode("utf-8", "backslashreplace"))
+            write_atomically(
+                out, page(manifest, found, populated is not None, lines).encode("utf-8", "backslashreplace")
+            )
         note(f"{out}: the page")
-    show({"cities": [asdict(of) for of in found]}, json, lambda: _stats_text(found))
+    show({"cities": [asdict(of) for of in found], "pictures": lines}, json, lambda: _stats_text(found, lines))
 
 
-def _stats_text(found: "list[CityStats]") -> str:
+def _stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.0%}"
 
@@ -64,10 +79,12 @@ def _stats_text(found: "list[CityStats]") -> str:
         return "-" if value is None else f"{value:.1f}"
 
     head = ("city", "photos", "cells covered", "places", "largest", "authors", "largest", "months", "hours", "night")
+    head += ("indoors", "people") if lines else ()
     rows = [
         (
             *(of.name, of.photos, share(of.covered), number(of.places), share(of.largest_place), number(of.authors)),
             *(share(of.largest_author), number(of.months), number(of.hours), share(of.night)),
+            *((share(of.indoors), share(of.people)) if lines else ()),
         )
         for of in found
     ]
@@ -78,6 +95,7 @@ def _stats_text(found: "list[CityStats]") -> str:
         [
             table(head, rows),
             "\nplaces (250 m), authors, months and hours: effective numbers; hours are local solar time",
+            *lines,
             *([f"-: not known of any photo here: {', '.join(unknown)}"] if unknown else []),
             *(["\nwhat to collect next (`t15 collect --balance` spreads by these):", *wanting] if wanting else []),
         ]

@@ -7,16 +7,15 @@ the cache by both digests and the versions: a run that was stopped goes on, and 
 the vectors, and a bounded number of small pictures and features.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from collector.curating.alignment import Aligned, aligner, has_opencv
+from collector.curating.kept import Kept
 from collector.curating.pair_verification import DoubtfulPair, pair_verifier
 from collector.curating.vectors import VectorSource, nearest, unrelated
 from collector.progress import Track
@@ -101,24 +100,25 @@ def deep_pairs(
     name, candidates = proposals(workspace, photos, source, net, track)
     digests = [str(photo.sha256) for photo in photos]
     wanted = [one for one in candidates if digests[one.first] != digests[one.second]]
-    said = _Verdicts(workspace)
-    waiting = [one for one in wanted if said.of(digests, one) is None]
+    said = _verdicts(workspace)
+    waiting = [one for one in wanted if said.get(_key(digests, one)) is None]
     verify, align = pair_verifier(workspace), aligner(workspace) if has_opencv() else None
     rest = track(iter(waiting), "verifying pairs", len(waiting))
     while block := list(islice(rest, _TOGETHER)):
         pairs = [DoubtfulPair(digests[one.first], digests[one.second], turn=one.turn) for one in block]
-        found = []
+        found: dict[str, Any] = {}
         for one, small in zip(block, verify(pairs), strict=True):
             laid: Aligned | None = None
             if align and not (small and small.is_same):
                 laid = align(digests[one.first], digests[one.second])
             is_same = bool((small and small.is_same) or (laid and laid.is_same))
-            found.append((one, {"same": is_same, "small": small and asdict(small), "aligned": laid and asdict(laid)}))
-        said.write(digests, found)
+            verdict = {"same": is_same, "small": small and asdict(small), "aligned": laid and asdict(laid)}
+            found[_key(digests, one)] = verdict
+        said.write(found)
     return [
         DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
         for one in wanted
-        if (verdict := said.of(digests, one)) and verdict["same"]
+        if (verdict := said.get(_key(digests, one))) and verdict["same"]
     ]
 
 
@@ -134,37 +134,14 @@ def _evidence(name: str, one: Proposed, verdict: dict[str, Any]) -> dict[str, An
     }
 
 
-class _Verdicts:
-    """What was said of pairs before: a file of JSON lines in the cache, by both digests and the turn."""
+def _verdicts(workspace: Workspace) -> Kept:
+    """Return what was said of pairs before."""
+    how = "aligned" if has_opencv() else "pixels"
+    return Kept(
+        workspace.cache / "deep-pairs" / f"{_VERSION}-{how}.jsonl",
+        lambda verdict: isinstance(verdict, dict) and verdict.keys() >= {"same", "small", "aligned"},
+    )
 
-    def __init__(self, workspace: Workspace) -> None:
-        how = "aligned" if has_opencv() else "pixels"
-        self._path: Path = workspace.cache / "deep-pairs" / f"{_VERSION}-{how}.jsonl"
-        self._known = dict(self._read())
 
-    def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
-            try:
-                key, verdict = json.loads(line)
-            except (ValueError, TypeError):  # a line that a crash cut off
-                continue
-            if isinstance(verdict, dict) and verdict.keys() >= {"same", "small", "aligned"}:
-                yield key, verdict
-
-    @staticmethod
-    def _key(digests: Sequence[str], one: Proposed) -> str:
-        return f"{digests[one.first][:32]} {digests[one.second][:32]} {one.turn}"
-
-    def of(self, digests: Sequence[str], one: Proposed) -> dict[str, Any] | None:
-        return self._known.get(self._key(digests, one))
-
-    def write(self, digests: Sequence[str], found: Sequence[tuple[Proposed, dict[str, Any]]]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        lines = {self._key(digests, one): verdict for one, verdict in found}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps([key, verdict]) + "\n" for key, verdict in lines.items())
-        self._known |= lines
+def _key(digests: Sequence[str], one: Proposed) -> str:
+    return f"{digests[one.first][:32]} {digests[one.second][:32]} {one.turn}"

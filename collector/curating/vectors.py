@@ -28,7 +28,7 @@ PhotoVectors = tuple[str, Floats, NDArray[np.bool_]]
 
 
 class VectorSource(Protocol):
-    """Gives vectors of a workspace's photos, and tells which pairs of photos show one scene."""
+    """Gives vectors of a workspace's photos, tells which pairs show one scene, and which photos were taken indoors."""
 
     def vectors(
         self, workspace: Workspace, photos: Sequence[Photo], net: str | None, track: Track, *, turn: int = 0
@@ -55,6 +55,19 @@ class VectorSource(Protocol):
 
         Raises:
             UsageError: the extra `local` is not installed.
+            ModuleNotFoundError: the extra `bench` is not installed.
+        """
+        ...
+
+    def indoors(
+        self, workspace: Workspace, photos: Sequence[Photo], track: Track
+    ) -> tuple[str, NDArray[np.float64]] | None:
+        """Return what said so, and how likely each photo was taken indoors, (N,), NaN of one that cannot be read.
+
+        None where no weights of a network that learnt Places365 are here.
+
+        Raises:
+            DataError: weights are damaged.
             ModuleNotFoundError: the extra `bench` is not installed.
         """
         ...

@@ -4,7 +4,8 @@ Of each city: the share of its cells (squares of a kilometre within its radius; 
 two kilometres of one) that have a photo; how concentrated the photos are, as effective numbers, exp of the entropy of their
 shares (Hill, "Diversity and evenness", Ecology 54, 1973): of places (squares of 250 m), authors, months of the year, hours of
 the day; the largest shares; licences. Hours are local solar time, UTC + longitude / 15. What is not known is left out of a
-share, and counted. Memory: a few numbers a photo.
+share, and counted. Where pictures were looked at (`looks.py`): the share taken indoors, and of those that people fill.
+Memory: a few numbers a photo.
 """
 
 from collections import Counter
@@ -49,6 +50,8 @@ class CityStats:
         hours: effective number of 24; by_hour: photos by local solar hour; night: share before 6 and from 20 on.
         licences: photos by licence, most first.
         wanting: what to collect next, in words, the most wanted first.
+        looked_at: photos whose picture was looked at.
+        indoors: share of them that is likelier taken indoors than outdoors; people: share that people fill.
     """
 
     city: str
@@ -69,24 +72,46 @@ class CityStats:
     night: float | None
     licences: Mapping[str, int]
     wanting: tuple[str, ...]
+    looked_at: int = 0
+    indoors: float | None = None
+    people: float | None = None
 
 
-def stats(manifest: Manifest, populated: Floats | None = None) -> list[CityStats]:
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What pictures show, by photo_id; of photos that could be looked at alone.
+
+    Attributes:
+        indoors: how likely it was taken indoors, 0 to 1.
+        people: whether people fill it.
+    """
+
+    indoors: Mapping[str, float]
+    people: Mapping[str, bool]
+
+
+NOTHING = Looks({}, {})
+
+
+def stats(manifest: Manifest, populated: Floats | None = None, looks: Looks = NOTHING) -> list[CityStats]:
     """Return the statistics of each city of a manifest, in its order.
 
     Args:
         manifest: of any protocol.
         populated: (N, 2) latitude and longitude of populated places; None: every cell of a city's circle counts.
+        looks: what the pictures show.
     """
     by_city: dict[str, list[Photo]] = {city.slug: [] for city in manifest.header.cities}
     for side in SPLITS:
         for photo in manifest.photos(side):
             by_city[photo.city].append(photo)
     services = {name for name, traits in manifest.header.provider_traits.items() if traits.author_is_service}
-    return [_of_city(city, by_city[city.slug], populated, services) for city in manifest.header.cities]
+    return [_of_city(city, by_city[city.slug], populated, services, looks) for city in manifest.header.cities]
 
 
-def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, services: Collection[str]) -> CityStats:
+def _of_city(
+    city: City, photos: Sequence[Photo], populated: Floats | None, services: Collection[str], looks: Looks
+) -> CityStats:
     degrees = [
         (photo.latitude, photo.longitude)
         for photo in photos
@@ -105,6 +130,8 @@ def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, serv
     months = Counter(moment.month - 1 for moment, _ in times)
     solar = [moment + timedelta(hours=(city.longitude if of is None else of) / 15) for moment, of in times]
     hours = Counter(moment.hour for moment in solar)
+    indoors = [looks.indoors[photo.photo_id] >= 0.5 for photo in photos if photo.photo_id in looks.indoors]
+    people = [looks.people[photo.photo_id] for photo in photos if photo.photo_id in looks.people]
     found = CityStats(
         city=city.slug,
         name=city.name,
@@ -124,6 +151,9 @@ def _of_city(city: City, photos: Sequence[Photo], populated: Floats | None, serv
         night=sum(hours[hour] for hour in NIGHT) / len(times) if times else None,
         licences=dict(Counter(photo.license for photo in photos).most_common()),
         wanting=(),
+        looked_at=max(len(indoors), len(people)),
+        indoors=sum(indoors) / len(indoors) if indoors else None,
+        people=sum(people) / len(people) if people else None,
     )
     return CityStats(**{**asdict(found), "wanting": tuple(_wanting(found))})
 
@@ -189,6 +219,10 @@ def _wanting(of: CityStats) -> Iterable[str]:
         yield f"{', '.join(few)}" if len(few) <= 6 else f"{len(few)} months of the year"
     if of.night is not None and of.night < 0.05:
         yield f"nights: {of.night:.0%} before 6 and from 20 on"
+    if of.indoors is not None and of.indoors > 0.5:
+        yield f"outdoors: {of.indoors:.0%} were taken indoors"
+    if of.people is not None and of.people > 0.25:
+        yield f"views without people: {of.people:.0%} are filled by people"
 
 
 def read_populated(path: Path) -> Floats:

@@ -17,8 +17,8 @@ _MOST = 100  # cities in a picture; the table has all
 _ACCENT = COLOURS["train"]
 
 
-def page(manifest: Manifest, found: Sequence[CityStats], populated: bool) -> str:
-    """Return the page as HTML that needs nothing else; names of cities are text."""
+def page(manifest: Manifest, found: Sequence[CityStats], populated: bool, lines: Sequence[str] = ()) -> str:
+    """Return the page as HTML that needs nothing else; names of cities are text, `lines` say how pictures were looked at."""
     return (
         environment("collector.publishing")
         .get_template("stats.html.jinja")
@@ -27,6 +27,7 @@ def page(manifest: Manifest, found: Sequence[CityStats], populated: bool) -> str
             digest=manifest.digest,
             cities=found,
             populated=populated,
+            lines=lines,
             pictures=[(title, Markup(svg), words) for title, svg, words in pictures(found)],  # noqa: S704 (matplotlib's own)
         )
     )
@@ -47,7 +48,7 @@ def pictures(found: Sequence[CityStats]) -> list[tuple[str, str, str]]:
             (
                 "How much of the city, and how concentrated",
                 _svg(_bars(shown)),
-                "No photo says where, when or by whom it was taken.",
+                "No photo says where, when or by whom it was taken, and no picture was looked at.",
             ),
             (
                 "Months (columns: January to December; share of a city's dated photos)",
@@ -82,6 +83,8 @@ def _bars(found: Sequence[CityStats]) -> Figure | None:
             ("largest 250 m place", [of.largest_place for of in found]),
             ("largest author", [of.largest_author for of in found]),
             ("night", [of.night for of in found]),
+            ("indoors", [of.indoors for of in found]),
+            ("filled by people", [of.people for of in found]),
         )
         if any(value is not None for value in values)
     ]

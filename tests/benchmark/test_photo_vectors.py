@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from benchmark.methods.scenes import SCENES
 from benchmark.networks import weights
+from benchmark.networks.backbones import find_backbone
 from benchmark.photo_vectors import Source, best
 from collector.catalogue.catalogue import open_catalogue
 from collector.progress import silent
@@ -50,6 +53,26 @@ def test_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path
     here = {"resnet18/places365", "resnet50/imagenet"}
     monkeypatch.setattr(weights, "stored", lambda backbone: backbone.name in here or None)
     assert best() == "resnet50/imagenet"
+
+
+def test_indoors_by_a_network_that_learnt_scenes(
+    workspace: Workspace, photos: list[Photo], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("T15_WEIGHTS", str(tmp_path))
+    assert Source().indoors(workspace, photos, silent) is None
+    torch.manual_seed(0)
+    network = find_backbone("resnet18/places365").build(365)
+    with torch.no_grad():
+        network.fc.weight.zero_()  # type: ignore[union-attr, operator]
+        network.fc.bias.zero_()  # type: ignore[union-attr, operator]
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    weights.add(find_backbone("resnet18/places365"), tmp_path / "resnet18.pth")
+    found = Source().indoors(workspace, photos, silent)
+    assert found is not None
+    assert found[0].startswith("resnet18/places365 ")
+    # Of 365 categories that are all as likely, as many as the list has indoors.
+    assert found[1][:3] == pytest.approx(SCENES.count("i") / 365, abs=1e-5)
+    assert np.isnan(found[1][3:]).all()
 
 
 def test_inliers(workspace: Workspace, photos: list[Photo]) -> None:

