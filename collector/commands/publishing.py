@@ -78,8 +78,20 @@ def _stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.1f}"
 
-    head = ("city", "photos", "cells covered", "places", "largest", "authors", "largest", "months", "hours", "night")
-    head += ("indoors", "people") if lines else ()
+    seen = ("indoors", "people") if lines else ()
+    head = (
+        "city",
+        "photos",
+        "cells covered",
+        "places",
+        "largest",
+        "authors",
+        "largest",
+        "months",
+        "hours",
+        "night",
+        *seen,
+    )
     rows = [
         (
             *(of.name, of.photos, share(of.covered), number(of.places), share(of.largest_place), number(of.authors)),
