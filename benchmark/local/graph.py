@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from benchmark.local.keypoints import Features
+from benchmark.local.keypoints import WIDTH, Features
 from benchmark.local.verification import PairVerifier
 from collector.geo import distances_km
 
@@ -106,6 +106,16 @@ class Tracks:
 
 def tracks_of(features: Sequence[Features], graph: PhotoGraph, least: int) -> Tracks:
     """Return the tracks of a graph; photos that see fewer than `least` add their strongest other features, one by one."""
+    number, members = members_of(features, graph, least)
+    photo = np.repeat(np.arange(len(features)), [len(of) for of in features])
+    descriptors = np.concatenate([np.empty((0, WIDTH), np.uint8), *(of.descriptors for of in features)])
+    return _tracks(number, photo[members], descriptors[members], len(features))
+
+
+def members_of(
+    features: Sequence[Features], graph: PhotoGraph, least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which track (M,), ascending, has which feature (M,), counted over all photos one behind the other."""
     begin = np.concatenate([[0], np.cumsum([len(of) for of in features])]).astype(np.int64)
     photo = np.repeat(np.arange(len(features)), np.diff(begin))
     ends = [
@@ -132,9 +142,7 @@ def tracks_of(features: Sequence[Features], graph: PhotoGraph, least: int) -> Tr
     members = np.concatenate([np.flatnonzero(whole), single])
     number = np.unique(np.concatenate([track[whole], track[single]]), return_inverse=True)[1]
     ordered = np.argsort(number, kind="stable")
-    members, number = members[ordered], number[ordered]
-    descriptors = np.concatenate([of.descriptors for of in features]) if size else np.empty((0, 128), np.uint8)
-    return _tracks(number, photo[members], descriptors[members], len(features))
+    return number[ordered], members[ordered]
 
 
 def _tracks(number: NDArray[np.int64], photo: NDArray[np.int64], descriptors: NDArray[np.uint8], photos: int) -> Tracks:

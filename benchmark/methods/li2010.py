@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.local.graph import Tracks, candidate_pairs, k_cover, tracks_of, verified_graph
+from benchmark.local.graph import PhotoGraph, Tracks, candidate_pairs, k_cover, tracks_of, verified_graph
 from benchmark.local.keypoints import Features
 from benchmark.local.verification import PairVerifier, squared_distances
 from benchmark.methods.place_recognition import (
@@ -34,7 +34,9 @@ from benchmark.photos import Photos
 from collector.errors import UsageError
 
 _AT_ONCE = 64
-_LEAST_TRACKS = 50  # of a photo; those that see fewer add features of their own
+LEAST_TRACKS = 50
+"""Of a photo; those that see fewer add features of their own."""
+
 _FIRST = 1e9  # urgency of the seed cover
 
 
@@ -61,38 +63,63 @@ class PrioritisedMatching:
 
     def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return how much of each photo was found, (queries, gallery)."""
+        return self.shares([self.search(query)[:, 0] for query in queries])
+
+    def shares(self, hits: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """Return how many of each photo's tracks are among the hits of each query, over the root of those that it has."""
         has = np.asarray(self.tracks.seen.sum(axis=0)).ravel()
-        found = np.zeros((len(queries), self.tracks.seen.shape[1]))
-        for row, query in enumerate(queries):
-            hit = self.search(query)
+        found = np.zeros((len(hits), self.tracks.seen.shape[1]))
+        for row, hit in enumerate(hits):
             found[row] = np.asarray(self.tracks.seen[hit].sum(axis=0)).ravel() if len(hit) else 0
         return np.asarray(found / np.sqrt(np.maximum(has, 1)))
 
     def search(self, query: Features) -> NDArray[np.int64]:
-        """Return the tracks that were found, in the order of the search."""
+        """Return the tracks that were found and the query's features that they were found in, (n, 2), in their order."""
         seen = self.tracks.seen
         if len(query) < 2 or not len(self.tracks):
-            return np.empty(0, np.int64)
+            return np.empty((0, 2), np.int64)
         of_photo = 1 / np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1)
         urgency = np.asarray(seen.sum(axis=1)).ravel() + np.where(self.seed, _FIRST, 0.0)
-        found: list[int] = []
+        found: list[tuple[int, int]] = []
         tried = 0
         while tried < min(self.tries, len(self.tracks)) and len(found) < self.hits:
             size = min(_AT_ONCE, self.tries - tried, len(self.tracks) - tried)
             rows = np.sort(np.argpartition(-urgency, size - 1)[:size])
-            squares = np.sort(squared_distances(self.tracks.descriptors[rows], query.descriptors), axis=1)[:, :2]
-            hits = rows[squares[:, 0] < self.ratio**2 * squares[:, 1]][: self.hits - len(found)]
-            found += hits.tolist()
+            squares = squared_distances(self.tracks.descriptors[rows], query.descriptors)
+            least, second = np.partition(squares, 1, axis=1)[:, :2].T
+            passed = np.flatnonzero(least < self.ratio**2 * second)[: self.hits - len(found)]
+            hits = rows[passed]
+            found += zip(hits.tolist(), squares[passed].argmin(axis=1).tolist(), strict=True)
             if len(hits):
                 urgency += self.boost * (seen @ (np.asarray(seen[hits].sum(axis=0)).ravel() * of_photo))
             urgency[rows] = -np.inf
             tried += size
-        return np.array(found, np.int64)
+        return np.array(found, np.int64).reshape(-1, 2)
 
 
-def fit(
+@dataclass(frozen=True)
+class Prepared:
+    """A gallery with its graph of verified pairs; `chosen` (T,) of all its tracks are those that the scorer seeks."""
+
+    settings: LocalSettings
+    gallery: Gallery
+    graph: PhotoGraph
+    chosen: NDArray[np.int64]
+    scorer: PrioritisedMatching
+
+
+def fit(training: Training, validation: Training, context: Context, **parameters: Any) -> GalleryPredictor:
+    """Verify pairs of the gallery and choose its tracks.
+
+    Raises:
+        UsageError: a parameter makes no sense.
+    """
+    ready = prepare(training, context, **parameters)
+    return predictor(ready.scorer, ready.gallery, training, validation, ready.settings, "max")
+
+
+def prepare(
     training: Training,
-    validation: Training,
     context: Context,
     *,
     neighbours: int,
@@ -104,7 +131,7 @@ def fit(
     hits: int,
     tries: int,
     **local: Any,
-) -> GalleryPredictor:
+) -> Prepared:
     """Verify pairs of the gallery and choose its tracks.
 
     Raises:
@@ -121,13 +148,14 @@ def fit(
     places = training.places[gallery.rows]
     verifier = PairVerifier(settings.front_end, settings.rules, training.store.cache)
     pairs = candidate_pairs(likeness_of(words), places, neighbours, reach_m)
-    tracks = tracks_of(gallery.features, verified_graph(gallery.features, pairs, verifier), _LEAST_TRACKS)
+    graph = verified_graph(gallery.features, pairs, verifier)
+    tracks = tracks_of(gallery.features, graph, LEAST_TRACKS)
     chosen = np.sort(k_cover(tracks.seen, cover))
     kept = tracks.of(chosen)
     seed = np.zeros(len(kept), bool)
     seed[k_cover(kept.seen, seed_cover)] = True
     scorer = PrioritisedMatching(kept, seed, track_ratio, boost, hits, tries)
-    return predictor(scorer, gallery, training, validation, settings, "max")
+    return Prepared(settings, gallery, graph, chosen, scorer)
 
 
 LI2010 = Method(

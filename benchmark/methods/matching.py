@@ -30,6 +30,7 @@ from benchmark.methods.place_recognition import (
 )
 from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.visual_words import vlad_of
+from benchmark.networks.backbone import Backbone
 from benchmark.networks.backbones import detectors
 from benchmark.photos import Photos
 from collector.errors import UsageError
@@ -92,7 +93,7 @@ def fit(
 def match_variant(name: str) -> Method | None:
     """Return the method `DETECTOR-match` of any network that finds keypoints; None where it is none."""
     for network in detectors().values():
-        if name == f"{network.architecture.replace('_', '-')}-match":
+        if name == _name_of(network):
             return Method(
                 name=name,
                 title=f"Matched and verified, {network.title}",
@@ -116,11 +117,15 @@ def match_variant(name: str) -> Method | None:
     return None
 
 
+def _name_of(network: Backbone) -> str:
+    return f"{network.architecture.replace('_', '-')}-match"
+
+
 def _preprocessing(*, side: int, **others: Any) -> dict[str, Any]:
     return {"side": side, "interpolation": "bilinear"}
 
 
-_XFEAT = match_variant("xfeat-match")
-assert _XFEAT is not None  # noqa: S101 (detectors.json has it)
-MATCHING: tuple[Method, ...] = (_XFEAT,)
-"""The rows that are listed; the other networks' are had by their names."""
+MATCHING: tuple[Method, ...] = tuple(
+    method for network in detectors().values() if (method := match_variant(_name_of(network)))
+)
+"""A row for each network that finds keypoints."""

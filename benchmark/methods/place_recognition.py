@@ -10,9 +10,9 @@ place, and the labels' shares of the gallery.
 Invariant: the gallery is sorted by the photos' digests before anything is computed, so that its order changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,28 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
+class Locating(Protocol):
+    """A scorer that finds where a query's camera stood."""
+
+    def locate(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
+        """Return latitude and longitude of each query, (N, 2), NaN where it does not know."""
+        ...
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return what a run keeps beside the model, by file name."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What is known of N photos asked about: scores and inliers (N, G), and cameras (N, 2), NaN where unknown."""
+
+    scores: NDArray[np.float64]
+    inliers: NDArray[np.int32]
+    cameras: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class GalleryPredictor:
     """A fitted method that compares photos with a gallery of G photos, which are sorted by digest here.
@@ -84,9 +106,7 @@ class GalleryPredictor:
     authors: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     sequences: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-    _latest: list[tuple[Photos, tuple[NDArray[np.float64], NDArray[np.int32]]]] = field(
-        default_factory=list, init=False, repr=False, compare=False
-    )
+    _latest: list[tuple[Photos, _Compared]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "GalleryPredictor":
         """Return the same for photos of these authors and sequences, whose own photos do not count."""
@@ -94,7 +114,8 @@ class GalleryPredictor:
 
     def rank(self, photos: Photos, k: int) -> Ranking:
         """Return the k likeliest photos of the gallery; a query without keypoints gets none."""
-        scores, inliers = self._compared(photos)
+        compared = self._compared(photos)
+        scores, inliers = compared.scores, compared.inliers
         order = _descending(scores)[:, :k]
         silent = np.isnan(scores).any(axis=1, keepdims=True) | np.take_along_axis(self._own(len(photos)), order, axis=1)
         ranked = np.take_along_axis(scores, order, axis=1).astype(np.float32)
@@ -105,13 +126,19 @@ class GalleryPredictor:
         )
 
     def predict_places(self, photos: Photos) -> Places:
-        """Return the weighted mean of the best photos near the best one, NaN where no photo or no place is known."""
-        scores, inliers = self._compared(photos)
-        found = [
-            self._place(*of) for of in zip(scores, inliers, _descending(scores), self._own(len(photos)), strict=True)
-        ]
-        places = np.array(found, np.float64).reshape(-1, 2)
+        """Return where the camera stood, or else the weighted mean of the best photos near the best one.
+
+        NaN where no photo or no place is known.
+        """
+        of, own = self._compared(photos), self._own(len(photos))
+        rows = zip(of.scores, of.inliers, _descending(of.scores), own, strict=True)
+        places = np.array([self._place(*row) for row in rows], np.float64).reshape(-1, 2)
+        places = np.where(np.isnan(of.cameras), places, of.cameras)
         return Places(places[:, 0], places[:, 1])
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return what a run keeps beside the model, by file name."""
+        return self.scorer.files() if isinstance(self.scorer, Locating) else {}
 
     def predict_labels(self, photos: Photos) -> NDArray[np.float32]:
         """Return the probabilities of the labels, (N, C)."""
@@ -124,7 +151,7 @@ class GalleryPredictor:
 
     def evidence(self, photos: Photos) -> NDArray[np.float64]:
         """Return what speaks for each label, (N, C); a row of NaN where nothing speaks."""
-        scores, _ = self._compared(photos)
+        scores = self._compared(photos).scores
         columns = [self.labels == label for label in range(self.classes)]
         if self.pools == "sum":
             shares = scores / np.maximum(scores.sum(axis=1, keepdims=True), 1e-12)
@@ -133,8 +160,8 @@ class GalleryPredictor:
         best = np.stack([scores[:, column].max(axis=1) if column.any() else worst for column in columns], axis=1)
         return np.asarray(np.sign(best) * np.log1p(np.abs(best)))
 
-    def _compared(self, photos: Photos) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Return scores and inliers (N, G); of the photos asked about last they are kept, since three questions are asked."""
+    def _compared(self, photos: Photos) -> _Compared:
+        """Return what is known of photos; of those asked about last it is kept, since three questions are asked."""
         if not self._latest or self._latest[0][0] is not photos:
             queries = extract_features(photos, self.front_end) if self.features else []
             scores = self.scorer.scores(photos, queries) if len(photos) else np.empty((0, len(self.rows)))
@@ -143,7 +170,11 @@ class GalleryPredictor:
             # Own photos come last: nothing that they score counts, nor do they take the places of pairs to verify.
             own = self._own(len(photos))
             scores[own] = np.broadcast_to(np.where(own, np.inf, scores).min(axis=1, initial=0)[:, None], own.shape)[own]
-            self._latest[:] = [(photos, self._verified(queries, scores))]
+            cameras = np.full((len(photos), 2), np.nan)
+            if len(photos) and isinstance(self.scorer, Locating):
+                cameras = self.scorer.locate(photos, queries)
+                cameras[own.any(axis=1)] = np.nan  # a model that own photos are in knows too much
+            self._latest[:] = [(photos, _Compared(*self._verified(queries, scores), cameras))]
         return self._latest[0][1]
 
     def _own(self, photos: int) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from benchmark.methods.head_kinds import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
 from benchmark.methods.li2010 import LI2010
+from benchmark.methods.li2010_sfm import LI2010_SFM
 from benchmark.methods.matching import MATCHING, match_variant
 from benchmark.methods.networks import TRANSFER_VARIANTS, transfer_variant
 from benchmark.methods.oracle import ORACLES
@@ -64,7 +65,7 @@ def _listed_places() -> Iterator[Method]:
 PLACES = tuple(_listed_places())
 """The listed rows that answer with places, in the order in which they are run."""
 
-VERY_PLACE = (*SIFT_NBNN, *VISUAL_WORDS, LI2010, CAO2013, QIAN2015, *MATCHING)
+VERY_PLACE = (*SIFT_NBNN, *VISUAL_WORDS, LI2010, LI2010_SFM, CAO2013, QIAN2015, *MATCHING)
 """Rows that compare a photo with those of a gallery."""
 
 METHODS: dict[str, Method] = {method.name: method for method in (*PAPER, *VERY_PLACE, *PLACES)}

@@ -1,7 +1,8 @@
 """`retrieval:NET`: the photos of the gallery with the likest vectors; `retrieval:NET+verify`: their first twenty verified.
 
 NET is a network with pre-trained weights, of which the last features are taken (as in `features:NET`), or a feature of Table
-I with its size, such as `gist-lear-64`. Vectors get length 1 and are compared by the cosine: nothing is learnt. Verified
+I with its size, such as `gist-lear-64`. `NET@gem` takes generalised means of the network's last map instead, `NET@mean` its
+means, `NET@cls` the class token (`features.vectors`; what a network has of these). Vectors get length 1 and are compared by the cosine: nothing is learnt. Verified
 pairs (`benchmark.local.verification`) put the first photos in order again: a global vector finds the neighbourhood, geometry
 says which photo shows the very thing. Cost of a query: the network, G products of D values, and 20 pairs.
 Any such name is a method, whether it is listed or not, as variants of transfer learning are.
@@ -30,6 +31,14 @@ from benchmark.methods.place_recognition import (
 )
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import Photos
+
+_POOLED = {
+    "penultimate": "what goes into its classifier",
+    "cls": "class token",
+    "mean": "means",
+    "gem": "generalised means",
+}
+"""What titles call the poolings (`features.vectors.POOLINGS`)."""
 
 Embed = Callable[[Photos], NDArray[np.float32]]
 
@@ -61,16 +70,24 @@ def _fit(training: Training, validation: Training, context: Context, embed: Embe
 
 
 def fit_network(
-    training: Training, validation: Training, context: Context, *, backbone: str, size: int, **local: Any
+    training: Training,
+    validation: Training,
+    context: Context,
+    *,
+    backbone: str,
+    size: int,
+    pooling: str = "penultimate",
+    **local: Any,
 ) -> GalleryPredictor:
-    """Describe the gallery by a network's last features.
+    """Describe the gallery by one of a network's poolings.
 
     Raises:
         UsageError: a parameter makes no sense.
     """
     from benchmark.networks.backbones import find_backbone
 
-    tower = starting_tower(find_backbone(backbone), size, context.weights, context.weights_digest, context)
+    found = find_backbone(backbone)
+    tower = starting_tower(found, size, context.weights, context.weights_digest, context, pooling=pooling)
     return _fit(training, validation, context, tower.embed, local)
 
 
@@ -89,7 +106,10 @@ def fit_feature(
 
 
 def retrieval_variant(name: str) -> Method | None:
-    """Return the method `retrieval:NET` or `retrieval:NET+verify` of any network or feature; None where it is none."""
+    """Return the method `retrieval:NET`, of a network also `retrieval:NET@POOLING`, either perhaps with `+verify` behind it.
+
+    None where there is no such network, feature or pooling.
+    """
     from benchmark.networks.backbones import backbones
 
     kind, _, rest = name.partition(":")
@@ -105,14 +125,23 @@ def retrieval_variant(name: str) -> Method | None:
     }
     quick = {name: LOCAL_SMOKE[name] for name in ("side", "keypoints")}
     ending = ", first {verify} verified" if verify else ""
-    if backbone := backbones().get(described):
+    net, at, pooling = described.partition("@")
+    if backbone := backbones().get(net):
+        if at and pooling not in backbone.poolings:
+            return None
+        data = backbone.pretrained.data if backbone.pretrained else "random"
         return Method(
-            title=f"Likest by {backbone.title} ({backbone.pretrained.data if backbone.pretrained else 'random'})"
-            + ending,
+            title=f"Likest by {backbone.title} ({data})" + (f", {_POOLED[pooling]}" if at else "") + ending,
             fit=fit_network,
-            parameters={**LOCAL, "verify": verify, "backbone": described, "size": backbone.preprocessing.crop},
+            parameters={
+                **LOCAL,
+                "verify": verify,
+                "backbone": net,
+                "size": backbone.preprocessing.crop,
+                "pooling": pooling or "penultimate",
+            },
             smoke={**quick, "size": backbone.quick_size},
-            backbone=described,
+            backbone=net,
             preprocessing=preprocessing,
             **origin(backbone),
             **common,

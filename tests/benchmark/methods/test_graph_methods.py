@@ -25,7 +25,9 @@ def world(tracks: int = 300, photos: int = 12) -> tuple[Tracks, Features]:
 def test_without_an_end_all_tracks_in_the_query_are_found() -> None:
     tracks, query = world()
     search = PrioritisedMatching(tracks, np.zeros(300, bool), 0.7, 10.0, 10_000, 10_000)
-    assert sorted(search.search(query).tolist()) == list(range(0, 300, 5))
+    found = search.search(query)
+    assert sorted(found[:, 0].tolist()) == list(range(0, 300, 5))
+    assert np.array_equal(query.descriptors[found[:, 1]], tracks.descriptors[found[:, 0]])
     scores = search.scores(None, [query])[0]  # type: ignore[arg-type]
     hits = tracks.seen.toarray()[::5].sum(axis=0)
     assert scores == pytest.approx(hits / np.sqrt(tracks.seen.toarray().sum(axis=0)))
@@ -38,7 +40,7 @@ def test_the_search_ends_and_begins_with_the_seed() -> None:
     search = PrioritisedMatching(tracks, seed, 0.7, 10.0, 3, 10_000)
     assert len(search.search(query)) == 3
     few = PrioritisedMatching(tracks, seed, 0.7, 10.0, 100, 3)
-    assert few.search(query).tolist() == [5, 10]
+    assert few.search(query)[:, 0].tolist() == [5, 10]
     assert len(search.search(Features(np.empty((0, 128), np.uint8), np.empty((0, 4), np.float32)))) == 0
 
 

@@ -1,5 +1,6 @@
 """Every method that recognises places: a drawn world is recognised, order changes nothing, odd photos are answered."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from tests.benchmark.local.scenes import blank, training, view, world
 pytest.importorskip("cv2")
 pytest.importorskip("poselib")
 LOCAL = ["sift-nbnn", "sift-nbnn+verify", "bow", "bow+ransac", "vlad", "schindler2007", "li2010", "cao2013", "qian2015"]
+LOCAL += ["li2010-sfm"] if find_spec("pycolmap") else []
 ROWS = [*LOCAL, "retrieval:gist-lear-64+verify"]
-VERIFIED = {"sift-nbnn+verify", "bow+ransac", "li2010", "retrieval:gist-lear-64+verify"}
+VERIFIED = {"sift-nbnn+verify", "bow+ransac", "li2010", "li2010-sfm", "retrieval:gist-lear-64+verify"}
 SMALL = {"side": 128, "keypoints": 150, "lists": 16, "branching": 12, "words": 8}
 PLACES = 5
 QUERIES = [(place, camera) for place in range(PLACES) for camera in (7, 8)]
@@ -122,6 +124,30 @@ def test_a_network_s_vectors_rank() -> None:
     assert ranking.rows[:, 0].tolist() == list(range(6))
     assert ranking.inliers is None
     assert method.pretraining != "none"
+
+
+def test_poolings_of_a_network() -> None:
+    """Generalised means (power 3) are at least the means, which are those of the map; lengths are 1 again when compared."""
+    from benchmark.features.vectors import Tower
+
+    methods = {pooling: choose([f"retrieval:resnet18/imagenet@{pooling}"])[0] for pooling in ("mean", "gem")}
+    gallery = world(2, (0,))
+    fits: dict[str, Any] = {
+        pooling: method.fit(gallery, gallery, Context(), **{**method.parameters, "size": 64})
+        for pooling, method in methods.items()
+    }
+    mean, gem = (fits[pooling].scorer.embed(gallery) for pooling in ("mean", "gem"))
+    assert mean.shape == gem.shape == (2, 512)
+    assert (gem >= mean - 1e-6).all()
+    assert not np.allclose(gem, mean)
+    tower = fits["gem"].scorer.embed.__self__
+    assert isinstance(tower, Tower)
+    assert tower.pooling == "gem"
+    assert "generalised means" in methods["gem"].title
+    assert choose(["retrieval:resnet18/imagenet@gem+verify"])[0].parameters["verify"] == 20
+    for name in ("retrieval:resnet18/imagenet@cls", "retrieval:resnet18/imagenet@", "retrieval:gist-lear-64@gem"):
+        with pytest.raises(UsageError, match="no method"):
+            choose([name])
 
 
 @pytest.mark.parametrize("name", ["retrieval:no-such", "retrieval:hog-l1", "retrieval:hog-l1-64+ransac", "retrieval:"])
