@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from benchmark.models import Model
     from benchmark.predicting.answer import Answerer
     from benchmark.predicting.read_image import Source
+    from benchmark.results import Run
+    from collector.manifest.manifest import Manifest
+    from collector.workspace import Workspace
 
     Records = tuple[Iterator[dict[str, Any]], dict[str, Any]]
     """Records of photos, and the facts of the model."""
@@ -198,6 +201,13 @@ def answerer_of(
         return Answerer(Path(model), on, city_only=city_only)
     if Path(model).suffix or len(Path(model).parts) != 1:
         raise UsageError(f"--model {model[:200]}: there is no such file; `t15 export-model RUN FILE` writes one")
+    from benchmark.predicting.exporting import is_unkept, refitted
+
+    finished, data, place = _run(model, manifest, workspace, manifests)
+    if is_unkept(finished, place):
+        note(f"run {finished.inputs.identity} ({finished.inputs.method}) keeps no model: fitting it anew …")
+        found, predictor = refitted(finished, data, place, on, track)
+        return Answerer(found, on, _learnt(data), city_only=city_only, predictor=predictor)
     found, trained_on = _of_run(model, manifest, on, workspace, manifests, neighbours=neighbours)
     return Answerer(found, on, trained_on, city_only=city_only)
 
@@ -206,7 +216,19 @@ def _of_run(
     run: str, manifest: str | None, device: str, workspace: Path, manifests: Path, *, neighbours: bool
 ) -> "tuple[Model, dict[str, str]]":
     """Return a run's model, and the ids of its training photos by their files' sha256."""
-    from benchmark.predicting.exporting import manifest_of, trained_model
+    from benchmark.predicting.exporting import trained_model
+
+    finished, data, place = _run(run, manifest, workspace, manifests)
+    return trained_model(finished, data, place, device, neighbours, track), _learnt(data)
+
+
+def _learnt(manifest: "Manifest") -> dict[str, str]:
+    return {photo.sha256: photo.photo_id for photo in manifest.photos("train") if photo.sha256}
+
+
+def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "tuple[Run, Manifest, Workspace]":
+    """Return a finished run, its manifest, and the workspace."""
+    from benchmark.predicting.exporting import manifest_of
     from benchmark.results import find_run
     from collector.manifest.manifest import read_manifest
     from collector.workspace import existing_workspace
@@ -214,11 +236,8 @@ def _of_run(
     place = existing_workspace(workspace)
     finished = find_run(place.runs, run)
     if manifest is None:
-        data = manifest_of(finished, manifests, place)
-    else:
-        data = read_manifest(manifest_folder(manifest, manifests, workspace))
-    trained_on = {photo.sha256: photo.photo_id for photo in data.photos("train") if photo.sha256}
-    return trained_model(finished, data, place, device, neighbours, track), trained_on
+        return finished, manifest_of(finished, manifests, place), place
+    return finished, read_manifest(manifest_folder(manifest, manifests, workspace)), place
 
 
 @app.command()

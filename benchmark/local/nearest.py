@@ -19,6 +19,7 @@ from benchmark.local.keypoints import WIDTH, Features
 from benchmark.local.words import k_means
 from collector.errors import UsageError
 
+_AT_ONCE = 50_000  # features
 _LEAST_IN_LIST = 64  # features a list; fewer lists are made of a small gallery
 
 
@@ -83,9 +84,11 @@ def index_features(
     )
     index.nprobe = min(probes, len(centres))
     if len(descriptors):
-        values = descriptors.astype(np.float32)
-        index.train(values[:1])  # bytes as they are, and centres that are there: nothing to learn
-        index.add(values)
+        index.train(
+            descriptors[:1].astype(np.float32)
+        )  # bytes as they are, and centres that are there: nothing to learn
+        for at in range(0, len(descriptors), _AT_ONCE):  # as float32 all would take four times their memory
+            index.add(descriptors[at : at + _AT_ONCE].astype(np.float32))
     return FeatureIndex(index, photo, len(gallery), k)
 
 

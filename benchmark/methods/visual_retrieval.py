@@ -2,9 +2,10 @@
 
 NET is a network with pre-trained weights, of which the last features are taken (as in `features:NET`), or a feature of Table
 I with its size, such as `gist-lear-64`. `NET@gem` takes generalised means of the network's last map instead, `NET@mean` its
-means, `NET@cls` the class token (`features.vectors`; what a network has of these). Vectors get length 1 and are compared by the cosine: nothing is learnt. Verified
-pairs (`benchmark.local.verification`) put the first photos in order again: a global vector finds the neighbourhood, geometry
-says which photo shows the very thing. Cost of a query: the network, G products of D values, and 20 pairs.
+means, `NET@cls` the class token (`features.vectors`; what a network has of these). Vectors get length 1 and are compared by
+the cosine: nothing is learnt. Verified pairs (`benchmark.local.verification`) put the first photos in order again: a global
+vector finds the neighbourhood, geometry says which photo shows the very thing. Cost of a query: the network, G products of D
+values, and 20 pairs.
 Any such name is a method, whether it is listed or not, as variants of transfer learning are.
 """
 

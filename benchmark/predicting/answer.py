@@ -144,8 +144,11 @@ class Answerer:
         trained_on: Mapping[str, str] = MappingProxyType({}),
         *,
         city_only: bool = False,
+        predictor: Predictor | None = None,
     ) -> None:
         """Load a model file (or take a model), and ask it about a grey picture to see that it works.
+
+        `predictor` is the fitted method where it is not in the model (`exporting.refitted`).
 
         `trained_on` are the ids of training photos by their files' sha256, where the model has none of its own. With
         `city_only` the place is the likeliest city's centre, whatever the predictor says of places.
@@ -160,7 +163,7 @@ class Answerer:
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
         self.about, self._training, self._gallery = _parsed(found, name)
-        self.predictor: Predictor = build(found, device, name)
+        self.predictor: Predictor = predictor or build(found, device, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
 

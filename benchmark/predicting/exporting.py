@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from benchmark.label_set import photos_at, positions
 from benchmark.methods.registry import choose
+from benchmark.methods.training import few_of_each
+from benchmark.methods.training import training_photos as sides_of
+from benchmark.methods.types import Context, Predictor
 from benchmark.models import Model, build, read_model
-from benchmark.photos import Photos, WorkspacePhotos
+from benchmark.networks import weights
+from benchmark.networks.backbones import find_backbone
+from benchmark.photos import Photos, WorkspacePhotos, require_photos
 from benchmark.predicting.model_card import About, Certainty, learn_certainty
 from benchmark.predicting.neighbours import training_photos
 from benchmark.results import Run, read_validation
@@ -20,7 +25,7 @@ from benchmark.scoring.truth import places_of
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, read_manifest
 from collector.progress import Track, silent
-from collector.records import City, Photo
+from collector.records import City
 from collector.workspace import Workspace
 
 
@@ -59,9 +64,7 @@ def trained_model(
         UsageError: the manifest is another one than the run's, or the run kept no model.
         DataError: the model or the predictions of validation photos are damaged.
     """
-    if manifest.digest != run.inputs.manifest_digest:
-        of = f"{manifest.header.name} {manifest.header.version} (digest {manifest.digest[:12]})"
-        raise UsageError(f"run {run.inputs.identity}: learnt from {run.manifest}, not from {of}; give its own manifest")
+    _require_manifest(run, manifest)
     path = workspace.runs / run.inputs.identity / "model.safetensors"
     if not path.is_file():
         if reason := _unkept(run.inputs.method):
@@ -77,8 +80,68 @@ def trained_model(
         raise DataError(
             f"{path}: its cities are not those of {run.manifest}; delete its folder and run `t15 bench` again"
         )
+    about = _about(run, manifest, workspace, cities)
+    arrays = {}
+    if neighbours:
+        arrays = _training(build(model, device, "the run's model"), run, manifest, WorkspacePhotos(workspace, track))
+    # What the run kept beside the predictor, such as the gallery of one that ranks, is needed to ask it.
+    return replace(model, extra=about.to_json(), arrays={**model.arrays, **arrays})
+
+
+def refitted(
+    run: Run, manifest: Manifest, workspace: Workspace, device: str, track: Track = silent
+) -> tuple[Model, Predictor]:
+    """Return what `trained_model` does, with no tensors in it, and the predictor: fitted anew on the photos that are here.
+
+    Of methods whose models cannot be kept (`Method.unkept`): they learn little, and keypoints lie in the cache.
+
+    Args:
+        run: a finished one.
+        manifest: that it learnt from.
+        workspace: where it lies, and all photos.
+        device: to compute on.
+        track: shows the progress.
+
+    Raises:
+        UsageError: the manifest is another one than the run's, or its method's defaults are others today.
+        DataError: photos are not here, weights are others, or the predictions of validation photos are damaged.
+    """
+    _require_manifest(run, manifest)
+    require_photos(manifest, workspace)
+    inputs, store = run.inputs, WorkspacePhotos(workspace, track)
+    (method,) = choose([inputs.method])
+    if method.version != inputs.version:
+        raise UsageError(f"run {inputs.identity}: {method.name} is another version today; run `t15 bench` again")
+    sides = [sides_of(manifest, side, store, inputs.level) for side in ("train", "val")]
+    if inputs.shots:
+        sides[0] = few_of_each(manifest, sides[0], inputs.shots, inputs.seed)
+    given = weights.load(find_backbone(method.backbone), inputs.weights_digest) if inputs.weights_digest else None
+    context = Context(
+        seed=inputs.seed, device=device, weights=given, weights_digest=inputs.weights_digest, progress=track
+    )
+    predictor = method.fit(sides[0], sides[1], context, **inputs.parameters)
+    cities = _answers(manifest, inputs.level)
+    about = _about(run, manifest, workspace, cities)
+    arrays = _training(predictor, run, manifest, store)
+    slugs = tuple(city.slug for city in cities)
+    return Model("refitted", {"run": inputs.identity}, {}, slugs, about.to_json(), arrays), predictor
+
+
+def is_unkept(run: Run, workspace: Workspace) -> bool:
+    """Return whether a run has no model because its method keeps none."""
+    path = workspace.runs / run.inputs.identity / "model.safetensors"
+    return not path.is_file() and bool(_unkept(run.inputs.method))
+
+
+def _require_manifest(run: Run, manifest: Manifest) -> None:
+    if manifest.digest != run.inputs.manifest_digest:
+        of = f"{manifest.header.name} {manifest.header.version} (digest {manifest.digest[:12]})"
+        raise UsageError(f"run {run.inputs.identity}: learnt from {run.manifest}, not from {of}; give its own manifest")
+
+
+def _about(run: Run, manifest: Manifest, workspace: Workspace, cities: Sequence[City]) -> About:
     header, learnt = manifest.header, photos_at(manifest, "train", run.inputs.level)
-    about = About(
+    return About(
         run=run.inputs.identity,
         inputs=asdict(run.inputs),
         title=run.title,
@@ -89,9 +152,6 @@ def trained_model(
         cities=cities,
         certainty=_certainty(run, manifest, workspace, cities),
     )
-    arrays = _training(model, learnt, workspace, device, track) if neighbours else {}
-    # What the run kept beside the predictor, such as the gallery of one that ranks, is needed to ask it.
-    return replace(model, extra=about.to_json(), arrays={**model.arrays, **arrays})
 
 
 def _unkept(name: str) -> str:
@@ -137,19 +197,19 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
 
 
 def _training(
-    model: Model, learnt: Sequence[Photo], workspace: Workspace, device: str, track: Track
+    predictor: Predictor, run: Run, manifest: Manifest, store: WorkspacePhotos
 ) -> dict[str, NDArray[np.generic]]:
-    here = [photo for photo in learnt if workspace.photo(str(photo.sha256)).is_file()]
-    predictor = build(model, device, "the run's model")
+    learnt = photos_at(manifest, "train", run.inputs.level)
+    here = [photo for photo in learnt if store.workspace.photo(str(photo.sha256)).is_file()]
     embed = getattr(predictor, "embed", None)
     if not here or (embed is None and not hasattr(predictor, "rank")):
         return {}
     ids, digests = zip(*((photo.photo_id, str(photo.sha256)) for photo in here), strict=True)
-    photos = Photos(ids, digests, WorkspacePhotos(workspace, track), "train")
+    photos = Photos(ids, digests, store, "train")
     vectors = np.empty((len(here), 0), np.float32) if embed is None else embed(photos)
     position = {photo.photo_id: row for row, photo in enumerate(learnt)}
     rows = [position[photo_id] for photo_id in ids] if hasattr(predictor, "rank") else None
-    return training_photos(vectors, here, rows).to_arrays()
+    return training_photos(vectors, here, rows, manifest.header.provider_traits).to_arrays()
 
 
 def _stated_digest(path: Path) -> str | None:

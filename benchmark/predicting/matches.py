@@ -6,21 +6,19 @@ compared). Photos of services whose pixels may not be kept, such as Street View,
 test photos: the page is for people, and nothing may be chosen by it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from benchmark.label_set import photos_at
 from benchmark.leaderboard.rows import Leaderboard
 from benchmark.leaderboard.table import aligned
-from benchmark.local.keypoints import Features, Sift, extract_features
+from benchmark.local.keypoints import Sift
 from benchmark.local.verification import PairVerifier, Rules
 from benchmark.photos import Photos, WorkspacePhotos
-from benchmark.predicting.page import data_uri
+from benchmark.predicting.drawing import data_uri, matched, spread
+from benchmark.predicting.neighbours import may_be_kept
 from benchmark.predictions import Ranking
 from benchmark.results import find_run
 from benchmark.scoring.metrics import errors_km
@@ -37,9 +35,6 @@ EACH = 3
 """Right queries of a method, and wrong ones."""
 
 _SIDE = 480  # pixels that keypoints are found at, and that pictures are cut down to
-_HEIGHT = 200  # pixels of a drawn pair
-_LINES = 40
-_COLOUR = (255, 196, 0)
 
 
 @dataclass(frozen=True)
@@ -92,56 +87,14 @@ class MatchPages:
     def _pair(self, query: Photo, photo: Photo) -> dict[str, Any]:
         if not (self._may_be_drawn(query) and self._may_be_drawn(photo)):
             return {"picture": "", "inliers": None}
-        two = Photos(
-            (query.photo_id, photo.photo_id), (str(query.sha256), str(photo.sha256)), WorkspacePhotos(self.workspace)
-        )
-        front_end = Sift(side=_SIDE)
-        features = extract_features(two, front_end)
-        verifier = PairVerifier(front_end, Rules(), WorkspacePhotos(self.workspace).cache)
-        (inliers,) = verifier.inliers([(features[0], features[1])])
-        pictures = [Image.fromarray(pixels.transpose(1, 2, 0)) for pixels in two.pictures(_SIDE, enlarge=False)]
-        return {
-            "picture": data_uri(drawn(pictures, features, inliers), "JPEG", quality=80),
-            "inliers": len(inliers),
-        }
+        store = WorkspacePhotos(self.workspace)
+        sides = [Photos((of.photo_id,), (str(of.sha256),), store) for of in (query, photo)]
+        picture, inliers = matched(sides, PairVerifier(Sift(side=_SIDE), Rules(), store.cache))
+        return {"picture": data_uri(picture, "JPEG", quality=80), "inliers": inliers}
 
     def _may_be_drawn(self, photo: Photo) -> bool:
-        traits = self.manifest.header.provider_traits.get(photo.photo_id.partition(":")[0])
-        kept = traits is None or traits.pixels_may_be_kept
+        kept = may_be_kept(photo.photo_id, self.manifest.header.provider_traits)
         return bool(kept and photo.sha256 and self.workspace.photo(photo.sha256).is_file())
-
-
-def spread(rows: NDArray[np.int64], count: int) -> list[int]:
-    """Return so many of the rows, evenly from the first to the last."""
-    places: Any = (
-        np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)) if len(rows) else []
-    )
-    return [int(rows[place]) for place in places]
-
-
-def drawn(pictures: Sequence[Image.Image], features: Sequence[Features], inliers: NDArray[np.int32]) -> Image.Image:
-    """Return two pictures side by side, with a line from each keypoint of the one to its match in the other, 40 at most.
-
-    Args:
-        pictures: two, as the keypoints were found in them.
-        features: of both.
-        inliers: (n, 2) which keypoints belong together.
-    """
-    scales = [_HEIGHT / picture.height for picture in pictures]
-    small = [
-        picture.resize((max(1, round(picture.width * of)), _HEIGHT))
-        for picture, of in zip(pictures, scales, strict=True)
-    ]
-    both = Image.new("RGB", (small[0].width + small[1].width, _HEIGHT))
-    both.paste(small[0], (0, 0))
-    both.paste(small[1], (small[0].width, 0))
-    pen = ImageDraw.Draw(both)
-    for row in spread(np.arange(len(inliers)), _LINES):
-        ends = [
-            features[side].points[inliers[row, side], :2] * scales[side] + (small[0].width * side, 0) for side in (0, 1)
-        ]
-        pen.line([tuple(map(float, end)) for end in ends], fill=_COLOUR, width=1)
-    return both
 
 
 def _credit(photo: Photo) -> dict[str, Any]:

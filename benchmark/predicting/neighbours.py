@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.records import Photo
+from collector.records import Photo, ProviderTraits
 
 _SAMPLE = 500  # training photos whose distances from each other say what is far
 _BLOCK = 1024  # embeddings compared at a time
@@ -16,7 +17,10 @@ _BLOCK = 1024  # embeddings compared at a time
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What is known of a training photo. Title and author's name are hostile text; places are degrees, None where unknown."""
+    """What is known of a training photo. Title and author's name are hostile text; places are degrees, None where unknown.
+
+    `kept` is whether its service lets its pixels be kept; a page shows them only then.
+    """
 
     photo_id: str
     city: str
@@ -27,6 +31,7 @@ class Credit:
     page_url: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +87,26 @@ class Training:
 
 
 def training_photos(
-    embeddings: NDArray[np.float32], photos: Sequence[Photo], rows: Sequence[int] | None = None
+    embeddings: NDArray[np.float32],
+    photos: Sequence[Photo],
+    rows: Sequence[int] | None = None,
+    traits: Mapping[str, ProviderTraits] = MappingProxyType({}),
 ) -> Training:
-    """Return the training photos with their embeddings (N, D), and their positions among all."""
+    """Return the training photos with their embeddings (N, D) and their positions among all; `traits` are of services."""
     mean, scale = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32), _usual_distance(embeddings)
-    credits = tuple(Credit(**{of.name: getattr(photo, of.name) for of in fields(Credit)}) for photo in photos)
+    names = [of.name for of in fields(Credit) if of.name != "kept"]
+    credits = tuple(
+        Credit(**{name: getattr(photo, name) for name in names}, kept=may_be_kept(photo.photo_id, traits))
+        for photo in photos
+    )
     at = None if rows is None else np.array(rows, np.int64)
     return Training(_reduced(embeddings, mean, scale), mean, scale, credits, at)
+
+
+def may_be_kept(photo_id: str, traits: Mapping[str, ProviderTraits]) -> bool:
+    """Return whether a photo's service, by the first part of its id, lets its pixels be kept."""
+    of = traits.get(photo_id.partition(":")[0])
+    return of is None or of.pixels_may_be_kept
 
 
 def training_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Training | None:

@@ -1,7 +1,5 @@
 """A page that explains an answer: one HTML file that loads nothing; what is seen where, a map, and what it resembles."""
 
-import base64
-import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,13 +13,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.local.verification import PairVerifier
+from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from benchmark.predicting.answer import Answer, Answerer, Candidate, Density, Explanation, Result
+from benchmark.predicting.drawing import data_uri, matched
 from benchmark.predicting.formats import SHOWN, place_text, record
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
 from benchmark.retrieval.mixture import Mixture
-from collector.errors import UsageError
+from collector.errors import DataError, UsageError
 from collector.geo import KM_PER_DEGREE
 from collector.images.decode import decode
 from collector.web.maps import SOURCE, View, view_of
@@ -29,6 +30,7 @@ from collector.web.markdown import environment, link_address, plain
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _PHOTO, _THUMBNAIL = 720, 200  # pixels of the longer side
+_PAIRS = 5  # photos of a gallery that a page draws beside the one asked about
 _HOT = (214, 40, 20)
 _DENSEST = 190  # of 255: the photo stays visible
 _SAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -102,6 +104,12 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
     """Return the page; names, titles and authors in it are text, whatever they hold."""
     photo = _smaller(read_photo(source, _PHOTO), _PHOTO)
     names = {city.slug: city.name for city in answerer.about.cities}
+    near = [neighbour_record(one, names, workspace) for one in explanation.neighbours]
+    verifier = getattr(answerer.predictor, "verifier", None)
+    if isinstance(verifier, PairVerifier):
+        asked, near = read_photo(source, answerer.side), near[:_PAIRS]
+        found = zip(near, explanation.neighbours, strict=False)
+        near = [{**shown_of, **_pair(asked, one.credit, verifier, workspace)} for shown_of, one in found]
     return (
         environment("benchmark.predicting")
         .get_template("explanation.html.jinja")
@@ -123,7 +131,8 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             map_credit=map_credit(explanation.answer),
             density=Markup(density_svg(explanation.answer, explanation.neighbours)),  # noqa: S704
             voted=any(one.vote is not None for one in explanation.neighbours),
-            near=[neighbour_record(one, names, workspace) for one in explanation.neighbours],
+            near=near,
+            paired=isinstance(verifier, PairVerifier),
         )
     )
 
@@ -147,9 +156,26 @@ def neighbour_record(neighbour: Neighbour, names: dict[str, str], workspace: Wor
     }
 
 
+def _pair(asked: Image.Image, credit: Credit, verifier: PairVerifier, workspace: Workspace) -> dict[str, Any]:
+    """Return a picture of a photo beside one of the gallery with what matches drawn, as a data URI, and how much matches.
+
+    The picture is empty where the gallery's photo is not here, or where its service does not let its pixels be kept.
+    """
+    nothing = {"pair": "", "inliers": None}
+    if not credit.kept or not re.fullmatch("[0-9a-f]{64}", credit.sha256):
+        return nothing
+    there = Photos((credit.photo_id,), (credit.sha256,), WorkspacePhotos(workspace))
+    try:
+        # No cache of pairs: nothing of a photo that somebody asks about stays.
+        picture, inliers = matched([given_photos([asked]), there], replace(verifier, cache=None))
+    except DataError:
+        return nothing
+    return {"pair": data_uri(picture, "JPEG", quality=80), "inliers": inliers}
+
+
 def _thumbnail(credit: Credit, workspace: Workspace) -> str:
-    """Return a training photo small, as a data URI; empty where the workspace does not hold it."""
-    if not re.fullmatch("[0-9a-f]{64}", credit.sha256):
+    """Return a training photo small, as a data URI; empty where the workspace does not hold it, or pixels may not be kept."""
+    if not credit.kept or not re.fullmatch("[0-9a-f]{64}", credit.sha256):
         return ""
     try:
         return data_uri(_smaller(decode(workspace.photo(credit.sha256), _THUMBNAIL), _THUMBNAIL), "JPEG", quality=80)
@@ -169,16 +195,6 @@ def heat_layer(heat: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
     layer = Image.new("RGBA", size, (*_HOT, 0))
     layer.putalpha(Image.fromarray((np.asarray(density).clip(0, 1) * _DENSEST).astype(np.uint8)))
     return layer
-
-
-def data_uri(image: Image.Image, format: str, **options: Any) -> str:
-    """Return a picture as a `data:` address of this format, `JPEG` or `PNG`; nothing but pixels goes in."""
-    file = io.BytesIO()
-    bare = image.copy()
-    bare.info.clear()
-    bare.save(file, format, **options)
-    mime = f"image/{format.lower()}"
-    return f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 _WIDTH = 640.0

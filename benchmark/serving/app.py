@@ -24,9 +24,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from benchmark.predicting.answer import Answerer, Result
+from benchmark.predicting.drawing import data_uri
 from benchmark.predicting.formats import model_facts, record
 from benchmark.predicting.heatmap import METHODS
-from benchmark.predicting.page import data_uri, density_svg, heat_layer, map_credit, map_svg, neighbour_record
+from benchmark.predicting.page import density_svg, heat_layer, map_credit, map_svg, neighbour_record
 from benchmark.predicting.read_image import Source
 from benchmark.serving.decoding import Decoder
 from benchmark.serving.limits import STATUS, Limits, Rate, RefusedError

@@ -215,12 +215,16 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str], k
         if kept:
             known = dict(np.load(kept)) if kept.exists() else {}
             np.savez(kept, **{**known, method.name: ranking.rows})
+        turned = np.abs((gallery.headings[ranking.rows] - queries.headings[:, None] + 180) % 360 - 180)
         report(
             method.name,
             np.where(ranking.rows < 0, np.inf, np.take_along_axis(metres, ranking.rows, axis=1)),
+            turned <= 40,
             middle - begun,
             (ended - middle) / len(queries),
         )
+        if said := getattr(fitted, "files", dict)():
+            print(*(content.decode() for content in said.values()))
 
 
 def compare(gallery: Training, queries: Training, kept: Path) -> None:
@@ -267,14 +271,16 @@ def chance(metres: NDArray[np.float64]) -> list[float]:
     return [float((metres <= m).mean()) for m in METRES]
 
 
-def report(name: str, ranked: NDArray[np.float64], fit: float, query: float) -> None:
-    """Print the recalls of one method: of the first, the first five and the first ten, by distance."""
+def report(name: str, ranked: NDArray[np.float64], alike: NDArray[np.bool_], fit: float, query: float) -> None:
+    """Print the recalls of one method among the first 1, 5, 10, 20, by distance, and at 25 m of photos turned alike."""
     shares = [
         f"{m} m " + "/".join(f"{(ranked[:, :k] <= m).any(axis=1).mean():.3f}" for k in (1, 5, 10, 20)) for m in METRES
     ]
     median = np.median(ranked[:, 0])
+    facing = "/".join(f"{((ranked <= 25) & alike)[:, :k].any(axis=1).mean():.3f}" for k in (1, 5, 10, 20))
     print(
-        f"{name}: recall@1/5/10/20 {', '.join(shares)}; median {median:.0f} m; fit {fit:.1f} s, {query:.3f} s a query; "
+        f"{name}: recall@1/5/10/20 {', '.join(shares)}; 25 m and at most 40° {facing}; "
+        f"median {median:.0f} m; fit {fit:.1f} s, {query:.3f} s a query; "
         f"load {os.getloadavg()[0]:.1f}",
         flush=True,
     )

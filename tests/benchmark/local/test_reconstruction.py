@@ -77,11 +77,12 @@ def test_a_sight_is_reconstructed_and_a_query_located() -> None:
     point = {int(views[photo][1][feature]): model.points[row] for row, photo, feature in model.seen}
     known = [row for row, number in enumerate(which.tolist()) if number in point]
     pixels = query.points[known, :2].astype(float)
-    pixels[:5] = pixels[:5, ::-1]  # five that belong elsewhere
+    pixels[:5] += 150  # five that belong elsewhere
     found = locate(pixels, np.array([point[int(which[row])] for row in known]), SIZE, 6.0, 0)
     assert found is not None
     assert metres(ground.place(found[0])) == pytest.approx(QUERY[:2], abs=0.2)
-    assert found[1].sum() == pytest.approx(len(known) - 5, abs=1)
+    assert found[1].sum() >= 40  # of 55: the focal length is only guessed when they are counted
+    assert not found[1][:5].any()
     assert locate(pixels[:3], np.zeros((3, 3)), SIZE, 6.0, 0) is None
     assert reconstruct(features, graph_of(views), sizes, 6, 0) == []
 

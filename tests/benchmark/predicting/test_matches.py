@@ -1,5 +1,6 @@
 """The page that shows why: drawn pairs, what is never drawn, hostile names."""
 
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,13 @@ from PIL import Image
 from benchmark.leaderboard.table import leaderboard
 from benchmark.local.keypoints import Features
 from benchmark.methods.registry import choose
-from benchmark.predicting.matches import MatchPages, drawn, spread
+from benchmark.predicting.answer import Answerer
+from benchmark.predicting.drawing import drawn, spread
+from benchmark.predicting.exporting import is_unkept, refitted
+from benchmark.predicting.matches import MatchPages
+from benchmark.predicting.page import as_html
+from benchmark.predicting.read_image import Source, read_photo
+from benchmark.results import finished_runs
 from benchmark.runner import bench, plan
 from collector.manifest.header import Header
 from collector.manifest.manifest import Manifest, build_manifest
@@ -96,6 +103,41 @@ def test_photos_that_may_not_be_kept_are_never_drawn(tmp_path: Path) -> None:
 def test_no_method_ranks(tmp_path: Path) -> None:
     manifest, workspace = scene(tmp_path)
     assert MatchPages(manifest, workspace).page(leaderboard(manifest, workspace.runs)) == ""
+
+
+def asked(root: Path, manifest: Manifest, workspace: Workspace) -> str:
+    """Return the page that explains an answer about another view of place 1, by a run that keeps no model."""
+    tasks = plan(manifest, choose(["sift-nbnn+verify"]), [0], "smoke")
+    assert [outcome.state for outcome in bench(manifest, workspace, tasks, "cpu")] == ["done"]
+    (run,) = finished_runs(workspace.runs, manifest.digest)
+    assert is_unkept(run, workspace)
+    model, predictor = refitted(run, manifest, workspace, "cpu")
+    answerer = Answerer(model, predictor=predictor)
+    photo = root / "asked.png"
+    photo.write_bytes(png(view(1, 8)))
+    source = Source(photo.name, photo)
+    before = sorted(workspace.root.rglob("*"))
+    text = as_html(answerer, source, answerer.explain(read_photo(source, answerer.side)), workspace)
+    assert sorted(workspace.root.rglob("*")) == before  # nothing of the photo stays
+    return text
+
+
+def test_an_explanation_draws_the_photo_beside_the_first_of_the_gallery(tmp_path: Path) -> None:
+    text = asked(tmp_path, *scene(tmp_path))
+    pairs = text.split('<ol class="near paired">')[1].split("</ol>")[0].split("<li>")[1:]
+    assert len(pairs) == 5
+    assert all("data:image/jpeg" in pair for pair in pairs)
+    assert {re.search(r"folder:(\d)-\d", pair)[1] for pair in pairs[:2]} == {"1"}  # type: ignore[index]
+    assert all("matches that one move of the camera explains" in pair for pair in pairs[:2])
+    assert "not verified" in pairs[-1]
+    assert "<script>" not in text
+
+
+def test_an_explanation_shows_no_pixels_that_may_not_be_kept(tmp_path: Path) -> None:
+    text = asked(tmp_path, *scene(tmp_path, "kept"))
+    pairs = text.split('<ol class="near paired">')[1].split("</ol>")[0]
+    assert "data:image" not in pairs
+    assert pairs.count("its service does not allow that") == 5
 
 
 def test_lines_join_what_belongs_together() -> None:
