@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.local.keypoints import Features, Sift, extract_features, rootsift
+from benchmark.local.verification import PairVerifier
 from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from collector.errors import T15Error, UsageError
 from collector.workspace import Workspace
@@ -105,8 +106,13 @@ def test_bad_parameters(bad: dict[str, float]) -> None:
         Sift(**bad)  # type: ignore[arg-type]
 
 
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = "cv2"
+@pytest.mark.parametrize("package", ["cv2", "poselib"])
+def test_a_missing_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = extract_features(given_photos([view(0, 0), view(0, 1)]), SMALL)
+    needs = {
+        "cv2": lambda: extract_features(given_photos([view(0, 0)]), SMALL),
+        "poselib": lambda: PairVerifier(SMALL).counts(first, [second]),
+    }
     real = builtins.__import__
 
     def without(name: str, *arguments: object, **named: object) -> object:
@@ -117,7 +123,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, package, raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(T15Error, match=r"pip install 't15\[local\]'"):
-        extract_features(given_photos([view(0, 0)]), SMALL)
+        needs[package]()
 
 
 def test_real_views_have_features(real_data: Path) -> None:

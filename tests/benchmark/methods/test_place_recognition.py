@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from benchmark.derivations import predict
 from benchmark.methods.place_recognition import best_temperature
 from benchmark.methods.registry import choose
 from benchmark.methods.types import Context, Training
-from benchmark.networks.backbones import backbones
+from benchmark.networks.backbones import backbones, find_backbone
+from benchmark.networks.published_weights import fitted as fitted_state
+from benchmark.networks.published_weights import read_checkpoint
 from benchmark.photos import given_photos
 from benchmark.predicting.exporting import trained_model
 from benchmark.results import finished_runs
@@ -70,6 +73,65 @@ def test_the_gallery_s_order_changes_nothing(name: str) -> None:
     assert np.array_equal(a.rows, order[b.rows])
     assert np.array_equal(a.scores, b.scores)
     assert np.array_equal(plain.predict_labels(queries), shuffled.predict_labels(queries))
+
+
+@every_row
+def test_threads_change_nothing(name: str) -> None:
+    import faiss
+
+    gallery, queries = world(2), given_photos([view(1, 7)])
+    before, answers = faiss.omp_get_max_threads(), []
+    try:
+        for threads in (1, 3):
+            faiss.omp_set_num_threads(threads)
+            with threadpool_limits(threads):
+                one = fitted(name, gallery)
+                answers.append((one.rank(queries, 6), one.predict_labels(queries)))
+    finally:
+        faiss.omp_set_num_threads(before)
+    (a, labels), (b, others) = answers
+    assert np.array_equal(a.rows, b.rows)
+    assert np.array_equal(a.scores, b.scores)
+    assert np.array_equal(labels, others)
+
+
+MATCHERS = {
+    "xfeat-match": "xfeat",
+    "aliked-n16-match": "aliked_n16",
+    "aliked-t16-match": "aliked_t16",
+    "disk-match": "disk_depth",
+}
+
+
+def matcher(name: str, gallery: Training, file: Path | None) -> Any:
+    method = choose([name])[0]
+    context = Context()
+    if file:
+        shapes = find_backbone(method.backbone).build(0).state_dict()
+        context = Context(weights=fitted_state(read_checkpoint(file), shapes, name), weights_digest="real")
+    return method.fit(gallery, gallery, context, **{**method.parameters, "side": 128, "keypoints": 150, "words": 8})
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_networks_recognise_a_drawn_world(name: str, real_data: Path) -> None:
+    gallery = world(3, (0, 1))
+    fitted_one = matcher(name, gallery, real_data / "new" / "weights" / f"{MATCHERS[name]}.pth")
+    queries = given_photos([view(place, 7) for place in range(3)])
+    predictions = predict(fitted_one, queries, gallery.label_set, gallery)
+    assert predictions.ranking is not None
+    assert predictions.ranking.inliers is not None
+    assert (predictions.ranking.rows[:, 0] // 2).tolist() == [0, 1, 2]
+    assert (predictions.ranking.inliers[:, 0] >= 15).all()
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_networks_answer_odd_photos(name: str) -> None:
+    """Random weights: nothing, tiny, long, and a gallery of one photo."""
+    queries = given_photos([blank(), view(0, 7).resize((32, 32)), view(2, 7).resize((4000, 64))])
+    for gallery in (training([view(0, 0)], [0]), training([blank(), view(0, 0)], [0, 0])):
+        predictions = predict(matcher(name, gallery, None), queries, gallery.label_set, gallery)
+        assert predictions.probabilities is not None
+        assert np.isfinite(predictions.probabilities).all()
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -166,7 +228,7 @@ def test_why_there_is_no_model_is_told(world_on_disk: World) -> None:
     assert all(choose([name])[0].unkept for name in (*ROWS, "xfeat-match"))
 
 
-@pytest.mark.parametrize("name", ["sift-nbnn", "li2010", "cao2013", "qian2015"])
+@pytest.mark.parametrize("name", ["sift-nbnn", "bow", "vlad", "schindler2007", "li2010", "cao2013", "qian2015"])
 def test_odd_queries(name: str) -> None:
     """Turned by 90°, tiny, a bounded panorama, a watermark: an answer to each, and the place but of the tiny and the long.
 
