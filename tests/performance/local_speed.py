@@ -3,10 +3,10 @@
     python -m tests.performance.local_speed [--photos 1000] [--sizes 250 500 1000 2000 4000]
 
 Pictures are mosaics of 640 × 480 of London's street photos in $T15_REAL_DATA (MSLS's are smaller). Beyond `--photos` of them
-features are drawn: each picture's own, moved by chance, so that lists are as full as real ones. The peer of the
-front end is the plain decoding of the same photos; that of a query an exact search of the whole gallery (the same
+features are drawn: each picture's own, moved by chance, so that lists are as full as real ones. The peer of the front end is the plain decoding of the same photos; that of a query an exact search of the whole gallery (the same
 distances); that of verification the product of all descriptors of the pair. Each size runs in a process of its own, whose
-largest memory is printed. OpenCV and faiss take the cores that there are.
+largest memory is printed. Seconds are those of the wall, and behind a slash those of all processors together, which a busy
+machine makes little longer. OpenCV and faiss take the cores that there are.
 """
 
 import argparse
@@ -63,24 +63,24 @@ def front_end(count: int, workspace: Workspace, file: Path) -> None:
     """Print how long keypoints of so many photos take, and write them to a file."""
     digests = tuple(keep(path, workspace) for path in mosaics(count, file.parent))
     photos = Photos(digests, digests, WorkspacePhotos(workspace))
-    begun = time.perf_counter()
+    begun = now()
     photos.pictures(480, enlarge=False)
-    decoded = time.perf_counter()
+    decoded = now()
     features = extract_features(photos, Sift(480))
-    ended = time.perf_counter()
-    said = f"{np.median([len(of) for of in features]):.0f} keypoints"
-    of_1000, ratio = (ended - begun) * 1000 / len(features), (ended - decoded) / (decoded - begun)
+    ended = now()
+    said = f"{np.median([len(one) for one in features]):.0f} keypoints"
+    of_1000 = (ended - begun) * 1000 / len(features)
     print(
-        f"front end, {len(features)} photos, {said}: decoding {decoded - begun:.0f} s, keypoints {ended - decoded:.0f} s "
-        f"({ratio:.1f} times that), together {of_1000:.0f} s for 1,000; {load()}",
+        f"front end, {len(features)} photos, {said}: decoding {both(decoded - begun, 1)} s, "
+        f"keypoints {both(ended - decoded, 1)} s, together {both(of_1000, 0)} s for 1,000; {load()}",
         flush=True,
     )
-    counts = np.array([len(of) for of in features])
+    counts = np.array([len(one) for one in features])
     np.savez(
         file,
         counts=counts,
-        descriptors=np.concatenate([of.descriptors for of in features]),
-        points=np.concatenate([of.points for of in features]),
+        descriptors=np.concatenate([one.descriptors for one in features]),
+        points=np.concatenate([one.points for one in features]),
     )
 
 
@@ -105,26 +105,25 @@ def read(file: Path) -> list[Features]:
     known = np.load(file)
     ends = np.cumsum(known["counts"])[:-1]
     descriptors, points = known["descriptors"], known["points"]
-    return [Features(*of) for of in zip(np.split(descriptors, ends), np.split(points, ends), strict=True)]
+    return [Features(*one) for one in zip(np.split(descriptors, ends), np.split(points, ends), strict=True)]
 
 
 def verification(file: Path) -> None:
     """Print how long a pair takes, matched and verified, beside the product of its descriptors."""
     features = read(file)[: PAIRS + 1]
-    others = [of for of in features[1:] if len(of) > 1]
+    others = [one for one in features[1:] if len(one) > 1]
     verifier = PairVerifier(Sift(480))
     verifier.counts(features[0], others[:3])
-    begun = time.perf_counter()
+    begun = now()
     found = verifier.counts(features[0], others)
-    middle = time.perf_counter()
+    middle = now()
     for other in others:
         squared_distances(features[0].descriptors, other.descriptors)
-    ended = time.perf_counter()
-    each = [1000 * seconds / len(others) for seconds in (middle - begun, ended - middle)]
+    each = [1000 * seconds / len(others) for seconds in (middle - begun, now() - middle)]
     verified = int((found > 0).sum())
     print(
-        f"verification, {len(others)} pairs ({verified} verified): {each[0]:.1f} ms a pair, of which the product of the "
-        f"descriptors {each[1]:.1f} ms; {load()}",
+        f"verification, {len(others)} pairs ({verified} verified): {both(each[0], 1)} ms a pair, of which the product "
+        f"of the descriptors {both(each[1], 1)} ms; {load()}",
         flush=True,
     )
 
@@ -135,42 +134,51 @@ def grown(size: int, file: Path) -> None:
     real = len(features)
     asked = features[:QUERIES]
     random = np.random.default_rng(0)
-    gallery = [of if row < real else drawn(of, random) for row in range(size) for of in [features[row % real]]]
+    gallery = [one if row < real else drawn(one, random) for row in range(size) for one in [features[row % real]]]
     del features
     before = memory()
-    begun = time.perf_counter()
+    begun = now()
     index = index_features(gallery, 10, 1.0, 1024, 8, random)
-    built = time.perf_counter()
-    scores = [index.scores(of) for of in asked]
-    ended = time.perf_counter()
+    built = now()
+    scores = [index.scores(one) for one in asked]
+    ended = now()
     exact = faiss.IndexScalarQuantizer(WIDTH, faiss.ScalarQuantizer.QT_8bit_direct, faiss.METRIC_L2)
     peak = memory()
     exact.train(np.zeros((1, WIDTH), np.float32))
-    for of in gallery:
-        exact.add(of.descriptors.astype(np.float32))
-    slow = time.perf_counter()
+    for one in gallery:
+        exact.add(one.descriptors.astype(np.float32))
+    slow = now()
     exact.search(asked[0].descriptors.astype(np.float32), 11)
     seconds: dict[str, Any] = {
         "photos": size,
         "drawn": max(0, size - real),
-        "features": sum(len(of) for of in gallery),
-        "index s": round(built - begun, 1),
-        "a query s": round((ended - built) / len(asked), 3),
-        "exact search s": round(time.perf_counter() - slow, 2),
+        "features": sum(len(one) for one in gallery),
+        "index s": both(built - begun, 1),
+        "a query s": of((ended - built) / len(asked), 3),
+        "exact search s": both(now() - slow, 2),
         "largest memory MiB": round(peak),
         "before the index": round(before),
-        "first is itself": int(sum(row == int(of.argmax()) for row, of in enumerate(scores))),
+        "first is itself": sum(row == int(one.argmax()) for row, one in enumerate(scores)),
         "load": load(),
     }
     print(json.dumps(seconds), flush=True)
 
 
-def drawn(of: Features, random: np.random.Generator) -> Features:
+def drawn(features: Features, random: np.random.Generator) -> Features:
     """Return features like those of a photo: each value moved by up to 12."""
-    moved: NDArray[np.int16] = of.descriptors.astype(np.int16) + random.integers(
-        -12, 13, of.descriptors.shape, np.int16
-    )
-    return Features(moved.clip(0, 255).astype(np.uint8), of.points)
+    moved = features.descriptors.astype(np.int16)
+    moved += random.integers(-12, 13, moved.shape, np.int16)
+    return Features(moved.clip(0, 255).astype(np.uint8), features.points)
+
+
+def now() -> NDArray[np.float64]:
+    """Return seconds of the wall, and of all processors together."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def both(seconds: NDArray[np.float64], digits: int) -> str:
+    """Return both of them as text."""
+    return " / ".join(f"{one:.{digits}f}" for one in seconds)
 
 
 def memory() -> float:
