@@ -3,7 +3,8 @@
     python -m tests.performance.local_speed [--photos 1000] [--sizes 250 500 1000 2000 4000]
 
 Pictures are mosaics of 640 × 480 of London's street photos in $T15_REAL_DATA (MSLS's are smaller). Beyond `--photos` of them
-features are drawn: each picture's own, moved by chance, so that lists are as full as real ones. The peer of the front end is the plain decoding of the same photos; that of a query an exact search of the whole gallery (the same
+features are drawn: each picture's own, moved by chance, so that lists are as full as real ones. The peer of the front end is
+the plain decoding of the same photos; that of a query an exact search of the whole gallery (the same
 distances); that of verification the product of all descriptors of the pair. Each size runs in a process of its own, whose
 largest memory is printed. Seconds are those of the wall, and behind a slash those of all processors together, which a busy
 machine makes little longer. OpenCV and faiss take the cores that there are.
@@ -154,7 +155,7 @@ def grown(size: int, file: Path) -> None:
         "drawn": max(0, size - real),
         "features": sum(len(one) for one in gallery),
         "index s": both(built - begun, 1),
-        "a query s": of((ended - built) / len(asked), 3),
+        "a query s": both((ended - built) / len(asked), 3),
         "exact search s": both(now() - slow, 2),
         "largest memory MiB": round(peak),
         "before the index": round(before),
