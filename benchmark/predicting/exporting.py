@@ -139,7 +139,7 @@ def _require_manifest(run: Run, manifest: Manifest) -> None:
         raise UsageError(f"run {run.inputs.identity}: learnt from {run.manifest}, not from {of}; give its own manifest")
 
 
-def _about(run: Run, manifest: Manifest, workspace: Workspace, cities: Sequence[City]) -> About:
+def _about(run: Run, manifest: Manifest, workspace: Workspace, cities: tuple[City, ...]) -> About:
     header, learnt = manifest.header, photos_at(manifest, "train", run.inputs.level)
     return About(
         run=run.inputs.identity,

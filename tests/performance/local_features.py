@@ -223,7 +223,8 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str], k
             middle - begun,
             (ended - middle) / len(queries),
         )
-        if said := getattr(fitted, "files", dict)():
+        said: dict[str, bytes] = getattr(fitted, "files", dict)()
+        if said:
             print(*(content.decode() for content in said.values()))
 
 

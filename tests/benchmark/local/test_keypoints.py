@@ -2,7 +2,7 @@
 
 import builtins
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def test_bad_parameters(bad: dict[str, float]) -> None:
 @pytest.mark.parametrize("package", ["cv2", "poselib"])
 def test_a_missing_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = extract_features(given_photos([view(0, 0), view(0, 1)]), SMALL)
-    needs = {
+    needs: dict[str, Callable[[], object]] = {
         "cv2": lambda: extract_features(given_photos([view(0, 0)]), SMALL),
         "poselib": lambda: PairVerifier(SMALL).counts(first, [second]),
     }
