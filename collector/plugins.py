@@ -1,9 +1,18 @@
 """Things that other packages add to t15 by entry points."""
 
+import sys
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from collector.errors import UsageError
+
+
+@cache
+def _points(find: Callable[..., Any], group: str, _path: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the entry points of a group, found once for a path: whoever goes through all methods asks a thousand times."""
+    return tuple(find(group=group))
 
 
 def load_plugins(group: str) -> dict[str, Any]:
@@ -13,7 +22,7 @@ def load_plugins(group: str) -> dict[str, Any]:
         UsageError: one cannot be loaded; the message names it and its package.
     """
     found: dict[str, Any] = {}
-    for point in entry_points(group=group):
+    for point in _points(entry_points, group, tuple(sys.path)):
         try:
             found[point.name] = point.load()
         except Exception as error:  # (other people's code, at import: it may raise anything)
