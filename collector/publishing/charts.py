@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Circle, Patch
+from numpy.typing import NDArray
 
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row, summed
@@ -123,17 +124,37 @@ def _bars(axes: Axes, rows: Sequence[Row], names: Sequence[str], length: int, mo
 
 
 def _map(manifest: Manifest) -> Figure:
-    """Draw a small map of each city: kilometres east and north of its centre, the circle that photos come from."""
+    """Draw a small map of each city: kilometres east and north of its centre, the circle that photos come from.
+
+    All of them on one pair of axes, in inches from the upper left corner: axes take a twentieth of a second each.
+    """
     cities = _mapped(manifest)
     columns = _columns(len(cities))
     step = _WIDTH / max(columns, 3)
     figure = _figure(_WIDTH, _HEAD + -(-len(cities) // columns) * (step + _TITLE))
+    width, height = figure.get_size_inches()
+    axes = _axes(figure, 0, 0, width, height)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
     places = _places(manifest)
+    half = step / 2 - 0.04
+    dots: dict[str, list[NDArray[np.float64]]] = {side: [] for side in SPLITS}
     for index, city in enumerate(cities):
         row, column = divmod(index, columns)
-        top = _HEAD + row * (step + _TITLE) + _TITLE
-        axes = _axes(figure, column * step + 0.04, top, step - 0.08, step - 0.08)
-        _city_map(axes, city, places[city.slug], dot=0.5 + 3.2 * step, with_radius=columns < 9)
+        middle = np.array([(column + 0.5) * step, _HEAD + row * (step + _TITLE) + _TITLE + half])
+        reach = 1.05 * city.radius_km  # with a little room around the circle
+        circle = Circle((middle[0], middle[1]), half / 1.05, facecolor="#f6f7f9", edgecolor="#c9ced6", linewidth=0.6)
+        axes.add_patch(circle)
+        title = drawable(city.name, 15) + (f", {city.radius_km:g} km" if columns < 9 else "")
+        axes.text(middle[0], middle[1] - half - 0.03, title, fontsize=6.5, ha="center", va="bottom")
+        for side in SPLITS:
+            offsets = kilometres(city.latitude, city.longitude, places[city.slug][side])
+            offsets = offsets[(np.abs(offsets) <= reach).all(axis=1)]
+            dots[side].append(middle + offsets * (half / reach, -half / reach))
+    for side in SPLITS:  # test last: the fewest, and those that count
+        x, y = np.concatenate(dots[side]).T
+        # As pixels: a dot of each of 12,000 photos as vectors would be a megabyte.
+        axes.scatter(x, y, s=0.5 + 3.2 * step, color=COLOURS[side], linewidths=0, rasterized=True)
     _legend(figure)
     return figure
 
@@ -161,20 +182,6 @@ def _places(manifest: Manifest) -> dict[str, dict[str, list[tuple[float, float]]
         if latitude is not None:
             places[city][side].append((latitude, longitude))
     return places
-
-
-def _city_map(
-    axes: Axes, city: City, places: dict[str, list[tuple[float, float]]], dot: float, *, with_radius: bool
-) -> None:
-    reach = city.radius_km
-    axes.add_patch(Circle((0, 0), reach, facecolor="#f6f7f9", edgecolor="#c9ced6", linewidth=0.6))
-    for side in SPLITS:  # test last: the fewest, and those that count
-        offsets = kilometres(city.latitude, city.longitude, places[side])
-        # As pixels: a dot of each of 12,000 photos as vectors would be a megabyte.
-        axes.scatter(offsets[:, 0], offsets[:, 1], s=dot, color=COLOURS[side], linewidths=0, rasterized=True)
-    axes.set(xlim=(-1.05 * reach, 1.05 * reach), ylim=(-1.05 * reach, 1.05 * reach), aspect="equal")
-    axes.set_title(drawable(city.name, 15) + (f", {reach:g} km" if with_radius else ""), fontsize=6.5, pad=2)
-    axes.set_axis_off()
 
 
 def _authors(facts: Facts) -> Figure:
