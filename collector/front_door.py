@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -204,7 +205,7 @@ def run(arguments: list[str]) -> int:
     try:
         _require_a_folder()
         given = in_todays_words([a for a in arguments if a != "--verbose"])
-        code = dressed(typer.main.get_command(app))(given, prog_name="t15", standalone_mode=False)
+        code = _command(app)(given, prog_name="t15", standalone_mode=False)
         print(end="", flush=True)
     except T15Error as error:
         return _complain(str(error), error.exit_code, verbose)
@@ -223,6 +224,12 @@ def run(arguments: list[str]) -> int:
     if code == INTERRUPTED:
         note("t15: interrupted; what was finished is kept: run the same command again to go on")
     return code if isinstance(code, int) else 0
+
+
+@cache
+def _command(of: typer.Typer) -> Any:
+    """Return all commands as one, made once: who runs several in a process waits for it only the first time."""
+    return dressed(typer.main.get_command(of))
 
 
 def _help_of(error: Any) -> str:
