@@ -17,12 +17,14 @@ def resolve_device(name: str) -> str:
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {name!r}: choose auto, cpu or cuda")
+    if name == "cpu":
+        return name
     import torch
 
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UsageError("--device cuda: torch finds no CUDA device here; use --device cpu, or auto")
-    return "cuda" if available and name != "cpu" else "cpu"
+    return "cuda" if available else "cpu"
 
 
 def describe_device(device: str) -> str:

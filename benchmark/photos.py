@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import PIL
@@ -19,10 +19,12 @@ from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
 from collector.images.decode import VERSION, map_in_order, open_image, shown_size
 from collector.images.decode import decode as decode_image
-from collector.manifest.manifest import Manifest, partial_folder, read_manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
+
+if TYPE_CHECKING:  # pyarrow is not needed for photos that no manifest has
+    from collector.manifest.manifest import Manifest
 
 DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
@@ -292,7 +294,7 @@ def _shape(path: Path, name: str) -> tuple[int, int]:
     return height, width
 
 
-def photos_of(manifest: Manifest, split: str, store: PhotoStore, level: str = "city") -> Photos:
+def photos_of(manifest: "Manifest", split: str, store: PhotoStore, level: str = "city") -> Photos:
     """Return the photos of one side that have a label of a level, without their labels."""
     photos = photos_at(manifest, split, level)
     return Photos(tuple(photo.photo_id for photo in photos), _digests(photos), store, split)
@@ -317,7 +319,7 @@ def given_photos(images: Sequence[Image.Image]) -> Photos:
     return Photos(names, ("",) * len(names), GivenPictures(tuple(bare)))
 
 
-def available(manifest: Manifest, workspace: Workspace) -> Manifest:
+def available(manifest: "Manifest", workspace: Workspace) -> "Manifest":
     """Return the manifest, or that of its partial rehydration when photos are missing and there is one.
 
     The partial one has a digest of its own and says in its note what is missing: scores on it are never mixed with scores
@@ -326,6 +328,8 @@ def available(manifest: Manifest, workspace: Workspace) -> Manifest:
     Raises:
         DataError: the partial manifest is damaged.
     """
+    from collector.manifest.manifest import partial_folder, read_manifest
+
     folder = partial_folder(manifest, workspace)
     if (folder / "manifest.json").is_file() and any(missing_photos(manifest, workspace).values()):
         partial = read_manifest(folder)
@@ -334,7 +338,7 @@ def available(manifest: Manifest, workspace: Workspace) -> Manifest:
     return manifest
 
 
-def missing_photos(manifest: Manifest, workspace: Workspace) -> dict[str, int]:
+def missing_photos(manifest: "Manifest", workspace: Workspace) -> dict[str, int]:
     """Return how many photos of each side are not in the workspace."""
     return {
         split: sum(not workspace.photo(str(photo.sha256)).is_file() for photo in manifest.photos(split))
@@ -342,7 +346,7 @@ def missing_photos(manifest: Manifest, workspace: Workspace) -> dict[str, int]:
     }
 
 
-def require_photos(manifest: Manifest, workspace: Workspace, source: str = "PATH-OF-THE-MANIFEST") -> None:
+def require_photos(manifest: "Manifest", workspace: Workspace, source: str = "PATH-OF-THE-MANIFEST") -> None:
     """Make sure that the bytes of every photo of the manifest are in the workspace; `source` is what a person calls it.
 
     Raises:

@@ -35,7 +35,7 @@ class NearestNeighbours:
         classes: how many there are.
         k: how many neighbours vote.
         weights: one of WEIGHTS.
-        device: `cpu` or `cuda`.
+        device: `cpu` or `cuda`; `numpy` on the CPU without torch, for few photos.
     """
 
     vectors: NDArray[np.float32]
@@ -86,6 +86,8 @@ class NearestNeighbours:
 
         float64: in float32 the differences between near-copies drown in the squares of 12,288 values.
         """
+        if self.device == "numpy":
+            return self._nearest_in_numpy(queries)
         import torch  # takes seconds, and lists of methods are shown without it
 
         wanted = torch.from_numpy(queries.astype(np.float64)).to(self.device)
@@ -101,6 +103,14 @@ class NearestNeighbours:
         squared = torch.cat(distances, dim=1)
         order = torch.sort(squared, dim=1, stable=True)
         return order.values[:, : self.k].cpu().numpy(), order.indices[:, : self.k].cpu().numpy()
+
+    def _nearest_in_numpy(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        wanted, known = queries.astype(np.float64), self.vectors.astype(np.float64)
+        lengths = np.square(wanted).sum(axis=1, keepdims=True) + np.square(known).sum(axis=1)
+        squares = lengths - 2.0 * (wanted @ known.T)
+        squares = np.where(squares < 1e-12 * lengths, 0.0, squares)
+        order = np.argsort(squares, axis=1, kind="stable")[:, : self.k]
+        return np.take_along_axis(squares, order, axis=1), order
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_knn`)."""

@@ -3,15 +3,13 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
+
+if TYPE_CHECKING:  # torch and scikit-learn take seconds, and a fitted model answers without them
+    import torch
 
 SOLVERS = ("multinomial", "liblinear-2018")
 """`multinomial`: scikit-learn's L-BFGS on the softmax; on a GPU the same objective by torch's L-BFGS. `liblinear-2018`:
@@ -62,7 +60,12 @@ class LinearModel:
     def predict_proba(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of the classes in `classes_`, (M, C)."""
         scores = queries @ self.weights.T + self.biases
-        powers = expit(scores) if self.link == "one-vs-rest" else np.exp(scores - scores.max(axis=1, keepdims=True))
+        if self.link == "one-vs-rest":
+            from scipy.special import expit
+
+            powers = expit(scores)
+        else:
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
 
@@ -71,6 +74,8 @@ def as_linear(model: Any) -> LinearModel:
     """Return a model fitted by `fit_logistic` as plain weights; it answers as before, to rounding."""
     if isinstance(model, LinearModel):
         return model
+    from sklearn.multiclass import OneVsRestClassifier
+
     parts = model.estimators_ if isinstance(model, OneVsRestClassifier) else [model]
     weights = np.concatenate([part.coef_ for part in parts])
     biases = np.concatenate([part.intercept_ for part in parts])
@@ -119,6 +124,10 @@ def fit_logistic(
 
     With `standardise` each value gets mean 0 and deviation 1 over the training photos; constant ones become 0.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     mean = scale = None
     if standardise:
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -146,6 +155,8 @@ def fit_softmax(
 
     It is scikit-learn's objective for `LogisticRegression`; the biases are not penalised.
     """
+    import torch
+
     present, targets = np.unique(labels, return_inverse=True)
     x = torch.from_numpy(vectors.astype(np.float64)).to(device)
     y = torch.from_numpy(targets).to(device)
@@ -164,7 +175,7 @@ def fit_softmax(
         line_search_fn="strong_wolfe",
     )
 
-    def loss() -> torch.Tensor:
+    def loss() -> "torch.Tensor":
         optimiser.zero_grad()
         value = torch.nn.functional.cross_entropy(x @ weights.T + biases, y) + penalty * (weights**2).sum() / (
             2 * c * len(y)

@@ -48,9 +48,9 @@ def with_temperature(probabilities: NDArray[Any], temperature: float) -> NDArray
     """
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature is {temperature}: must be above 0")
-    from scipy.special import log_softmax
-
-    scaled: NDArray[np.float64] = np.exp(log_softmax(_logits(probabilities) / temperature, axis=1))
+    logits = _logits(probabilities) / temperature
+    logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+    scaled: NDArray[np.float64] = np.exp(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
     return scaled
 
 

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 app = typer.Typer()
 
+_FEW = 200
+"""Photos that are answered sooner without torch, where a model can: importing it takes about three seconds."""
+
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -124,7 +127,10 @@ def predict(
         records, facts = _asked(str(url), found.photos)
     else:
         with_them = explain is not None
-        answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=with_them, city_only=city_only)
+        few = len(found.photos) <= _FEW and not with_them
+        answerer = answerer_of(
+            model, manifest, device, workspace, manifests, neighbours=with_them, city_only=city_only, few=few
+        )
         records, facts = _answered(answerer, found.photos, explain, workspace)
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
@@ -151,11 +157,14 @@ def _check_predict(form: str, json: bool, model: str | None, url: str | None, of
 
 def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Records":
     from benchmark.predicting.answer import answers
-    from benchmark.predicting.formats import model_facts
+    from benchmark.predicting.formats import model_facts, recorded
+
+    results = _tracked(answers(answerer, photos), len(photos))
+    if explain is None:
+        return recorded(answerer, results), model_facts(answerer.about, answerer.digest)
     from benchmark.predicting.page import explained
     from collector.workspace import Workspace
 
-    results = _tracked(answers(answerer, photos), len(photos))
     return explained(answerer, results, explain, Workspace(workspace)), model_facts(answerer.about, answerer.digest)
 
 
@@ -179,6 +188,7 @@ def answerer_of(
     *,
     neighbours: bool,
     city_only: bool = False,
+    few: bool = False,
 ) -> "Answerer":
     """Return the model in a file, or of a run, on a device.
 
@@ -189,6 +199,7 @@ def answerer_of(
         workspace, manifests: where a run, its photos and its manifest lie.
         neighbours: whether a run's training photos come along.
         city_only: whether it keeps to the city.
+        few: whether it will be asked about few photos only.
 
     Raises:
         T15Error: there is no such model, or it is damaged.
@@ -196,9 +207,8 @@ def answerer_of(
     from benchmark.doctor import resolve_device
     from benchmark.predicting.answer import Answerer
 
-    on = resolve_device(device)
     if Path(model).is_file():
-        return Answerer(Path(model), on, city_only=city_only)
+        return Answerer(Path(model), device, city_only=city_only, few=few)
     if Path(model).suffix or len(Path(model).parts) != 1:
         raise UsageError(f"--model {model[:200]}: there is no such file; `t15 export-model RUN FILE` writes one")
     from benchmark.predicting.exporting import is_unkept, refitted
@@ -206,10 +216,11 @@ def answerer_of(
     finished, data, place = _run(model, manifest, workspace, manifests)
     if is_unkept(finished, place):
         note(f"run {finished.inputs.identity} ({finished.inputs.method}) keeps no model: fitting it anew …")
-        found, predictor = refitted(finished, data, place, on, track)
-        return Answerer(found, on, _learnt(data), city_only=city_only, predictor=predictor)
+        found, predictor = refitted(finished, data, place, resolve_device(device), track)
+        return Answerer(found, device, _learnt(data), city_only=city_only, predictor=predictor)
+    on = resolve_device(device) if neighbours else device  # what embeds their photos
     found, trained_on = _of_run(model, manifest, on, workspace, manifests, neighbours=neighbours)
-    return Answerer(found, on, trained_on, city_only=city_only)
+    return Answerer(found, on, trained_on, city_only=city_only, few=few)
 
 
 def _of_run(

@@ -12,7 +12,7 @@ from collector.progress import note, track
 from collector.text_table import table
 
 if TYPE_CHECKING:
-    from benchmark.networks.weights import Entry, Stored
+    from benchmark.networks.weights import Entry, Planned, Stored
 
 app = typer.Typer(
     name="weights", no_args_is_help=True, help="Pre-trained weights: list them, fetch them, add them from a file."
@@ -48,6 +48,9 @@ def fetch(
         bool,
         typer.Option("--all", help="All that can be fetched and are not here, but for timm's, which take gigabytes."),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would come from where, under which licence; fetch nothing.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Download weights from their publishers, or from the mirror in T15_WEIGHTS_MIRROR; check and keep them."""
@@ -60,6 +63,10 @@ def fetch(
     missing = [entry.name for entry in weights.inventory() if entry.file and entry.state != "here"]
     wanted = names or [name for name in missing if name not in large]
     chosen = [find_backbone(name) for name in dict.fromkeys(wanted)]
+    if dry_run:
+        plans = [weights.planned(backbone) for backbone in chosen]
+        show([asdict(plan) for plan in plans], json, lambda: _plan_text(plans))
+        return
     brought, failures = [], []
     for backbone in chosen:
         try:
@@ -92,6 +99,18 @@ def add(
     backbone = find_backbone(name)
     stored = weights.add(backbone, file, sha256)
     show(_facts(backbone.name, stored), json, lambda: _said(backbone.name, stored))
+
+
+def _plan_text(plans: "list[Planned]") -> str:
+    def said(plan: "Planned") -> str:
+        begun = f", {plan.begun / 2**20:.1f} MiB of it are here" if plan.begun else ""
+        again = " (is here already, and would be fetched again)" if plan.here else ""
+        others = "".join(f"\n  or, where that fails, {url}" for url in plan.urls[1:])
+        beside = "".join(f"\n  and {url}" for url in plan.companions)
+        return f"{plan.name}{again}: licence {plan.licence}\n  from {plan.urls[0]}{begun}{others}{beside}"
+
+    lines = [said(plan) for plan in plans] or ["nothing to fetch"]
+    return "\n".join([*lines, "dry run: nothing was fetched"])
 
 
 def _row(entry: "Entry") -> tuple[str, ...]:

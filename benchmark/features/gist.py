@@ -16,13 +16,14 @@ from itertools import pairwise
 
 import torch
 
-_CONTRAST_CYCLES = 4  # fc, the cut-off of the local contrast, in cycles per picture
-_CONTRAST_PADDING = 5  # pixels mirrored on each side before the local contrast
-_CONTRAST_FLOOR = 0.2  # keeps noise in flat areas small
-
-_TOP_FREQUENCY = 0.3  # centre of the finest scale, in cycles per pixel
-_SCALE_STEP = 1.85  # each scale's centre is this much below the one before
-_LABELME_PADDING = 32  # pixels mirrored on each side before the filters
+from benchmark.features.plain import (
+    CONTRAST_CYCLES,
+    CONTRAST_FLOOR,
+    CONTRAST_PADDING,
+    LABELME_PADDING,
+    SCALE_STEP,
+    TOP_FREQUENCY,
+)
 
 # Bytes that a chunk's transforms may take. A CPU is fastest while they stay in its cache (6 to 16 MB were alike here);
 # a GPU wants much at once.
@@ -48,7 +49,7 @@ def gist_labelme(photos: torch.Tensor, *, orientations: int = 8, scales: int = 4
         ValueError: not such photos, photos of fewer pixels than blocks, or a parameter out of range.
     """
     _check("gist_labelme", photos, (orientations,) * scales, blocks, smallest=blocks)
-    return _gist(photos, (orientations,) * scales, blocks, grey=True, padding=_LABELME_PADDING)
+    return _gist(photos, (orientations,) * scales, blocks, grey=True, padding=LABELME_PADDING)
 
 
 def gist_lear(photos: torch.Tensor, *, orientations: Sequence[int] = (8, 8, 4), blocks: int = 4) -> torch.Tensor:
@@ -115,13 +116,13 @@ def _even_contrast(photos: torch.Tensor, *, grey: bool) -> torch.Tensor:
     throughout, on 77 real photos at 64 and 256 pixels, the largest relative error of a value above 0.001 is 7e-4 with
     float32 here, and 3e-6 with float64 here and float32 from the filters on, where most of the work is.
     """
-    padded = _mirrored(photos, _CONTRAST_PADDING).double()
+    padded = _mirrored(photos, CONTRAST_PADDING).double()
     logarithm = (padded.mean(1, keepdim=True) if grey else padded).log1p_()
     low_pass = _low_pass(logarithm.shape[-1], photos.device)
     detail = logarithm.sub_(_blurred(logarithm, low_pass))
     deviation = _blurred(detail.mean(1, keepdim=True).square_(), low_pass).abs_().sqrt_()
-    inner = slice(_CONTRAST_PADDING, -_CONTRAST_PADDING)
-    return detail[..., inner, inner] / (_CONTRAST_FLOOR + deviation[..., inner, inner])
+    inner = slice(CONTRAST_PADDING, -CONTRAST_PADDING)
+    return detail[..., inner, inner] / (CONTRAST_FLOOR + deviation[..., inner, inner])
 
 
 def _blurred(pictures: torch.Tensor, low_pass: torch.Tensor) -> torch.Tensor:
@@ -163,7 +164,7 @@ def _low_pass(size: int, device: torch.device) -> torch.Tensor:
     angle = 2 * math.pi / size * cycles * torch.arange(size)
     # Frequencies between 0 and half the size come as a pair, a cosine and a sine; those two ends as a cosine alone.
     paired = (cycles > 0) & (2 * cycles < size)
-    weight = torch.exp(-cycles.square() * (math.log(2) / _CONTRAST_CYCLES**2)) * torch.where(paired, 2, 1) / size
+    weight = torch.exp(-cycles.square() * (math.log(2) / CONTRAST_CYCLES**2)) * torch.where(paired, 2, 1) / size
     return torch.cat([angle.cos(), angle.sin() * paired]).mul(torch.cat([weight, weight]).sqrt()).to(device)
 
 
@@ -179,7 +180,7 @@ def _gabor_bank(size: int, orientations: tuple[int, ...], device: torch.device) 
     radius, angle = torch.hypot(down, right), torch.atan2(down, right)
     filters = []
     for scale, number in enumerate(orientations):
-        ring = -3.5 * (radius / (size * _TOP_FREQUENCY / _SCALE_STEP**scale) - 1).square()
+        ring = -3.5 * (radius / (size * TOP_FREQUENCY / SCALE_STEP**scale) - 1).square()
         for orientation in range(number):
             turned = angle + math.pi * orientation / number
             turned = torch.where(turned > math.pi, turned - 2 * math.pi, turned)

@@ -10,14 +10,9 @@ from typing import Literal
 
 import torch
 
-GREY_WEIGHTS: tuple[int, int, int] = (2125, 7154, 721)
-"""Ten-thousandths of red, green and blue in the grey value: `skimage.color.rgb2gray`, the same in 2018 as today."""
+from benchmark.features.plain import GREY_WEIGHTS, HOG_CLIP, HOG_EPSILON, hog_bounds
 
 BlockNorm = Literal["L1", "L2-Hys"]
-
-# Scikit-image's constants: what keeps a flat block from a division by zero, and the clip of Lowe's hysteresis norm.
-_EPSILON = 1e-5
-_CLIP = 0.2
 
 # Pixels worked on at a time. On a CPU the arrays of one chunk (about 30 bytes a pixel) then stay in the cache of its
 # cores; on a GPU they fill it and stay within about 2 GB.
@@ -75,20 +70,10 @@ def _cell_histograms(photos: torch.Tensor, orientations: int, cell: int) -> torc
     # What is at or above a bound, minus what is at or above the next. Floating addition is monotonic and the order of
     # the terms the same, so no bin goes below 0 and an empty bin is exactly 0.
     above = [_cell_sums(magnitude, cell)]
-    above += [_cell_sums(_where_above(rising, bound, magnitude), cell) for bound in _bounds(orientations)]
+    above += [_cell_sums(_where_above(rising, bound, magnitude), cell) for bound in hog_bounds(orientations)]
     above.append(torch.zeros_like(above[0]))
     cumulated = torch.stack(above, dim=-1)
     return ((cumulated[..., :-1] - cumulated[..., 1:]) / (cell * cell * 255 * sum(GREY_WEIGHTS))).float()
-
-
-def _bounds(orientations: int) -> list[float]:
-    """Return minus the cotangent of each bound between two bins; the bound itself belongs to the upper bin.
-
-    Rounded, since those of 45, 90 and 135 degrees are whole numbers and gradients lie exactly there; then a step down,
-    since `_where_above` leaves out its bound.
-    """
-    cotangents = (1 / math.tan(math.pi * number / orientations) for number in range(1, orientations))
-    return [math.nextafter(-round(cotangent, 14), -math.inf) for cotangent in cotangents]
 
 
 def _where_above(keys: torch.Tensor, bound: float, values: torch.Tensor) -> torch.Tensor:
@@ -128,13 +113,13 @@ def _normalised_blocks(histograms: torch.Tensor, block: int, norm: BlockNorm) ->
     windows = histograms.unfold(1, block, 1).unfold(2, block, 1)  # n, rows, columns, orientations, block, block
     blocks = windows.permute(0, 1, 2, 4, 5, 3).flatten(3)
     if norm == "L1":
-        return blocks / (blocks.sum(-1, keepdim=True) + _EPSILON)
-    clipped = _unit_length(blocks).clamp_(max=_CLIP)
+        return blocks / (blocks.sum(-1, keepdim=True) + HOG_EPSILON)
+    clipped = _unit_length(blocks).clamp_(max=HOG_CLIP)
     return _unit_length(clipped)
 
 
 def _unit_length(blocks: torch.Tensor) -> torch.Tensor:
-    return blocks / (blocks.square().sum(-1, keepdim=True) + _EPSILON**2).sqrt()
+    return blocks / (blocks.square().sum(-1, keepdim=True) + HOG_EPSILON**2).sqrt()
 
 
 def _check(photos: torch.Tensor, orientations: int, cell: int, block: int, block_norm: str) -> None:

@@ -67,6 +67,7 @@ class FeatureSpec:
         rule: how photos become squares, see `Photos.pixels`.
         kept: whether values are worth keeping on disk.
         parameters: given to `compute` by name.
+        plain: `module:function` that does the same in numpy; empty where there is none.
     """
 
     compute: str
@@ -78,21 +79,32 @@ class FeatureSpec:
     rule: str = "squash"
     kept: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    plain: str = ""
 
 
 def _hog_width(size: int) -> int:
     return 81 * max(1, size // 8 - 2) ** 2  # 9 orientations × 3 × 3 cells a block
 
 
-_HOG = FeatureSpec("benchmark.features.hog:hog", 1, 1e-8, _hog_width, "HOG", "hog")
+_PLAIN = "benchmark.features.plain"
+_HOG = FeatureSpec("benchmark.features.hog:hog", 1, 1e-8, _hog_width, "HOG", "hog", plain=f"{_PLAIN}:hog")
 
 FEATURES: dict[str, FeatureSpec] = {
     "tiny": FeatureSpec(
-        "benchmark.features.extract:tiny", 1, 0.0, lambda size: 3 * size**2, "Tiny images", "tiny", kept=False
+        "benchmark.features.extract:tiny",
+        1,
+        0.0,
+        lambda size: 3 * size**2,
+        "Tiny images",
+        "tiny",
+        kept=False,
+        plain=f"{_PLAIN}:tiny",
     ),
     "hog-l1": replace(_HOG, parameters={"block_norm": "L1"}),  # scikit-image's default of 2018
     "hog-l2hys": replace(_HOG, title="HOG (L2-Hys)", parameters={"block_norm": "L2-Hys"}),  # and today's
-    "gist-lear": FeatureSpec("benchmark.features.gist:gist_lear", 1, 1.7e-7, lambda _: 960, "GIST", "gist-lear"),
+    "gist-lear": FeatureSpec(
+        "benchmark.features.gist:gist_lear", 1, 1.7e-7, lambda _: 960, "GIST", "gist-lear", plain=f"{_PLAIN}:gist_lear"
+    ),
     # LabelMe's toolbox scales and crops; lear_gist takes the picture that it is given.
     "gist-labelme": FeatureSpec(
         "benchmark.features.gist:gist_labelme",
@@ -102,6 +114,7 @@ FEATURES: dict[str, FeatureSpec] = {
         "GIST (LabelMe)",
         "gist-labelme",
         rule="cover",
+        plain=f"{_PLAIN}:gist_labelme",
     ),
     # Of IM2GPS (`methods.im2gps`), each with a size of its own there.
     "im2gps-tiny": FeatureSpec(
@@ -120,6 +133,19 @@ FEATURES: dict[str, FeatureSpec] = {
 }
 """The kinds of features; a new one is one entry. The two GIST are different things."""
 
+WITHOUT_TORCH = "numpy"
+"""A device of predictors that are asked about few photos, where `answers_without_torch`: importing torch takes seconds."""
+
+_WITHOUT_TORCH = ("knn", "logistic")  # classifiers
+
+
+def answers_without_torch(kind: str, spec: Mapping[str, Any]) -> bool:
+    """Return whether a predictor of this kind and description (its `save`) can be built on the device WITHOUT_TORCH."""
+    named = spec.get("feature")
+    known = FEATURES.get(named) if kind == "described" and isinstance(named, str) else None
+    return bool(known and known.plain) and spec.get("classifier") in _WITHOUT_TORCH
+
+
 CLASSIFIERS_VERSION = 1
 """Of the classifiers' code and of the defaults of the methods that use them."""
 
@@ -136,12 +162,21 @@ def feature(kind: str, size: int) -> "Feature":
     """
     from benchmark.features.extract import Feature
 
+    spec = _known(kind)
+    compute = partial(_imported(spec.compute), **spec.parameters)
+    return Feature(spec.name, compute, size, spec.version, spec.rule, spec.parameters, spec.kept)
+
+
+def _known(kind: str) -> FeatureSpec:
     if kind not in FEATURES:
         raise UsageError(f"feature {kind!r}: choose one of {', '.join(FEATURES)}")
-    spec = FEATURES[kind]
-    module, _, function = spec.compute.partition(":")
-    compute = partial(getattr(import_module(module), function), **spec.parameters)
-    return Feature(spec.name, compute, size, spec.version, spec.rule, spec.parameters, spec.kept)
+    return FEATURES[kind]
+
+
+def _imported(named: str) -> Callable[..., Any]:
+    module, _, function = named.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
 
 
 def version(kind: str) -> str:
@@ -165,6 +200,10 @@ class Described:
 
     def embed(self, photos: Photos) -> NDArray[np.float32]:
         """Return the feature of each photo, (N, D)."""
+        if self.device == WITHOUT_TORCH:
+            of = FEATURES[self.kind]
+            described: NDArray[np.float32] = _imported(of.plain)(photos.pixels(self.size, of.rule), **of.parameters)
+            return described
         from benchmark.features.extract import extract
 
         return extract(feature(self.kind, self.size), photos, self.device)
@@ -175,9 +214,8 @@ class Described:
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_described`)."""
-        of = feature(self.kind, self.size)
         kind, spec, arrays = self.classifier.save()
-        described = {"feature": self.kind, "size": self.size, "version": of.version}
+        described = {"feature": self.kind, "size": self.size, "version": FEATURES[self.kind].version}
         return "described", {**described, "classifier": kind, "of_classifier": spec}, arrays
 
 
@@ -188,12 +226,10 @@ def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
         DataError: it was made with another version of the feature's code.
         ValueError, KeyError, TypeError, UsageError: the description is none, or does not fit the arrays.
     """
-    from benchmark.methods.features import load_classifier
-
     kind, size = spec["feature"], spec["size"]
     if type(size) is not int or not 1 <= size <= LARGEST:
         raise ValueError(f"a feature on photos of {size!r} pixels; 1 to {LARGEST} are possible")
-    version = feature(kind, size).version
+    version = _known(kind).version
     if spec["version"] != version:
         raise DataError(
             f"it was made with version {spec['version']!r} of the feature {kind}, this t15 has version {version}; "

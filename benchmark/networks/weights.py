@@ -239,6 +239,46 @@ def fetch(backbone: Backbone, track: Track) -> Stored:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What `fetch` would do for a backbone.
+
+    Attributes:
+        name: of the backbone.
+        licence: of the weights.
+        urls: where they would be looked for, in this order, without secrets.
+        companions: small files that come with them.
+        here: whether they are here already.
+        begun: bytes of a file that came in part, and would be gone on with.
+    """
+
+    name: str
+    licence: str
+    urls: list[str]
+    companions: list[str]
+    here: bool
+    begun: int
+
+
+def planned(backbone: Backbone) -> Planned:
+    """Return what `fetch` would do, without asking anybody or writing anything.
+
+    Raises:
+        UsageError, MissingWeightsError: as `fetch`.
+    """
+    from benchmark.networks.download import addresses, draft_at, without_secrets
+
+    said = _pretrained(backbone)
+    urls = addresses(said.urls)
+    if not urls:
+        raise _missing(backbone)
+    drafts = [draft_at(folder() / "downloads", url) for url in urls]
+    begun = max((draft.stat().st_size for draft in drafts if draft.is_file()), default=0)
+    companions = [without_secrets(addresses([url])[0]) for url in said.companions]
+    here = _entry(backbone).state == "here"
+    return Planned(backbone.name, said.licence, [*map(without_secrets, urls)], companions, here, begun)
+
+
 def _keep_companion(backbone: Backbone, draft: Path, url: str) -> None:
     if draft.stat().st_size > _LARGEST_COMPANION:
         raise DataError(f"{draft}: is too large for a file beside weights")

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.derivations import RankedPhotos, predict
+from benchmark.doctor import resolve_device
 from benchmark.label_set import labels_of
+from benchmark.methods.features import WITHOUT_TORCH, answers_without_torch
 from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
 from benchmark.photos import GivenPictures, Photos, given_photos
@@ -145,13 +147,16 @@ class Answerer:
         *,
         city_only: bool = False,
         predictor: Predictor | None = None,
+        few: bool = False,
     ) -> None:
         """Load a model file (or take a model), and ask it about a grey picture to see that it works.
 
         `predictor` is the fitted method where it is not in the model (`exporting.refitted`).
 
         `trained_on` are the ids of training photos by their files' sha256, where the model has none of its own. With
-        `city_only` the place is the likeliest city's centre, whatever the predictor says of places.
+        `city_only` the place is the likeliest city's centre, whatever the predictor says of places. With `few` a predictor
+        that can answers without torch, on the CPU: for some photos that takes less time than to import it. `device` may be
+        `auto`.
 
         Raises:
             UsageError: there is no such file.
@@ -163,7 +168,9 @@ class Answerer:
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
         self.about, self._training, self._gallery = _parsed(found, name)
-        self.predictor: Predictor = predictor or build(found, device, name)
+        plain = few and device in ("auto", "cpu") and answers_without_torch(found.kind, found.spec)
+        on = WITHOUT_TORCH if plain else resolve_device(device)
+        self.predictor: Predictor = predictor or build(found, on, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
         self.side = self._probed(name)
 

@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmark.predicting.answer import Answer, Result
+from benchmark.predicting.answer import Answer, Answerer, Result
 from benchmark.predicting.model_card import About
 from collector.standard_streams import print_json
 from collector.text_table import csv_safe, table
@@ -19,6 +19,12 @@ COLUMNS = (
     *(f"{what}{place}" for place in range(1, SHOWN + 1) for what in ("city", "probability")),
     *("error", "explanation", "training_photo"),
 )
+
+
+def recorded(answerer: Answerer, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
+    """Yield each result as plain JSON."""
+    for result in results:
+        yield record(result, training_photo=answerer.training_photo(result.source) if result.answer else None)
 
 
 def record(result: Result, explanation: str | None = None, training_photo: str | None = None) -> dict[str, Any]:

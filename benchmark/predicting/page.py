@@ -37,21 +37,20 @@ _SAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def explained(
-    answerer: Answerer, results: Iterable[Result], folder: Path | None, workspace: Workspace
+    answerer: Answerer, results: Iterable[Result], folder: Path, workspace: Workspace
 ) -> Iterator[dict[str, Any]]:
-    """Yield each result as plain JSON; with a folder, a page on each answered photo is written there first.
+    """Yield each result as plain JSON; a page on each answered photo is written into the folder first.
 
     Raises:
         UsageError: the folder cannot be written to.
         IncompleteError: the disk is full.
     """
-    if folder is not None:
-        _make(folder)
+    _make(folder)
     pages: list[tuple[str, Source, Answer]] = []
     for number, result in enumerate(results, start=1):
         known = answerer.training_photo(result.source) if result.answer else None
-        if folder is None or result.answer is None:
-            yield record(result, training_photo=known)
+        if result.answer is None:
+            yield record(result)
             continue
         path = folder / page_name(number, result.source)
         explanation = answerer.explain(read_photo(result.source, answerer.side))
@@ -59,7 +58,7 @@ def explained(
             write_atomically(path, as_html(answerer, result.source, explanation, workspace).encode())
         pages.append((path.name, result.source, result.answer))
         yield record(result, shown(str(path)), known)
-    if folder is not None and pages:
+    if pages:
         with storage_errors(folder):
             write_atomically(folder / "index.html", index_html(answerer, pages).encode())
 

@@ -114,6 +114,16 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             raise DataError(f"{path}: is damaged or no catalogue ({error}); move it away and collect again") from error
 
 
+def copy_database(path: Path, target: Path) -> None:
+    """Copy a catalogue file as it is now; nothing is written beside it.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with storage_errors(path), closing(_untouched(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Migrate a catalogue of an older version, and say which photos are asked for again because of it."""
     for step in range(max(version, 1), SCHEMA_VERSION):

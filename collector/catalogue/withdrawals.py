@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
+from collector.catalogue.rehearsal import rehearsal
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
@@ -43,7 +44,13 @@ class Withdrawal:
 
 
 def withdraw(
-    workspace: Workspace, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None = None
+    workspace: Workspace,
+    ids: Sequence[str],
+    reason: str,
+    at: datetime,
+    kind: Kind | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Withdrawal:
     """Withdraw photos or authors: collect, split, publish and rehydrate will pass them over.
 
@@ -53,33 +60,53 @@ def withdraw(
         reason: in words, for the list.
         at: when, UTC.
         kind: `photo` or `author`; None to tell by what the catalogue knows.
+        dry_run: say what would go, and change nothing.
 
     Raises:
         UsageError: an id is neither a photo nor an author of this workspace, and `kind` does not say what it is.
         IncompleteError: another process is changing the catalogue.
     """
-    with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        before = {(of, one) for of, one, _, _ in catalogue.withdrawals()}
-        kinds = {one: kind or _kind(catalogue, one, before) for one in ids}
-        # Files before rows: whoever is killed in between finds the photo in the catalogue still, and withdraws it again.
-        with catalogue.together():
-            gone = [photo for one in ids for photo in catalogue.withdraw(kinds[one], [one], reason, at)]
-            # The same bytes under another id are the same picture.
-            copies = catalogue.with_bytes({str(photo.sha256) for photo in gone if photo.sha256})
-            gone += catalogue.withdraw("photo", copies, f"same bytes as a withdrawn photo: {reason}", at)
-            for digest in {photo.sha256 for photo in gone if photo.sha256}:
-                workspace.photo(digest).unlink(missing_ok=True)
-            # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good. Nor is a
-            # partial manifest: `rehydrate` writes it again, without the photos.
-            cached = bool(gone) and workspace.cache.exists()
-            for folder in (workspace.cache, workspace.rehydrated):
-                if gone and folder.exists():
-                    # Renamed first: a review that is being served may write thumbnails meanwhile.
-                    doomed = draft_of(folder)
-                    folder.rename(doomed)
-                    shutil.rmtree(doomed)
-        listed = {(of, one) for of, one, _, _ in catalogue.withdrawals()} - before
-    return Withdrawal(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(one for _, one in listed)), cached)
+    if dry_run:
+        with rehearsal(workspace) as copy, open_catalogue(copy) as catalogue:
+            gone, listed = _written_down(catalogue, ids, reason, at, kind)
+        return _withdrawal(gone, listed, cache_removed=bool(gone) and workspace.cache.exists())
+    # Files before rows: whoever is killed in between finds the photo in the catalogue still, and withdraws it again.
+    with (
+        storage_errors(workspace.root),
+        exclusive(workspace),
+        open_catalogue(workspace) as catalogue,
+        catalogue.together(),
+    ):
+        gone, listed = _written_down(catalogue, ids, reason, at, kind)
+        for digest in {photo.sha256 for photo in gone if photo.sha256}:
+            workspace.photo(digest).unlink(missing_ok=True)
+        # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good. Nor is a
+        # partial manifest: `rehydrate` writes it again, without the photos.
+        cached = bool(gone) and workspace.cache.exists()
+        for folder in (workspace.cache, workspace.rehydrated):
+            if gone and folder.exists():
+                # Renamed first: a review that is being served may write thumbnails meanwhile.
+                doomed = draft_of(folder)
+                folder.rename(doomed)
+                shutil.rmtree(doomed)
+    return _withdrawal(gone, listed, cache_removed=cached)
+
+
+def _written_down(
+    catalogue: Catalogue, ids: Sequence[str], reason: str, at: datetime, kind: Kind | None
+) -> tuple[list[Photo], list[str]]:
+    """Put ids on the list, and return the photos that this takes down and what is on the list for the first time."""
+    before = {(of, one) for of, one, _, _ in catalogue.withdrawals()}
+    kinds = {one: kind or _kind(catalogue, one, before) for one in ids}
+    gone = [photo for one in ids for photo in catalogue.withdraw(kinds[one], [one], reason, at)]
+    # The same bytes under another id are the same picture.
+    copies = catalogue.with_bytes({str(photo.sha256) for photo in gone if photo.sha256})
+    gone += catalogue.withdraw("photo", copies, f"same bytes as a withdrawn photo: {reason}", at)
+    return gone, [one for of, one, _, _ in catalogue.withdrawals() if (of, one) not in before]
+
+
+def _withdrawal(gone: Sequence[Photo], listed: Sequence[str], *, cache_removed: bool) -> Withdrawal:
+    return Withdrawal(tuple(sorted(photo.photo_id for photo in gone)), tuple(sorted(listed)), cache_removed)
 
 
 def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, open_catalogue
+from collector.catalogue.rehearsal import rehearsal
 from collector.catalogue.withdrawals import Withdrawn
 from collector.collecting.download import Failed, Failures, Outcome, bring_home, is_stored
 from collector.collecting.own_photos import OwnPhotos
@@ -142,6 +143,56 @@ def rehydrate(
         fates.sort(key=lambda fate: fate.photo.photo_id)
         partial = _write_partial(catalogue, manifest, fates, workspace, tool)
     return Rehydration(manifest, tuple(fates), partial)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """What a rehydration would do.
+
+    Attributes:
+        known: photos whose fate is known, by fate, the commonest first.
+        own: photos that would be taken from the publication itself.
+        asked: photos that would be asked for, by provider.
+        unreachable: photos whose provider cannot be asked here, by its name.
+        why: why each of those cannot be asked.
+    """
+
+    known: dict[str, int]
+    own: int
+    asked: dict[str, int]
+    unreachable: dict[str, int]
+    why: dict[str, str]
+
+
+def what_is_to_do(
+    manifest: Manifest,
+    workspace: Workspace,
+    make: MakeProvider | None = None,
+    *,
+    retry: bool = False,
+    own: OwnPhotos = OwnPhotos(),  # noqa: B008 (never changed)
+) -> ToDo:
+    """Return what `rehydrate` would do, without asking anybody or writing anything. The arguments are as there."""
+    header = manifest.header
+    providers = _Providers(make or _registered(Region(header.region, header.title, header.cities, header.note)))
+    known, from_own, asked, unreachable = Counter[str](), 0, Counter[str](), Counter[str]()
+    why: dict[str, str] = {}
+    with rehearsal(workspace) as copy, open_catalogue(copy) as catalogue:
+        withdrawn = Withdrawn(catalogue.withdrawals())
+        for photo in (photo for side in SPLITS for photo in manifest.photos(side)):
+            fate = _known_fate(catalogue, copy, photo, withdrawn, own, retry=retry)
+            name = provider_of(photo.photo_id)
+            if fate:
+                known[fate.what] += 1
+            elif photo.sha256 in own.files:
+                from_own += 1
+            elif isinstance(closed := providers.of(photo), _Closed):
+                unreachable[name] += 1
+                why[name] = closed.why
+            else:
+                asked[name] += 1
+    providers.close()
+    return ToDo(dict(known.most_common()), from_own, dict(asked), dict(unreachable), why)
 
 
 def _known_fate(

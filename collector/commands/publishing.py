@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from collector.errors import DataError, IncompleteError, UsageError
+from collector.errors import DataError, IncompleteError, UsageError, first_few
 from collector.options import NAMED, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.text_table import table
@@ -16,7 +16,7 @@ from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.catalogue.withdrawals import Withdrawal
-    from collector.collecting.rehydrate import Rehydration
+    from collector.collecting.rehydrate import Rehydration, ToDo
     from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
     from collector.publishing.stats import CityStats
@@ -175,12 +175,15 @@ def diff(
 @app.command()
 def export(
     path: Source,
-    out: Annotated[Path | None, typer.Option(help="File to write (hf: folder). Default: the terminal.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (hf, fiftyone: folder). Default: the terminal.")
+    ] = None,
     form: Annotated[
         str,
         typer.Option(
             "--format",
-            help="csv, jsonl (a JSON object per line), or hf: photos and metadata as Hugging Face `datasets` reads them.",
+            help="csv, jsonl (a JSON object per line), or a folder of photos and metadata: hf for Hugging Face `datasets`, "
+            "fiftyone for FiftyOne.",
         ),
     ] = "csv",
     column: Annotated[
@@ -201,19 +204,20 @@ def export(
 ) -> None:
     """Write a manifest's rows as CSV or JSON Lines, or photos and rows as a folder for other tools."""
     from collector.manifest.export import export as write
-    from collector.publishing.image_folder import write_image_folder
+    from collector.publishing.image_folder import write_fiftyone, write_image_folder
     from collector.workspace import existing_workspace
 
     if vpr is not None:
         _export_vpr(_read(path, workspace), workspace, vpr)
         return
-    if form not in ("csv", "jsonl", "hf"):
-        raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl or hf")
-    if form == "hf" and (out is None or spreadsheet):
-        raise UsageError("export: --format hf writes a folder, named with --out, and takes no --spreadsheet")
+    folders = {"hf": write_image_folder, "fiftyone": write_fiftyone}
+    if form not in ("csv", "jsonl", *folders):
+        raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl, hf or fiftyone")
+    if form in folders and (out is None or spreadsheet):
+        raise UsageError(f"export: --format {form} writes a folder, named with --out, and takes no --spreadsheet")
     manifest = _read(path, workspace)
-    if form == "hf" and out is not None:
-        made = write_image_folder(manifest, existing_workspace(workspace), out, column or (), track)
+    if form in folders and out is not None:
+        made = folders[form](manifest, existing_workspace(workspace), out, column or (), track)
         note(f"{out}: {made.written} photos; {made.missing} are not in the workspace")
         return
     done = write(
@@ -258,6 +262,9 @@ def publish(
     date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
     publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
     url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be published, and write and send nothing.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -269,12 +276,14 @@ def publish(
     from collector.publishing.bundle import publish as write
     from collector.publishing.bundle import secret_values
     from collector.publishing.facts import Release
+    from collector.publishing.push import data_set_named
     from collector.publishing.push import push as send
     from collector.workspace import Workspace, existing_workspace
 
     folder = _locate(path, workspace)
     manifest = read_manifest(folder)
     require_none_withdrawn(manifest, Workspace(workspace))
+    target = data_set_named(push) if push else None
     done = write(
         folder,
         out,
@@ -283,41 +292,55 @@ def publish(
         photos=existing_workspace(workspace) if with_photos else None,
         secrets=secret_values(os.environ),
         track=track,
+        dry_run=dry_run,
     )
-    target = send(done.folder, push, private=private) if push else None
-    result = {**asdict(done), "folder": str(done.folder), "pushed_to": target}
-    show(result, json, lambda: _published_text(done, target, with_photos))
+    if push and not dry_run:
+        send(done.folder, push, private=private)
+    result = {**asdict(done), "folder": str(done.folder), "pushed_to": target, "dry_run": dry_run}
+    if dry_run:
+        result |= {"written": False, "pushed_to": None}
+    show(result, json, lambda: _published_text(done, target, with_photos, dry_run))
 
 
-def _published_text(done: "Published", target: str | None, with_photos: bool) -> str:
+def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool) -> str:
+    written = "would be written (dry run: nothing was)" if dry_run else "written"
     lines = [
-        f"{done.folder}: {'written' if done.written else 'unchanged, is there already'}, {len(done.files)} files, "
+        f"{done.folder}: {written if done.written else 'unchanged, is there already'}, {len(done.files)} files, "
         f"{done.bytes / 1000:.0f} kB"
     ]
     if with_photos:
-        lines.append(f"photos: {done.photos_included} included")
+        lines.append(f"photos: {done.photos_included} {'would be ' * dry_run}included")
         lines += [f"  left out, {reason}: {count}" for reason, count in done.photos_left_out.items()]
-    return "\n".join([*lines, *([f"sent to {target}"] if target else [])])
+    return "\n".join([*lines, *([f"{'would be ' * dry_run}sent to {target}"] if target else [])])
 
 
 @app.command()
 def rehydrate(
     path: Source,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again for what was gone the last time.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say which photos are here and who would be asked for the others; ask nobody."),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
     from collector.collecting.own_photos import own_photos
-    from collector.collecting.rehydrate import SURVIVED
+    from collector.collecting.rehydrate import SURVIVED, what_is_to_do
     from collector.collecting.rehydrate import rehydrate as bring
     from collector.manifest.manifest import read_manifest, this_tool
-    from collector.workspace import create_workspace
+    from collector.workspace import Workspace, create_workspace
 
     folder = _locate(path, workspace)
     manifest, own = read_manifest(folder), own_photos(folder)
     if own.damaged:
         note(f"{own.damaged} photos of the publication are missing or not what its SHA256SUMS says: not used")
+    if dry_run:
+        plan = what_is_to_do(manifest, Workspace(workspace), retry=retry, own=own)
+        facts = {"photos": manifest.table.num_rows, **asdict(plan), "dry_run": True}
+        show(facts, json, lambda: _plan_text(manifest, plan))
+        return
     done = bring(manifest, create_workspace(workspace), this_tool(), track=track, retry=retry, own=own)
     result = {
         "photos": len(done.fates),
@@ -335,6 +358,24 @@ def rehydrate(
         raise IncompleteError(
             f"rehydrate: {failed} photos could not be fetched now; the same command asks for them again"
         )
+
+
+def _plan_text(manifest: "Manifest", plan: "ToDo") -> str:
+    named = f"{manifest.header.name} {manifest.header.version}: {manifest.table.num_rows} photos"
+    known = [f"  {_MEANINGS.get(what, f'known to be lost, {what}')}: {count}" for what, count in plan.known.items()]
+    own = [f"  would be taken from the publication's own files: {plan.own}"] if plan.own else []
+    asked = [f"  would be asked of {name}: {count}" for name, count in plan.asked.items()]
+    closed = [f"  cannot be asked of {name}: {plan.unreachable[name]} ({why})" for name, why in plan.why.items()]
+    return "\n".join([named, *known, *own, *asked, *closed, "dry run: nobody was asked and nothing was written"])
+
+
+_MEANINGS = {
+    "same": "here, the same bytes",
+    "stripped": "here, the publication's own files without EXIF",
+    "re-encoded": "here, the same picture in another file",
+    "changed": "here, another picture",
+    "withdrawn": "withdrawn",
+}
 
 
 def _rehydrated_text(done: "Rehydration") -> str:
@@ -375,6 +416,7 @@ def withdraw(
         Path | None, typer.Option("--from", help="File with one id per line, instead of arguments.")
     ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Show what was withdrawn so far.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -383,7 +425,7 @@ def withdraw(
 
     from collector.catalogue.catalogue import open_catalogue
     from collector.catalogue.withdrawals import withdraw as write_down
-    from collector.workspace import create_workspace, existing_workspace
+    from collector.workspace import Workspace, create_workspace, existing_workspace
 
     if show_list:
         with open_catalogue(existing_workspace(workspace)) as catalogue:
@@ -396,8 +438,9 @@ def withdraw(
         raise UsageError("withdraw: give photo_ids or author_ids, or --from FILE; --list shows what was withdrawn")
     if kind not in (None, "photo", "author"):
         raise UsageError(f"--kind {kind!r}: choose photo or author")
-    done = write_down(create_workspace(workspace), named, reason, datetime.now(UTC), _kind(kind))
-    show(asdict(done), json, lambda: _withdrawn_text(done))
+    place = Workspace(workspace) if dry_run else create_workspace(workspace)
+    done = write_down(place, named, reason, datetime.now(UTC), _kind(kind), dry_run=dry_run)
+    show({**asdict(done), "dry_run": dry_run}, json, lambda: _withdrawn_text(done, dry_run))
 
 
 def _kind(text: str | None) -> Literal["photo", "author"] | None:
@@ -412,8 +455,15 @@ def _ids_of(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _withdrawn_text(done: "Withdrawal") -> str:
-    lines = [f"on the list now: {', '.join(done.listed) or 'nothing new'}"]
+def _withdrawn_text(done: "Withdrawal", dry_run: bool) -> str:
+    listed = ", ".join(done.listed) or "nothing new"
+    if dry_run:
+        return (
+            f"would be put on the list: {listed}\nwould be taken out of the workspace: {len(done.photos)} photos "
+            f"({first_few(done.photos) or 'none'}){', and the cache of decoded photos' * done.cache_removed}\n"
+            "dry run: nothing was changed"
+        )
+    lines = [f"on the list now: {listed}"]
     lines.append(f"taken out of the workspace: {len(done.photos)} photos")
     lines += (
         ["the cache of decoded photos was deleted; it is made again when it is needed"] if done.cache_removed else []

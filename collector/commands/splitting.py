@@ -1,6 +1,7 @@
 """Commands that make a data set of what was collected, and prove what it promises."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,6 +158,9 @@ def split(
     version: Annotated[str | None, typer.Option(help="major.minor.patch. Default: the next one.")] = None,
     region: Annotated[str | None, typer.Option(help="Name of the region. Default: the one collected for.")] = None,
     city: CityOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which photos would go where, and write nothing.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -165,9 +169,9 @@ def split(
 
     Photos of one author, one place or one picture stay on one side.
     """
+    from collector.catalogue.rehearsal import rehearsal
     from collector.manifest.manifest import read_manifest
-    from collector.splitting.groups import GroupRules
-    from collector.splitting.split import Wanted, split_folds
+    from collector.splitting.split import Wanted
     from collector.splitting.split import split as split_photos
     from collector.workspace import existing_workspace
 
@@ -189,11 +193,12 @@ def split(
         _check_given(
             asked or (seed is not None and val_share is None) or min_photos > 1 or bool(choose or group_scenes or net)
         )
-        _split_given(
-            existing, manifests, given, parse_columns(column), json,
-            region=_region_asked(region), name=name, version=version, protocol=protocol, wanted=wanted,
-            val_share=val_share, seed=seed or 0,
-        )  # fmt: skip
+        with rehearsal(existing) if dry_run else nullcontext(existing) as here:
+            _split_given(
+                here, manifests, given, parse_columns(column), json,
+                region=_region_asked(region), name=name, version=version, protocol=protocol, wanted=wanted,
+                val_share=val_share, seed=seed or 0, dry_run=dry_run,
+            )  # fmt: skip
         return
     vectors = _by_vectors(
         context,
@@ -214,22 +219,53 @@ def split(
         "allow_empty_sides": allow_empty_sides,
         "wanted": wanted,
     }
-    if kfold is not None:
-        made = split_folds(existing, manifests, kfold, seed or 0, groups=GroupRules(**links, **distance), **of)
-        _note_before(made)
-        show([_fold_described(fold) for fold in made.folds], json, lambda: _folds_text(made))
-        return
-    parent = read_manifest(extend) if extend else None
-    if protocol == "place":
-        recipe, quotas = _place_recipe(place, links)
-    else:
-        recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent, held_out)
-    seed = seed if parent else seed or 0
-    result = split_photos(
-        existing, manifests, quotas, seed, version=version, recipe=recipe, extend=parent, **of, **vectors
-    )
+    with rehearsal(existing) if dry_run else nullcontext(existing) as here:
+        if kfold is not None:
+            _split_folds(here, manifests, json, kfold, seed or 0, {**links, **distance}, dry_run=dry_run, **of)
+            return
+        parent = read_manifest(extend) if extend else None
+        if protocol == "place":
+            recipe, quotas = _place_recipe(place, links)
+        else:
+            recipe, quotas = _recipe(counts, fractions, paper, drop_photos, {**links, **distance}, parent, held_out)
+        seed = seed if parent else seed or 0
+        result = split_photos(
+            here,
+            manifests,
+            quotas,
+            seed,
+            version=version,
+            recipe=recipe,
+            extend=parent,
+            dry_run=dry_run,
+            **of,
+            **vectors,
+        )
     _note_before(result)
-    show({**_described(result), "left_out": result.left_out}, json, lambda: _split_text(result))
+    show(
+        {**_described(result, dry_run), "left_out": result.left_out},
+        json,
+        lambda: _split_text(result, dry_run),
+    )
+
+
+def _split_folds(
+    workspace: "Workspace",
+    manifests: Path,
+    json: bool,
+    folds: int,
+    seed: int,
+    rules: dict[str, Any],
+    *,
+    dry_run: bool,
+    **of: Any,
+) -> None:
+    from collector.splitting.groups import GroupRules
+    from collector.splitting.split import split_folds
+
+    made = split_folds(workspace, manifests, folds, seed, groups=GroupRules(**rules), dry_run=dry_run, **of)
+    _note_before(made)
+    show([_fold_described(fold, dry_run) for fold in made.folds], json, lambda: _folds_text(made, dry_run))
 
 
 def _hold_out(text: str | None, elsewhere: bool) -> "HoldOut":
@@ -276,11 +312,18 @@ def _check_given(otherwise: bool) -> None:
 
 
 def _split_given(
-    workspace: "Workspace", manifests: Path, table_of: Path, columns: dict[str, str], json: bool, **of: Any
+    workspace: "Workspace",
+    manifests: Path,
+    table_of: Path,
+    columns: dict[str, str],
+    json: bool,
+    *,
+    dry_run: bool,
+    **of: Any,
 ) -> None:
     from collector.splitting.given import split_given
 
-    made = split_given(workspace, manifests, table_of, columns, **of)
+    made = split_given(workspace, manifests, table_of, columns, dry_run=dry_run, **of)
     taken = ", ".join(ours if ours == theirs else f"{ours} from {theirs}" for ours, theirs in made.columns.items())
     note(f"{table_of}: {made.rows} rows; columns: {taken} (--column split=NAME names another)")
     if made.missing:
@@ -290,13 +333,19 @@ def _split_given(
     counts = made.manifest.counts()
     result = {
         **{"folder": str(made.folder), "name": made.manifest.header.name, "version": made.manifest.header.version},
-        **{"digest": made.manifest.digest, "written": made.written, "counts": counts, "rows": made.rows},
+        **{
+            "digest": made.manifest.digest,
+            "written": made.written and not dry_run,
+            "dry_run": dry_run,
+            "counts": counts,
+            "rows": made.rows,
+        },
         **{"missing": made.missing, "other_city": made.other_city, "unused": made.unused},
         **{"against_decisions": made.against_decisions, "without": made.without},
     }
 
     def text() -> str:
-        lines = [f"{made.folder}: {_state(made)}\ndigest {made.manifest.digest}"]
+        lines = [f"{made.folder}: {_state(made, dry_run)}\ndigest {made.manifest.digest}"]
         lines.append(table(("city", *SPLITS), [(city, *sides.values()) for city, sides in counts.items()]))
         lines += [
             f"without {side} photos: {len(cities)} of {len(counts)} cities ({first_few(cities)})"
@@ -312,7 +361,8 @@ def _split_given(
             for stage, count in made.against_decisions.items()
         ]
         lines += [f"photos of these cities that the table does not name: {made.unused}"] if made.unused else []
-        lines.append(f"nothing is promised of a given split: `t15 audit {made.folder}` says what its sides share")
+        if not dry_run:
+            lines.append(f"nothing is promised of a given split: `t15 audit {made.folder}` says what its sides share")
         lines.append(_power_text(sum(sides["test"] for sides in counts.values())))
         return "\n\n".join(lines)
 
@@ -466,7 +516,7 @@ def _note_before(result: "SplitResult | FoldsResult") -> None:
         note(f"empty sides, as allowed: {of}")
 
 
-def _described(result: "SplitResult") -> dict[str, Any]:
+def _described(result: "SplitResult", dry_run: bool) -> dict[str, Any]:
     from dataclasses import asdict
 
     from collector.power import DISAGREE, power_of_mcnemar
@@ -478,7 +528,8 @@ def _described(result: "SplitResult") -> dict[str, Any]:
         "name": result.manifest.header.name,
         "version": result.manifest.header.version,
         "digest": result.manifest.digest,
-        "written": result.written,
+        "written": result.written and not dry_run,
+        "dry_run": dry_run,
         "counts": result.manifest.counts(),
         "misplaced": {
             photo_id: {"city": of.city.slug, "km": round(of.km, 3), "nearer": of.nearer and of.nearer.slug}
@@ -504,17 +555,18 @@ def _described(result: "SplitResult") -> dict[str, Any]:
     }
 
 
-def _split_text(result: "SplitResult") -> str:
+def _split_text(result: "SplitResult", dry_run: bool) -> str:
     counts = result.manifest.counts()
     rows = [(city, *sides.values(), result.left_out.get(city, 0)) for city, sides in counts.items()]
     parts = [
-        f"{result.folder}: {_state(result)}\ndigest {result.manifest.digest}",
+        f"{result.folder}: {_state(result, dry_run)}\ndigest {result.manifest.digest}",
         table(("city", *SPLITS, "left out"), rows),
     ]
     if result.grouping:
         parts.append(_groups_text(result.grouping))
+    if result.grouping and not dry_run:
         parts.append(f"`t15 audit {result.folder}` measures anew what the sides share")
-    else:
+    elif not dry_run:
         parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
     parts.append(_power_text(sum(sides["test"] for sides in counts.values())))
     if result.held_out:
@@ -543,8 +595,9 @@ def _split_text(result: "SplitResult") -> str:
     return "\n\n".join(parts)
 
 
-def _state(result: "SplitResult | FoldResult | GivenSplit") -> str:
-    return "written" if result.written else "unchanged, is there already"
+def _state(result: "SplitResult | FoldResult | GivenSplit", dry_run: bool) -> str:
+    written = "would be written (dry run: nothing was)" if dry_run else "written"
+    return written if result.written else "unchanged, is there already"
 
 
 def _missed_text(missed: Sequence["MissedShare"]) -> str:
@@ -598,18 +651,18 @@ def _power_text(photos: int) -> str:
     )
 
 
-def _fold_described(fold: "FoldResult") -> dict[str, Any]:
+def _fold_described(fold: "FoldResult", dry_run: bool) -> dict[str, Any]:
     return {
         "folder": str(fold.folder),
-        "state": _state(fold),
+        "state": _state(fold, dry_run),
         "digest": fold.manifest.digest,
         "counts": fold.manifest.counts(),
     }
 
 
-def _folds_text(made: "FoldsResult") -> str:
+def _folds_text(made: "FoldsResult", dry_run: bool) -> str:
     numbered = list(enumerate(made.folds, start=1))
-    folders = table(("fold", "folder", "state"), [(n, fold.folder, _state(fold)) for n, fold in numbered])
+    folders = table(("fold", "folder", "state"), [(n, fold.folder, _state(fold, dry_run)) for n, fold in numbered])
     counts = [(n, city, *sides.values()) for n, fold in numbered for city, sides in fold.manifest.counts().items()]
     tested = sum(sides["test"] for fold in made.folds for sides in fold.manifest.counts().values())
     name = made.folds[0].manifest.header.name.partition("-fold-")[0]

@@ -244,8 +244,10 @@ def _column(name: str, of: pa.Field, values: list[Any], photos: list[Photo]) -> 
         raise
 
 
-def write_manifest(manifest: Manifest, folder: Path) -> bool:
+def write_manifest(manifest: Manifest, folder: Path, *, dry_run: bool = False) -> bool:
     """Write the manifest as `folder`, whole or not at all; return False when exactly it is there already.
+
+    With `dry_run` nothing is written; the answer is the same.
 
     Raises:
         UsageError: another manifest is there: a published version never changes.
@@ -254,6 +256,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> bool:
         if folder.is_dir() and (folder / "manifest.json").is_file() and read_manifest(folder).digest == manifest.digest:
             return False
         raise UsageError(f"{folder}: is there already and differs; a version never changes: give another --version")
+    if dry_run:
+        return True
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_drafts(folder.parent)
     draft = draft_of(folder)

@@ -94,9 +94,9 @@ def _address(name: str, description: str) -> Column:
 
 
 def _time(name: str, description: str) -> Column:
-    first, last = (pa.scalar(datetime(year, 1, 1, tzinfo=UTC), _UTC) for year in (1800, 2201))
-
     def test(values: pa.Array) -> pa.Array:
+        # Not outside: making a scalar of a Python value imports pandas, if it is there, which takes most of a second.
+        first, last = (pa.scalar(datetime(year, 1, 1, tzinfo=UTC), _UTC) for year in (1800, 2201))
         return pc.and_(pc.greater_equal(values, first), pc.less_equal(values, last))
 
     return Column(name, _UTC, True, 1, description, "must be of the years 1800 to 2200", test)

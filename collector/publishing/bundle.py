@@ -4,8 +4,10 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pyarrow.parquet as pq
@@ -30,7 +32,7 @@ class Published:
 
     Attributes:
         folder: where it lies.
-        written: False when exactly this publication was there already.
+        written: False when exactly this publication was there already (in a dry run: whether it would have been written).
         files: relative paths of all files, sorted.
         bytes: of all files.
         photos_included: rows whose photo is in the folder.
@@ -54,6 +56,7 @@ def publish(
     photos: Workspace | None = None,
     secrets: Sequence[str] = (),
     track: Track = silent,
+    dry_run: bool = False,
 ) -> Published:
     """Write `out/<name>/<version>/`: the manifest as it is, and all that explains it.
 
@@ -68,6 +71,7 @@ def publish(
         photos: where the photos are that are to be published too; None publishes none.
         secrets: values that must not be in any file (`secret_values`).
         track: shows how far the photos are.
+        dry_run: make it all in a temporary folder, say what it is, and leave `out` as it is.
 
     Raises:
         UsageError: there is no manifest, or something else is there already.
@@ -79,21 +83,24 @@ def publish(
     _check_publishable(manifest)
     source = manifest_folder.parent if manifest_folder.is_file() else manifest_folder
     folder = out / manifest.header.name / manifest.header.version
-    with storage_errors(out):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        remove_drafts(folder.parent)
-        draft = draft_of(folder)
+    with storage_errors(out), TemporaryDirectory(prefix="t15-dry-run-") if dry_run else nullcontext() as elsewhere:
+        if not elsewhere:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            remove_drafts(folder.parent)
+        draft = Path(elsewhere) / "draft" if elsewhere else draft_of(folder)
         try:
             included = _write(draft, source, manifest, release, photos, track)
             check_no_keys(draft, secrets)
             files = _files(draft)
             size = sum((draft / name).stat().st_size for name in files)
-            written = _move(draft, folder, files)
+            missing = _missing(draft, folder, files)
+            if not dry_run:
+                _move(draft, folder, missing)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return Published(
         folder=folder,
-        written=written,
+        written=bool(missing),
         files=files,
         bytes=size,
         photos_included=len(included.files) if included else 0,
@@ -148,15 +155,14 @@ def _files(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()))
 
 
-def _move(draft: Path, folder: Path, files: Sequence[str]) -> bool:
-    """Move the draft into place, whole, or file by file into a folder that holds part of it; return whether it was needed.
+def _missing(draft: Path, folder: Path, files: Sequence[str]) -> list[str]:
+    """Return which of the draft's files the publication lacks.
 
     Raises:
-        UsageError: the folder holds a file that the draft does not hold, or holds otherwise; nothing was moved.
+        UsageError: it holds a file that the draft does not hold, or holds otherwise.
     """
     if not folder.exists():
-        draft.rename(folder)
-        return True
+        return list(files)
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; give another --out")
     present = _files(folder)
@@ -167,11 +173,17 @@ def _move(draft: Path, folder: Path, files: Sequence[str]) -> bool:
             raise UsageError(
                 f"{folder}: is published already and {name} differs; a publication never changes: give another --out"
             )
-    missing = [name for name in files if name not in present]
+    return [name for name in files if name not in present]
+
+
+def _move(draft: Path, folder: Path, missing: Sequence[str]) -> None:
+    """Move the draft into place, whole, or the files that are missing into a folder that holds part of it."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
     for name in sorted(missing, key=lambda name: (name == SUMS, name)):  # the sums last: with them it is complete
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (draft / name).rename(folder / name)
-    return bool(missing)
 
 
 # --- the last look before anything leaves: no key of a service may be in what is published

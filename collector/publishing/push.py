@@ -47,12 +47,9 @@ def push(folder: Path, target: str, *, private: bool = False, connect: Callable[
         ServiceError: the hub refuses.
         IncompleteError: the hub cannot be reached; the same call goes on.
     """
-    match = _TARGET.fullmatch(target)
-    if not match:
-        raise UsageError(f"--push {target!r}: write it as hub:OWNER/NAME")
+    name = data_set_named(target)
     if not (folder / SUMS).is_file():
         raise UsageError(f"{folder}: is no publication (no {SUMS}); `t15 publish` makes one")
-    name = match.group(1)
     hub = (connect or _hugging_face)()
     try:
         hub.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
@@ -69,6 +66,18 @@ def push(folder: Path, target: str, *, private: bool = False, connect: Callable[
         # Without its cause: what the HTTP libraries say may repeat the key ("Illegal header value b'Bearer …").
         raise _explained(name, error) from None
     return name
+
+
+def data_set_named(target: str) -> str:
+    """Return the hub's name of the data set `hub:OWNER/NAME`.
+
+    Raises:
+        UsageError: it is not written so.
+    """
+    match = _TARGET.fullmatch(target)
+    if not match:
+        raise UsageError(f"--push {target!r}: write it as hub:OWNER/NAME")
+    return match.group(1)
 
 
 def _hugging_face() -> Hub:

@@ -85,12 +85,15 @@ def split_given(
     wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
     val_share: float | None = None,
     seed: int = 0,
+    *,
+    dry_run: bool = False,
 ) -> GivenSplit:
     """Write the split that a table gives of the workspace's photos as a manifest of the mode `given`.
 
     A row's photo is found by its `photo_id`, its `sha256` or its file (as it was collected, with or without folders before
     it). Its city is the workspace's; rows that name another are told. With `val_share` a table without validation photos gets
     so large a share of each city's training photos as these, in whole groups (authors, places, pictures) drawn by `seed`.
+    With `dry_run` nothing is written.
 
     Raises:
         UsageError: there is no such file, column or region, or the version exists with other data.
@@ -138,7 +141,7 @@ def split_given(
     with storage_errors(manifests):
         manifest = versioned(manifests, header, sided, holds.columns, explicit=version is not None)
         folder = manifests / manifest.header.name / manifest.header.version
-        written = write_manifest(manifest, folder)
+        written = write_manifest(manifest, folder, dry_run=dry_run)
     used = {photo.photo_id for photo in sided}
     present = {photo.city for photo in sided}
     counts = manifest.counts()

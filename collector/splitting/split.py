@@ -330,6 +330,7 @@ def split(
     wanted: Wanted = Wanted(),
     choosing: Choosing | None = None,
     scenes: Scenes | None = None,
+    dry_run: bool = False,
 ) -> SplitResult:
     """Split the clean photos of a region by city and write them as a manifest `manifests/name/version/`.
 
@@ -338,7 +339,8 @@ def split(
     that follows the newest by the rule of `next_version`. Photos that `dedup` has not seen are brought before it first.
 
     With `extend`, an earlier manifest, its photos keep their sides, and what is not given is as it was there. With
-    `choosing`, vectors say which photos fill the quotas; with `scenes`, photos of one view stay on one side.
+    `choosing`, vectors say which photos fill the quotas; with `scenes`, photos of one view stay on one side. With `dry_run`
+    no manifest is written; `workspace` is then a `rehearsal`, since photos may have to be brought before `dedup`.
 
     Raises:
         UsageError: no such region or city, the version exists with other data, or the earlier manifest cannot be extended.
@@ -398,7 +400,7 @@ def split(
         columns = {**held.columns, **({SCENES_COLUMN: views} if scenes else {})}
         manifest = versioned(manifests, header, sided, columns, explicit=version is not None, parent=parent)
         folder = manifests / manifest.header.name / manifest.header.version
-        written = write_manifest(manifest, folder)
+        written = write_manifest(manifest, folder, dry_run=dry_run)
     return SplitResult(
         manifest,
         folder,
@@ -443,8 +445,9 @@ def split_folds(
     *,
     allow_empty_sides: bool = False,
     wanted: Wanted = Wanted(),
+    dry_run: bool = False,
 ) -> FoldsResult:
-    """Write a manifest for each fold of a cross-validation.
+    """Write a manifest for each fold of a cross-validation; with `dry_run` none, as in `split`.
 
     Each tests on one fold, validates on the next and trains on the others; the groups stay whole. They are called
     `name-fold-1-of-N` and so on, and take their versions as `split` does.
@@ -471,7 +474,7 @@ def split_folds(
         with storage_errors(manifests):
             manifest = versioned(manifests, header, taken, held.columns, explicit=False)
             folder = manifests / manifest.header.name / manifest.header.version
-            made.append(FoldResult(manifest, folder, write_manifest(manifest, folder)))
+            made.append(FoldResult(manifest, folder, write_manifest(manifest, folder, dry_run=dry_run)))
     return FoldsResult(made, held.cleaned, held.misplaced, held.elsewhere, held.empty_cities, held.small_cities, empty)
 
 

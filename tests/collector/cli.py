@@ -1,5 +1,6 @@
 """What the tests of the collector's commands share: a run of t15 in this process, and a house to run it in."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -72,3 +73,11 @@ def like(root: Path, copy: Path, capsys: pytest.CaptureFixture[str]) -> House:
     """Return a house like the one at `root`, at `copy`."""
     shutil.copytree(root, copy)
     return House(copy, capsys)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return every file below a folder with the digest of its bytes, folders with nothing: what a dry run leaves alike."""
+    return {
+        path.relative_to(folder).as_posix(): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+    }

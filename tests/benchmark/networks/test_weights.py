@@ -345,6 +345,22 @@ def test_the_command_add(only_small: Backbone, tmp_path: Path) -> None:
         CliRunner().invoke(app, ["add", "small/places36", str(file)], catch_exceptions=False)
 
 
+def test_a_dry_run_of_fetch(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = published(SMALL, "https://user:pass@example.org/net.pth?key=secret", "http://example.org/net.pth")
+    monkeypatch.setattr(known, "BACKBONES", {one.name: one})
+    monkeypatch.setattr(weights, "detectors", dict)
+    done = CliRunner().invoke(app, ["fetch", one.name, "--dry-run"], catch_exceptions=False)
+    assert done.stdout.splitlines() == [
+        "small/places365: licence CC-BY-4.0",
+        "  from https://example.org/net.pth",
+        "  or, where that fails, http://example.org/net.pth",
+        "dry run: nothing was fetched",
+    ]
+    found = json.loads(CliRunner().invoke(app, ["fetch", "--all", "--dry-run", "--json"]).stdout)
+    assert [(of["name"], of["here"], of["begun"]) for of in found] == [(one.name, False, 0)]
+    assert not place.exists()
+
+
 def test_the_command_fetch(
     only_small: Backbone, httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """Answers: those of the benchmark, calibrated, from pixels and nothing else."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from benchmark.classifiers.probabilities import fit_temperature, with_temperature
+from benchmark.methods.features import FEATURES
 from benchmark.models import read_model
 from benchmark.photos import given_photos
 from benchmark.predicting.answer import Answerer
@@ -40,6 +43,42 @@ def test_the_benchmarks_test_photos_get_the_benchmarks_answers(trained: Trained,
     assert certainty.threshold == reject_threshold(with_temperature(validation.probabilities, temperature), labels)
     assert certainty.photos == 60
     assert answerer.side == 64
+
+
+@pytest.mark.parametrize("feature", ["tiny", "hog-l1", "gist-lear"])
+@pytest.mark.parametrize("classifier", ["knn", "logistic"])
+def test_few_photos_are_answered_without_torch(trained: Trained, feature: str, classifier: str) -> None:
+    """The same answers, to rounding."""
+    rng = np.random.default_rng(0)
+    width = FEATURES[feature].width(32)
+    labels = np.repeat(np.arange(3), 4)
+    spec: dict[str, Any] = {"classes": 3, "link": "softmax"}
+    arrays = {"weights": rng.normal(size=(3, width)), "biases": rng.normal(size=3), "labels": np.arange(3)}
+    if classifier == "knn":
+        spec = {"classes": 3, "k": 5, "weights": "distance"}
+        arrays = {"vectors": rng.random((12, width), np.float32), "labels": labels}
+    described = {"feature": feature, "size": 32, "version": 1, "classifier": classifier, "of_classifier": spec}
+    model = replace(trained.model, spec=described, tensors=arrays, arrays={})
+    pictures = [paint(7000 + hue, hue) for hue in range(3)]
+    few, many = Answerer(model, "auto", few=True), Answerer(model)
+    assert (few.predictor.device, many.predictor.device) == ("numpy", "cpu")  # type: ignore[attr-defined]
+    for one, other in zip(few.answer(pictures), many.answer(pictures), strict=True):
+        assert [of.slug for of in one.candidates] == [of.slug for of in other.candidates]
+        found = [of.probability for of in one.candidates]
+        np.testing.assert_allclose(found, [of.probability for of in other.candidates], rtol=1e-3, atol=1e-5)
+
+
+def test_predict_imports_neither_torch_nor_what_it_does_not_need(trained: Trained, photos: Path) -> None:
+    code = f"""if True:
+        import sys
+        from collector import front_door
+        assert front_door.run(["predict", {str(photos / "one.jpg")!r}, "--model", {str(trained.file)!r}]) == 0
+        heavy = {{"torch", "torchvision", "sklearn", "scipy", "pandas", "pyarrow", "jinja2"}}
+        print(sorted(heavy & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_an_answer_is_the_centre_of_the_likeliest_city(answerer: Answerer) -> None:

@@ -23,7 +23,7 @@ from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_m
 from collector.records import PHOTO_FIELDS, SPLITS
 from collector.sandbox.holdings import deal
 from collector.sandbox.server import Trouble, serving
-from tests.collector.cli import CITIES, QUOTAS, House, furnish, like
+from tests.collector.cli import CITIES, QUOTAS, House, furnish, like, tree
 from tests.collector.collecting.sandboxed import FOR_EVER, lead_to
 from tests.collector.sandbox.link_rot import Ageing, age
 
@@ -252,7 +252,7 @@ def test_export_warns_of_formulas(house: House, first: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--format", "xml"], "choose csv, jsonl or hf"),
+        (["--format", "xml"], "choose csv, jsonl, hf or fiftyone"),
         (["--format", "jsonl", "--spreadsheet"], "--spreadsheet is for CSV"),
         (["--column", "latitud"], "did you mean 'latitude'"),
         (["--column", "title", "--column", "title"], "title"),
@@ -299,6 +299,35 @@ def test_an_image_folder_is_whole_or_says_why(house: House, first: Path, tmp_pat
     assert "`t15 rehydrate` brings them" in house.complaint(
         "export", first, "--format", "hf", "--out", tmp_path / "x", code=3
     )
+
+
+def test_fiftyone_gets_what_it_reads_and_gives_it_back(house: House, first: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "fiftyone"
+    house.run("export", first, "--format", "fiftyone", "--out", folder)
+    manifest = read_manifest(first)
+    samples = json.loads((folder / "samples.json").read_bytes())["samples"]
+    rows = {row["sha256"]: row for row in manifest.table.to_pylist()}
+    assert len(samples) == 32
+    for sample in samples:
+        row = rows[sample["sha256"]]
+        assert (folder / sample["filepath"]).read_bytes()[:2] == b"\xff\xd8"
+        assert sample["tags"] == ["validation" if row["split"] == "val" else row["split"]]
+        assert sample["ground_truth"] == {"_cls": "Classification", "label": row["city"]}
+        point = {"type": "Point", "coordinates": [row["longitude"], row["latitude"]]}
+        assert sample["location"] == {"_cls": "GeoLocation", "point": point}
+        assert (sample["photo_id"], sample["license"]) == (row["photo_id"], row["license"])
+    metadata = json.loads((folder / "metadata.json").read_bytes())
+    assert "version" not in metadata  # else FiftyOne looks for the database's own fields
+    assert metadata["info"]["digest"] == manifest.digest
+    assert "holds other things" in house.complaint("export", first, "--format", "fiftyone", "--out", first, code=2)
+    fresh = House(tmp_path / "fresh", house.capsys)
+    fresh.run("import", "fiftyone", folder, "--region", house.root / "region.toml")
+    given = fresh.workspace / "imports" / "fiftyone.csv"
+    back = fresh.json("split", "--given", given)
+    assert back["counts"] == {city: {"train": 8, "val": 4, "test": 4} for city in CITIES}
+    again = read_manifest(Path(back["folder"])).table.to_pylist()
+    for name in ("latitude", "longitude", "split", "license", "author_name", "title"):
+        assert {row["sha256"]: row[name] for row in again} == {of: row[name] for of, row in rows.items()}, name
 
 
 # --- publish
@@ -512,3 +541,64 @@ def test_withdraw_that_cannot_be(house: House, tmp_path: Path) -> None:
     house.run("withdraw", "flickr:1", "--kind", "photo")
     nowhere = House(tmp_path / "nowhere", house.capsys)
     assert "no workspace at" in nowhere.complaint("withdraw", "--list", code=2)
+
+
+# --- dry runs
+
+
+def test_a_dry_run_of_publish(house: House, first: Path, tmp_path: Path) -> None:
+    options = ("publish", first, "--out", tmp_path / "out", "--with-photos")
+    before = tree(house.root)
+    out, _ = house.run(*options, "--push", "hub:nobody/nothing", "--dry-run")
+    assert "would be written (dry run: nothing was)" in out
+    assert "photos: 32 would be included" in out
+    assert "would be sent to nobody/nothing" in out
+    planned = house.json(*options, "--dry-run")
+    assert not (tmp_path / "out").exists()
+    assert tree(house.root) == before
+    made = house.json(*options)
+    assert [planned[name] for name in ("files", "bytes", "photos_included")] == [
+        made[name] for name in ("files", "bytes", "photos_included")
+    ]
+    assert (planned["written"], planned["dry_run"]) == (False, True)
+    assert "unchanged, is there already" in house.run(*options, "--dry-run")[0]
+    other = ("--date", "2026-05-02", "--dry-run")
+    assert "a publication never changes" in house.complaint(*options, *other, code=2)
+    assert "write it as hub:OWNER/NAME" in house.complaint(*options, "--push", "x", "--dry-run", code=2)
+
+
+def test_a_dry_run_of_rehydrate(house: House, first: Path, tmp_path: Path) -> None:
+    fresh = House(tmp_path / "fresh", house.capsys)
+    out, _ = fresh.run("rehydrate", first, "--dry-run")
+    assert "would be asked of sandbox: 32" in out
+    assert out.endswith("dry run: nobody was asked and nothing was written\n")
+    assert not fresh.root.exists()
+    house.run("publish", first, "--out", tmp_path / "out", "--with-photos")
+    found = fresh.json("rehydrate", tmp_path / "out" / "sandbox" / "1.0.0", "--dry-run")
+    assert (found["own"], found["asked"], found["known"]) == (32, {}, {})
+    before = tree(house.root)
+    assert house.json("rehydrate", first, "--dry-run")["known"] == {"same": 32}
+    assert tree(house.root) == before
+    manifest = read_manifest(first)
+    photos = [photo for side in SPLITS for photo in manifest.photos(side)]
+    theirs = [replace(photo, photo_id=f"folder:{n:016x}") for n, photo in enumerate(photos)]
+    write_manifest(build_manifest(manifest.header, theirs, "t15 test"), tmp_path / "theirs")
+    out, _ = fresh.run("rehydrate", tmp_path / "theirs", "--dry-run")
+    assert "cannot be asked of folder: 32 (lies on somebody's disk: where that is at hand" in out
+
+
+def test_a_dry_run_of_withdraw(house: House, first: Path, tmp_path: Path) -> None:
+    photo = read_manifest(first).photos("train")[0]
+    before = tree(house.root)
+    out, _ = house.run("withdraw", photo.photo_id, "--dry-run")
+    assert f"would be put on the list: {photo.photo_id}\n" in out
+    assert f"would be taken out of the workspace: 1 photos ({photo.photo_id})" in out
+    planned = house.json("withdraw", photo.author_id, "--dry-run")
+    assert tree(house.root) == before
+    made = house.json("withdraw", photo.author_id)
+    assert {**planned, "dry_run": False} == made
+    assert len(made["photos"]) > 1
+    assert "is no photo and no author" in house.complaint("withdraw", "flickr:1", "--dry-run", code=2)
+    fresh = House(tmp_path / "fresh", house.capsys)
+    assert fresh.json("withdraw", "flickr:1", "--kind", "photo", "--dry-run")["listed"] == ["flickr:1"]
+    assert not fresh.root.exists()

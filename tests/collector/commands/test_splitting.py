@@ -9,7 +9,7 @@ from collector.commands.splitting import parse_fractions
 from collector.errors import UsageError
 from collector.manifest.manifest import read_manifest
 from collector.options import parse_columns
-from tests.collector.cli import CITIES, QUOTAS, House, furnish, like
+from tests.collector.cli import CITIES, QUOTAS, House, furnish, like, tree
 
 
 @pytest.fixture(scope="module")
@@ -325,3 +325,35 @@ def test_audit_reads_the_pictures(house: House, tmp_path: Path, photo_bytes: Cal
     assert "no such folder" in house.complaint("audit", file, "--root", tmp_path / "nowhere", code=2)
     file.write_text("path,split\nx.jpg,train\n")
     assert "no row has its picture below" in house.complaint("audit", file, "--root", tmp_path / "photos", code=3)
+
+
+# --- a dry run
+
+
+@pytest.mark.parametrize("options", [QUOTAS, ["--kfold", "3"], ["--paper", *QUOTAS]])
+def test_a_dry_run_says_what_the_split_would_be_and_writes_nothing(house: House, options: list[str]) -> None:
+    before = tree(house.root)
+    out, err = house.run("split", *options, "--dry-run")
+    assert "looked for copies first" in err  # in a copy of the catalogue
+    assert "would be written (dry run: nothing was)" in out
+    assert "t15 audit" not in out
+    planned = house.json("split", *options, "--dry-run")
+    assert tree(house.root) == before
+    made = house.json("split", *options)
+    one = (planned[0], made[0]) if isinstance(made, list) else (planned, made)
+    assert one[0]["digest"] == one[1]["digest"]
+    assert one[0].get("written", False) is False
+    assert "unchanged, is there already" in house.run("split", *options, "--dry-run")[0]
+
+
+def test_a_dry_run_of_a_given_split(house: House, tmp_path: Path) -> None:
+    house.run("split", *QUOTAS)
+    house.run("export", house.manifests / "sandbox" / "1.0.0", "--out", tmp_path / "split.csv")
+    before = tree(house.root)
+    given = house.json("split", "--given", tmp_path / "split.csv", "--name", "theirs", "--dry-run")
+    assert (given["written"], given["dry_run"], given["rows"]) == (False, True, 32)
+    assert tree(house.root) == before
+
+
+def test_a_dry_run_refuses_as_the_command_does(house: House) -> None:
+    assert house.complaint("split", "--dry-run", code=3) == house.complaint("split", code=3)
