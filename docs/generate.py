@@ -1,13 +1,13 @@
 """Write the generated pages of the documentation, and lead the site's links to pages that lie outside of `docs`.
 
 Run by itself it writes `cli.md`, the pages in `cli/` and the table of columns in `manifest-format.md`; `tests/test_docs.py`
-fails where they are not up to date. With `--record` it first runs the examples of the commands and keeps what they print.
+fails where they are not up to date. With `--record [COMMAND...]`
+it first runs the examples of the commands and keeps what they print (`record.py`).
 mkdocs takes it as a hook: README, CONTRIBUTING and CHANGELOG stay where people look for them, and become pages of the site.
 """
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,7 @@ COLUMNS_BEGIN, COLUMNS_END = (
 
 
 OUTPUTS = DOCS / "cli" / "outputs"
-"""What the examples printed: recorded by `python docs/generate.py --record`, a file for each command."""
-
-_MOST_LINES, _WIDEST = 24, 110
+"""What the examples printed, as `record.py` keeps it."""
 
 
 def cli_pages() -> dict[str, str]:
@@ -70,9 +68,9 @@ def _command_page(name: str, command: Any) -> str:
     usage = " ".join(of._usage_display_name() for of in command.params if of.param_type_name == "argument")
     parts.append(f"```\nt15 {name} [OPTIONS] {usage}".rstrip() + "\n```")
     recorded = OUTPUTS / f"{name.replace(' ', '-')}.txt"
-    printed = f"\n{recorded.read_text(encoding='utf-8').rstrip()}" if recorded.is_file() else ""
     if name in EXAMPLES:
-        parts += ["## Example", f"```console\n$ {EXAMPLES[name]}{printed}\n```"]
+        shown = recorded.read_text(encoding="utf-8").rstrip() if recorded.is_file() else f"$ {EXAMPLES[name]}"
+        parts += ["## Example", f"```console\n{shown}\n```"]
     panels: dict[str, list[str]] = {}
     for param in command.params:
         panel = "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
@@ -96,58 +94,6 @@ def _first(command: Any) -> str:
 def _markdown(text: str) -> str:
     line = " ".join(text.split()).replace("|", "\\|")
     return line if "`" in line else re.sub(r"([<>*_])", r"\\\1", line)
-
-
-QUIET = (
-    *(
-        "cities",
-        "verify",
-        "audit",
-        "diff",
-        "rehydrate",
-        "dedup",
-        "quality",
-        "coverage",
-        "rejected",
-        "methods",
-        "weights list",
-    ),
-    *("bench", "runs list", "leaderboard", "export-model", "predict", "export", "publish", "cite", "withdraw", "split"),
-)
-"""Commands whose example needs no network and no photos of one's own: what they print is recorded."""
-
-
-def record() -> None:
-    """Run the examples in a workspace with drawn photos, and keep what they print on standard output."""
-    import shlex
-    import shutil
-    import tempfile
-
-    from collector.help_texts import EXAMPLES
-
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        shutil.copytree(DOCS.parent / "manifests", here / "manifests")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("T15_")}
-        environment |= {"PYTHONPATH": str(DOCS.parent), "T15_WEIGHTS": str(here / "weights")}
-
-        def run(line: str) -> str:
-            command = [sys.executable, "-m", "t15", *shlex.split(line)[1:]]
-            done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
-            return done.stdout or done.stderr
-
-        run("t15 rehydrate manifests/sandbox/1.0.0")
-        shown = run("t15 bench --method tiny-64+knn --method gist-64+logreg --tier smoke --models first --json")
-        identity = re.findall(r'"run": "([0-9a-f]{16})"', shown)[0]
-        run(f"t15 export-model {identity} model.safetensors")
-        shutil.copyfile(next((here / "workspace" / "photos").rglob("*.jpg")), here / "photo.jpg")
-        for name in QUIET:
-            line = EXAMPLES[name].replace("3f2a", identity[:4])
-            lines = [text.replace(folder, "~")[:_WIDEST] for text in run(line).splitlines()]
-            more = [f"… ({len(lines) - _MOST_LINES} more lines)"] if len(lines) > _MOST_LINES else []
-            text = "\n".join([*lines[:_MOST_LINES], *more]).strip("\n")
-            (OUTPUTS / f"{name.replace(' ', '-')}.txt").write_text(text + "\n", encoding="utf-8")
 
 
 def manifest_columns() -> str:
@@ -218,8 +164,10 @@ def led_to_project_pages(markdown: str) -> str:
 
 if __name__ == "__main__":
     if "--record" in sys.argv:
-        sys.path.insert(0, str(DOCS.parent))
-        record()
+        sys.path[:0] = [str(DOCS.parent), str(DOCS)]
+        from record import record
+
+        record(sys.argv[sys.argv.index("--record") + 1 :])
     for name, text in cli_pages().items():
         (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(text, encoding="utf-8")

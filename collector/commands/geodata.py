@@ -114,18 +114,22 @@ def fetch(
         typer.Argument(help="Layer that comes as tiles: elevation_90m (Copernicus) or land_cover (ESA WorldCover)."),
     ],
     region: Annotated[str, typer.Option(help="Region whose cities' tiles are wanted: a name or a file.")] = "turkiye15",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the tiles that would be fetched; ask nobody.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Fetch the tiles of a layer that a region needs; those that are here are not asked for again."""
     from collector.geodata.tiles import fetch as fetch_tiles
     from collector.regions import region as find_region
 
-    found = asdict(fetch_tiles(name, find_region(region).cities, track))
+    found = asdict(fetch_tiles(name, find_region(region).cities, track, dry_run=dry_run))
+    fetched = "would be fetched (dry run: nobody was asked)" if dry_run else "fetched"
     show(
-        found,
+        {**found, "dry_run": dry_run},
         json,
         lambda: (
-            f"{name}: {found['fetched']} tiles fetched, {found['here']} were here, {found['absent']} do not exist (sea)"
+            f"{name}: {found['fetched']} tiles {fetched}, {found['here']} were here, {found['absent']} do not exist (sea)"
         ),
     )
 

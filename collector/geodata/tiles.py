@@ -93,8 +93,8 @@ def _steps(low: float, high: float, degrees: int) -> range:
     return range(math.floor(low / degrees) * degrees, math.floor(high / degrees) * degrees + 1, degrees)
 
 
-def fetch(layer: str, cities: Iterable[City], track: Track = silent) -> Fetched:
-    """Fetch the tiles that cities need and that are not here.
+def fetch(layer: str, cities: Iterable[City], track: Track = silent, *, dry_run: bool = False) -> Fetched:
+    """Fetch the tiles that cities need and that are not here; with `dry_run` nobody is asked, and they are counted alone.
 
     Raises:
         UsageError: the layer does not come as tiles.
@@ -110,6 +110,9 @@ def fetch(layer: str, cities: Iterable[City], track: Track = silent) -> Fetched:
     http = Http(Access({host: _RATE} if not own else {}, own, parallel=1))
     known, wanted = _known(layer), [tiling.address(*corner) for corner in corners(cities, tiling.degrees)]
     missing = [address for address in wanted if address not in known]
+    here = sum(bool(known.get(address)) for address in wanted)
+    if dry_run:
+        return Fetched(len(missing), here, sum(not known.get(address, "there") for address in wanted))
     failures: list[str] = []
     with storage_errors(_folder(layer)):
         _folder(layer).mkdir(parents=True, exist_ok=True)
@@ -130,7 +133,7 @@ def fetch(layer: str, cities: Iterable[City], track: Track = silent) -> Fetched:
         )
     return Fetched(
         sum(bool(known[address]) for address in missing),
-        sum(bool(known[address]) for address in wanted) - sum(bool(known[address]) for address in missing),
+        here,
         sum(not known[address] for address in wanted),
     )
 

@@ -72,8 +72,12 @@ def test_names_of_tiles() -> None:
 
 
 def test_tiles_are_fetched_once_and_looked_up(asked: Counter[str]) -> None:
+    assert tiles.fetch("elevation_90m", [CITY], dry_run=True) == tiles.Fetched(fetched=4, here=0, absent=0)
+    assert not asked
+    assert not tiles.ready("elevation_90m")
     assert tiles.fetch("elevation_90m", [CITY]) == tiles.Fetched(fetched=2, here=0, absent=2)
     assert tiles.fetch("elevation_90m", [CITY]) == tiles.Fetched(fetched=0, here=2, absent=2)
+    assert tiles.fetch("elevation_90m", [CITY], dry_run=True) == tiles.Fetched(fetched=0, here=2, absent=2)
     assert set(asked.values()) == {1}
     layer = find_layer("elevation_90m")
     found = layer.values(np.array([[39.95, 30.5], [40.05, 30.5], [39.95, 31.5], [float("nan"), 1]]))
