@@ -52,10 +52,10 @@ def first_few(items: Sequence[object], separator: str = ", ", most: int = 5, lon
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'a' or 'b'?)`` for up to three near-misses of `word`, or an empty string.
 
-    Case is ignored; the similarity is difflib's ratio, at least 0.6.
+    Case is ignored; the similarity is difflib's ratio, at least 0.65.
     """
     by_fold = {name.casefold(): name for name in known}
-    close = get_close_matches(word.casefold(), by_fold, n=3, cutoff=0.6)
+    close = get_close_matches(word.casefold(), by_fold, n=3, cutoff=0.65)
     if not close:
         return ""
     return f" (did you mean {' or '.join(repr(by_fold[c]) for c in close)}?)"

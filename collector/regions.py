@@ -454,7 +454,9 @@ def find_city(region: Region, name: str) -> City:
         raise UsageError(f"{city.name} is not in {region.name}; it is in {_ALL}: add --region {_ALL}")
     known = [slugify(spelling) or spelling for city in region.cities for _, spelling in city_names(city)]
     listed = f"; its cities: {', '.join(city.slug for city in region.cities)}" if len(region.cities) <= 20 else ""
-    raise UsageError(f"city {name!r} is not in {region.name}{did_you_mean(slugify(name) or name, known)}{listed}")
+    meant = did_you_mean(slugify(name) or name, known)
+    elsewhere = "" if meant else "; `t15 cities --place NAME` makes a region of cities elsewhere"
+    raise UsageError(f"city {name!r} is not in {region.name}{meant}{listed}{elsewhere}")
 
 
 def _matches(region: Region, name: str) -> list[City]:

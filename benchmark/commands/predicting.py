@@ -242,10 +242,10 @@ def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "t
     from benchmark.predicting.exporting import manifest_of
     from benchmark.results import find_run
     from collector.manifest.manifest import read_manifest
-    from collector.workspace import existing_workspace
+    from collector.workspace import Workspace, existing_workspace
 
+    finished = find_run(Workspace(workspace).runs, run)
     place = existing_workspace(workspace)
-    finished = find_run(place.runs, run)
     if manifest is None:
         return finished, manifest_of(finished, manifests, place), place
     return finished, read_manifest(manifest_folder(manifest, manifests, workspace)), place

@@ -227,7 +227,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
     )
     return Picture(
         f"{prefix}confusion",
-        f"Which {board.level} is taken for which: {best.title}",
+        f"Confusion of {board.nouns}: {best.title}",
         f"A row is a true {board.level}, a column the answer; the stronger, the larger the share of the row"
         f"{_numbers(cities)}. {said}{order}",
         f"Confusion matrix of {cities} {board.nouns}. {said}",

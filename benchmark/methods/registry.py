@@ -28,7 +28,7 @@ from benchmark.methods.visual_words import VISUAL_WORDS
 from benchmark.methods.vmf import VMF
 from benchmark.networks import weights
 from benchmark.networks.backbones import BACKBONES, Backbone, backbones, towers
-from collector.errors import DataError, UsageError, did_you_mean
+from collector.errors import DataError, UsageError, did_you_mean, first_few
 from collector.plugins import load_plugins
 
 ON_NETS = (KNN_DENSITY, UNSNAPPED, RELEASED, CELLS, ISN, CPLANET, HAVERSINE, VMF, GEOCLIP)
@@ -138,8 +138,11 @@ def choose(patterns: Sequence[str]) -> list[Method]:
             method = next((one for variant in variants if (one := variant(pattern))), None)
             if not method:
                 everything = listed()
+                begin = [name for name in everything if pattern and name.startswith(pattern)]
+                meant = f" (did you mean '{pattern}*', that is {first_few(begin, most=3)}?)" if begin else ""
                 raise UsageError(
-                    f"no method {pattern!r}{did_you_mean(pattern, everything)}; `t15 methods` lists all {len(everything)}"
+                    f"no method {pattern!r}{meant or did_you_mean(pattern, everything)}; `t15 methods` lists all "
+                    f"{len(everything)}"
                 )
             known[method.name] = method
             found = {method.name}

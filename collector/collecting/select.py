@@ -59,6 +59,10 @@ def licences_named(text: str) -> frozenset[str] | None:
     by_fold = {name.casefold(): name for name in known}
     chosen = [part.strip() for part in text.split(",") if part.strip()]
     for part in chosen:
+        if part.casefold() in ("any", "redistributable"):
+            raise UsageError(
+                f"--licence {text[:60]!r}: {part} stands alone, or name SPDX ids such as CC-BY-4.0,CC0-1.0"
+            )
         if part.casefold() not in by_fold:
             offered = {"any", "redistributable", *known}
             raise UsageError(

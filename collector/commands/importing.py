@@ -34,7 +34,9 @@ def cities(
     region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = "turkiye81",
     place: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A town by its name in any language, such as 'Paris, US'; again for more."),
+        typer.Option(
+            metavar="NAME", help="A town by its name in any language, such as 'Paris, US'; repeat for several."
+        ),
     ] = None,
     area: Annotated[
         Path | None, typer.Option(metavar="FILE", help="GeoJSON file, each of whose polygons is a city.")

@@ -257,7 +257,7 @@ def publish(
     ] = False,
     redistributable: Annotated[
         list[str] | None,
-        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; again for more."),
+        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; repeat for several."),
     ] = None,
     date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
     publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,

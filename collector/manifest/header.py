@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collector.errors import DataError, UsageError, one_line
+from collector.errors import DataError, UsageError, first_few, one_line
 from collector.labels import LEVELS
 from collector.manifest.digest import canonical_json
 from collector.manifest.schema import FORMAT, FORMATS
@@ -149,11 +149,17 @@ def json_of(folder: Path) -> Path:
     """
     folder = folder.parent if folder.name == "manifest.json" and folder.is_file() else folder
     path = folder / "manifest.json"
-    if not path.is_file():
-        raise UsageError(
-            f"{folder}: holds no manifest.json; give the folder of a manifest, such as manifests/NAME/1.0.0"
-        )
-    return path
+    if path.is_file():
+        return path
+    such = "give the folder of a manifest, such as manifests/NAME/1.0.0"
+    if not folder.exists():
+        raise UsageError(f"{folder}: no such file or folder; {such}")
+    if folder.is_file():
+        raise UsageError(f"{folder}: a file, not a manifest; {such} (`t15 split --given FILE` makes one of a split)")
+    within = sorted({found.parent.relative_to(folder).as_posix() for found in folder.glob("*/manifest.json")})
+    raise UsageError(
+        f"{folder}: holds no manifest.json; " + (f"name one in it: {first_few(within)}" if within else such)
+    )
 
 
 def _refuse_format(path: Path, number: int) -> None:

@@ -476,12 +476,12 @@ def refusal(
         index, parted = _in_the_way(units.groups, own, outcome.impossible[0], alone, needs)
         city = alone[0] if alone else units.groups[index].parts[0][0]
         others = [names[of] for of in alone or outcome.impossible[0] if of != city]
-        joined = (
-            "" if not others else f", nor of {_listed(others)}" if alone else f" while those of {_listed(others)} do"
-        )
+        joined = ""
+        if others:
+            joined = f", nor those of {_listed(others)}" if alone else f" (those of {_listed(others)} can)"
         fault = (
-            f"{names[city]}: no whole groups add up to the quotas{joined}; in the way is group {units.names[index]} with "
-            f"{own[city][index]} of its {units.totals[city]} photos"
+            f"{names[city]}: its numbers cannot be met without splitting a group{joined}; in the way: "
+            f"{own[city][index]} of its {units.totals[city]} photos are one group ({units.names[index]})"
             f"{by(units.names[index], names[city])}{'' if parted else ', and not it alone'}"
         )
     quotas = [need + has for need, has in zip(needs[0], units.held[0], strict=True)]

@@ -648,11 +648,12 @@ def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:
     name = asked.name if isinstance(asked, Region) else asked
     known = {region.name: region for region in catalogue.regions()}
     if name is None:
-        if len(known) > 1:  # a collect that found nothing leaves its region behind
+        if len(known) > 1:  # a collect that found nothing, or was for too small a region, leaves its region behind
             there = {photo.city for photo in catalogue.downloaded()}
-            known = {
-                of: region for of, region in known.items() if there & {city.slug for city in region.cities}
-            } or known
+            cities = {of: {city.slug for city in region.cities} for of, region in known.items()}
+            whole = [of for of in known if there and there <= cities[of]]
+            held = whole if len(whole) == 1 else [of for of in known if there & cities[of]]
+            known = {of: known[of] for of in held} or known
         if len(known) == 1:
             return next(iter(known.values()))
         if not known:

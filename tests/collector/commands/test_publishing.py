@@ -485,7 +485,9 @@ def test_rehydrate_of_photos_from_a_disk(house: House, tmp_path: Path, first: Pa
 
 
 def test_rehydrate_of_nothing(house: House, tmp_path: Path) -> None:
-    assert "holds no manifest.json" in house.complaint("rehydrate", tmp_path / "nowhere", code=2)
+    assert "no such file or folder" in house.complaint("rehydrate", tmp_path / "nowhere", code=2)
+    said = house.complaint("verify", house.manifests / "sandbox", code=2)
+    assert "holds no manifest.json; name one in it: 1.0.0, 2.0.0" in said
     assert not (tmp_path / "nowhere").exists()
 
 

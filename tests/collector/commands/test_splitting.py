@@ -59,7 +59,7 @@ def empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
         (["--min-distance", "-1"], "min-distance"),
         (["--min-distance", "nan"], "--min-distance"),
         (["--max-hours", "0"], "--max-hours 0: give hours above 0"),
-        (["--extend", "nowhere"], "holds no manifest.json"),
+        (["--extend", "nowhere"], "no such file or folder"),
         (["--region", "nowhere.toml"], "nowhere.toml"),
         (["--city", "atlantis"], "'atlantis' is not in sandbox"),
         ([*QUOTAS, "--version", "one"], "write it as major.minor.patch"),
@@ -261,7 +261,7 @@ def test_audit_of_somebodys_file(house: House, tmp_path: Path) -> None:
 
 
 def test_audit_of_what_is_none(house: House, tmp_path: Path) -> None:
-    assert "holds no manifest.json" in house.complaint("audit", tmp_path / "nowhere", code=2)
+    assert "no such file or folder" in house.complaint("audit", tmp_path / "nowhere", code=2)
     folder = house.json("split", *QUOTAS)["folder"]
     assert "--column: is for a CSV or Parquet file" in house.complaint("audit", folder, "--column", "a=b", code=2)
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")

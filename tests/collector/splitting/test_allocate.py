@@ -108,7 +108,7 @@ def test_exact_or_a_correct_report(parts: Parts, quotas: Quotas, seed: int) -> N
     with pytest.raises(DataError) as raised:
         allocate(photos, groups, quotas, seed)
     said = str(raised.value)
-    assert "no whole groups add up to the quotas" in said
+    assert "cannot be met without splitting a group" in said
     city = said.partition(":")[0]
     group, count, total = re.findall(r"group g:(\d+) with (\d+) of its (\d+) photos", said)[0]
     assert parts[int(group)][CITIES.index(city)] == int(count)
@@ -252,11 +252,11 @@ def test_the_refusal_names_city_group_and_ways_out() -> None:
         allocate(photos, groups, {"train": 100, "val": 25, "test": 25}, 0)
     said = str(raised.value)
     assert said == (
-        "ankara: no whole groups add up to the quotas; in the way is group g:000 with 140 of its 160 photos, all by "
-        "'x:0' (authors may be parted with --no-authors); collect more photos"
+        "ankara: its numbers cannot be met without splitting a group; in the way: 140 of its 160 photos are one group "
+        "(g:000), all by 'x:0' (authors may be parted with --no-authors); collect more photos"
     )
     photos, groups = grouped([(120, 0), (20, 0), (10, 0), (10, 0), (10, 0), (0, 100), *[(0, 1)] * 60])
-    with pytest.raises(DataError, match=r"with 120 of its 170 photos.*or leave out single photos with --drop-photos"):
+    with pytest.raises(DataError, match=r"way: 120 of its 170 photos.*or leave out single photos with --drop-photos"):
         allocate(photos, groups, {"train": 100, "val": 25, "test": 10}, 0)
     assert allocate(photos, groups, {"train": 100, "val": 25, "test": 10}, 0, drop_photos=True).sides
 
@@ -265,8 +265,8 @@ def test_cities_that_only_together_cannot_be_filled() -> None:
     with pytest.raises(DataError) as raised:
         allocate(*grouped([(1, 2), (2, 1), (1, 1)]), {"train": 2, "val": 1, "test": 1}, 0)
     assert str(raised.value) == (
-        "ankara: no whole groups add up to the quotas while those of bursa do; in the way is group g:000 with 1 of its 4 "
-        "photos, all by 'x:0' (authors may be parted with --no-authors); collect more photos"
+        "ankara: its numbers cannot be met without splitting a group (those of bursa can); in the way: 1 of its 4 photos "
+        "are one group (g:000), all by 'x:0' (authors may be parted with --no-authors); collect more photos"
     )
 
 
@@ -276,7 +276,7 @@ def test_integer_programming_proves_what_is_too_large_for_sums(
 ) -> None:
     monkeypatch.setattr(exact, "fits", lambda *_: False)
     with pytest.raises(
-        DataError, match=r"in the way is group g:002 with 3 of its 9 photos, .*--train 3 --val 3 --test 3"
+        DataError, match=r"in the way: 3 of its 9 photos are one group \(g:002\).*--train 3 --val 3 --test 3"
     ):
         allocate(*grouped([parts] * 3), {"train": 4, "val": 2, "test": 2}, 0)
 

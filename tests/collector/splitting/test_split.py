@@ -214,14 +214,21 @@ def test_a_chosen_city_without_photos(filled: Workspace, manifests: Path) -> Non
 
 
 def test_several_regions(filled: Workspace, manifests: Path) -> None:
-    two = Region("two", "Two", (City("van", "Van", 38.4989, 43.3781, 15), City("ankara", "Ankara", 39.9, 32.9, 25)))
-    fill(filled, [], two)
+    cities = (
+        *(City("van", "Van", 38.4989, 43.3781, 15), City("ankara", "Ankara", 39.9, 32.9, 25)),
+        City("bursa", "Bursa", 40.2, 29.0, 25),
+    )
+    fill(filled, [], Region("one", "One", cities[:1]))
+    assert run(filled, manifests).folder.parent.name == "turkiye15"  # of two that have some the one that has all
+    fill(filled, [], Region("two", "Two", cities))
     with pytest.raises(UsageError, match=r"turkiye15 and two: choose one with --region"):
         run(filled, manifests)
-    with pytest.raises(UsageError, match=r"'tow' in the workspace \(did you mean 'two'\?\); it holds: turkiye15, two"):
+    with pytest.raises(
+        UsageError, match=r"'tow' in the workspace \(did you mean 'two'\?\); it holds: one, turkiye15, two"
+    ):
         run(filled, manifests, region="tow")
     result = run(filled, manifests, region="two")
-    assert [city.slug for city in result.manifest.header.cities] == ["van", "ankara"]
+    assert [city.slug for city in result.manifest.header.cities] == ["van", "ankara", "bursa"]
     assert result.folder.parent.name == "two"
 
 
