@@ -110,7 +110,7 @@ def test_exact_or_a_correct_report(parts: Parts, quotas: Quotas, seed: int) -> N
     said = str(raised.value)
     assert "cannot be met without splitting a group" in said
     city = said.partition(":")[0]
-    group, count, total = re.findall(r"group g:(\d+) with (\d+) of its (\d+) photos", said)[0]
+    count, total, group = re.findall(r"(\d+) of its (\d+) photos are one group \(g:(\d+)\)", said)[0]
     assert parts[int(group)][CITIES.index(city)] == int(count)
     assert sum(of[CITIES.index(city)] for of in parts) == int(total)
     possible = [of for of in uniform if min(of.values()) >= 1]
@@ -580,7 +580,7 @@ def test_the_author_in_the_way_is_named() -> None:
     photos, groups = grouped([(140, 0), (20, 0), (0, 100), *[(0, 1)] * 60])
     named = [replace(photo, author_name="Ayşe") if groups[photo.photo_id] == "g:000" else photo for photo in photos]
     with pytest.raises(
-        DataError, match=r"140 of its 160 photos, all by 'Ayşe' \(authors may be parted with --no-authors\)"
+        DataError, match=r"140 of its 160 photos are one group \(g:000\), all by 'Ayşe' \(authors may be parted with --no-authors\)"
     ):
         allocate(named, groups, {"train": 100, "val": 25, "test": 25}, 0)
 
