@@ -169,7 +169,7 @@ def record(only: list[str]) -> None:
             shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "squeezenet1_1.pth")
         _raster(scratch.here / "income.tif")
         # Other people's photos go into workspaces of their own, so that the others find the sandbox's alone.
-        apart = {name: wanted.pop(name) for name in ("collect", "import", "demo", "sandbox") if name in wanted}
+        apart = {name: wanted.pop(name) for name in ("collect", "import", "sandbox", "demo") if name in wanted}
         for name, line in apart.items():
             scratch.environment["T15_WORKSPACE"] = str(scratch.here / "apart" / name)
             said = scratch.first_words(line) if name in SERVERS else scratch.run(line)

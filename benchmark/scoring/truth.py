@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from benchmark.label_set import LabelSet, label_set, photos_at, positions
 from collector.errors import DataError
@@ -85,7 +85,7 @@ class Truth:
         known = [row for row in order.tolist() if not np.isnan(self.places[row]).any()]
         if not known:
             return of
-        tree = cKDTree(unit_vectors(*self.places[known].T))
+        tree = _tree(self.places[known])
         for number, row in enumerate(known):
             if of[row] < 0:
                 near = tree.query_ball_point(unit_vectors(*self.places[[row]].T)[0], chord(SAME_PLACE_KM))
@@ -99,7 +99,7 @@ class Truth:
         known, where = _known(self.gallery.places), _known(self.places)
         if not len(known) or not len(where):
             return 0.0, 0.0
-        tree = cKDTree(unit_vectors(*known.T))
+        tree = _tree(known)
         hits = tree.query_ball_point(unit_vectors(*where.T), chord(km), return_length=True)
         return float(np.mean(hits > 0)), float(np.mean(hits)) / len(self.gallery.places)
 
@@ -257,7 +257,7 @@ def _turned(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | None]
     asked = [row for row, photo in enumerate(photos) if photo.heading is not None and photo.latitude is not None]
     if not views or not asked:
         return names
-    tree = cKDTree(unit_vectors(*places_of(views).T))
+    tree = _tree(places_of(views))
     headings = np.array([photo.heading for photo in views], np.float64)
     near = tree.query_ball_point(unit_vectors(*places_of([photos[row] for row in asked]).T), chord(SAME_PLACE_KM))
     for row, rows in zip(asked, near, strict=True):
@@ -267,13 +267,20 @@ def _turned(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | None]
     return names
 
 
+def _tree(places: NDArray[np.float64]) -> Any:
+    """Return a tree of places, (N, 2) degrees, as points of the unit sphere."""
+    from scipy.spatial import cKDTree  # takes half a second, and boards of cities need none
+
+    return cKDTree(unit_vectors(*places.T))
+
+
 def nearest_km(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far the nearest of `others` (M, 2) is from each of `places` (N, 2): km, NaN where either has no place."""
     known = _known(others)
     if not len(known):
         return np.full(len(places), np.nan)
     # The nearest point of the sphere is the nearest in space, which a tree finds without comparing all pairs.
-    _, nearest = cKDTree(unit_vectors(*known.T)).query(unit_vectors(*np.nan_to_num(places).T))
+    _, nearest = _tree(known).query(unit_vectors(*np.nan_to_num(places).T))
     return distances_km(places[:, 0], places[:, 1], known[nearest, 0], known[nearest, 1])
 
 

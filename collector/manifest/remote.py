@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from collector.errors import DataError, IncompleteError, ServiceError, T15Error, UsageError
 from collector.manifest.manifest import read_manifest, version_key
 from collector.net.allowlist import origin_of
-from collector.net.client import Access, Http, NetError, Timeouts
 from collector.workspace import draft_of, remove_drafts, storage_errors
+
+if TYPE_CHECKING:  # most manifests lie here, and the client takes most of a second
+    from collector.net.client import NetError
 
 FILES = {"manifest.json": 64 << 20, "photos.parquet": 8 << 30}
 """What is fetched, and the most bytes that each may have."""
@@ -158,6 +160,8 @@ def _check_url(url: str) -> None:
 
 def _from_web(url: str, folder: Path) -> None:
     """Fetch a manifest's files; redirects lead to its own server, or to public ones over TLS."""
+    from collector.net.client import Access, Http, NetError, Timeouts
+
     http = Http(Access({}, frozenset({str(origin_of(url))}), anywhere=True), timeouts=Timeouts(whole=_WHOLE_S))
     for name, most in FILES.items():
         address = f"{url}/{name}"
@@ -174,7 +178,7 @@ def _from_web(url: str, folder: Path) -> None:
                 raise _web_error(address, error) from error
 
 
-def _web_error(address: str, error: NetError) -> T15Error:
+def _web_error(address: str, error: "NetError") -> T15Error:
     status = error.status
     if error.reason in ("forbidden-host", "private-address"):
         return UsageError(f"{address}: leads elsewhere ({error.detail}): only public https: addresses are followed to")

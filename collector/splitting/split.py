@@ -652,8 +652,8 @@ def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:
             there = {photo.city for photo in catalogue.downloaded()}
             cities = {of: {city.slug for city in region.cities} for of, region in known.items()}
             whole = [of for of in known if there and there <= cities[of]]
-            held = whole if len(whole) == 1 else [of for of in known if there & cities[of]]
-            known = {of: known[of] for of in held} or known
+            chosen = whole if len(whole) == 1 else [of for of in known if there & cities[of]]
+            known = {of: known[of] for of in chosen} or known
         if len(known) == 1:
             return next(iter(known.values()))
         if not known:

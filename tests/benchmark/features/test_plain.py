@@ -1,6 +1,8 @@
 """The features in numpy against those in torch, which runs use."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from benchmark.features.hog import hog
 from benchmark.methods.features import FEATURES
 from tests.benchmark.features.test_hog import photographs
 
-PAIRS = {
+PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "tiny": (plain.tiny, tiny),
     "hog-l1": (plain.hog, hog),
     "hog-l2hys": (partial(plain.hog, block_norm="L2-Hys"), partial(hog, block_norm="L2-Hys")),

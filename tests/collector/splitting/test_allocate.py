@@ -580,7 +580,8 @@ def test_the_author_in_the_way_is_named() -> None:
     photos, groups = grouped([(140, 0), (20, 0), (0, 100), *[(0, 1)] * 60])
     named = [replace(photo, author_name="Ayşe") if groups[photo.photo_id] == "g:000" else photo for photo in photos]
     with pytest.raises(
-        DataError, match=r"140 of its 160 photos are one group \(g:000\), all by 'Ayşe' \(authors may be parted with --no-authors\)"
+        DataError,
+        match=r"140 of its 160 photos are one group \(g:000\), all by 'Ayşe' \(authors may be parted with --no-authors\)",
     ):
         allocate(named, groups, {"train": 100, "val": 25, "test": 25}, 0)
 
