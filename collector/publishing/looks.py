@@ -26,7 +26,9 @@ def look(workspace: Workspace, manifest: Manifest, source: VectorSource, track: 
     """
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
     here = [photo for photo in photos if photo.sha256 and workspace.photo(photo.sha256).is_file()]
-    lines = [f"pictures: {len(here)} of {len(photos)} photos are in {workspace.root}; `t15 rehydrate` brings others"]
+    lines = [f"pictures: {len(here)} of {len(photos)} photos are in {workspace.root}"]
+    if len(here) < len(photos):
+        lines[0] += "; `t15 rehydrate` brings others"
     if not here:
         return NOTHING, lines
     with storage_errors(workspace.root):

@@ -10,7 +10,6 @@ import hashlib
 import io
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,28 +23,10 @@ from benchmark.methods.features import feature
 from benchmark.photos import Photos, WorkspacePhotos
 from collector.sandbox.scenes import plan, render
 from collector.workspace import Workspace, write_atomically
+from tests.performance.memory import Peak
 
 DISTINCT = 500
 TESTED = 1000
-
-
-def anonymous_mib() -> float:
-    """Return the process's anonymous resident memory now."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
-
-
-class Peak(threading.Thread):
-    """Samples the memory until it is told to stop."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.mib = 0.0
-        self.stopped = threading.Event()
-
-    def run(self) -> None:
-        while not self.stopped.wait(0.05):
-            self.mib = max(self.mib, anonymous_mib())
 
 
 def many(workspace: Workspace, count: int) -> tuple[str, ...]:

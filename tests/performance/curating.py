@@ -1,0 +1,175 @@
+"""Memory and time of curating many photos, and how both grow: quality, what stands beside pictures, labels, deep copies.
+
+    python -m tests.performance.curating [--photos 1000 4000] [--steps quality labels deep] [--width 128]
+
+Photos are links to 200 drawn ones of 96 × 72 pixels, under digests of their own, so that every one is measured. Vectors
+are drawn too: 20 cities around centres, a copy for each twentieth photo. `quality` also reads the texts beside pictures, as
+`--text` does without the extra `ocr`, and stops halfway once: a second run goes on. `deep` proposes pairs and verifies none.
+Each size runs in a process of its own; printed are seconds of the processor, the highest anonymous memory, what was there
+before the step began, and by how much it grew for each photo from one size to the next.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from collector.catalogue.catalogue import open_catalogue
+from collector.curating import text_leaks
+from collector.curating.assess import assess
+from collector.curating.deep_pairs import proposals
+from collector.curating.label_errors import flag_labels
+from collector.curating.vectors import PhotoVectors
+from collector.progress import silent
+from collector.records import City, Photo, Region
+from collector.sandbox.scenes import plan, render
+from collector.workspace import Workspace, create_workspace
+from tests.performance.memory import Peak, anonymous_mib
+
+T = TypeVar("T")
+
+DISTINCT, CITIES = 200, 20
+STEPS = ("quality", "labels", "deep")
+
+
+def drawn() -> list[bytes]:
+    """Return the bytes of DISTINCT small JPEGs."""
+    files = []
+    for scene in plan(0, 8, DISTINCT // 8 + 1)[:DISTINCT]:
+        encoded = io.BytesIO()
+        render(scene).resize((96, 72), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=80)
+        files.append(encoded.getvalue())
+    return files
+
+
+def photos_of(count: int) -> list[Photo]:
+    """Return `count` photos of CITIES cities, by as many authors as there are tens of photos."""
+    return [
+        Photo(
+            f"made:{number:06}", f"c{number % CITIES}", author_id=f"made:{number // 10}", sha256=f"{number:064x}",
+            phash=f"{number:016x}", dhash=f"{number:016x}", width=96, height=72, title=f"Photo {number}",
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def filled(root: Path, photos: Sequence[Photo]) -> Workspace:
+    """Return a workspace with these photos, links to few files: every link is opened and measured."""
+    workspace = create_workspace(root)
+    for number, data in enumerate(drawn()):
+        (root / f"{number}.jpg").write_bytes(data)
+    for number, photo in enumerate(photos):
+        path = workspace.photo(str(photo.sha256))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to((root / f"{number % DISTINCT}.jpg").resolve())
+    cities = tuple(City(f"c{at}", f"City {at}", 40.0 + at / 10, 30.0, 5.0) for at in range(CITIES))
+    with open_catalogue(workspace) as catalogue, catalogue.together():
+        catalogue.remember_region(Region("made", "Made", cities))
+        for photo in photos:
+            catalogue.add(photo, "made")
+    return workspace
+
+
+class Vectors:
+    """Vectors that are given: around a centre for each city, a copy for each twentieth photo."""
+
+    def __init__(self, count: int, width: int) -> None:
+        rng = np.random.default_rng(0)
+        rows = 0.7 * rng.normal(size=(CITIES, width)).astype(np.float32)[np.arange(count) % CITIES]
+        rows += rng.normal(size=(count, width)).astype(np.float32)
+        rows[19::20] = rows[18 : count - 1 : 20][: len(rows[19::20])]
+        self.rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def vectors(self, *asked: Any, turn: int = 0) -> PhotoVectors:
+        """Return them; turned photos look like no other."""
+        rows = self.rows if turn == 0 else np.roll(self.rows, 3 * turn, axis=1)
+        return "given", rows, np.ones(len(rows), bool)
+
+    def inliers(self, *asked: Any) -> list[int]:
+        """Return nothing: not asked for here."""
+        raise NotImplementedError
+
+    def indoors(self, *asked: Any) -> None:
+        """Return nothing: not asked for here."""
+        raise NotImplementedError
+
+
+def one(step: str, count: int, width: int) -> dict[str, Any]:
+    """Return seconds and memory of a step with `count` photos."""
+    photos = photos_of(count)
+    with tempfile.TemporaryDirectory() as root:
+        work: Callable[[], Any]
+        if step == "quality":
+            workspace = filled(Path(root) / "w", photos)
+            text_leaks.missing_extra = lambda: "rapidocr"
+            work = lambda: stopped_and_again(workspace, count)  # noqa: E731
+        else:
+            given, workspace = Vectors(count, width), Workspace(Path(root))
+            known = np.ones(count, bool)
+            work = {
+                "labels": lambda: len(flag_labels(photos, given.rows, known, "given")[0]),
+                "deep": lambda: len(proposals(workspace, photos, given, None, silent)[1]),
+            }[step]
+        before, peak, started = anonymous_mib(), Peak(), time.process_time()
+        peak.start()
+        found = work()
+        took = time.process_time() - started
+        peak.stopped.set()
+        peak.join()
+        return {"found": found, "seconds": took, "before": before, "peak": max(peak.mib, before)}
+
+
+def stopped_and_again(workspace: Workspace, count: int) -> str:
+    """Measure until half is done, be stopped, go on; return how many were measured by the second and by a third run."""
+
+    def stopping(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        for number, item in enumerate(items):
+            if number == count // 2:
+                raise KeyboardInterrupt
+            yield item
+
+    with suppress(KeyboardInterrupt):
+        assess(workspace, stopping)
+    second = assess(workspace, text=True).measured
+    return f"{second} + {assess(workspace, text=True).measured}"
+
+
+def main() -> None:
+    """Print seconds, memory and growth of each step."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--photos", type=int, nargs="+", default=[1000, 4000])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(one(asked.one[0], int(asked.one[1]), asked.width)))
+        return
+    for step in asked.steps:
+        last: tuple[int, float] | None = None
+        for count in sorted(asked.photos):
+            command = [sys.executable, "-m", __spec__.name, "--width", str(asked.width), "--one", step, str(count)]
+            of = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            grown = (
+                "" if last is None else f", {1024 * (of['peak'] - last[1]) / (count - last[0]):6.2f} KiB a photo more"
+            )
+            print(
+                f"{step:8} {count:7} photos: found {of['found']!s:>9}, {of['seconds']:7.1f} s of the processor, "
+                f"{of['before']:5.0f} MiB before, {of['peak']:5.0f} at most{grown}",
+                flush=True,
+            )
+            last = (count, of["peak"])
+
+
+if __name__ == "__main__":
+    main()
