@@ -275,12 +275,12 @@ def why_not_shown(photo: Photo, manifest: Manifest) -> str:
     provider = photo.photo_id.partition(":")[0]
     traits = manifest.header.provider_traits.get(provider)
     if traits is not None and not traits.pixels_may_be_kept:
-        return "its service does not allow it"
+        return "their service does not allow it"
     try:
         known = licence((traits.licence if traits else "") or photo.license)
     except UsageError:
-        return "its licence is not known"
-    return "" if known.redistributable and not known.no_derivatives else "its licence does not allow it"
+        return "their licence is not known"
+    return "" if known.redistributable and not known.no_derivatives else "their licence does not allow it"
 
 
 def _thumbnail(photo: Photo, workspace: Workspace, side: int) -> str:

@@ -60,7 +60,7 @@ def mcnemar_midp(right_a: NDArray[Any], right_b: NDArray[Any]) -> float:
     a, b = _of_one_seed(right_a, right_b)
     mine, theirs = int((a & ~b).sum()), int((b & ~a).sum())
     # Not by scipy.stats, whose import takes longer than a board's tests.
-    seen = comb(mine + theirs, mine) / 2 ** (mine + theirs)  # the end of one of the two tails, or, of a draw, of both
+    seen = comb(mine + theirs, mine) / (1 << mine + theirs)  # the end of one of the two tails, or, of a draw, of both
     return sign_flip_test(a, b) - (seen / 2 if mine == theirs else seen)
 
 

@@ -85,7 +85,7 @@ function picture(photo) {
     image.alt = title || id;
     box.append(image);
   } else {
-    box.textContent = id;
+    box.textContent = title || id;
   }
   return box;
 }

@@ -93,10 +93,10 @@ def test_pictures_that_may_not_be_passed_on_are_not_shown(tmp_path: Path) -> Non
     def why(photo_id: str, license: str) -> str:
         return why_not_shown(Photo(photo_id=photo_id, city="a", license=license), manifest)
 
-    assert why("streetview:x@90", "CC-BY-4.0") == "its service does not allow it"
-    assert why("other:x", "LicenseRef-GoogleStreetView") == "its licence does not allow it"
-    assert why("flickr:1", "CC-BY-ND-4.0") == "its licence does not allow it"
-    assert why("flickr:1", "LicenseRef-NobodyKnows") == "its licence is not known"
+    assert why("streetview:x@90", "CC-BY-4.0") == "their service does not allow it"
+    assert why("other:x", "LicenseRef-GoogleStreetView") == "their licence does not allow it"
+    assert why("flickr:1", "CC-BY-ND-4.0") == "their licence does not allow it"
+    assert why("flickr:1", "LicenseRef-NobodyKnows") == "their licence is not known"
     assert why("flickr:1", "CC-BY-SA-4.0") == ""
     unknown = placed(world)
     answering(world, unknown)
