@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.errors import UsageError
+from collector.errors import DataError, UsageError
 from collector.options import (
     CityOption,
     ColumnOption,
@@ -160,12 +160,31 @@ def collect(
         listed_only=listed,
     )
     account: dict[str, int] | None = getattr(source, "account", None)
-    if hint := _other_region(getattr(source, "foreign_folders", {}), found):
+    hint = _other_region(getattr(source, "foreign_folders", {}), found)
+    nothing = summary.read and not isinstance(source, Survey) and not (any(summary.by_city.values()) or summary.failed)
+    if hint and not nothing:
         note(hint)
     show(
         asdict(summary) | ({"table": account} if account else {}),
         json,
         lambda: _collect_text(summary, found.name, account),
+    )
+    if nothing:
+        raise DataError(_nothing_found(summary, found.name, hint))
+
+
+def _nothing_found(summary: "Summary", region: str, hint: str) -> str:
+    """Return what to do where none of the files on a disk is a photo of the region's cities."""
+    from collector.catalogue.catalogue import PLACE_REASONS
+
+    said = f"none of {summary.read} files is a photo of a city of {region}"
+    if hint:
+        return f"{said}; {hint}"
+    if not set(PLACE_REASONS) & set(summary.rejected):
+        return f"{said}, for the reasons above"
+    return (
+        f"{said}: name the region whose cities they are of with --region, a name or a TOML file (`t15 cities --place NAME "
+        "--out cities.toml` makes one of towns, --area one of outlines)"
     )
 
 

@@ -98,7 +98,11 @@ def known_cities(db: sqlite3.Connection) -> dict[str, City]:
 
 def note(db: sqlite3.Connection) -> str:
     """Return what every reader has to know of the photos, such as that they are drawn; empty where there is nothing."""
-    return next((region.note for region in Catalogue(db).regions() if region.note), "")
+    regions = Catalogue(db).regions()
+    there = {city for (city,) in db.execute("SELECT DISTINCT city FROM photos WHERE state = 'downloaded'")}
+    # A run for too small a region leaves that behind; what holds all photos is what they are of.
+    whole = [region for region in regions if there <= {city.slug for city in region.cities}]
+    return next((region.note for region in whole or regions if region.note), "")
 
 
 def cities(db: sqlite3.Connection) -> list[CityRow]:

@@ -372,8 +372,24 @@ def test_folders_that_are_cities_of_another_region(run: Run, tmp_path: Path, pho
     (tmp_path / "photos" / "Sivas").mkdir(parents=True)
     (tmp_path / "photos" / "Sivas" / "1.jpg").write_bytes(photo_bytes(1, (96, 96)))
     code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
-    assert code == 0
+    assert code == 3
     assert "1 folder name is a city of turkiye81, not of turkiye15: --region turkiye81" in said
+
+
+def test_a_folder_without_a_photo_of_the_region_says_what_to_do(
+    run: Run, tmp_path: Path, photo_bytes: Callable[..., bytes]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_bytes(photo_bytes(1, (96, 96)))
+    code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
+    assert code == 3
+    assert (
+        "none of 1 files is a photo of a city of turkiye15: name the region whose cities they are of with --region"
+        in said
+    )
+    (tmp_path / "photos" / "1.jpg").write_bytes(b"nothing")
+    code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
+    assert code == 3
 
 
 def test_areas_are_cities(run: Run, tmp_path: Path, photo_bytes: Callable[..., bytes]) -> None:
