@@ -79,7 +79,7 @@ class MatchPages:
             errors_km(truth.gallery.places[rows], np.repeat(truth.places[[row]], len(rows), axis=0)) if rows else []
         )
         pairs = [
-            {**self._pair(query, photo), "metres": None if np.isnan(far) else round(1000 * far), **_credit(photo)}
+            {**self._pair(query, photo), "far": far_text(far), "right": bool(far <= SAME_PLACE_KM), **_credit(photo)}
             for photo, far in zip(gallery, km, strict=True)
         ]
         return {**_credit(query), "pairs": pairs}
@@ -95,6 +95,13 @@ class MatchPages:
     def _may_be_drawn(self, photo: Photo) -> bool:
         kept = may_be_kept(photo.photo_id, self.manifest.header.provider_traits)
         return bool(kept and photo.sha256 and self.workspace.photo(photo.sha256).is_file())
+
+
+def far_text(km: float) -> str:
+    """Return how far away a photo was taken, in metres or whole kilometres."""
+    if np.isnan(km):
+        return "place unknown"
+    return f"{1000 * km:.0f} m away" if km < 1 else f"{km:,.0f} km away".replace(",", "\u202f")
 
 
 def _credit(photo: Photo) -> dict[str, Any]:

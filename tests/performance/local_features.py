@@ -11,6 +11,7 @@ standard error of a share on the grid is about 4.5 points. `--landmarks` judges 
 import argparse
 import csv
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--data", choices=["grid", "msls", "capitals7"], default="grid")
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--method", action="append")
+    parser.add_argument("--set", action="append", default=[], help="NAME=NUMBER, of methods that have it")
     parser.add_argument("--landmarks", action="store_true")
     parser.add_argument("--part", type=int, default=1, help="ask every so manieth query only")
     parser.add_argument("--each", type=int, default=180, help="training photos of a city, with capitals7")
@@ -67,7 +69,11 @@ def main() -> None:
         if options.compare:
             compare(gallery, part_of(queries, options.part), options.rankings)
             return
-        measure(gallery, part_of(queries, options.part), options.side, options.method or METHODS, options.rankings)
+        changed = {
+            "side": options.side,
+            **{name: json.loads(of) for name, _, of in (one.partition("=") for one in options.set)},
+        }
+        measure(gallery, part_of(queries, options.part), changed, options.method or METHODS, options.rankings)
 
 
 def sides(real: Path, data: str, workspace: Workspace) -> tuple[Training, Training]:
@@ -187,8 +193,9 @@ def context_of(method: Method) -> Context:
     return Context(weights=weights.load(network), weights_digest=said.digest if said else None)
 
 
-def measure(gallery: Training, queries: Training, side: int, names: list[str], kept: Path | None) -> None:
-    """Print a line for the front end, for verification, and for each method."""
+def measure(gallery: Training, queries: Training, changed: dict[str, Any], names: list[str], kept: Path | None) -> None:
+    """Print a line for the front end, for verification, and for each method; `changed` are parameters."""
+    side = changed["side"]
     metres = 1000 * distances_km(
         queries.places[:, None, 0], queries.places[:, None, 1], gallery.places[None, :, 0], gallery.places[None, :, 1]
     )
@@ -207,7 +214,7 @@ def measure(gallery: Training, queries: Training, side: int, names: list[str], k
     empty = Training(**{**vars(queries), **{name: value[:0] for name, value in sliced(queries)}})
     for method in choose(names):
         begun = time.perf_counter()
-        parameters = {**method.parameters, **({"side": side} if "side" in method.parameters else {})}
+        parameters = {**method.parameters, **{name: of for name, of in changed.items() if name in method.parameters}}
         fitted = method.fit(gallery, empty, context_of(method), **parameters)
         middle = time.perf_counter()
         ranking = fitted.rank(queries, 20)  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from benchmark.methods.registry import choose
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.drawing import drawn, spread
 from benchmark.predicting.exporting import is_unkept, refitted
-from benchmark.predicting.matches import MatchPages
+from benchmark.predicting.matches import MatchPages, far_text
 from benchmark.predicting.page import as_html
 from benchmark.predicting.read_image import Source, read_photo
 from benchmark.results import finished_runs
@@ -149,6 +149,17 @@ def test_lines_join_what_belongs_together() -> None:
     assert both.getpixel((200, 100)) == both.getpixel((450, 100)) == both.getpixel((325, 100)) == (255, 196, 0)
     assert drawn(pictures, features, np.empty((0, 2), np.int32)).getextrema() == ((0, 0),) * 3
     both.save(BytesIO(), "JPEG")
+
+
+def test_how_far_away() -> None:
+    assert [far_text(km) for km in (0.0004, 0.0254, 0.9994, 1.4, 1135.6)] == [
+        "0 m away",
+        "25 m away",
+        "999 m away",
+        "1 km away",
+        "1\u202f136 km away",
+    ]
+    assert far_text(float("nan")) == "place unknown"
 
 
 def test_examples_are_spread() -> None:
