@@ -127,23 +127,27 @@ def matches(first: NDArray[np.uint8], second: NDArray[np.uint8], ratio: float, f
     if not len(first) or len(second) < 2:
         return np.empty((0, 2), np.int32)
     squares = squared_distances(first, second)
-    nearest, back = squares.argmin(axis=1), squares.argmin(axis=0)
-    rows = np.arange(len(first))
+    nearest, rows = squares.argmin(axis=1), np.arange(len(first))
     best = squares[rows, nearest]
-    passed = back[nearest] == rows
+    passed = best <= farthest if farthest else np.ones(len(first), bool)
     if ratio < 1:
         squares[rows, nearest] = np.inf
         passed &= best < ratio**2 * squares.min(axis=1)
-    if farthest:
-        passed &= best <= farthest
-    return np.stack([rows[passed], nearest[passed]], axis=1).astype(np.int32)
+        squares[rows, nearest] = best
+    kept = np.flatnonzero(passed)
+    kept = kept[
+        squares[:, nearest[kept]].argmin(axis=0) == kept
+    ]  # the way back of these alone: columns are slow to search
+    return np.stack([kept, nearest[kept]], axis=1).astype(np.int32)
 
 
 def squared_distances(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the squared Euclidean distances (n, m) of descriptors, exact whole numbers."""
     a, b = first.astype(np.float32), second.astype(np.float32)
-    squares: NDArray[np.float32] = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None]
-    squares -= 2 * (a @ b.T)
+    squares: NDArray[np.float32] = a @ b.T
+    squares *= -2
+    squares += (a * a).sum(axis=1)[:, None]
+    squares += (b * b).sum(axis=1)[None]
     return squares
 
 
