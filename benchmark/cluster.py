@@ -4,23 +4,19 @@ docs/cluster.md says how it is used, and whom it trusts.
 """
 
 import logging
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from benchmark.doctor import versions
 from benchmark.networks import weights
 from benchmark.results import Failure
 from benchmark.runner import Outcome, Task, conclude, failure, prepare, settled, unfinished
-from benchmark.worker import ClusterJob, DriverActor, TaskResult, differences, machine, work
-from collector.errors import IncompleteError, UsageError, one_line
+from benchmark.worker import ClusterJob, DriverActor, TaskResult, machine, work
+from collector.errors import UsageError
+from collector.executors.cluster import alive, connected, on_node, require_versions
+from collector.executors.nodes import versions
 from collector.manifest.manifest import Manifest
 from collector.workspace import Workspace, storage_errors
 
@@ -29,9 +25,6 @@ log = logging.getLogger("t15")
 RETRIES = 3
 """How often a run is done again whose worker or node was lost."""
 
-_CONNECT_SECONDS = 5.0
-HEALTH_SECONDS = 20.0  # a healthy cluster answers `ray health-check` in about a second, most of which is its start
-_PROBE_SECONDS = 120.0  # a node may have to start Python from a slow disk
 LOOK_SECONDS = 5.0  # between looks at which nodes are there
 
 
@@ -89,141 +82,13 @@ def bench(
                 waiting.append(task)
         if waiting:
             with connected(address) as ray:
-                _require_versions(ray)
+                require_versions(ray, versions())
                 share = share_of(_resources(ray), device, gpus_per_run, cpus_per_run)
                 yield from _done(ray, waiting, workspace, _job(ray, manifest, workspace, share, engine), share)
 
 
-@contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """Connect to a cluster, or start one on this machine, and give Ray; at the end leave it, or end it.
-
-    Raises:
-        UsageError: Ray is not installed, or the address is none.
-        IncompleteError: nothing answers there in time, or not as a cluster that this machine may use.
-    """
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    ray = load_ray(loopback=not named)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if named:
-        _require_answer(named)
-        options["address"] = named
-    else:
-        options |= {"address": "local", "include_dashboard": False}
-    try:
-        ray.init(**options)
-    except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError and bare Exceptions
-        raise IncompleteError(_line(f"--cluster {named or address}: cannot be used ({error})")) from error
-    try:
-        if not named:
-            _require_loopback(ray)
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def load_ray(*, loopback: bool = False) -> Any:
-    """Return the module `ray`, imported so that it is quiet; with `loopback` a cluster it starts listens on 127.0.0.1 only.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # what raylets say goes to the driver's stdout otherwise
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; without it, it warns
-    if loopback:
-        # Without this, Ray on Linux replaces 127.0.0.1 by an address of the network (services.resolve_ip_for_localhost).
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("--cluster: needs Ray, which is not installed; `pip install 't15[cluster]'`") from error
-    return ray
-
-
-def _require_loopback(ray: Any) -> None:
-    for node in ray.nodes():
-        if node["NodeManagerAddress"] != "127.0.0.1":
-            raise UsageError(
-                f"--cluster auto: Ray {ray.__version__} listens on {node['NodeManagerAddress']}, not on this machine alone; "
-                "start a cluster yourself with `ray start --head` and name its address"
-            )
-
-
-def _require_answer(address: str) -> None:
-    """Make sure that a cluster answers: `ray.init` would wait for one for minutes.
-
-    Raises:
-        UsageError: the address has not the form HOST:PORT.
-        IncompleteError: nothing listens there, or something else does.
-    """
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise UsageError(
-            f"--cluster {address[:80]!r}: write auto, or HOST:PORT of a cluster that this machine is a node of, such as "
-            "127.0.0.1:6379"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-    except OSError as error:
-        raise IncompleteError(
-            f"--cluster {address}: nothing answers ({error}); `ray start --head` starts a cluster, `ray status` tells of one"
-        ) from error
-    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        subprocess.run(check, check=True, capture_output=True, timeout=HEALTH_SECONDS)  # noqa: S603 (no shell, our own words)
-    except (subprocess.SubprocessError, OSError) as error:
-        raise IncompleteError(
-            f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
-        ) from error
-
-
-def _require_versions(ray: Any) -> None:
-    """Make sure that all nodes have the driver's versions; later ones are checked by `worker.work`."""
-    wanted = versions()
-
-    def probe(names: list[str]) -> dict[str, str]:  # nested, so that nodes without t15 can answer too
-        from importlib.metadata import PackageNotFoundError, version
-
-        here = {}
-        for name in names:
-            try:
-                here[name] = version(name)
-            except PackageNotFoundError:
-                here[name] = "missing"
-        return here
-
-    remote = ray.remote(num_cpus=0, max_retries=0)(probe)
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in _alive(ray) if _can_compute(node)}
-    asked = {remote.options(scheduling_strategy=_on(node)).remote(list(wanted)): node for node in nodes}
-    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_SECONDS) if asked else ([], [])
-    for reference in late:
-        raise IncompleteError(f"node {nodes[asked[reference]]}: does not start Python within {_PROBE_SECONDS:.0f} s")
-    for reference in ready:
-        try:
-            other = differences(wanted, ray.get(reference))
-        except ray.exceptions.RayError as error:
-            raise IncompleteError(_line(f"node {nodes[asked[reference]]}: cannot be asked ({error})")) from error
-        if other:
-            raise UsageError(f"node {nodes[asked[reference]]}: {other}")
-
-
-def _alive(ray: Any) -> list[Mapping[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _can_compute(node: Mapping[str, Any]) -> bool:
-    return bool(node["Resources"].get("CPU", 0) >= 1)
-
-
-def _on(node: str) -> Any:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    return NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-
-
 def _resources(ray: Any) -> list[Mapping[str, float]]:
-    return [node["Resources"] for node in _alive(ray)]
+    return [node["Resources"] for node in alive(ray)]
 
 
 def share_of(nodes: Sequence[Mapping[str, float]], device: str, gpus_per_run: float, cpus_per_run: int | None) -> Share:
@@ -254,7 +119,7 @@ def share_of(nodes: Sequence[Mapping[str, float]], device: str, gpus_per_run: fl
 def _job(ray: Any, manifest: Manifest, workspace: Workspace, share: Share, engine: str) -> ClusterJob:
     here = Workspace(workspace.root.resolve())
     actor = ray.remote(num_cpus=0, max_concurrency=4)(DriverActor)
-    driver = actor.options(scheduling_strategy=_on(ray.get_runtime_context().get_node_id())).remote(
+    driver = actor.options(scheduling_strategy=on_node(ray.get_runtime_context().get_node_id())).remote(
         here, weights.folder().resolve()
     )
     return ClusterJob(manifest, here.root, machine(), share.device, engine, share.cpus, versions(), driver)
@@ -324,7 +189,7 @@ class _Watch:
     _stranded: bool = False
 
     def look(self) -> None:
-        nodes = {node["NodeID"]: node for node in _alive(self.ray)}
+        nodes = {node["NodeID"]: node for node in alive(self.ray)}
         for lost in self._seen.keys() - nodes.keys():
             log.warning("node %s of the cluster was lost; its runs are done again elsewhere", self._seen[lost])
         self._seen = {number: node["NodeManagerAddress"] for number, node in nodes.items()}
@@ -335,7 +200,3 @@ class _Watch:
         if not able and not self._stranded:
             log.warning("no node is left that could hold a run; waiting for one to join, Ctrl-C stops")
         self._stranded = not able
-
-
-def _line(text: str) -> str:
-    return one_line(text, 400)

@@ -2,11 +2,11 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from collector.errors import UsageError
+from collector.executors.nodes import versions
 
 
 def resolve_device(name: str) -> str:
@@ -43,21 +43,6 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-_LIBRARIES = ("t15", "torch", "torchvision", "scikit-learn", "numpy", "scipy", "pillow", "pyarrow")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results depend on."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"
 
 
 def facts() -> dict[str, Any]:

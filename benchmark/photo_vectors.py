@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from benchmark.networks import weights
 from benchmark.networks.backbones import backbones, find_backbone
 from benchmark.photos import Photos, WorkspacePhotos
 from collector.errors import DataError
-from collector.images.decode import decode, map_in_order
+from collector.executors.local import Fault
+from collector.executors.photos import map_photos
+from collector.images.decode import decode
 from collector.progress import Track
 from collector.records import Photo
 from collector.workspace import Workspace
@@ -149,24 +152,21 @@ def _turned(of: Feature, turn: int) -> Feature:
 
 def _readable(workspace: Workspace, photos: Sequence[Photo], track: Track) -> tuple[Photos, NDArray[np.bool_]]:
     """Return the photos whose file is there and decodes, and which they are, (N,); those kept before are not tried."""
-
-    def decodes(photo: Photo) -> bool:
-        try:
-            decode(workspace.photo(str(photo.sha256)), _SMALL)
-        except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
-            return False
-        return True
-
     known = np.array([workspace.photo(str(photo.sha256)).is_file() for photo in photos], bool)
     store = WorkspacePhotos(workspace, track)
     chosen = _photos(photos, known, store)
     try:
         chosen.pixels(_SMALL, "squash", list(range(len(chosen))))
     except DataError:
-        tried = track(map_in_order(decodes, photos, 256), "looking for broken files", len(photos))
-        known &= np.array(list(tried), bool)
+        digests = [str(photo.sha256) for photo in photos]
+        tried = map_photos(_decodes, digests, workspace, track=track, doing="looking for broken files")
+        known &= np.array([not isinstance(one, Fault) for one in tried], bool)
         chosen = _photos(photos, known, store)
     return chosen, known
+
+
+def _decodes(path: Path) -> None:
+    decode(path, _SMALL)
 
 
 def _photos(photos: Sequence[Photo], known: NDArray[np.bool_], store: WorkspacePhotos) -> Photos:

@@ -17,7 +17,10 @@ from PIL import Image
 from benchmark.label_set import photos_at
 from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
-from collector.images.decode import VERSION, map_in_order, open_image, shown_size
+from collector.executors.cluster import Cluster
+from collector.executors.local import Fault
+from collector.executors.photos import map_photos
+from collector.images.decode import VERSION, open_image, shown_size
 from collector.images.decode import decode as decode_image
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
@@ -28,8 +31,6 @@ if TYPE_CHECKING:  # pyarrow is not needed for photos that no manifest has
 
 DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
 """Changes whenever the same bytes may decode to other pixels; part of every cache key."""
-
-_AT_ONCE = 64  # decoded photos in memory while storing
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 """How a picture is resized, by name; Pillow takes in all pixels that a smaller one stands for."""
@@ -154,10 +155,17 @@ class LabelledPhotos(Photos):
 
 @dataclass(frozen=True)
 class WorkspacePhotos:
-    """The store of photos whose bytes lie in a workspace: each is decoded once, and kept in the cache by its digest."""
+    """The store of photos whose bytes lie in a workspace: each is decoded once, and kept in the cache by its digest.
+
+    Attributes:
+        workspace: that has them.
+        track: shows progress.
+        work: a cluster on which features of them are computed; None for here.
+    """
 
     workspace: Workspace
     track: Track = silent
+    work: Cluster | None = None
     _arrays: dict[str, ArrayStore] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -209,19 +217,45 @@ class WorkspacePhotos:
     def _decoded(
         self, photos: Photos, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
     ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
-        def one(position: int) -> NDArray[np.uint8] | DataError:
-            try:
-                picture = decode(self.workspace.photo(photos.digests[position]), photos.ids[position], size)
-            except DataError as error:
-                return error
-            return _planes(resize(picture))
+        def one(path: Path) -> NDArray[np.uint8]:
+            return _planes(resize(decode_image(path, size)))
 
-        for position, result in zip(positions, map_in_order(one, positions, _AT_ONCE), strict=True):
-            if isinstance(result, DataError):
-                faults.append(str(result))
+        digests = [photos.digests[position] for position in positions]
+        for position, result in zip(positions, map_photos(one, digests, self.workspace), strict=True):
+            if isinstance(result, Fault):
+                name, path = photos.ids[position], self.workspace.photo(photos.digests[position])
+                faults.append(f"photo {name}: cannot be decoded from {path} ({result.error or result.reason})")
                 yield None
             else:
                 yield photos.digests[position], result
+
+
+@dataclass(frozen=True)
+class PassingPhotos:
+    """The store of a workspace's photos that are looked at once, on a node of a cluster: nothing of them is kept."""
+
+    workspace: Workspace
+    cache: None = None
+    track: Track = silent
+
+    def squares(self, photos: Photos, size: int, rule: str, rows: Sequence[int] | None) -> NDArray[np.uint8]:
+        """Return photos as squares, as `Photos.pixels`."""
+        resize, side = _resizing(rule, size)
+        chosen = range(len(photos)) if rows is None else rows
+        squares = [_planes(resize(self._picture(photos, row, side))) for row in chosen]
+        return np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8)
+
+    def pictures(self, photos: Photos, side: int, interpolation: str, enlarge: bool = True) -> list[NDArray[np.uint8]]:
+        """Return each photo, its shorter side resized, as `Photos.pictures`."""
+        each = (self._picture(photos, row, side) for row in range(len(photos)))
+        return [_planes(_shorter_side(picture, side, interpolation, enlarge)) for picture in each]
+
+    def originals(self, photos: Photos) -> Originals:
+        """Return the photos in their full size, as `Photos.originals`."""
+        return WorkspacePhotos(self.workspace).originals(photos)
+
+    def _picture(self, photos: Photos, row: int, side: int) -> Image.Image:
+        return decode(self.workspace.photo(photos.digests[row]), photos.ids[row], side)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmark.derivations import RankedPhotos, offered, predict
-from benchmark.doctor import describe_device, versions
+from benchmark.doctor import describe_device
 from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.settings import with_settings
 from benchmark.methods.training import few_of_each, training_photos
@@ -41,6 +41,7 @@ from benchmark.results import (
     save_run,
 )
 from collector.errors import DataError, UsageError, did_you_mean, one_line
+from collector.executors.nodes import versions
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo

@@ -22,7 +22,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported,
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmark.doctor import versions
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.recipe import keep_freed_memory
@@ -30,6 +29,7 @@ from benchmark.photos import missing_photos
 from benchmark.results import Failure, RunInputs, record_test_read
 from benchmark.runner import Finished, RunContext, Task, attempt, logged, unfinished
 from collector.errors import DataError, UsageError
+from collector.executors.nodes import differences, versions
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, take_lock, write_atomically
@@ -182,20 +182,6 @@ def machine() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()  # random(4)
     except OSError:
         return platform.node()
-
-
-def differences(wanted: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """Return in words how the libraries here differ from the driver's, or an empty string.
-
-    Builds of one version (`2.12.0+cpu`, `2.12.0+cu130`) are taken as equal: a driver often has no GPU. Ray itself refuses
-    another Python.
-    """
-    other = [
-        f"{name} {here.get(name, 'missing')} instead of {version}"
-        for name, version in wanted.items()
-        if name != "python" and version.partition("+")[0] != here.get(name, "missing").partition("+")[0]
-    ]
-    return f"has {', '.join(other)}; install the driver's versions on all nodes" if other else ""
 
 
 def _workspace(job: ClusterJob) -> tuple[Workspace, bool]:

@@ -32,6 +32,9 @@ ColumnOption = Annotated[
 NAMED = 10
 """How many photos are named in a text; JSON names all."""
 
+ClusterOption = Annotated[
+    str, typer.Option("--cluster", metavar="auto|HOST:PORT", help="Work on a Ray cluster, see docs/cluster.md.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

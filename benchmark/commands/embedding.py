@@ -7,7 +7,7 @@ import typer
 
 from benchmark.commands.shared import what_is_here
 from collector.errors import UsageError
-from collector.options import JsonOption, WorkspaceOption, show
+from collector.options import ClusterOption, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -30,6 +30,7 @@ def embed(
     ] = None,
     stored: Annotated[str, typer.Option(help="Number format: float16 or float32.")] = "float16",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -39,6 +40,7 @@ def embed(
     from benchmark.methods.heads import trained_tower
     from benchmark.networks.recipe import keep_freed_memory
     from benchmark.photos import WorkspacePhotos, require_photos
+    from collector.executors.cluster import work_on
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
     from collector.workspace import Workspace, storage_errors
@@ -49,10 +51,12 @@ def embed(
     data = what_is_here(read_manifest(locate(manifest, workspace / "cache")), place)
     require_photos(data, place, manifest)
     keep_freed_memory()
-    tower = trained_tower(backbone, size, resolve_device(device), pooling=pooling, stored=stored)
+    # A cluster's nodes have devices of their own: what this machine has says nothing of them.
+    on = ("cuda" if device == "cuda" else "cpu") if cluster else resolve_device(device)
+    tower = trained_tower(backbone, size, on, pooling=pooling, stored=stored)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {backbone}, {tower.size} pixels")
-    with storage_errors(out):
-        rows, width = write_vectors(tower, data, WorkspacePhotos(place, track), out)
+    with storage_errors(out), work_on(cluster, place, None, gpus=float(on == "cuda")) as work:
+        rows, width = write_vectors(tower, data, WorkspacePhotos(place, track, work), out)
     facts = {"file": str(out), "photos": rows, "width": width, "backbone": backbone, "weights": tower.weights_digest}
     show(
         {**facts, "pooling": pooling, "stored": stored, "manifest_digest": data.digest},

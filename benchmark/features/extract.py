@@ -5,15 +5,18 @@ The simplest lives here too: tiny images (A. Torralba, R. Fergus and W. T. Freem
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.photos import DECODER, Photos
+from benchmark.photos import DECODER, PassingPhotos, Photos, WorkspacePhotos
 from benchmark.store import ArrayStore
 from collector.errors import DataError
+from collector.executors.local import map_in_order
+from collector.workspace import Workspace
 
 
 def tiny(photos: torch.Tensor) -> torch.Tensor:
@@ -93,11 +96,31 @@ def extract(feature: Feature, photos: Photos, device: str) -> NDArray[np.float32
     store = ArrayStore(cache, feature.key, np.dtype(feature.dtype))
     missing = store.missing(photos.digests)
     if missing:
-        rows = (row for block in _computed(feature, photos, missing, device) for row in block)
+        rows = (row for block in _blocks(feature, photos, missing, device) for row in block)
         tracked = photos.store.track(rows, f"computing {feature.name}-{feature.size}", len(missing))
         store.add((photos.digests[position], row) for position, row in zip(missing, tracked, strict=True))
     found: NDArray[np.float32] = store.stacked(photos.digests)
     return found
+
+
+def _blocks(feature: Feature, photos: Photos, positions: list[int], device: str) -> Iterator[NDArray[np.float32]]:
+    """Yield the values of photos, BATCH at a time: here, or where the photos' store says."""
+    cluster = photos.store.work if isinstance(photos.store, WorkspacePhotos) else None
+    if cluster is None:
+        yield from _computed(feature, photos, positions, device)
+        return
+    batches = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
+    named = [([photos.ids[of] for of in batch], [photos.digests[of] for of in batch]) for batch in batches]
+    function = partial(_on_node, feature, Workspace(cluster.expected.root), device)
+    yield from map_in_order(function, named, at_once=1, work=cluster)
+
+
+def _on_node(
+    feature: Feature, workspace: Workspace, device: str, named: tuple[list[str], list[str]]
+) -> NDArray[np.float32]:
+    ids, digests = named
+    photos = Photos(tuple(ids), tuple(digests), PassingPhotos(workspace))
+    return np.concatenate(list(_computed(feature, photos, list(range(len(ids))), device)))
 
 
 def _values(feature: Feature) -> int:

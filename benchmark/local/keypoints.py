@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmark.photos import DECODER, Photos
 from benchmark.store import ArrayStore
 from collector.errors import UsageError
-from collector.images.decode import map_in_order
+from collector.executors.local import map_in_order
 
 WIDTH = 128
 """Values of a descriptor of SIFT."""

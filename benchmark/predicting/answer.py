@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +24,7 @@ from benchmark.predicting.read_image import Source, read_photo
 from benchmark.predictions import Places
 from benchmark.retrieval.mixture import Mixture
 from collector.errors import DataError, one_line
-from collector.images.decode import quiet_decoders
+from collector.executors.local import map_in_order
 from collector.labels import label_of
 
 _AT_ONCE = 32  # pictures that a predictor is asked about together
@@ -335,14 +334,16 @@ class Result:
 def answers(answerer: Answerer, sources: Sequence[Source], most_pixels: int = _MOST_PIXELS) -> Iterator[Result]:
     """Yield a result for each photo, in their order; at most 32 photos, or `most_pixels` and a few more, wait decoded."""
     waiting: list[tuple[Source, Image.Image | str]] = []
-    with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
-        for at in range(0, len(sources), _WORKERS):
-            chosen = sources[at : at + _WORKERS]
-            waiting += zip(chosen, pool.map(lambda source: _read(source, answerer.side), chosen), strict=True)
-            pixels = sum(read.width * read.height for _, read in waiting if not isinstance(read, str))
-            if len(waiting) >= _MOST_PHOTOS or pixels >= most_pixels or at + _WORKERS >= len(sources):
-                yield from _answered(answerer, waiting)
-                waiting = []
+    pixels = 0
+    decoded = map_in_order(lambda source: _read(source, answerer.side), sources, _WORKERS)
+    for source, read in zip(sources, decoded, strict=True):
+        waiting.append((source, read))
+        pixels += 0 if isinstance(read, str) else read.width * read.height
+        if len(waiting) >= _MOST_PHOTOS or pixels >= most_pixels:
+            yield from _answered(answerer, waiting)
+            waiting, pixels = [], 0
+    if waiting:
+        yield from _answered(answerer, waiting)
 
 
 def _read(source: Source, side: int | None) -> Image.Image | str:

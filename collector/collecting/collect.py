@@ -3,18 +3,20 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
+from collector.collecting.download import Elsewhere, Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
 from collector.collecting.follow_folder import follow
 from collector.collecting.listing import in_area, labelled_elsewhere, list_city
+from collector.collecting.on_cluster import downloads
 from collector.collecting.select import Chooser, Wish, balanced_ranking, ranking, unwanted
 from collector.errors import IncompleteError, UsageError, did_you_mean
+from collector.executors.local import Work
 from collector.images.decode import quiet_decoders
 from collector.images.hashing import HASH_STAMP
 from collector.images.validate import Limits
@@ -113,6 +115,8 @@ class _Job:
     now: Callable[[], datetime]
     tally: _Tally
     withdrawn: Withdrawn
+    elsewhere: Elsewhere | None = None
+    at_once: int = 0
 
 
 def collect(
@@ -130,6 +134,7 @@ def collect(
     retry: Set[str] = frozenset(),
     listed_only: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    work: Work | None = None,
 ) -> Summary:
     """Collect the photos of `cities` from `provider` into the workspace.
 
@@ -137,7 +142,8 @@ def collect(
     that are known are read and compared, and damaged ones are fetched again; with `retry_failed` failed ones are, whenever
     they were to be tried again; photos that failed or were rejected for a reason in `retry` are asked for again. With
     `listed_only` a service is asked for what the catalogue lists of it already, such as photos that were imported. A photo
-    that was collected for a city of another region keeps that label, whatever this region says of its place.
+    that was collected for a city of another region keeps that label, whatever this region says of its place. Where `work` is
+    a cluster its nodes fetch the photos; all else is done here.
 
     Whatever stops it, each photo is in the catalogue with its bytes in the store, or not at all; the same call goes on
     from there and ends in the same state.
@@ -161,11 +167,13 @@ def collect(
             *(workspace, catalogue, region, limits, wish, query, track, check, retry_failed, retry, listed_only, now),
             *(_Tally(), withdrawn),
         )
-        if isinstance(provider, Survey):
-            for city in cities:
-                _survey(job, provider, city)
-        else:
-            _read_through(job, provider, cities)
+        with downloads(work, provider, workspace) as (elsewhere, at_once):
+            job = replace(job, elsewhere=elsewhere, at_once=at_once)
+            if isinstance(provider, Survey):
+                for city in cities:
+                    _survey(job, provider, city)
+            else:
+                _read_through(job, provider, cities)
         by_city = {city.slug: len(catalogue.downloads_by_author(city.slug)) for city in cities}
     return job.tally.summary(by_city)
 
@@ -356,6 +364,7 @@ def _outcomes(job: _Job, provider: Provider | Survey, source: _Source, workers: 
     """Yield what became of each thing handed out, in that order; a photo that was known already has no sha256."""
     http: Http | None = getattr(provider, "http", None)
     waiting: deque[tuple[Photo | Unusable, Future[Outcome] | None]] = deque()
+    workers = job.at_once or workers
     with ThreadPoolExecutor(workers) as pool:
         try:
             while True:
@@ -364,7 +373,7 @@ def _outcomes(job: _Job, provider: Provider | Survey, source: _Source, workers: 
                         waiting.append((item, None))
                     else:
                         args = (item, provider, http, job.workspace, job.limits)
-                        waiting.append((item, pool.submit(bring_home, *args, check=job.check)))
+                        waiting.append((item, pool.submit(bring_home, *args, check=job.check, elsewhere=job.elsewhere)))
                 if not waiting:
                     return
                 item, future = waiting.popleft()

@@ -121,11 +121,13 @@ def bring_home(
     *,
     check: bool,
     judge: Judge = lambda _: None,
+    elsewhere: "Elsewhere | None" = None,
 ) -> Outcome:
     """Fetch, examine and store one photo; safe to run in several threads.
 
     With `check` bytes that are in the store already are doubted and written again. `judge` sees the photo with its new
-    measures before it is stored, and raises NotUsableError when it is not the one that was wanted.
+    measures before it is stored, and raises NotUsableError when it is not the one that was wanted. `elsewhere` does what
+    `fetched` does, on another machine.
 
     Raises:
         OSError: the store cannot be written to.
@@ -139,7 +141,25 @@ def bring_home(
             return _stored(photo, data, request, workspace, limits, judge, check=check)
         if http is None:
             raise UsageError(f"{request.url[:60]}: a provider without HTTP access has to give file: URLs")
+        if elsewhere:
+            return elsewhere(photo, request, limits, check)
         return _fetched(photo, request, http, workspace, limits, judge, check=check)
+    except NotUsableError as error:
+        return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
+    except NetError as error:
+        return _not_fetched(photo, error)
+
+
+Elsewhere = Callable[[Photo, ImageRequest, Limits, bool], Outcome]
+"""Does what `fetched` does, where its other arguments are at hand."""
+
+
+def fetched(
+    photo: Photo, request: ImageRequest, limits: Limits, check: bool, http: Http, workspace: Workspace
+) -> Outcome:
+    """Fetch, examine and store a photo whose request is known; as `bring_home` otherwise."""
+    try:
+        return _fetched(photo, request, http, workspace, limits, lambda _: None, check=check)
     except NotUsableError as error:
         return Unusable(photo.photo_id, error.reason, f"{_label(photo, request)}: {error.detail}", photo.city)
     except NetError as error:

@@ -9,6 +9,7 @@ import typer
 from collector.errors import DataError, UsageError
 from collector.options import (
     CityOption,
+    ClusterOption,
     ColumnOption,
     JsonOption,
     WorkspaceOption,
@@ -107,6 +108,7 @@ def collect(
     check: Annotated[
         bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
     ] = False,
+    cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -114,6 +116,8 @@ def collect(
     from collector.areas import read_area, region_in
     from collector.collecting.collect import collect as collect_photos
     from collector.collecting.select import Wish, licences_named
+    from collector.executors.cluster import work_on
+    from collector.executors.local import Threads
     from collector.images.validate import Limits
     from collector.licences import licence_of
     from collector.providers.base import Query, Survey
@@ -145,20 +149,23 @@ def collect(
         note(remark)
     if read := getattr(source, "table", None):
         note(read.described())
-    summary = collect_photos(
-        create_workspace(workspace),
-        found,
-        chosen,
-        source,
-        query,
-        Limits(min_side=min_side),
-        track,
-        wish=Wish(target or None, per_author, licences, min_side, seed, balance),
-        check=check,
-        retry_failed=retry_failed,
-        retry=frozenset(retry or ()),
-        listed_only=listed,
-    )
+    place = create_workspace(workspace)
+    with work_on(cluster, place, Threads()) as work:
+        summary = collect_photos(
+            place,
+            found,
+            chosen,
+            source,
+            query,
+            Limits(min_side=min_side),
+            track,
+            wish=Wish(target or None, per_author, licences, min_side, seed, balance),
+            check=check,
+            retry_failed=retry_failed,
+            retry=frozenset(retry or ()),
+            listed_only=listed,
+            work=work,
+        )
     account: dict[str, int] | None = getattr(source, "account", None)
     hint = _other_region(getattr(source, "foreign_folders", {}), found)
     nothing = summary.read and not isinstance(source, Survey) and not (any(summary.by_city.values()) or summary.failed)

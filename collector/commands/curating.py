@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.errors import UsageError
-from collector.options import NAMED, JsonOption, WorkspaceOption, show
+from collector.options import NAMED, ClusterOption, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.records import PHASH_RADIUS
 from collector.text_table import table
@@ -41,6 +41,7 @@ def dedup(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
+    cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -49,12 +50,16 @@ def dedup(
     from collector.curating.duplicates import Deep
     from collector.curating.duplicates import dedup as dedup_photos
     from collector.curating.vectors import source_of
+    from collector.executors.cluster import work_on
+    from collector.executors.local import Threads
     from collector.workspace import existing_workspace
 
     asked = Deep(source_of(context.obj), None if deep == "best" else deep) if deep else None
     if asked and not has_opencv():
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
-    summary = dedup_photos(existing_workspace(workspace), radius, dry_run=dry_run, deep=asked, track=track)
+    place = existing_workspace(workspace)
+    with work_on(cluster, place, Threads()) as work:
+        summary = dedup_photos(place, radius, dry_run=dry_run, deep=asked, track=track, work=work)
     show(
         {**asdict(summary), "radius": radius, "dry_run": dry_run, "net": deep},
         json,
@@ -83,6 +88,7 @@ def quality(
     labels: Annotated[
         bool, typer.Option("--labels", help="Also labels that the pixels speak against (extra labels).")
     ] = False,
+    cluster: ClusterOption = "",
     net: Annotated[
         str | None,
         typer.Option(
@@ -99,6 +105,8 @@ def quality(
     from collector.catalogue.catalogue import open_catalogue
     from collector.curating.assess import assess, forget
     from collector.curating.vectors import source_of
+    from collector.executors.cluster import work_on
+    from collector.executors.local import Processes
     from collector.workspace import existing_workspace
 
     if undo and (dry_run or text or labels):
@@ -111,9 +119,9 @@ def quality(
         photos = forget(place)
         show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
         return
-    summary = assess(
-        place, track, dry_run=dry_run, text=text, source=source_of(context.obj) if labels else None, net=net
-    )
+    source = source_of(context.obj) if labels else None
+    with work_on(cluster, place, Processes()) as work:
+        summary = assess(place, track, dry_run=dry_run, text=text, source=source, net=net, work=work)
     worst = [photo_id for found in summary.flags for photo_id, _ in found.worst[:1]]
     with open_catalogue(place) as catalogue:
         names = {photo_id: catalogue.name_of(photo_id) for photo_id in worst}

@@ -11,6 +11,7 @@ from collector.errors import UsageError, first_few
 from collector.options import (
     NAMED,
     CityOption,
+    ClusterOption,
     ColumnOption,
     JsonOption,
     ManifestsOption,
@@ -715,10 +716,12 @@ def audit(
     claims_only: Annotated[
         bool, typer.Option("--claims-only", help="Fail only where a manifest breaks its own rules.")
     ] = False,
+    cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Check a split for leakage, measured from the data; exits with 3 if anything leaks or nothing can be judged."""
+    from collector.executors.cluster import work_on
     from collector.manifest.foreign import read_foreign
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
@@ -733,7 +736,8 @@ def audit(
         if root is not None:
             read = with_pictures(theirs, root, columns, track)
             theirs, remarks = read.foreign, [read.remark]
-        found = audit_foreign(theirs, min_distance, radius, remarks)
+        with work_on(cluster, None, None) as work:
+            found = audit_foreign(theirs, min_distance, radius, remarks, work)
     else:
         if root is not None:
             raise UsageError(
@@ -741,7 +745,9 @@ def audit(
             )
         if column:
             raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
-        found = audit_manifest(read_manifest(locate(path, workspace / "cache")), min_distance, radius)
+        data = read_manifest(locate(path, workspace / "cache"))
+        with work_on(cluster, None, None) as work:
+            found = audit_manifest(data, min_distance, radius, work)
     show(as_json(found, claims_only=claims_only), json, lambda: certificate(found))
     if code := found.exit_code(claims_only=claims_only):
         raise typer.Exit(code)

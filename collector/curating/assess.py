@@ -3,16 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating import label_errors, labels, metadata_leaks, text_leaks
 from collector.curating.place_names import PlaceNames
-from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, NotMeasurableError, flags, measure_file
+from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, flags, measure_file
 from collector.curating.vectors import VectorSource
-from collector.errors import first_few, one_line
-from collector.images.decode import map_in_order
+from collector.errors import first_few
+from collector.executors.local import Fault, Work
+from collector.executors.photos import map_photos
 from collector.images.repair import lacks_end
 from collector.progress import Track, silent
 from collector.records import City, Label, Photo
@@ -41,17 +42,19 @@ class Measurement:
         stage: of the catalogue's decisions that keep it.
         stamp: what it depends on beside the bytes.
         doing: said of its progress.
-        measure: the evidence of a photo, or why there is none.
+        measure: the evidence of a photo, of the path of its file.
         judge: photo and evidence to the evidence with flags; asked again at each run, of what was kept too.
         most: photos that are written down together, at most: what a stopped run loses.
+        holds_gil: measuring is mostly Python, so that threads would wait for each other.
     """
 
     stage: str
     stamp: str
     doing: str
-    measure: Callable[[Workspace, Photo], Evidence | str]
+    measure: Callable[[Path], Evidence]
     judge: Callable[[Photo, Evidence], Evidence] = lambda _, evidence: evidence
     most: int = BLOCK
+    holds_gil: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +104,23 @@ def assess(
     text: bool = False,
     source: VectorSource | None = None,
     net: str | None = None,
+    work: Work | None = None,
 ) -> QualitySummary:
     """Flag downloaded photos of poor quality or with a doubtful label; nothing is left out or changed by that.
 
     Photos that were measured before in the same way, from the same bytes, are not measured again, so that a stopped run goes
     on from where it was. One that cannot be read has no flags of quality and is tried again next time. Labels are judged
-    anew each time. With `dry_run` nothing is written down. With `text` what can be read in pictures and beside them is
-    judged too; without the extra `ocr`, what stands beside them alone. With a `source` of vectors (of the network or feature
-    `net`, or of the best that is here) labels are held against the pixels; without the extra `labels` that is skipped.
+    anew each time. With `dry_run` nothing is written down. `work` is where photos are measured; in a few threads unless it
+    is said. With `text` what can be read in pictures and beside them is judged too; without the extra `ocr`, what stands
+    beside them alone. With a `source` of vectors (of the network or feature `net`, or of the best that is here) labels are
+    held against the pixels; without the extra `labels` that is skipped.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         photos = catalogue.downloaded()
-        run = _Run(workspace, catalogue, photos, track, dry_run, block_size)
+        run = _Run(workspace, catalogue, photos, track, dry_run, block_size, work)
         found = run.measured(_quality())
         measured, unreadable = run.new, dict(run.unreadable)
         meanings, skipped = {**FLAGS, **labels.FLAGS}, []
@@ -178,6 +183,7 @@ class _Run:
     track: Track
     dry_run: bool
     block_size: int
+    work: Work | None
 
     def measured(self, of: Measurement) -> list[Decision]:
         """Return what is known of all photos, measuring those that are new, and write it down block by block."""
@@ -207,10 +213,13 @@ class _Run:
         """Yield what is measured of photos in blocks, to be written down together, and note those that cannot be read."""
         block: list[Decision] = []
         most = min(of.most, self.block_size)
-        results = map_in_order(partial(of.measure, self.workspace), photos, most)
-        for photo, result in zip(photos, self.track(results, of.doing, len(photos)), strict=True):
-            if isinstance(result, str):
-                self.unreadable[photo.photo_id] = result
+        results = map_photos(
+            *(of.measure, [str(photo.sha256) for photo in photos], self.workspace, self.work),
+            **{"track": self.track, "doing": of.doing, "at_once": most, "holds_gil": of.holds_gil},
+        )
+        for photo, result in zip(photos, results, strict=True):
+            if isinstance(result, Fault):
+                self.unreadable[photo.photo_id] = result.reason
                 continue
             block.append(_decision(photo, of, result))
             if len(block) == most:
@@ -227,14 +236,14 @@ def _stamp(photo: Photo, of: Measurement) -> str:
     return f"{of.stamp}, of {str(photo.sha256)[:16]}"
 
 
-def _assessed(workspace: Workspace, photo: Photo) -> Evidence | str:
-    """Return the flags of a photo, or why there are none."""
-    try:
-        path = workspace.photo(str(photo.sha256))
-        measures, width, height = measure_file(path)
-        scores = flags(measures, width, height, no_end=lacks_end(path))
-    except (NotMeasurableError, OSError) as error:
-        return str(error)
+def _assessed(path: Path) -> Evidence:
+    """Return the flags of a photo.
+
+    Raises:
+        NotMeasurableError, OSError: why there are none.
+    """
+    measures, width, height = measure_file(path)
+    scores = flags(measures, width, height, no_end=lacks_end(path))
     raised = {flag: score for flag, score in scores.items() if score >= FLAGGED}
     # Below a key of their own: the review takes every number beside the flags for a score.
     found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
@@ -257,39 +266,31 @@ def _against_pixels(run: _Run, source: VectorSource, net: str | None, skipped: l
 
 
 def _quality() -> Measurement:
-    return Measurement(STAGE, QUALITY_STAMP, "measuring", _assessed)
+    return Measurement(STAGE, QUALITY_STAMP, "measuring", _assessed, holds_gil=True)
 
 
 def _text(names: PlaceNames) -> Measurement:
-    def measure(workspace: Workspace, photo: Photo) -> Evidence | str:
-        try:
-            return {"lines": text_leaks.as_evidence(text_leaks.read_lines(workspace.photo(str(photo.sha256))))}
-        except FileNotFoundError:
-            return "the file is missing"
-        except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything: see `examine`)
-            return one_line(error) or type(error).__name__
-
     def judge(photo: Photo, evidence: Evidence) -> Evidence:
         lines = text_leaks.from_evidence(evidence.get("lines"))
         return {"lines": text_leaks.as_evidence(lines), **text_leaks.judge(lines, photo.city, names)}
 
-    return Measurement(text_leaks.STAGE, text_leaks.stamp(), "reading", measure, judge, most=32)
+    return Measurement(text_leaks.STAGE, text_leaks.stamp(), "reading", _lines, judge, most=32)
+
+
+def _lines(path: Path) -> Evidence:
+    return {"lines": text_leaks.as_evidence(text_leaks.read_lines(path))}
+
+
+def _texts(path: Path) -> Evidence:
+    return {"texts": metadata_leaks.read_texts(path)}
 
 
 def _metadata(names: PlaceNames, files: Mapping[str, str]) -> Measurement:
-    def measure(workspace: Workspace, photo: Photo) -> Evidence | str:
-        try:
-            return {"texts": metadata_leaks.read_texts(workspace.photo(str(photo.sha256)))}
-        except FileNotFoundError:
-            return "the file is missing"
-        except Exception as error:  # noqa: BLE001 (as above)
-            return one_line(error) or type(error).__name__
-
     def judge(photo: Photo, evidence: Evidence) -> Evidence:
         kept = {where: str(text) for where, text in dict(evidence.get("texts") or {}).items()}
         return {"texts": kept, **metadata_leaks.judge(kept, photo, files.get(photo.photo_id), names)}
 
-    return Measurement(metadata_leaks.STAGE, metadata_leaks.stamp(), "metadata", measure, judge)
+    return Measurement(metadata_leaks.STAGE, metadata_leaks.stamp(), "metadata", _texts, judge)
 
 
 def _place_names(catalogue: Catalogue) -> PlaceNames:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,14 @@ from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.deep_pairs import deep_pairs
 from collector.curating.hamming import Pairs, as_bits, pairs_in_blocks
 from collector.curating.pair_verification import Agreement, DoubtfulPair, VerifyPairs, pair_verifier
+from collector.curating.partitions import pairs_in_partitions
 from collector.curating.vectors import VectorSource
-from collector.errors import DataError
+from collector.errors import DataError, first_few
+from collector.executors.cluster import Cluster
+from collector.executors.local import Fault, Work
+from collector.executors.photos import map_photos
 from collector.images.decode import open_image, quiet_decoders
-from collector.images.hashing import HASH_STAMP, hash_picture
+from collector.images.hashing import HASH_STAMP, Hashes, hash_picture
 from collector.licences import licences
 from collector.progress import Track, silent
 from collector.records import PHASH_RADIUS, Photo
@@ -92,19 +97,20 @@ def find_groups(
     radius: int = PHASH_RADIUS,
     verify: VerifyPairs | None = None,
     deep: DeepLinks | None = None,
+    work: Work | None = None,
 ) -> list[Group]:
     """Return the groups of two photos or more, in the order of preference of their kept photos.
 
     The most preferred photo takes all that resemble it, then the most preferred of the rest, and so on. Two photos
     resemble each other when their bytes are equal, or their hashes are certain (both distances together are at most
     `radius`), or `verify` says so of a doubtful pair (see `candidates`), or `deep` does. Where `verify` is None, or
-    cannot see a pair, hashes alone decide: as `same_picture`.
+    cannot see a pair, hashes alone decide: as `same_picture`. With `work` near hashes are searched for there, by parts.
     """
     alike: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
     for photo in sorted(photos, key=preference):
         alike[_signature(photo)].append(photo)
     signatures = list(alike)
-    linked = _links(signatures, [str(same[0].sha256) for same in alike.values()], radius, verify)
+    linked = _links(signatures, [str(same[0].sha256) for same in alike.values()], radius, verify, work)
     for position, link in _deep_links(list(alike.values()), deep or {}):
         if all(other != link[0] for other, *_ in linked[position]):
             linked[position].append(link)
@@ -180,12 +186,16 @@ def _apart(a: str | None, b: str | None) -> int:
 
 
 def _links(
-    signatures: Sequence[tuple[str, ...]], digests: Sequence[str], radius: int, verify: VerifyPairs | None
+    signatures: Sequence[tuple[str, ...]],
+    digests: Sequence[str],
+    radius: int,
+    verify: VerifyPairs | None,
+    work: Work | None = None,
 ) -> dict[int, list[_Link]]:
     """Return, for each position, the positions that resemble it, with what says so."""
     hashed = [position for position, same in enumerate(signatures) if len(same) == 2]
     phashes, dhashes = ([signatures[position][which] for position in hashed] for which in (0, 1))
-    near = candidates(phashes, dhashes, radius, doubtful=verify is not None)
+    near = candidates(phashes, dhashes, radius, doubtful=verify is not None, work=work)
     linked: dict[int, list[_Link]] = defaultdict(list)
     for link, agreement in _verified(near, [digests[position] for position in hashed], radius, verify):
         first, second = hashed[link.first], hashed[link.second]
@@ -224,12 +234,19 @@ def is_certain(candidate: Candidate, radius: int) -> bool:
 
 
 def candidates(
-    phashes: Sequence[str], dhashes: Sequence[str], radius: int, *, doubtful: bool, most_doubts: int = MOST_DOUBTS
+    phashes: Sequence[str],
+    dhashes: Sequence[str],
+    radius: int,
+    *,
+    doubtful: bool,
+    most_doubts: int = MOST_DOUBTS,
+    work: Work | None = None,
 ) -> Iterator[Candidate]:
     """Yield pairs of positions whose hashes are near, by the second one and the distance; the earlier is the preferred one.
 
     Without `doubtful` those whose `hashes_agree`. With it also what may be a crop, a captioned or a mirrored copy: hashes
-    that differ in at most 4.5 times the radius of their 128 bits together, for each photo the `most_doubts` nearest.
+    that differ in at most 4.5 times the radius of their 128 bits together, for each photo the `most_doubts` nearest. With
+    `work` the search is done there, by parts, which finds the same.
     """
     phash, dhash = as_bits(list(phashes)), as_bits(list(dhashes))
     both = np.hstack((phash, dhash))
@@ -237,7 +254,9 @@ def candidates(
     reach = max(_reach(radius), by_hashes) if doubtful else by_hashes
     for mirrored in (False, True) if doubtful and radius else (False,):
         seen = np.hstack((mirrored_phash(phash), mirrored_dhash(dhash))) if mirrored else both
-        for pairs in pairs_in_blocks(both, min(reach, 128), seen):
+        within = min(reach, 128)
+        found = pairs_in_blocks(both, within, seen) if work is None else pairs_in_partitions(both, within, seen, work)
+        for pairs in found:
             most = most_doubts if doubtful else 0
             yield from _chosen(pairs, phash, seen[:, :8], radius, most, mirrored=mirrored)
 
@@ -312,25 +331,27 @@ def dedup(
     deep: Deep | None = None,
     keep_deep: bool = False,
     track: Track = silent,
+    work: Work | None = None,
 ) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
     Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
     at; where a photo's bytes are not in the store its hashes alone decide. With `deep`, vectors propose pairs too; with
-    `keep_deep`, what they had led to before stays.
+    `keep_deep`, what they had led to before stays. `work` is where photos are hashed and read.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        _renew_hashes(catalogue, workspace)
+        _renew_hashes(catalogue, workspace, work, track)
         photos = catalogue.downloaded()
         links = _kept_links(catalogue) if keep_deep else {}
         with quiet_decoders():
-            verify = pair_verifier(workspace)
+            verify = pair_verifier(workspace, work)
+            parts = work if isinstance(work, Cluster) else None  # one machine has one index
             if deep:
-                links = _deeper(workspace, photos, find_groups(photos, radius, verify), deep, track)
-            groups = find_groups(photos, radius, verify, links)
+                links = _deeper(workspace, photos, find_groups(photos, radius, verify, work=parts), deep, track)
+            groups = find_groups(photos, radius, verify, links, parts)
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)
@@ -361,21 +382,36 @@ def _kept_links(catalogue: Catalogue) -> DeepLinks:
     }
 
 
-def _renew_hashes(catalogue: Catalogue, workspace: Workspace) -> None:
-    """Compute hashes of other versions again: those of different algorithms or libraries must not be compared."""
+def _renew_hashes(catalogue: Catalogue, workspace: Workspace, work: Work | None, track: Track) -> None:
+    """Compute hashes of other versions again: those of different algorithms or libraries must not be compared.
+
+    Each is written down as it comes, so that a stopped run goes on; one photo that cannot be read stops no other.
+
+    Raises:
+        DataError: photos cannot be read; the first are named.
+    """
     old = [photo_id for photo_id, stamp in catalogue.hash_stamps().items() if stamp != HASH_STAMP]
     if not old:
         return
-    digests = {photo.photo_id: str(photo.sha256) for photo in catalogue.downloaded()}
-    with quiet_decoders():
-        for photo_id in old:
-            path = workspace.photo(digests[photo_id])
-            try:
-                with open_image(path) as image:
-                    hashes = hash_picture(image)[1]
-            except FileNotFoundError as error:
-                raise DataError(f"photo {photo_id}: {path} is missing; `t15 collect` fetches it again") from error
+    of = {photo.photo_id: str(photo.sha256) for photo in catalogue.downloaded()}
+    digests = [of[photo_id] for photo_id in old]
+    faults = []
+    for photo_id, digest, hashes in zip(
+        old, digests, map_photos(_hashes, digests, workspace, work, track=track, doing="hashing"), strict=True
+    ):
+        if isinstance(hashes, Fault):
+            missing = isinstance(hashes.error, FileNotFoundError)
+            reason = "is missing" if missing else f"cannot be read ({hashes.reason})"
+            faults.append(f"photo {photo_id}: {workspace.photo(digest)} {reason}")
+        else:
             catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)
+    if faults:
+        raise DataError(f"{first_few(faults, '; ', most=3, longest=500)}; `t15 collect --check` fetches it again")
+
+
+def _hashes(path: Path) -> Hashes:
+    with open_image(path) as image:
+        return hash_picture(image)[1]
 
 
 def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) -> Iterator[Decision]:

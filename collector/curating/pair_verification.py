@@ -11,14 +11,15 @@ matrix products a pair, in batches: the result for a pair does not depend on its
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from collector.executors.local import Fault, Work
+from collector.executors.photos import map_photos
 from collector.images.decode import displayed, open_image
 from collector.workspace import Workspace
 
@@ -74,22 +75,27 @@ VerifyPairs = Callable[[Sequence[DoubtfulPair]], list[Agreement | None]]
 """Answers each pair; None where the bytes of either photo are not there or cannot be read."""
 
 
-def pair_verifier(workspace: Workspace) -> VerifyPairs:
-    """Return what verifies pairs of photos in a workspace's store; each is decoded once while it is kept in memory."""
+def pair_verifier(workspace: Workspace, work: Work | None = None) -> VerifyPairs:
+    """Return what verifies pairs of photos in a workspace's store; each is decoded once while it is kept in memory.
 
-    @lru_cache(maxsize=_KEPT)
-    def small(sha256: str) -> NDArray[np.uint8] | None:
-        # Decoders of broken files raise nearly anything; what was stored was whole once.
-        with suppress(Exception), open_image(workspace.photo(sha256)) as image:
-            return small_grey(image)
-        return None
+    Pictures are read where `work` is done, in a few threads unless it is said; pairs are compared here.
+    """
+    kept: dict[str, NDArray[np.uint8] | None] = {}
+
+    def look_at(digests: Sequence[str]) -> None:
+        if len(kept) + len(digests) > _KEPT:
+            kept.clear()
+        new = [digest for digest in dict.fromkeys(digests) if digest not in kept]
+        for digest, found in zip(new, map_photos(_small, new, workspace, work), strict=True):
+            kept[digest] = None if isinstance(found, Fault) else found  # what was stored was whole once
 
     def verify(pairs: Sequence[DoubtfulPair]) -> list[Agreement | None]:
         answers: list[Agreement | None] = [None] * len(pairs)
+        look_at([digest for pair in pairs for digest in (pair.first, pair.second)])
         for start in range(0, len(pairs), _AT_ONCE):
             readable = []
             for position, pair in enumerate(pairs[start : start + _AT_ONCE], start):
-                first, second = small(pair.first), small(pair.second)
+                first, second = kept[pair.first], kept[pair.second]
                 if first is not None and second is not None:
                     seen = second[:, ::-1] if pair.mirrored else second
                     readable.append((position, first, np.rot90(seen, pair.turn)))
@@ -100,6 +106,11 @@ def pair_verifier(workspace: Workspace) -> VerifyPairs:
         return answers
 
     return verify
+
+
+def _small(path: Path) -> NDArray[np.uint8]:
+    with open_image(path) as image:
+        return small_grey(image)
 
 
 def small_grey(image: Image.Image) -> NDArray[np.uint8]:

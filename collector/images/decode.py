@@ -6,12 +6,10 @@ orientation is read whatever else the EXIF holds. Nothing is written again to tu
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
@@ -28,11 +26,6 @@ what it is given."""
 MAX_PIXELS = 120_000_000
 """Width × height of the largest picture that is decoded. The largest phone sensors of 2026 have 200 million pixels, which
 decoded take 600 MB."""
-
-_WORKERS = 4  # decoding releases the GIL; more only hold more decoded photos in memory
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -182,13 +175,6 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
         tops = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
         full = next((top for top in tops if values.max(initial=0) <= top), float(values.max()))
     return Image.fromarray((values.clip(0) * (255.0 / full)).astype(np.uint8))
-
-
-def map_in_order(work: Callable[[Item], Result], items: Sequence[Item], at_once: int) -> Iterator[Result]:
-    """Yield what `work` makes of each item, in their order, decoding in a few threads; `at_once` results wait at most."""
-    with quiet_decoders(), ThreadPoolExecutor(_WORKERS) as pool:
-        for start in range(0, len(items), at_once):
-            yield from pool.map(work, items[start : start + at_once])
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from urllib3 import HTTPResponse
 from collector.errors import UsageError
 from collector.net import robots as robots_txt
 from collector.net.allowlist import Origin, origin_of, why_forbidden
-from collector.net.rate_limit import LONGEST_WAIT_S, TRIES, Paces, backoff, limit_told, retry_after, why_retry
+from collector.net.rate_limit import LONGEST_WAIT_S, TRIES, Budget, Paces, backoff, limit_told, retry_after, why_retry
 from collector.net.redact import Redactor, quiet_libraries
 from collector.net.transport import (
     Resolver,
@@ -82,7 +82,7 @@ class Http:
         Raises:
             UsageError: T15_CONTACT is neither an e-mail address nor a URL, or the CA bundle of the environment is none.
         """
-        self.access = access
+        self.access, self._timeouts = access, timeouts
         self._agent = user_agent(os.environ.get("T15_CONTACT", ""))
         self._redactor = Redactor(access.secrets)
         quiet_libraries(self._redactor)
@@ -93,6 +93,24 @@ class Http:
         self._paces = Paces(access, self._own, clock, self._sleep)
         self._sites = robots_txt.Sites(self._rules_of, clock)
         self._session = _new_session(self._agent, self._whole)
+
+    def require_open(self) -> None:
+        """Raise TemporaryError where this was closed."""
+        self._sleep(0)
+
+    def share(self, budget: Budget | None) -> None:
+        """Let a budget that other machines ask too say when requests may be made; None: let this process say it again."""
+        self._paces.share(budget)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process, with its secrets, where it keeps to the same budget.
+
+        Raises:
+            TypeError: it has none that can be shared: two would ask twice as often.
+        """
+        if self._paces.budget is None:
+            raise TypeError("an Http travels only with a shared budget: see `share`")
+        return _arrived, (self.access, self._timeouts, self._agent, self._paces.budget)
 
     @property
     def session(self) -> requests.Session:
@@ -373,6 +391,14 @@ class Http:
                 return robots_txt.Rules()
             why = error
         raise TemporaryError("robots-unreachable", f"{url}: {why}", retry_after=why.retry_after)
+
+
+def _arrived(access: Access, timeouts: Timeouts, agent: str, budget: Budget) -> Http:
+    """Return an Http that was sent here; it names itself as where it comes from."""
+    http = Http(access, timeouts=timeouts)
+    http._agent = agent
+    http.share(budget)
+    return http
 
 
 def _first(response: requests.Response, enough: int) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
 from pyrate_limiter import Rate, RateItem, StateBucket
 
@@ -150,6 +151,52 @@ class Pace:
         return max(1, int(self._bucket.waiting(item))) / 1000  # type: ignore[arg-type]  # awaitable with other stores only
 
 
+class Budget(Protocol):
+    """Turns that many machines share: `executors.budget`."""
+
+    def begin(self, host: str, rate: float, parallel: int, check: Callable[[], None]) -> tuple[int, float]:
+        """Wait for a turn and return its number and 0; or -1 and for how long the host asks for peace, in seconds.
+
+        Args:
+            host: of the request.
+            rate: requests a second.
+            parallel: requests at one time.
+            check: called now and then meanwhile; what it raises comes through.
+        """
+        ...
+
+    def end(self, host: str, number: int) -> None:
+        """Give a turn back."""
+        ...
+
+    def pause(self, host: str, seconds: float) -> None:
+        """Let no request to a host begin for that long."""
+        ...
+
+
+class SharedPace:
+    """One host's pace, kept by a budget that many machines share; as Pace otherwise."""
+
+    def __init__(self, budget: Budget, host: str, rate: float, parallel: int, check: Callable[[], None]) -> None:
+        """Args: as `Budget.begin`."""
+        self._budget, self._host, self._rate, self._parallel, self._check = budget, host, rate, parallel, check
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Do as `Pace.turn`."""
+        number, pause = self._budget.begin(self._host, self._rate, self._parallel, self._check)
+        if number < 0:
+            raise TemporaryError("rate-limited", "the service asked for a pause", retry_after=pause)
+        try:
+            yield
+        finally:
+            self._budget.end(self._host, number)
+
+    def pause(self, seconds: float) -> None:
+        """Do as `Pace.pause`."""
+        self._budget.pause(self._host, seconds)
+
+
 class Paces:
     """The paces of a provider's hosts: one for each allowed name (hosts below a dot share it) and each own origin."""
 
@@ -162,15 +209,27 @@ class Paces:
     ) -> None:
         self._access, self._own, self._clock, self._sleep = access, own, clock, sleep
         self._lock = threading.Lock()
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, Pace | SharedPace] = {}
+        self.budget: Budget | None = None
 
-    def of(self, origin: Origin) -> Pace:
+    def share(self, budget: Budget | None) -> None:
+        """Let a budget keep the paces from now on, which others ask too; None: let this process keep them again."""
+        with self._lock:
+            self.budget = budget
+            self._paces.clear()
+
+    def of(self, origin: Origin) -> Pace | SharedPace:
         """Return the pace of an origin that may be talked to."""
         rule = rule_of(origin, self._access.hosts)
         name = str(origin) if origin in self._own or rule is None else rule
         with self._lock:
             if name not in self._paces:
                 rate = self._access.hosts[rule] if rule is not None else STRANGER_RATE
-                unlimited = origin in self._own and origin.loopback
-                self._paces[name] = Pace(None if unlimited else rate, self._access.parallel, self._clock, self._sleep)
+                parallel = self._access.parallel
+                if origin in self._own and origin.loopback:
+                    self._paces[name] = Pace(None, parallel, self._clock, self._sleep)
+                elif self.budget:
+                    self._paces[name] = SharedPace(self.budget, name, rate, parallel, lambda: self._sleep(0))
+                else:
+                    self._paces[name] = Pace(rate, parallel, self._clock, self._sleep)
             return self._paces[name]

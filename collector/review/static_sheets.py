@@ -3,15 +3,17 @@
 import base64
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from collector.errors import UsageError
+from collector.executors.local import map_in_order
 from collector.images.decode import quiet_decoders
 from collector.images.derivatives import THUMBNAIL, CannotShowError, placeholder, rendition
 from collector.progress import Track, silent
 from collector.regions import slugify
 from collector.review import decisions, listing
-from collector.review.pages import Card, cards_of, render, stylesheet
+from collector.review.pages import cards_of, render, stylesheet
 from collector.workspace import Workspace, storage_errors, write_atomically
 
 _INDEX = "index.html"
@@ -63,7 +65,9 @@ def write_sheets(workspace: Workspace, folder: Path, track: Track = silent) -> S
         # The index is first: it marks the folder as ours, also where the rest is never written.
         write_atomically(folder / _INDEX, _page("sheets.html", sheets=rows))
         for sheet, name in track(rows, "contact sheets", len(rows)):
-            cards = [(card, _picture(workspace, card)) for card in cards_of(db, sheet.ids)]
+            found = cards_of(db, sheet.ids)
+            digests = [str(card.photo["sha256"]) for card in found]
+            cards = list(zip(found, map_in_order(partial(_picture, workspace), digests), strict=True))
             write_atomically(folder / sheet.file, _page("sheet.html", sheet=sheet, name=name, names=names, cards=cards))
     return Sheets(folder / _INDEX, len(sheets), sum(len(sheet.ids) for sheet in sheets))
 
@@ -96,10 +100,10 @@ def _of_city(stem: str, city: str, keys: listing.Keys) -> list[_Sheet]:
     ]
 
 
-def _picture(workspace: Workspace, card: Card) -> str:
+def _picture(workspace: Workspace, sha256: str) -> str:
     """Return a photo's thumbnail as an address that carries it."""
     try:
-        kind, content = "jpeg", rendition(workspace, str(card.photo["sha256"]), THUMBNAIL)
+        kind, content = "jpeg", rendition(workspace, sha256, THUMBNAIL)
     except CannotShowError as error:
         kind, content = "svg+xml", placeholder(str(error))
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

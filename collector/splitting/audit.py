@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from collector.curating.duplicates import DHASH_SLACK
+from collector.executors.local import Work
 from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
 from collector.manifest.manifest import Manifest
@@ -280,8 +281,13 @@ def _judges_something(comparison: Comparison) -> bool:
     return any(measure.known for measure in measures)
 
 
-def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phash_radius: int | None = None) -> Audit:
-    """Audit a manifest. What is not given is taken from its rules, else from the defaults."""
+def audit_manifest(
+    manifest: Manifest,
+    min_distance_m: float | None = None,
+    phash_radius: int | None = None,
+    work: Work | None = None,
+) -> Audit:
+    """Audit a manifest. What is not given is taken from its rules, else from the defaults; looks are compared by `work`."""
     header = manifest.header
     remarks = [] if len(header.hashes) < 2 else [f"hashes of {len(header.hashes)} versions were compared"]
     if header.protocol == "place":
@@ -301,6 +307,7 @@ def audit_manifest(manifest: Manifest, min_distance_m: float | None = None, phas
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
+        work=work,
     )
     return replace(audit, named=named_answers(manifest), scenes=shared_scenes(manifest))
 
@@ -341,7 +348,11 @@ def _not_excluded(table: pa.Table) -> Iterator[str]:
 
 
 def audit_foreign(
-    foreign: Foreign, min_distance_m: float | None = None, phash_radius: int | None = None, remarks: Sequence[str] = ()
+    foreign: Foreign,
+    min_distance_m: float | None = None,
+    phash_radius: int | None = None,
+    remarks: Sequence[str] = (),
+    work: Work | None = None,
 ) -> Audit:
     """Audit the split of a file that t15 did not make; it claims nothing, and what it lacks cannot be judged."""
     names = foreign.table.column_names
@@ -366,6 +377,7 @@ def audit_foreign(
         min_distance_m=min_distance_m,
         phash_radius=phash_radius,
         remarks=remarks,
+        work=work,
     )
 
 
@@ -411,13 +423,14 @@ def _audit(
     min_distance_m: float | None,
     phash_radius: int | None,
     remarks: list[str],
+    work: Work | None,
 ) -> Audit:
     metres = next(m for m in (min_distance_m, claims.min_distance_m, MIN_DISTANCE_M) if m is not None)
     radius = next(r for r in (phash_radius, claims.phash_radius, PHASH_RADIUS) if r is not None)
     rows = rows_of(table, claims.service_authors, traits)
     photos = dict(zip(SPLITS, np.bincount(rows.sides, minlength=len(SPLITS)).tolist(), strict=True))
     pairs = [(r, j) for r, j in _PAIRS if photos[r] and photos[j]]
-    comparisons = tuple(compare(rows, r, j, metres, radius) for r, j in pairs)
+    comparisons = tuple(compare(rows, r, j, metres, radius, work) for r, j in pairs)
     cities = codes(table["city"]) if "city" in table.column_names else None
     photos_of = counts(table, rows.sides)
     return Audit(

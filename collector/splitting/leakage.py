@@ -1,10 +1,9 @@
 """What a split's sides hold, and two of them against each other: shared authors, groups, bytes, panoramas; near; alike."""
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import faiss
 import numpy as np
@@ -16,6 +15,7 @@ from scipy.spatial import cKDTree
 from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import as_bits
 from collector.errors import DataError
+from collector.executors.local import Threads, Work, map_in_order
 from collector.geo import distances_km, unit_vectors
 from collector.manifest.schema import FORMATS
 from collector.records import SPLITS, ProviderTraits
@@ -23,7 +23,8 @@ from collector.records import SPLITS, ProviderTraits
 _WORST = 5  # examples that are kept of each finding
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 1.0)
 
-BLOCK = 2048  # queries of one search for the nearest
+BLOCK = 2048  # queries of one search for the nearest, at least
+_BLOCKS, _LARGEST = 256, 32_768  # of many queries so many searches; queries of one at most
 MOST_ANSWERS = 1 << 26  # pairs that one search can answer with at the very worst: about 800 MB
 
 
@@ -348,8 +349,10 @@ def unknown(rows: Rows) -> dict[str, int]:
     }
 
 
-def compare(rows: Rows, reference: str, judged: str, min_distance_m: float, radius: int) -> Comparison:
-    """Measure what two sides have in common; each has at least one photo."""
+def compare(
+    rows: Rows, reference: str, judged: str, min_distance_m: float, radius: int, work: Work | None = None
+) -> Comparison:
+    """Measure what two sides have in common; each has at least one photo. Looks are compared by `work`, or in threads."""
     r, j = SPLITS.index(reference), SPLITS.index(judged)
     here, there = rows.sides == j, rows.sides == r
     return Comparison(
@@ -364,7 +367,7 @@ def compare(rows: Rows, reference: str, judged: str, min_distance_m: float, radi
         panoramas=_shared(rows, rows.panoramas, r, j),
         bytes=_shared(rows, rows.bytes, r, j),
         near=_near(rows, there, here, min_distance_m),
-        alike=_alike(rows, there, here, radius),
+        alike=_alike(rows, there, here, radius, work),
     )
 
 
@@ -423,13 +426,13 @@ def _near(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], min_dis
     )
 
 
-def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius: int) -> Alike:
+def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius: int, work: Work | None) -> Alike:
     unknown = int((~rows.hashed & (here | there)).sum())
     reference, judged = np.flatnonzero(there & rows.hashed), np.flatnonzero(here & rows.hashed)
     if not len(reference) or not len(judged):
         return Alike(None, 0, 0, 0, unknown)
     theirs, ours = (looks(rows.phash[side], rows.dhash[side]) for side in (reference, judged))
-    alike = resemblance(theirs, ours, radius, radius + DHASH_SLACK, _WORST)
+    alike = resemblance(theirs, ours, radius, radius + DHASH_SLACK, _WORST, work)
     return Alike(
         nearest_bits=alike.nearest_bits,
         pairs=alike.pairs,
@@ -525,7 +528,9 @@ def looks(phash: NDArray[np.uint64], dhash: NDArray[np.uint64]) -> Looks:
     return Looks(p[starts], d[starts], order[starts], np.diff(np.append(starts, len(order))))
 
 
-def resemblance(reference: Looks, judged: Looks, radius: int, dhash_radius: int, most: int = 5) -> Resemblance:
+def resemblance(
+    reference: Looks, judged: Looks, radius: int, dhash_radius: int, most: int = 5, work: Work | None = None
+) -> Resemblance:
     """Compare every look of two sides; both have at least one.
 
     Two photos resemble each other when their pHashes differ in at most `radius` bits and their dHashes in at most
@@ -535,7 +540,7 @@ def resemblance(reference: Looks, judged: Looks, radius: int, dhash_radius: int,
     index = faiss.IndexBinaryFlat(64)
     index.add(_as_bytes(reference.phash))
     queries = _as_bytes(judged.phash)
-    nearest, position = _nearest(index, queries)
+    nearest, position = _nearest(_as_bytes(reference.phash), queries, work)
     pairs = photos = 0
     closest: list[tuple[int, int, int, int]] = []
     close = np.flatnonzero(nearest <= radius)
@@ -564,21 +569,30 @@ def resemblance(reference: Looks, judged: Looks, radius: int, dhash_radius: int,
     )
 
 
-def _nearest(index: Any, queries: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _nearest(
+    reference: NDArray[np.uint8], queries: NDArray[np.uint8], work: Work | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distance and the position of each query's nearest neighbour, (N,) each.
 
     One thread of faiss to a block, and the blocks side by side: faiss's own threads wait for each other by spinning, which
     took four times as long where another process kept one of two processors busy.
     """
-
-    def search(start: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        faiss.omp_set_num_threads(1)  # of this thread
-        distance, position = index.search(queries[start : start + BLOCK], 1)
-        return distance[:, 0], position[:, 0]
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        distances, positions = zip(*pool.map(search, range(0, len(queries), BLOCK)), strict=True)
+    work = work or Threads(os.cpu_count() or 1)
+    block = min(_LARGEST, max(BLOCK, len(queries) // _BLOCKS))
+    blocks = [queries[start : start + block] for start in range(0, len(queries), block)]
+    found = map_in_order(partial(_nearest_of, work.share(reference)), blocks, work=work)
+    distances, positions = zip(*found, strict=True)
     return np.concatenate(distances).astype(np.int64), np.concatenate(positions).astype(np.int64)
+
+
+def _nearest_of(
+    reference: Callable[[], NDArray[np.uint8]], queries: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    faiss.omp_set_num_threads(1)  # of this thread
+    index = faiss.IndexBinaryFlat(64)
+    index.add(reference())
+    distance, position = index.search(queries, 1)
+    return distance[:, 0], position[:, 0]
 
 
 def _apart(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:

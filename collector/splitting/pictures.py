@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from collector.errors import DataError, UsageError, first_few
-from collector.images.decode import map_in_order, open_image
+from collector.executors.local import map_in_order
+from collector.images.decode import open_image
 from collector.images.exif import ExifFacts, read_exif
 from collector.images.validate import Examined, Limits, NotUsableError, examine
 from collector.manifest.columns import Values, choose

@@ -30,6 +30,8 @@ from benchmark.photos import Photos, missing_photos
 from benchmark.results import failures, finished_runs, read_predictions, read_validation
 from benchmark.runner import Task, plan
 from collector.errors import DataError, IncompleteError, UsageError
+from collector.executors import cluster as nodes
+from collector.executors.nodes import differences
 from collector.workspace import Workspace
 from tests.benchmark.conftest import Drawn, World, make_world, method
 
@@ -72,8 +74,8 @@ def test_what_no_node_can_hold_is_refused(nodes: list[dict[str, float]], device:
 
 def test_other_versions_are_named() -> None:
     driver = {"python": "3.11.4", "t15": "0.1.0", "torch": "2.12.0+cpu", "numpy": "2.3.1"}
-    assert worker.differences(driver, {**driver, "torch": "2.12.0+cu130", "python": "3.11.9"}) == ""
-    said = worker.differences(driver, {"t15": "0.2.0", "torch": "2.11.0"})
+    assert differences(driver, {**driver, "torch": "2.12.0+cu130", "python": "3.11.9"}) == ""
+    said = differences(driver, {"t15": "0.2.0", "torch": "2.11.0"})
     assert said.startswith("has t15 0.2.0 instead of 0.1.0, torch 2.11.0 instead of 2.12.0+cpu, numpy missing instead")
 
 
@@ -184,7 +186,7 @@ def test_a_share_of_a_gpu_is_at_most_one(world: World, share: float) -> None:
 def ray() -> Any:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: pip install 't15[cluster]'")
-    return cluster.load_ray(loopback=True)
+    return nodes.load_ray(loopback=True)
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:10001", "127.0.0.1:", "127.0.0.1:99999", ":6379"])
@@ -202,7 +204,7 @@ def test_where_nothing_listens_one_line_says_so(world: World, ray: Any, monkeypa
 
 
 def test_where_something_else_listens_one_line_says_so(world: World, ray: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(cluster, "HEALTH_SECONDS", 0.2)  # another service never answers as a cluster does
+    monkeypatch.setattr(nodes, "HEALTH_SECONDS", 0.2)  # another service never answers as a cluster does
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(IncompleteError, match="no healthy cluster"):
         bench(world, plan(world.manifest, [method()], [0], "paper"), f"127.0.0.1:{other.getsockname()[1]}")
 
@@ -379,6 +381,6 @@ def test_auto_starts_a_cluster_on_this_machine_alone(world: World, ray: Any, mon
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with tempfile.TemporaryDirectory(prefix="t15-ray-") as place:
         monkeypatch.setenv("RAY_TMPDIR", place)
-        with cluster.connected("auto") as started:
+        with nodes.connected("auto") as started:
             assert [node["NodeManagerAddress"] for node in started.nodes()] == ["127.0.0.1"]
     assert not ray.is_initialized()

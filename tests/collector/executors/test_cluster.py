@@ -1,0 +1,222 @@
+"""Work on a cluster: what one machine finds, whatever dies, and one line where nodes are none for it."""
+
+import hashlib
+import importlib.util
+import io
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from collector.catalogue.catalogue import open_catalogue
+from collector.curating.assess import assess
+from collector.curating.duplicates import dedup
+from collector.errors import IncompleteError, UsageError
+from collector.executors import cluster
+from collector.executors.budget import start_budget
+from collector.executors.cluster import Cluster, on_node, work_on
+from collector.executors.local import WORKER_DIED, Fault, Threads
+from collector.executors.nodes import Expected, differences, require, versions
+from collector.executors.photos import map_photos
+from collector.images.hashing import HASH_STAMP
+from collector.net.rate_limit import SharedPace
+from collector.records import Photo
+from collector.workspace import Workspace
+
+ROOT = Path(__file__).parents[3]
+
+
+# Without a cluster
+
+
+def test_a_node_needs_the_drivers_versions_and_its_workspace(tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+    expected = Expected(versions(), tmp_path, sign, "abc")
+    with pytest.raises(
+        UsageError, match=r"does not see the workspace .*; put it on a file system that all nodes mount"
+    ):
+        require(expected)
+    sign.write_text("other")
+    with pytest.raises(UsageError, match="does not see the workspace"):
+        require(expected)
+    sign.write_text("abc")
+    require(expected)
+    with pytest.raises(UsageError, match=r"numpy .* instead of 1.0; install the driver's versions"):
+        require(Expected({"numpy": "1.0"}, tmp_path, sign, "abc"))
+
+
+def test_builds_of_one_version_are_equal() -> None:
+    assert differences({"python": "3.11", "torch": "2.12.0+cpu"}, {"python": "3.12", "torch": "2.12.0+cu130"}) == ""
+
+
+def test_without_an_address_work_is_done_here(tmp_path: Path) -> None:
+    here = Threads()
+    with work_on("", Workspace(tmp_path), here) as work:
+        assert work is here
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_cluster_is_one_line(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 't15[cluster]'")
+    with pytest.raises(UsageError, match="write auto, or HOST:PORT"), work_on("nowhere", Workspace(tmp_path), None):
+        pass
+    with pytest.raises(IncompleteError, match="nothing answers"), work_on("127.0.0.1:9", Workspace(tmp_path), None):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+# With Ray, started here
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a cluster of two nodes with a core each, whose workers find the tests and leave nothing behind."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 't15[cluster]'")
+    cluster.load_ray(loopback=True)
+    from ray.cluster_utils import Cluster as Started
+
+    with tempfile.TemporaryDirectory(prefix="t15-ray-") as place, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", place)  # a short path: sockets lie below it, whose names have 107 bytes at most
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        try:
+            started: Any = Started(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            started.add_node(num_cpus=1)
+        except Exception as error:  # noqa: BLE001 (Ray's, of machines that are too busy)
+            pytest.skip(f"Ray does not start here: {error}")
+        try:
+            yield started.address
+        finally:
+            started.shutdown()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Return a workspace with forty photos, of which some are copies, one is a file of another kind, and one is missing."""
+    workspace = Workspace(tmp_path / "workspace")
+    fill(workspace)
+    return workspace
+
+
+def fill(workspace: Workspace) -> None:
+    workspace.root.mkdir(parents=True)
+    with open_catalogue(workspace) as catalogue:
+        for number in range(40):
+            data = drawn(number % 30, 60 + number // 30) if number != 7 else b"no photo"
+            digest = hashlib.sha256(data).hexdigest()
+            if number != 8:
+                path = workspace.photo(digest)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            photo = Photo(
+                f"made:{number}", "bolu", title=f"{number}", license="CC0-1.0", sha256=digest, bytes=len(data)
+            )
+            catalogue.add(photo, HASH_STAMP if number in (7, 8) else "old")
+
+
+def drawn(seed: int, quality: int) -> bytes:
+    random = np.random.default_rng(seed)
+    small = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    file = io.BytesIO()
+    small.resize((96, 72), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def decided(workspace: Workspace, *stages: str) -> dict[str, Any]:
+    with open_catalogue(workspace) as catalogue:
+        rows: dict[str, Any] = {stage: sorted(map(str, catalogue.decisions(stage))) for stage in stages}
+        rows["photos"] = sorted(map(str, catalogue.downloaded()))
+        rows["stamps"] = catalogue.hash_stamps()
+        return rows
+
+
+def size_of(signs: Path | None, path: Path) -> int:
+    """Return a file's size; the first to come to a file of an even size kills its worker."""
+    size = path.stat().st_size
+    sign = signs and signs / path.name
+    if sign and size % 2 == 0 and not sign.exists():
+        sign.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return size
+
+
+def deadly(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def paced(budget: Any, url: str, number: int) -> int:
+    with SharedPace(budget, "loopback", 20.0, 2, lambda: None).turn(), urlopen(url) as answer:  # noqa: S310 (our own)
+        answer.read()
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_photos_are_mapped_as_here_whatever_dies(address: str, workspace: Workspace, tmp_path: Path) -> None:
+    signs = tmp_path / "signs"
+    signs.mkdir()
+    with open_catalogue(workspace) as catalogue:
+        digests = [str(photo.sha256) for photo in catalogue.downloaded()]
+    expected = list(map_photos(partial(size_of, None), digests, workspace))
+    with work_on(address, workspace, None) as work:
+        found = list(map_photos(partial(size_of, signs), digests, workspace, work))
+        assert list(work.outcomes(deadly, range(6)))[3] == Fault(WORKER_DIED)  # type: ignore[union-attr]
+        other = Expected(versions(), Path("/elsewhere"), Path("/elsewhere/sign"), "")
+        with pytest.raises(UsageError, match="does not see the workspace"):
+            list(Cluster(work.ray, other).outcomes(deadly, range(2)))  # type: ignore[union-attr]
+    assert [getattr(of, "reason", of) for of in found] == [getattr(of, "reason", of) for of in expected]
+    assert any(signs.iterdir())
+    assert not list(workspace.root.glob(".cluster*"))
+
+
+@pytest.mark.slow
+def test_dedup_and_quality_decide_as_here(address: str, workspace: Workspace, tmp_path: Path) -> None:
+    here = Workspace(tmp_path / "here")
+    fill(here)
+    with work_on(address, workspace, None) as work:
+        there_found = dedup(workspace, work=work), assess(workspace, work=work)
+    assert there_found == (dedup(here), assess(here))
+    stages = ("dedup", "quality")
+    assert decided(workspace, *stages) == decided(here, *stages)
+
+
+@pytest.mark.slow
+def test_no_more_requests_a_second_than_one_machine_would_make(address: str) -> None:
+    came: list[float] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.append(time.monotonic())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with work_on(address, None, None) as work:
+            assert isinstance(work, Cluster)
+            budget = start_budget(work.ray, on_node(work.ray.get_runtime_context().get_node_id()))
+            begun = time.monotonic()
+            workers = set(work.outcomes(partial(paced, budget, f"http://127.0.0.1:{server.server_port}/"), range(40)))
+            took = time.monotonic() - begun
+        server.shutdown()
+    assert len(came) == 40
+    assert len(workers) > 1
+    assert took >= 39 / 20  # 20 a second from one budget: whoever asks, and however many do
