@@ -2,9 +2,9 @@
 
     python -m tests.performance.executors [--folder FOLDER] [--photos 300] [--rounds 3] [--cluster auto|HOST:PORT]
 
-FOLDER holds JPEGs (default: capitals7 of T15_REAL_DATA). Every way does the same photos, round after round; ratios are medians of
-rounds. The processor's time beside the clock tells how busy the machine was with others: where a way's clock is longer than
-its processor time over its cores, it waited. Whoever quotes the figures says on what, when, and at which load.
+FOLDER holds JPEGs (default: capitals7 of T15_REAL_DATA). Every way does the same photos, round after round; ratios are
+medians of rounds. The processor's time beside the clock tells how busy the machine was with others: where a way's clock is
+longer than its processor time over its cores, it waited. Whoever quotes the figures says on what, when, and at which load.
 """
 
 import argparse
@@ -88,7 +88,8 @@ def main() -> None:
                     ratios = [one[0] / of[0] for one, of in zip(took["one process"], rounds, strict=True)]
                     clock, processor = (statistics.median(column) for column in zip(*rounds, strict=True))
                     print(
-                        f"{function.__name__:9} {name:12} {len(repeated) / clock:7.0f} photos/s, processor {processor:6.1f} s, "
+                        f"{function.__name__:9} {name:12} {len(repeated) / clock:7.0f} photos/s, "
+                        f"processor {processor:6.1f} s, "
                         f"{statistics.median(ratios):.2f} times one process ({min(ratios):.2f}-{max(ratios):.2f})"
                     )
         print(f"load {os.getloadavg()[0]:.1f} at the end")

@@ -42,7 +42,9 @@ def test_no_more_than_parallel_at_one_time() -> None:
             turn, _ = await actor.begin("host", 1e6, 3)
             under_way += 1
             most = max(most, under_way)
-            await asyncio.sleep(0.002)
+            while most < 3:  # the third has its turn while the first two are at it
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)
             under_way -= 1
             await actor.end("host", turn)
 
