@@ -217,14 +217,15 @@ class WorkspacePhotos:
     def _decoded(
         self, photos: Photos, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
     ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
-        def one(path: Path) -> NDArray[np.uint8]:
-            return _planes(resize(decode_image(path, size)))
-
         digests = [photos.digests[position] for position in positions]
+        names = {self.workspace.photo(photos.digests[of]): photos.ids[of] for of in positions}
+
+        def one(path: Path) -> NDArray[np.uint8]:
+            return _planes(resize(decode(path, names[path], size)))
+
         for position, result in zip(positions, map_photos(one, digests, self.workspace), strict=True):
             if isinstance(result, Fault):
-                name, path = photos.ids[position], self.workspace.photo(photos.digests[position])
-                faults.append(f"photo {name}: cannot be decoded from {path} ({result.error or result.reason})")
+                faults.append(str(result.error or result.reason))
                 yield None
             else:
                 yield photos.digests[position], result

@@ -6,7 +6,7 @@ node did is done again without harm; only the driver writes to the catalogue.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,33 +29,28 @@ _LEAST, _MOST = 8, 64  # downloads under way; the budget says how many are asked
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What all downloads of a service share; `key` tells one service of one run from others."""
+    """What all downloads of a service share."""
 
-    key: str
     http: Http
     workspace: Workspace
     expected: Expected
 
 
-_https: dict[str, Http] = {}
-"""The ways to the network of this process: they know each site's robots.txt, and keep connections open."""
+_jobs: dict[str, _Job] = {}
+"""What this process is at: its Http knows each site's robots.txt, and keeps connections open."""
 
 
 def _fetch(jobs: list[Any], key: str, photo: Photo, request: ImageRequest, limits: Limits, check: bool) -> Outcome:
     """Do `fetched` on this node; `jobs` holds a reference, which is followed once in a process."""
     import ray
 
-    if key not in _https:
-        job: _Job = ray.get(jobs[0])
-        _https.clear()
-        _https[key], _places[key] = job.http, (job.workspace, job.expected)
-    workspace, expected = _places[key]
-    require(expected)
+    if key not in _jobs:
+        _jobs.clear()
+        _jobs[key] = ray.get(jobs[0])
+    job = _jobs[key]
+    require(job.expected)
     with quiet_decoders():
-        return fetched(photo, request, limits, check, _https[key], workspace)
-
-
-_places: dict[str, tuple[Workspace, Expected]] = {}
+        return fetched(photo, request, limits, check, job.http, job.workspace)
 
 
 @contextmanager
@@ -79,7 +74,7 @@ def downloads(
     budget = start_budget(ray, on_node(ray.get_runtime_context().get_node_id()))
     http.share(budget)
     key = os.urandom(8).hex()
-    job = ray.put(_Job(key, http, Workspace(workspace.root.resolve()), cluster.expected))
+    job = ray.put(_Job(http, Workspace(workspace.root.resolve()), cluster.expected))
     task = cluster.task(_fetch, _CORES)
 
     def elsewhere(photo: Photo, request: ImageRequest, limits: Limits, check: bool) -> Outcome:
@@ -97,4 +92,5 @@ def downloads(
         yield elsewhere, min(_MOST, max(_LEAST, int(cluster.cores / _CORES)))
     finally:
         http.share(None)
-        ray.kill(budget.actor)
+        with suppress(Exception):  # where the cluster was lost there is nothing to end
+            ray.kill(budget.actor)

@@ -214,8 +214,14 @@ class _Run:
         block: list[Decision] = []
         most = min(of.most, self.block_size)
         results = map_photos(
-            *(of.measure, [str(photo.sha256) for photo in photos], self.workspace, self.work),
-            **{"track": self.track, "doing": of.doing, "at_once": most, "holds_gil": of.holds_gil},
+            of.measure,
+            [str(photo.sha256) for photo in photos],
+            self.workspace,
+            self.work,
+            track=self.track,
+            doing=of.doing,
+            at_once=most,
+            holds_gil=of.holds_gil,
         )
         for photo, result in zip(photos, results, strict=True):
             if isinstance(result, Fault):

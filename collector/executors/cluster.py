@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from collector.errors import IncompleteError, T15Error, UsageError, one_line
 from collector.executors.local import AT_ONCE, DEATHS, WORKER_DIED, Fault, Item, Result, Value, Work
 from collector.executors.nodes import Expected, Job, differences, done, require, versions
-from collector.workspace import Workspace, draft_of, remove_drafts
+from collector.workspace import Workspace, storage_errors
 
 log = logging.getLogger("t15")
 
@@ -31,6 +31,7 @@ LOOK_SECONDS = 5.0  # between looks at whether a node is left
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 120.0  # a node may have to start Python from a slow disk
+_SIGN_SECONDS = 30 * 86_400.0  # no run lasts as long
 _CHUNK = 16  # things in one task: a task costs about a millisecond
 
 Answer = TypeVar("Answer")
@@ -66,14 +67,17 @@ def work_on(
 
 @contextmanager
 def _signed(workspace: Workspace | None) -> Iterator[Expected]:
-    """Leave a sign in the workspace by which nodes know it."""
+    """Leave a sign in the workspace by which nodes know it, of this run alone: a copy of the workspace has another."""
     if workspace is None:
         yield Expected(versions(), Path(), None, "")
         return
-    root = workspace.root.resolve()
-    remove_drafts(root, ".cluster.*.part")
-    sign, token = draft_of(root / "cluster"), secrets.token_hex(16)
-    sign.write_text(token, encoding="ascii")
+    root, token = workspace.root.resolve(), secrets.token_hex(16)
+    sign = root / f".cluster-{token}"
+    with storage_errors(root):
+        sign.write_text(token, encoding="ascii")
+        for other in root.glob(".cluster-*"):  # of drivers that died, judged by the file system's own clock
+            if other.stat().st_mtime < sign.stat().st_mtime - _SIGN_SECONDS:
+                other.unlink(missing_ok=True)
     try:
         yield Expected(versions(), root, sign, token)
     finally:
@@ -166,7 +170,9 @@ class Cluster:
                 told = not left
             return self.ray.get(reference)
         except errors.RayTaskError as error:
-            raise error.cause from None
+            if isinstance(error.cause, Exception):
+                raise error.cause from None
+            raise IncompleteError(_line(f"--cluster: a task failed ({error})")) from error
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
             return None
         except errors.RayError as error:

@@ -44,7 +44,7 @@ def test_candidates_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [[row.tobytes().hex() for row in hashes(8)], [row.tobytes().hex() for row in hashes(8)[:, ::-1].copy()]]
     monkeypatch.setattr(partitions.pairs_in_partitions, "__defaults__", (110,))
     for doubtful in (False, True):
-        one = list(duplicates.candidates(*texts, 4, doubtful=doubtful, most_doubts=3))
-        parts = list(duplicates.candidates(*texts, 4, doubtful=doubtful, most_doubts=3, work=Serial()))
+        one = list(duplicates.candidates(texts[0], texts[1], 4, doubtful=doubtful, most_doubts=3))
+        parts = list(duplicates.candidates(texts[0], texts[1], 4, doubtful=doubtful, most_doubts=3, work=Serial()))
         assert sorted(map(str, one)) == sorted(map(str, parts))
         assert [of.second for of in parts if not of.mirrored] == sorted(of.second for of in one if not of.mirrored)

@@ -93,6 +93,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setattr(cluster, "HEALTH_SECONDS", 120.0)  # of a busy machine
         try:
             started: Any = Started(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
             started.add_node(num_cpus=1)
