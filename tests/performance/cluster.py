@@ -3,10 +3,10 @@
     python -m tests.performance.cluster [--photos 1000] [--every 20] [--drivers 2] [--seed 0]
 
 Half of the photos are of each of two cities, at the sandbox's Flickr. They are collected, hashed anew, deduplicated,
-measured, split and audited by the commands, and described by GIST, by one process and on two Ray nodes of two cores each. Every so many
-seconds one worker is ended by SIGKILL, and so are the first drivers of each step, which are then run again. Catalogue,
-decisions and audit have to be equal to the row, vectors to 1e-6. The clock of both is told: on a machine of two cores with
-four workers it says what Ray costs. Whoever quotes the figures says on what, when, and at which load.
+measured, split and audited by the commands, and described by GIST, by one process and on two Ray nodes of two cores each.
+Every so many seconds one worker is ended by SIGKILL, and so are the first drivers of each step, which are then run again.
+Catalogue, decisions and audit have to be equal to the row, vectors to 1e-6. The clock of both is told: on a machine of two
+cores with four workers it says what Ray costs. Whoever quotes the figures says on what, when, and at which load.
 """
 
 import argparse

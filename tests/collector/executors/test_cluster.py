@@ -4,14 +4,18 @@ import hashlib
 import importlib.util
 import io
 import os
+import pickle
 import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -20,18 +24,21 @@ import pytest
 from PIL import Image
 
 from collector.catalogue.catalogue import open_catalogue
+from collector.collecting.on_cluster import downloads
 from collector.curating.assess import assess
 from collector.curating.duplicates import dedup
+from collector.curating.partitions import pairs_in_partitions
 from collector.errors import IncompleteError, UsageError
 from collector.executors import cluster
 from collector.executors.budget import start_budget
 from collector.executors.cluster import Cluster, on_node, work_on
-from collector.executors.local import WORKER_DIED, Fault, Threads
+from collector.executors.local import WORKER_DIED, Fault, Here, Threads, Work
 from collector.executors.nodes import Expected, differences, require, versions
 from collector.executors.photos import map_photos
 from collector.images.hashing import HASH_STAMP
 from collector.net.rate_limit import SharedPace
-from collector.records import Photo
+from collector.providers.folder import FolderProvider
+from collector.records import Photo, Region
 from collector.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +82,143 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(IncompleteError, match="nothing answers"), work_on("127.0.0.1:9", Workspace(tmp_path), None):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_has_no_downloads_to_share_out(tmp_path: Path) -> None:
+    there = Cluster(None, Expected({}, tmp_path, None, ""))
+    folder = FolderProvider(tmp_path, Region("of-one", "", ()), "CC0-1.0", None)
+    with (
+        pytest.raises(UsageError, match="provider folder has no downloads"),
+        downloads(there, folder, Workspace(tmp_path)),
+    ):
+        pass
+    with downloads(Threads(), folder, Workspace(tmp_path)) as (elsewhere, _):
+        assert elsewhere is None
+
+
+class LostError(Exception):
+    """Stands for Ray's WorkerCrashedError."""
+
+
+class TaskError(Exception):
+    """Stands for Ray's RayTaskError."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
+class Played:
+    """Plays Ray's part in this process: what goes to a task and comes back is pickled, and workers die as they are told."""
+
+    def __init__(self) -> None:
+        self.exceptions = SimpleNamespace(
+            RayTaskError=TaskError,
+            WorkerCrashedError=LostError,
+            NodeDiedError=LostError,
+            OutOfMemoryError=LostError,
+            RayError=LostError,
+        )
+        self.most = self.under_way = 0
+        self.cancelled: list[Any] = []
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def put(self, value: Any) -> "Reference":
+        return Reference(pickle.dumps(value), None)
+
+    def remote(self, function: Any) -> "Task":
+        return Task(self, function)
+
+    def wait(self, references: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        return references, []
+
+    def get(self, reference: "Reference") -> Any:
+        self.under_way -= reference.is_task
+        if reference.error:
+            raise reference.error
+        return pickle.loads(reference.value)  # noqa: S301 (our own)
+
+    def cancel(self, reference: "Reference", force: bool) -> None:
+        self.cancelled.append(reference)
+
+
+@dataclass(eq=False)
+class Reference:
+    value: bytes
+    error: Exception | None
+    is_task: bool = False
+
+
+@dataclass
+class Task:
+    ray: Played
+    function: Any
+    tries: int = 1
+
+    def options(self, num_cpus: float, num_gpus: float, max_retries: int, retry_exceptions: bool) -> "Task":
+        return Task(self.ray, self.function, 1 + max_retries)
+
+    def remote(self, *given: Any) -> Reference:
+        self.ray.under_way += 1
+        self.ray.most = max(self.ray.most, self.ray.under_way)
+        arguments = [pickle.loads(of.value if isinstance(of, Reference) else pickle.dumps(of)) for of in given]  # noqa: S301
+        for _ in range(self.tries):
+            try:
+                return Reference(pickle.dumps(self.function(*arguments)), None, True)
+            except KeyboardInterrupt:  # a worker is told to die
+                continue
+            except Exception as error:  # noqa: BLE001
+                return Reference(b"", TaskError(error), True)
+        return Reference(b"", LostError(), True)
+
+
+died: Counter[int] = Counter()
+
+
+def mortal(number: int) -> int:
+    """Kill the worker: of 5 always, of others above 20 the first time."""
+    if number == 5 or (number > 20 and not died[number]):
+        died[number] += 1
+        raise KeyboardInterrupt
+    return 10 // (number - 2)
+
+
+def test_tasks_come_back_in_order_and_only_what_kills_each_worker_is_given_up() -> None:
+    died.clear()
+    ray = Played()
+    there = Cluster(ray, Expected(versions(), Path(), None, ""))
+    found = list(there.outcomes(mortal, range(40), at_once=4))
+    assert [of for number, of in enumerate(found) if number not in (2, 5)] == [
+        10 // (n - 2) for n in range(40) if n not in (2, 5)
+    ]
+    assert getattr(found[2], "reason", "") == "integer division or modulo by zero"
+    assert found[5] == Fault(WORKER_DIED)
+    assert ray.most <= 4  # two for each core
+
+
+def test_a_node_that_is_none_for_the_work_ends_it_and_leaving_early_cancels() -> None:
+    ray = Played()
+    with pytest.raises(UsageError, match=r"numpy .* instead of 1"):
+        list(Cluster(ray, Expected({"numpy": "1"}, Path(), None, "")).outcomes(mortal, range(8)))
+    going = Cluster(ray, Expected(versions(), Path(), None, "")).outcomes(abs, range(100), at_once=1)
+    assert next(going) == 0
+    ray.cancelled.clear()
+    going.close()  # type: ignore[attr-defined]
+    assert len(ray.cancelled) == 3
+
+
+def test_partitions_and_photos_through_a_cluster(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Workspace(tmp_path / "here")
+    fill(here)
+    ray = Played()
+    monkeypatch.setattr(Cluster, "share", lambda self, value: Here(value))
+    monkeypatch.setattr(pairs_in_partitions, "__defaults__", (8,))
+    there = Cluster(ray, Expected(versions(), Path(), None, ""))
+    assert found_in(workspace, there) == found_in(here, None)
+    assert decided(workspace, "dedup", "quality") == decided(here, "dedup", "quality")
 
 
 # With Ray, started here
@@ -145,6 +289,12 @@ def decided(workspace: Workspace, *stages: str) -> dict[str, Any]:
         return rows
 
 
+def found_in(workspace: Workspace, work: Work | None) -> object:
+    """Return what is said of a workspace, whatever its path."""
+    said = dedup(workspace, work=work), assess(workspace, work=work)
+    return str(said).replace(str(workspace.root), "")
+
+
 def size_of(signs: Path | None, path: Path) -> int:
     """Return a file's size; the first to come to a file of an even size kills its worker."""
     size = path.stat().st_size
@@ -190,8 +340,8 @@ def test_dedup_and_quality_decide_as_here(address: str, workspace: Workspace, tm
     here = Workspace(tmp_path / "here")
     fill(here)
     with work_on(address, workspace, None) as work:
-        there_found = dedup(workspace, work=work), assess(workspace, work=work)
-    assert there_found == (dedup(here), assess(here))
+        there_found = found_in(workspace, work)
+    assert there_found == found_in(here, None)
     stages = ("dedup", "quality")
     assert decided(workspace, *stages) == decided(here, *stages)
 
