@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from collector.curating.kept import Kept
-from collector.images.decode import decode, map_in_order
+from collector.executors.local import map_in_order
+from collector.images.decode import decode
 from collector.progress import Track
 from collector.workspace import Workspace
 

@@ -61,7 +61,7 @@ def two_nodes() -> Iterator[str]:
 @contextmanager
 def killing(every: float, seed: int) -> Iterator[list[int]]:
     """End a worker of a Ray cluster on this machine by SIGKILL every so many seconds; give whom it was."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     ended, over, chance = [], threading.Event(), random.Random(seed)
 
