@@ -3,16 +3,17 @@
 Candidates: of each photo, as it is and turned by 90°, 180° and 270°, the nearest photos by the cosine of their vectors, where
 that lies far above what pairs at random have. Confirmed by `pair_verification`, which sees small crops and captions, or,
 where OpenCV is there, by `alignment`, which sees heavy crops, any turn and pictures among others. Verified pairs are kept in
-the cache by both digests and the versions: a run that was stopped goes on, and only new photos cost anything. Memory:
-the vectors, and a bounded number of small pictures and features.
+the cache by both digests and the versions: a run that was stopped goes on, and only new photos cost anything. Memory: the
+vectors, 13 bytes for a candidate and some 300 for what was said of it, a bounded number of small pictures and features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collector.curating.alignment import Aligned, aligner, has_opencv
 from collector.curating.kept import Kept
@@ -60,30 +61,36 @@ class Proposed:
     turn: int
 
 
+_ROW = np.dtype([("first", "i4"), ("second", "i4"), ("cosine", "f4"), ("turn", "i1")])
+"""A `Proposed` in an array: 13 bytes, where 100,000 photos have two million candidates."""
+
+
 def proposals(
     workspace: Workspace, photos: Sequence[Photo], source: VectorSource, net: str | None, track: Track
-) -> tuple[str, list[Proposed]]:
-    """Return the name of what gave the vectors, and the candidates, each pair once, with its best turn."""
+) -> tuple[str, NDArray[Any]]:
+    """Return the name of what gave the vectors, and the candidates (rows of _ROW), each pair once, with its best turn."""
     name, rows, known = source.vectors(workspace, photos, net, track)
     if known.sum() < 2:
-        return name, []
+        return name, np.empty(0, _ROW)
     middle, deviation = unrelated(rows[known])
-    best: dict[tuple[int, int], Proposed] = {}
     there = np.flatnonzero(known)
+    parts = []
     for turn in range(4):
         turned = rows if turn == 0 else source.vectors(workspace, photos, net, track, turn=turn)[1]
         cosines, found = nearest(rows[there], turned[there], NEAREST + 1)
-        far = cosines >= middle + FAR * deviation
-        for at, rank in zip(*np.nonzero(far & (found >= 0)), strict=True):
-            query, other = int(there[at]), int(there[found[at, rank]])
-            if query == other:
-                continue
-            # The query was turned: it is the one to be turned when both are laid over each other.
-            first, second, quarters = (other, query, turn) if other < query else (query, other, -turn % 4)
-            one = Proposed(first, second, float(cosines[at, rank]), quarters)
-            if (known_one := best.get((first, second))) is None or one.cosine > known_one.cosine:
-                best[first, second] = one
-    return name, sorted(best.values(), key=lambda one: (one.first, one.second))
+        at, rank = np.nonzero((cosines >= middle + FAR * deviation) & (found >= 0))
+        query, other = there[at], there[found[at, rank]]
+        part = np.empty(len(at), _ROW)
+        part["first"], part["second"] = np.minimum(query, other), np.maximum(query, other)
+        part["cosine"] = cosines[at, rank]
+        # The query was turned: it is the one to be turned when both are laid over each other.
+        part["turn"] = np.where(other < query, turn, -turn % 4)
+        parts.append(part[query != other])
+    every = np.concatenate(parts)
+    every = every[np.lexsort((-every["cosine"], every["second"], every["first"]))]
+    pairs = every[["first", "second"]]
+    is_best = np.append(True, pairs[1:] != pairs[:-1])[: len(every)]
+    return name, every[is_best]
 
 
 def deep_pairs(
@@ -99,11 +106,18 @@ def deep_pairs(
         return []
     name, candidates = proposals(workspace, photos, source, net, track)
     digests = [str(photo.sha256) for photo in photos]
-    wanted = [one for one in candidates if digests[one.first] != digests[one.second]]
     said = _verdicts(workspace)
-    waiting = [one for one in wanted if said.get(_key(digests, one)) is None]
+
+    def wanted() -> Iterator[tuple[Proposed, Any]]:
+        """Yield candidates, and what was said of each."""
+        for row in candidates:
+            one = Proposed(*row.tolist())
+            if digests[one.first] != digests[one.second]:
+                yield one, said.get(_key(digests, one))
+
+    waiting = sum(verdict is None for _, verdict in wanted())
     verify, align = pair_verifier(workspace), aligner(workspace) if has_opencv() else None
-    rest = track(iter(waiting), "verifying pairs", len(waiting))
+    rest = track((one for one, verdict in wanted() if verdict is None), "verifying pairs", waiting)
     while block := list(islice(rest, _TOGETHER)):
         pairs = [DoubtfulPair(digests[one.first], digests[one.second], turn=one.turn) for one in block]
         found: dict[str, Any] = {}
@@ -111,14 +125,14 @@ def deep_pairs(
             laid: Aligned | None = None
             if align and not (small and small.is_same):
                 laid = align(digests[one.first], digests[one.second])
-            is_same = bool((small and small.is_same) or (laid and laid.is_same))
-            verdict = {"same": is_same, "small": small and asdict(small), "aligned": laid and asdict(laid)}
-            found[_key(digests, one)] = verdict
+            is_same = (small and small.is_same) or (laid and laid.is_same)
+            evidence = {"same": True, "small": small and asdict(small), "aligned": laid and asdict(laid)}
+            found[_key(digests, one)] = evidence if is_same else False
         said.write(found)
     return [
         DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
-        for one in wanted
-        if (verdict := said.get(_key(digests, one))) and verdict["same"]
+        for one, verdict in wanted()
+        if verdict and verdict["same"]
     ]
 
 
@@ -135,11 +149,13 @@ def _evidence(name: str, one: Proposed, verdict: dict[str, Any]) -> dict[str, An
 
 
 def _verdicts(workspace: Workspace) -> Kept:
-    """Return what was said of pairs before."""
+    """Return what was said of pairs before: False of those that are no copies."""
     how = "aligned" if has_opencv() else "pixels"
     return Kept(
         workspace.cache / "deep-pairs" / f"{_VERSION}-{how}.jsonl",
-        lambda verdict: isinstance(verdict, dict) and verdict.keys() >= {"same", "small", "aligned"},
+        lambda verdict: (
+            verdict is False or (isinstance(verdict, dict) and verdict.keys() >= {"same", "small", "aligned"})
+        ),
     )
 
 

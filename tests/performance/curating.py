@@ -3,10 +3,10 @@
     python -m tests.performance.curating [--photos 1000 4000] [--steps quality labels deep] [--width 128]
 
 Photos are links to 200 drawn ones of 96 × 72 pixels, under digests of their own, so that every one is measured. Vectors
-are drawn too: 20 cities around centres, a copy for each twentieth photo. `quality` also reads the texts beside pictures, as
-`--text` does without the extra `ocr`, and stops halfway once: a second run goes on. `deep` proposes pairs and verifies none.
-Each size runs in a process of its own; printed are seconds of the processor, the highest anonymous memory, what was there
-before the step began, and by how much it grew for each photo from one size to the next.
+are drawn too: 20 cities around centres, a copy for each twentieth photo, a wrong label for each fiftieth. `quality` reads
+the texts beside pictures too, as `--text` does without the extra `ocr`, and stops halfway once: a second run goes on. `deep`
+proposes pairs and verifies none. Each size runs in a process of its own; printed are seconds of the processor, the highest
+anonymous memory, what was there before the step began, and by how much it grew for each photo from one size to the next.
 """
 
 import argparse
@@ -81,11 +81,12 @@ def filled(root: Path, photos: Sequence[Photo]) -> Workspace:
 
 
 class Vectors:
-    """Vectors that are given: around a centre for each city, a copy for each twentieth photo."""
+    """Vectors that are given: around a centre for each city, some copies, some of another city."""
 
     def __init__(self, count: int, width: int) -> None:
         rng = np.random.default_rng(0)
-        rows = 0.7 * rng.normal(size=(CITIES, width)).astype(np.float32)[np.arange(count) % CITIES]
+        cities = np.arange(count) + (np.arange(count) % 50 == 0)
+        rows = 0.7 * rng.normal(size=(CITIES, width)).astype(np.float32)[cities % CITIES]
         rows += rng.normal(size=(count, width)).astype(np.float32)
         rows[19::20] = rows[18 : count - 1 : 20][: len(rows[19::20])]
         self.rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """Copies beyond hashes: turned, cut, set among others; confirmed by pixels, kept with evidence, taken back."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 from collector.catalogue.catalogue import open_catalogue
 from collector.curating import deep_pairs as deep
 from collector.curating.duplicates import Deep, dedup
-from collector.curating.vectors import PhotoVectors
+from collector.curating.vectors import PhotoVectors, unrelated
 from collector.images.decode import decode
 from collector.progress import silent
 from collector.records import Photo
@@ -150,6 +151,37 @@ def test_pairs_are_looked_at_once(filled: Workspace, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(deep, "pair_verifier", lambda _: lambda pairs: [never() for _ in pairs])
     assert deep.deep_pairs(filled, photos, Pixels(), None, silent) == first
+
+
+def test_each_candidate_once_with_its_best_turn(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "FAR", 1.0)
+    rng = np.random.default_rng(0)
+    turns = [rng.normal(size=(60, 8)).astype(np.float32) for _ in range(4)]
+    turns = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in turns]
+    known = np.arange(60) % 9 > 0
+
+    class Given(Pixels):
+        def vectors(self, *asked: Any, turn: int = 0) -> PhotoVectors:
+            return "given", turns[turn], known
+
+    photos = [Photo(f"made:{number}", "van") for number in range(60)]
+    _, found = deep.proposals(workspace, photos, Given(), None, silent)
+    middle, deviation = unrelated(turns[0][known])
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    there = np.flatnonzero(known)
+    for turn, query in product(range(4), there.tolist()):
+        cosines = turns[0][there] @ turns[turn][query]
+        for at in np.argsort(-cosines)[: deep.NEAREST + 1].tolist():
+            other, cosine = int(there[at]), float(cosines[at])
+            if other == query or cosine < middle + deep.FAR * deviation:
+                continue
+            pair = (other, query) if other < query else (query, other)
+            quarters = turn if other < query else -turn % 4
+            best[pair] = max(best.get(pair, (-1.0, 0)), (cosine, quarters))
+    assert {(row["first"], row["second"]): row["turn"] for row in found} == {
+        pair: quarters for pair, (_, quarters) in best.items()
+    }
+    assert len(best) > 5
 
 
 def test_without_opencv_pixels_alone_confirm(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
