@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.features.extract import Feature, extract
+from benchmark.local.keypoints import Features
 from benchmark.methods.features import feature
 from benchmark.methods.heads import trained_tower
 from benchmark.methods.scenes import KINDS, SCENES, scene_shares
@@ -40,10 +41,12 @@ PREFERRED = (
 """Architectures whose weights are taken where none is named, the best first; without any: GIST."""
 
 _SMALL = 64  # pixels that are asked of a photo to see whether it decodes at all
+_SCENE_SIDE = 320  # pixels of the shorter side, at most, of photos whose features are compared
+_STILL = 0.02  # of that side: what moved less from one photo to the other stands at the same place of both
 
 
 class Source:
-    """The source of vectors that the front door hands to the collector (`collector.curating.vectors.VectorSource`)."""
+    """What the front door hands to the collector (`collector.curating.vectors`: VectorSource, IndoorSource)."""
 
     def vectors(
         self, workspace: Workspace, photos: Sequence[Photo], net: str | None, track: Track, *, turn: int = 0
@@ -70,13 +73,15 @@ class Source:
     ) -> list[int]:
         """Return how many local features of each pair of photos one camera's move explains; 0: too few to say so.
 
+        0 too where most stand at the same place of both: what was laid over both pictures is no view.
+
         Raises:
             UsageError: the extra `local` is not installed.
         """
         from benchmark.local.keypoints import Sift, extract_features
         from benchmark.local.verification import PairVerifier
 
-        front_end = Sift(side=320, most=800)
+        front_end = Sift(side=_SCENE_SIDE, most=800)
         used = sorted({row for pair in pairs for row in pair})
         readable, known = _readable(workspace, [photos[row] for row in used], track)
         features = iter(extract_features(readable, front_end))
@@ -84,7 +89,10 @@ class Source:
         verifier = PairVerifier(front_end, cache=workspace.cache / "arrays")
         whole = [pair for pair in pairs if pair[0] in of and pair[1] in of]
         verified = track(verifier.inliers((of[a], of[b]) for a, b in whole), "verifying pairs", len(whole))
-        counts = dict(zip(whole, map(len, verified), strict=True))
+        counts = {
+            (a, b): 0 if _laid_over(of[a], of[b], inliers) else len(inliers)
+            for (a, b), inliers in zip(whole, verified, strict=True)
+        }
         return [counts.get(pair, 0) for pair in pairs]
 
     def indoors(
@@ -111,6 +119,14 @@ class Source:
         if known.any() and isinstance(describing, NetworkVectors):
             found[known] = scene_shares(describing, readable)[:, KINDS.index("i")]
         return f"{net} {str(digest)[:8]}", found
+
+
+def _laid_over(first: Features, second: Features, inliers: NDArray[np.int32]) -> bool:
+    """Whether three quarters of what two photos share stand at the same place of both: an agency's mark, and no view."""
+    if not len(inliers):
+        return False
+    moved = first.points[inliers[:, 0], :2] - second.points[inliers[:, 1], :2]
+    return bool(np.quantile(np.hypot(*moved.T), 0.75) < _STILL * _SCENE_SIDE)
 
 
 def best() -> str:

@@ -47,7 +47,7 @@ def stats(
     json: JsonOption = False,
 ) -> None:
     """Tell how much of each city a manifest shows, when, by whom, under which licences; and what to collect next."""
-    from collector.curating.vectors import source_of
+    from collector.curating.vectors import indoor_source_of
     from collector.publishing.looks import look
     from collector.publishing.stats import NOTHING, read_populated
     from collector.publishing.stats import stats as of_cities
@@ -57,7 +57,8 @@ def stats(
         raise UsageError(f"--out {out}: its name must end in .html")
     manifest = _read(path, workspace)
     towns = read_populated(populated) if populated else None
-    looks, lines = look(Workspace(workspace), manifest, source_of(context.obj), track) if pictures else (NOTHING, [])
+    source = indoor_source_of(context.obj)
+    looks, lines = look(Workspace(workspace), manifest, source, track) if pictures else (NOTHING, [])
     found = of_cities(manifest, towns, looks)
     if out is not None:
         from collector.publishing.stats_page import page

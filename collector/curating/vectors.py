@@ -28,7 +28,7 @@ PhotoVectors = tuple[str, Floats, NDArray[np.bool_]]
 
 
 class VectorSource(Protocol):
-    """Gives vectors of a workspace's photos, tells which pairs show one scene, and which photos were taken indoors."""
+    """Gives vectors of a workspace's photos, and tells which pairs of photos show one scene."""
 
     def vectors(
         self, workspace: Workspace, photos: Sequence[Photo], net: str | None, track: Track, *, turn: int = 0
@@ -59,6 +59,10 @@ class VectorSource(Protocol):
         """
         ...
 
+
+class IndoorSource(Protocol):
+    """Tells which of a workspace's photos were taken indoors."""
+
     def indoors(
         self, workspace: Workspace, photos: Sequence[Photo], track: Track
     ) -> tuple[str, NDArray[np.float64]] | None:
@@ -76,6 +80,11 @@ class VectorSource(Protocol):
 def source_of(handed: object) -> VectorSource:
     """Return the source of vectors that the front door handed to a command (`typer.Context.obj`)."""
     return cast("VectorSource", handed)
+
+
+def indoor_source_of(handed: object) -> IndoorSource:
+    """Return the same, which also tells what was taken indoors."""
+    return cast("IndoorSource", handed)
 
 
 def nearest(gallery: Floats, queries: Floats, k: int) -> tuple[Floats, NDArray[np.int64]]:

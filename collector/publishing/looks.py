@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from collector.curating import people
-from collector.curating.vectors import VectorSource
+from collector.curating.vectors import IndoorSource
 from collector.manifest.manifest import Manifest
 from collector.progress import Track
 from collector.publishing.stats import NOTHING, Looks
@@ -17,7 +17,7 @@ from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, storage_errors
 
 
-def look(workspace: Workspace, manifest: Manifest, source: VectorSource, track: Track) -> tuple[Looks, list[str]]:
+def look(workspace: Workspace, manifest: Manifest, source: IndoorSource, track: Track) -> tuple[Looks, list[str]]:
     """Return what the pictures of a manifest's photos show, and lines that say how that was found, or why not.
 
     Raises:
@@ -37,7 +37,7 @@ def look(workspace: Workspace, manifest: Manifest, source: VectorSource, track: 
 
 
 def _indoors(
-    workspace: Workspace, photos: Sequence[Photo], source: VectorSource, track: Track, lines: list[str]
+    workspace: Workspace, photos: Sequence[Photo], source: IndoorSource, track: Track, lines: list[str]
 ) -> dict[str, float]:
     if find_spec("torch") is None:
         lines.append("indoors: skipped, torch is missing, of the extra bench: pip install 't15[bench]'")

@@ -81,3 +81,18 @@ def test_inliers(workspace: Workspace, photos: list[Photo]) -> None:
     counts = Source().inliers(workspace, photos, [(0, 1), (0, 2), (0, 3)], silent)
     assert counts[0] > 10
     assert counts[1:] == [0, 0]
+
+
+def test_a_mark_laid_over_two_pictures_is_no_view(workspace: Workspace) -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("poselib")
+    mark = texture(9, (320, 40))
+    pictures = [texture(seed, (320, 240)) for seed in (1, 2)]
+    view = texture(3, (400, 240))
+    for picture in pictures:
+        picture.paste(mark, (0, 200))
+    shown = [*pictures, view.crop((0, 0, 320, 240)), view.crop((40, 0, 360, 240))]
+    photos = [put(workspace, f"p{number}", picture) for number, picture in enumerate(shown)]
+    counts = Source().inliers(workspace, photos, [(0, 1), (2, 3)], silent)
+    assert counts[0] == 0
+    assert counts[1] > 10

@@ -100,10 +100,6 @@ class Vectors:
         """Return nothing: not asked for here."""
         raise NotImplementedError
 
-    def indoors(self, *asked: Any) -> None:
-        """Return nothing: not asked for here."""
-        raise NotImplementedError
-
 
 def one(step: str, count: int, width: int) -> dict[str, Any]:
     """Return seconds and memory of a step with `count` photos."""

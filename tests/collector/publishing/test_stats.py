@@ -143,12 +143,6 @@ class Scenes:
     def __init__(self, indoors: Sequence[float] | None) -> None:
         self._indoors = indoors
 
-    def vectors(self, *asked: Any, **more: Any) -> Any:
-        raise NotImplementedError
-
-    def inliers(self, *asked: Any) -> Any:
-        raise NotImplementedError
-
     def indoors(self, workspace: Workspace, photos: Sequence[Photo], track: Any) -> Any:
         return None if self._indoors is None else ("net 12345678", np.array(self._indoors[: len(photos)]))
 
