@@ -30,8 +30,8 @@ INSTEAD = {
     "review": "t15 review",
     "serve": "t15 serve --model model.safetensors",
     "weights fetch": "t15 weights fetch resnet18/imagenet --dry-run",
-    "weights add": "t15 weights add squeezenet1_1/places365 ~/Downloads/squeezenet1_1.pth",
-    "embed": "t15 embed manifests/sandbox/1.0.0 --backbone squeezenet1_1/places365 --out vectors.npz",
+    "weights add": "t15 weights add tf_efficientnet_lite0/in1k ~/Downloads/efficientnet_lite0.pth --sha256 1a8cfd1e",
+    "embed": "t15 embed manifests/sandbox/1.0.0 --backbone tf_efficientnet_lite0/in1k --out vectors.npz",
     "geodata add": "t15 geodata add manifests/sandbox/1.0.0",
     "geodata fetch": "t15 geodata fetch elevation_90m --region turkiye15 --dry-run",
 }
@@ -40,7 +40,7 @@ INSTEAD = {
 SERVERS = ("review", "serve", "sandbox")
 """Commands that answer until they are stopped: what they say first is kept."""
 
-WEIGHTS = "weights/squeezenet1_1_places365_leaky055.pth"
+WEIGHTS = "new/weights/efficientnet_lite0_imagenet.pth"
 
 
 class Scratch:
@@ -166,7 +166,7 @@ def record(only: list[str]) -> None:
         real = Path(os.environ.get("T15_REAL_DATA", "nowhere"))
         if (real / WEIGHTS).is_file():
             (scratch.here / "Downloads").mkdir()
-            shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "squeezenet1_1.pth")
+            shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "efficientnet_lite0.pth")
         _raster(scratch.here / "income.tif")
         # Other people's photos go into workspaces of their own, so that the others find the sandbox's alone.
         apart = {name: wanted.pop(name) for name in ("collect", "import", "sandbox", "demo") if name in wanted}

@@ -48,7 +48,7 @@ def list_(json: JsonOption = False) -> None:
     )
 
 
-@geodata.command("at")
+@geodata.command("at", context_settings={"ignore_unknown_options": True})  # -122.4 is no option
 def at(
     latitude: Annotated[float, typer.Argument(help="Degrees, -90 to 90.")],
     longitude: Annotated[float, typer.Argument(help="Degrees, -180 to 180.")],

@@ -71,6 +71,7 @@ def test_one_place(run: Run) -> None:
     assert (code, found["country"]) == (0, "Turkey")
     assert 0 < found["coast"] < 10
     assert "Turkey" in run("at", "41.01", "28.98", "--layer", "country")[1]
+    assert "United States" in run("at", "37.78", "-122.42", "--layer", "country")[1]  # no option, but the west
 
 
 @pytest.mark.parametrize(
