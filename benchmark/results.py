@@ -64,6 +64,7 @@ class RunInputs:
         precision: in which a network was trained, `float32` or `bf16`.
         level: of the labels.
         shots: how many training photos of each label it learnt from, drawn by the seed; 0: from all.
+        beside: digest of what lies beside the manifest and is learnt from too (`benchmark.attributes`); empty without.
     """
 
     manifest_digest: str
@@ -77,6 +78,7 @@ class RunInputs:
     precision: str = ""
     level: str = "city"
     shots: int = 0
+    beside: str = ""
 
     @property
     def identity(self) -> str:
@@ -92,7 +94,8 @@ class RunInputs:
         if not self.version:
             first = ("manifest_digest", "method", "parameters", "weights_digest", "seed")
             return {name: getattr(self, name) for name in first}
-        unsaid = {"parameters"} if self.shots else {"parameters", "shots"}  # runs of all photos are as they were before
+        # Runs of all photos, and those that nothing beside the manifest goes into, are as they were before.
+        unsaid = {"parameters", *(name for name in ("shots", "beside") if not getattr(self, name))}
         return {name: value for name, value in asdict(self).items() if name not in unsaid}
 
 

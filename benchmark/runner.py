@@ -20,16 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark.attributes import FILE as ATTRIBUTES
+from benchmark.attributes import surroundings
+from benchmark.cross_view import FILE as MAP
+from benchmark.cross_view import aerial_map, digest_of
 from benchmark.derivations import RankedPhotos, offered, predict
 from benchmark.doctor import describe_device
 from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.settings import with_settings
-from benchmark.methods.training import few_of_each, training_photos
-from benchmark.methods.types import Context, Method, Predictor, Training
+from benchmark.methods.training import few_of_each, training_photos, with_attributes
+from benchmark.methods.types import Context, Method, Overhead, Predictor, Training
 from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
-from benchmark.photos import WorkspacePhotos, photos_of, require_photos
+from benchmark.photos import Photos, WorkspacePhotos, photos_of, require_photos
 from benchmark.results import (
     Failure,
     Predictions,
@@ -40,6 +44,7 @@ from benchmark.results import (
     save_failure,
     save_run,
 )
+from collector.aerial.fetch import aerial
 from collector.errors import DataError, UsageError, did_you_mean, one_line
 from collector.executors.nodes import versions
 from collector.manifest.manifest import Manifest
@@ -56,7 +61,7 @@ MODELS = ("first", "all", "none")
 PRECISIONS = ("float32", "bf16")
 """In which networks are trained."""
 
-FILES = ("curve.json", "prompts.json", "model.safetensors")
+FILES = ("curve.json", "prompts.json", ATTRIBUTES, MAP, "model.safetensors")
 """What a run may leave beside its predictions."""
 
 MOST = 24
@@ -176,9 +181,17 @@ def _tasks(
             precision=precision if method.fit_many else "float32",
             level=level,
             shots=shots,
+            beside=_beside(method.needs, manifest),
         )
         keeps = models == "all" or (models == "first" and number == 0 and not shots)
         yield Task(method, inputs, tier, state, lacks, changed, keeps)
+
+
+def _beside(needs: frozenset[str], manifest: Manifest) -> str:
+    """Return a digest of the tables beside a manifest that a method learns from too; empty of none."""
+    known = surroundings(manifest) if "attributes" in needs else None
+    above = aerial_map(manifest) if "overhead" in needs else None
+    return "".join([known.digest[:16] if known else "", digest_of(above)[:16] if above else ""])
 
 
 def _too_few(manifest: Manifest, level: str, shots: int) -> str:
@@ -219,7 +232,8 @@ def lacking(needs: frozenset[str], manifest: Manifest, level: str = "city") -> s
     """Return in words what a manifest lacks of a method's needs at a level; empty where it lacks nothing.
 
     `places`, `headings`, `authors`, `sequences` and `times` must be known of one training photo at least, `gallery` asks for
-    the place of each, `protocol:place` for the protocol.
+    the place of each, `attributes` and `overhead` for the tables that `t15 geodata add` and `t15 aerial add` write,
+    `protocol:place` for the protocol.
 
     Raises:
         UsageError: a need is none of these.
@@ -231,12 +245,24 @@ def lacking(needs: frozenset[str], manifest: Manifest, level: str = "city") -> s
         kind, _, wanted = need.partition(":")
         if kind == "protocol" and wanted:
             missing += [] if wanted == protocol else [f"protocol {wanted} (its protocol is {protocol})"]
+        elif need == "attributes":
+            missing += (
+                [] if surroundings(manifest) else ["attributes (`t15 geodata add MANIFEST` writes them beside it)"]
+            )
+        elif need == "overhead":
+            missing += (
+                []
+                if aerial_map(manifest)
+                else ["pictures from above (`t15 aerial fetch`, then `t15 aerial add MANIFEST`)"]
+            )
         elif need == "gallery":
             missing += [] if all(photo.latitude is not None for photo in photos) else ["a place of each training photo"]
         elif need in _KNOWN:
             missing += [] if any(_KNOWN[need](photo) is not None for photo in photos) else [need]
         else:
-            raise UsageError(f"a method needs {need!r}: known needs are {', '.join(_KNOWN)}, gallery, protocol:NAME")
+            raise UsageError(
+                f"a method needs {need!r}: known needs are {', '.join(_KNOWN)}, attributes, overhead, gallery, protocol:NAME"
+            )
     return ", ".join(missing)
 
 
@@ -597,6 +623,12 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     asked = time.perf_counter()
     of_test = _predict_test(predictor, inputs, training, shared, method.told)
     finished = time.perf_counter()
+    if answers := getattr(predictor, "predict_attributes", None):
+        write_atomically(
+            folder / ATTRIBUTES, answers(photos_of(manifest, "test", shared.store, inputs.level)).to_bytes()
+        )
+    if scores := getattr(predictor, "predict_map", None):
+        write_atomically(folder / MAP, scores(photos_of(manifest, "test", shared.store, inputs.level)).to_bytes())
     own = _own_photos(predictor, training, shared)
     with_own = _predicted(predictor, "test", training, shared, excluding=False) if own else None
     run = Run(
@@ -643,6 +675,13 @@ def _fit(task: Task, training: Training, validation: Training, shared: RunContex
             raise beside.predictor
         return beside.predictor
     _require_contract(task.method)
+    if "attributes" in task.method.needs:
+        training, validation = (with_attributes(shared.manifest, side) for side in (training, validation))
+    if "overhead" in task.method.needs and (above := aerial_map(shared.manifest)):
+        store = WorkspacePhotos(aerial(shared.workspace), shared.track)
+        training = replace(
+            training, overhead=Overhead(Photos(above.tiles, above.digests, store, "aerial"), above.places)
+        )
     context = shared.of(task, folder, _loaded(task, shared.weights_of(task.method)))
     return task.method.fit(training, validation, context, **task.inputs.parameters)
 

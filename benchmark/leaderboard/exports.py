@@ -194,6 +194,8 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "details": asdict(board.details) if board.details else None,
         "failed": [asdict(of) for of in board.failed],
         "curves": [asdict(curve) for curve in board.curves],
+        "attributes": [asdict(of) for of in board.attributes],
+        "maps": [asdict(of) for of in board.maps],
     }
 
 

@@ -8,6 +8,7 @@ from importlib import resources
 
 from jinja2 import Environment
 
+from benchmark.leaderboard import attributes, cross_view
 from benchmark.leaderboard.figures import pictures
 from benchmark.leaderboard.rows import (
     CHANCE_NOTE,
@@ -103,6 +104,19 @@ def _policy(script: str) -> str:
 def _environment() -> Environment:
     pages = environment("benchmark.leaderboard")
     pages.filters.update(percent=percent, points=points, took=time_taken, memory=memory)
+    # Tables of questions beside the methods' own: id, title, caption, head, and the lines of a board.
+    pages.globals.update(
+        beside=lambda board: [
+            (
+                "attributes",
+                "What places are like",
+                attributes.NOTE,
+                attributes.HEADER,
+                attributes.lines(board.attributes),
+            ),
+            ("maps", "True cells on the map", cross_view.NOTE, cross_view.HEADER, cross_view.lines(board.maps)),
+        ]
+    )
     pages.globals.update(written=written, interval=interval, own_note=own_note, owning=owning)
     return pages
 

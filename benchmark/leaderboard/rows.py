@@ -5,6 +5,8 @@ from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.label_set import left_out_note
+from benchmark.leaderboard.attributes import AttributeRow
+from benchmark.leaderboard.cross_view import MapRow
 from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.metrics import CONVENTION
@@ -299,6 +301,8 @@ class Leaderboard:
         power: by section, which differences of two of its methods these photos can show.
         failed: the runs that did not finish, by method and seed.
         curves: learning curves, of runs on a few photos of each label; those are in no row.
+        attributes: what methods say of places, question by question; empty where none is asked.
+        maps: how methods rank the true cell of a map; empty where none scores one.
         pooled: the folds that it pools; None of one manifest. Counts of training photos are then a fold's, on average.
     """
 
@@ -321,6 +325,8 @@ class Leaderboard:
     power: Mapping[str, Power]
     failed: tuple[FailedRow, ...]
     curves: tuple[Curve, ...] = ()
+    attributes: tuple[AttributeRow, ...] = ()
+    maps: tuple[MapRow, ...] = ()
     pooled: Pooled | None = None
 
     @property

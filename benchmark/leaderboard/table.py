@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from benchmark import results
 from benchmark.label_set import left_out, photos_at, positions
+from benchmark.leaderboard.attributes import attribute_rows
+from benchmark.leaderboard.cross_view import map_rows
 from benchmark.leaderboard.rows import (
     PAPERS_REGION,
     SECTIONS,
@@ -117,6 +119,8 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         details=details_of([answers_of(aligned(truth, runs_dir, run), truth) for run in best], truth) if best else None,
         power={section: power_of([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
         curves=_curves(manifest, truth, runs_dir, few, groups),
+        attributes=attribute_rows(manifest, truth, runs_dir, groups.values(), section_of),
+        maps=map_rows(truth, runs_dir, groups.values(), section_of),
         failed=failed_rows(runs_dir, manifest, level),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from benchmark.leaderboard import attributes, cross_view
 from benchmark.leaderboard.rows import (
     CHANCE_NOTE,
     CURVE_NOTE,
@@ -44,6 +45,14 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
             if note := own_note(rows):
                 own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
                 parts.append(f"{own}{note}")
+        if board.attributes:
+            parts.append(
+                f"What places are like\n{table(attributes.HEADER, attributes.lines(board.attributes))}\n{attributes.NOTE}"
+            )
+        if board.maps:
+            parts.append(
+                f"True cells on the map\n{table(cross_view.HEADER, cross_view.lines(board.maps))}\n{cross_view.NOTE}"
+            )
         if board.curves:
             parts.append(
                 f"Learning curves: accuracy in % by training photos of each {board.level}\n{table(*_curves(board))}"
@@ -99,6 +108,14 @@ def _board(board: Leaderboard) -> list[str]:
             parts += [f"### The authors' own photos: {section}", *own, note]
     if board.best and board.best.slices:
         parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
+    if board.attributes:
+        parts += [
+            "## What places are like",
+            attributes.NOTE,
+            grid(attributes.HEADER, attributes.lines(board.attributes)),
+        ]
+    if board.maps:
+        parts += ["## True cells on the map", cross_view.NOTE, grid(cross_view.HEADER, cross_view.lines(board.maps))]
     if board.curves:
         parts += ["## Learning curves", CURVE_NOTE, grid(*_curves(board))]
     for kind, failed in _by_kind(board.failed).items():

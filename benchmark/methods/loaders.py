@@ -10,9 +10,11 @@ from benchmark.methods.types import Predictor
 from collector.plugins import load_plugins
 
 LOADERS: dict[str, str] = {
+    "cross-view": "benchmark.methods.cross_view:load_cross_view",
     "described": "benchmark.methods.features:load_described",
     "fusion": "benchmark.methods.fusion:load_fusion",
     "im2gps": "benchmark.methods.im2gps:load_im2gps",
+    "lee2015": "benchmark.methods.lee2015:load_lee2015",
     "network": "benchmark.networks.inference:load_network",
     "network-features": "benchmark.methods.heads:load_features",
     "placing": "benchmark.methods.placing:load_placing",

@@ -6,11 +6,13 @@ from fnmatch import fnmatchcase
 
 from benchmark.methods.cao2013 import CAO2013
 from benchmark.methods.cells import CELLS, CPLANET, HAVERSINE, ISN
+from benchmark.methods.cross_view import CROSS_VIEWS
 from benchmark.methods.fusion import fusion_of
 from benchmark.methods.geoclip import GEOCLIP
 from benchmark.methods.head_kinds import HEADS
 from benchmark.methods.im2gps import IM2GPS
 from benchmark.methods.knn_density import KNN_DENSITY, RELEASED, UNSNAPPED
+from benchmark.methods.lee2015 import LEE2015
 from benchmark.methods.li2010 import LI2010
 from benchmark.methods.li2010_sfm import LI2010_SFM
 from benchmark.methods.matching import MATCHING, match_variant
@@ -34,6 +36,9 @@ from collector.plugins import load_plugins
 ON_NETS = (KNN_DENSITY, UNSNAPPED, RELEASED, CELLS, ISN, CPLANET, HAVERSINE, VMF, GEOCLIP)
 """Methods of vectors: the name of each is a form, `{net}` stands for NET."""
 
+ON_TABLES = (LEE2015, *CROSS_VIEWS)
+"""Such methods that need a table beside the manifest, which few have: they run by name, and not where all are asked for."""
+
 LISTED = ("gist", "resnet18/places365")
 """NETs whose rows `t15 methods` lists; any other is had by its name."""
 
@@ -43,7 +48,7 @@ FUSED = ("tiny-64+logreg@modern", "hog-32+logreg@modern", "gist-64+logreg@modern
 
 def place_variant(name: str) -> Method | None:
     """Return the method of this name; None where it has no such form, or there is no such NET."""
-    for form in ON_NETS:
+    for form in (*ON_NETS, *ON_TABLES):
         before, _, behind = form.name.partition("{net}")
         if (
             name.startswith(before)
@@ -87,10 +92,12 @@ SHOWN = ("scratch", "features", "finetune-classifier", "finetune")
 
 
 def listed() -> dict[str, Method]:
-    """Return all that `t15 methods` lists: those of `methods`, the usual ones of the networks that are here, and the
-    oracles, which are no methods.
+    """Return all that `t15 methods` lists: those of `methods`, the usual ones of the networks that are here, those
+    that need a table beside the manifest, and the oracles, which are no methods.
     """
     known = methods() | {oracle.name: oracle for oracle in ORACLES}
+    on_tables = [place_variant(form.name.replace("{net}", LISTED[0])) for form in ON_TABLES]
+    known |= {one.name: one for one in on_tables if one}
     here = {name: one for name, one in of_networks_here().items() if name.partition(":")[0] in SHOWN}
     return known | {name: one for name, one in here.items() if name not in known}
 

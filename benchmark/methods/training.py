@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.attributes import surroundings
 from benchmark.label_set import label_set, photos_at, positions
 from benchmark.methods.types import Training
 from benchmark.photos import PhotoStore, photos_of
@@ -38,6 +39,18 @@ def training_photos(manifest: Manifest, split: str, store: PhotoStore, level: st
         times=_numbers(photo.taken_at.timestamp() if photo.taken_at else None for photo in rows),
         protocol=manifest.header.protocol,
     )
+
+
+def with_attributes(manifest: Manifest, training: Training) -> Training:
+    """Return the side with what `t15 geodata add` wrote of its photos' places.
+
+    Raises:
+        DataError: the table is damaged, or another manifest's.
+    """
+    known = surroundings(manifest)
+    if known is None:
+        return training
+    return replace(training, attributes=replace(known, photo_ids=training.ids, values=known.of(training.ids)))
 
 
 def few_of_each(manifest: Manifest, training: Training, shots: int, seed: int) -> Training:

@@ -20,7 +20,17 @@ from collector.progress import Track, silent
 if TYPE_CHECKING:
     import torch
 
+    from benchmark.attributes import Surroundings
+
 Parameter = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Pictures of M places from above, and where these are, (M, 2)."""
+
+    photos: Photos
+    places: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,8 @@ class Training(LabelledPhotos):
     sequences: NDArray[np.int64]  # (N,) equal for photos of one drive, walk or upload; -1 where unknown
     times: NDArray[np.float64]  # (N,) seconds since 1970 UTC; NaN where unknown
     protocol: str  # `city` or `place`, the manifest's
+    attributes: "Surroundings | None" = None  # of methods that need `attributes`: what is known of the places
+    overhead: "Overhead | None" = None  # of methods that need `overhead`: the region from above
 
 
 @dataclass(frozen=True, slots=True)

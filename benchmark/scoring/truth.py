@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.attributes import surroundings
 from benchmark.label_set import LabelSet, label_set, photos_at, positions
 from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
@@ -143,6 +144,7 @@ class Truth:
             gallery=Gallery(positions(manifest, train, level), places_of(train)),
             parts={
                 **parts_of(photos, train, _named(manifest)),
+                **_surrounded(manifest, photos),
                 **_trained(positions(manifest, photos, level), positions(manifest, train, level), level),
             },
             protocol=header.protocol,
@@ -203,6 +205,39 @@ def places_of(photos: Sequence[Photo]) -> NDArray[np.float64]:
     nowhere = (np.nan, np.nan)
     places = [nowhere if None in (p.latitude, p.longitude) else (p.latitude, p.longitude) for p in photos]
     return np.array(places, np.float64).reshape(-1, 2)
+
+
+SURROUNDINGS = ("country", "climate", "urbanisation", "elevation_90m", "elevation")
+"""Layers that photos are told apart by; of two elevations the finer."""
+
+_THIRDS = (1 / 3, 2 / 3)
+
+
+def _surrounded(manifest: Manifest, photos: Sequence[Photo]) -> dict[str, list[str | None]]:
+    """Return what the place of each photo is like, by layer; empty where `t15 geodata add` wrote nothing beside the manifest.
+
+    Numbers are thirds of all the manifest's photos.
+    """
+    known = surroundings(manifest)
+    if known is None:
+        return {}
+    parts: dict[str, list[str | None]] = {}
+    mine = known.of([photo.photo_id for photo in photos])
+    chosen = [layer for layer in SURROUNDINGS if layer in mine]
+    for layer in chosen[:-1] if {"elevation_90m", "elevation"} <= set(chosen) else chosen:
+        values = mine[layer]
+        if values.dtype == object:
+            parts[layer.capitalize()] = values.tolist()
+            continue
+        everywhere = known.values[layer]
+        if not np.isfinite(everywhere).any():
+            continue
+        low, high = np.nanquantile(everywhere, _THIRDS)
+        names = np.array([f"lowest third, below {low:,.0f} m", f"middle third, {low:,.0f} to {high:,.0f} m",
+                          f"highest third, {high:,.0f} m or more"], dtype=object)  # fmt: skip
+        thirds = names[np.searchsorted((low, high), values, side="right").clip(0, 2)]
+        parts["Elevation"] = [name if of else None for name, of in zip(thirds, np.isfinite(values), strict=True)]
+    return {kind: names for kind, names in parts.items() if len(set(names) - {None}) > 1}
 
 
 def _trained(tested: NDArray[np.int64], trained: NDArray[np.int64], level: str) -> dict[str, list[str | None]]:

@@ -141,18 +141,30 @@ def add(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Write what layers say of a manifest's photos as geodata.parquet beside it; the manifest itself stays as it is."""
-    from collector.geodata.table import NAME, look_up, write
+    """Write what layers say of a manifest's photos as geodata.parquet beside it; the manifest itself stays as it is.
+
+    What they say all over its region is written as geodata-map.parquet.
+    """
+    from collector.geodata.table import MAP, NAME, look_up, write, write_map
     from collector.manifest.manifest import read_manifest
 
     del workspace
     of = read_manifest(manifest)
-    attributes = look_up(of, _chosen(layer))
+    chosen = _chosen(layer)
+    attributes = look_up(of, chosen)
     write(of, attributes, manifest / NAME)
+    places = write_map(of, chosen, manifest / MAP)
     counts = {name: sum(_plain(value) is not None for value in column) for name, column in attributes.columns.items()}
-    result = {"file": str(manifest / NAME), "photos": of.table.num_rows, "known": counts}
+    result = {"file": str(manifest / NAME), "photos": of.table.num_rows, "known": counts, "map": places}
     rows = [(name, f"{count} of {of.table.num_rows}") for name, count in counts.items()]
-    show(result, json, lambda: table(("layer", "photos with a value"), rows) + f"\nwritten to {manifest / NAME}")
+    show(
+        result,
+        json,
+        lambda: (
+            table(("layer", "photos with a value"), rows)
+            + f"\nwritten to {manifest / NAME}; {places} places of its region to {MAP}"
+        ),
+    )
 
 
 def _chosen(names: list[str] | None) -> "list[Layer]":

@@ -165,7 +165,7 @@ def _settlements(file: Path) -> Names:
         if len(places) <= _FEW:
             return np.array([locate_index(of[1], of[0], level) for of in places.tolist()], np.uint32)
         try:
-            from trifold.api import locate_address_batch  # type: ignore[import-not-found]
+            from trifold.api import locate_address_batch  # type: ignore[import-untyped]
         except ImportError:
             return np.array([locate_index(of[1], of[0], level) for of in places.tolist()], np.uint32)
         addresses = locate_address_batch(places[:, 1].copy(), places[:, 0].copy(), level)

@@ -1,6 +1,10 @@
-"""A manifest's photos and what layers say of their places: a table beside the manifest, never part of its digest."""
+"""A manifest's photos and what layers say of their places: a table beside the manifest, never part of its digest.
+
+Beside it a map: what layers say of places all over the manifest's region, whether photos were taken there or not.
+"""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +16,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from collector.errors import DataError, UsageError, one_line
+from collector.geo import KM_PER_DEGREE, distances_km
 from collector.geodata.grid import Places
 from collector.geodata.layers import Layer, facts
 from collector.manifest.manifest import Manifest
+from collector.records import City
 from collector.workspace import draft_of
 
 NAME = "geodata.parquet"
 """Of the table, in the manifest's folder."""
+
+MAP = "geodata-map.parquet"
+"""Of the map, beside it."""
+
+OF_A_CITY = 100
+"""Places of the map that a city's circle holds, about."""
 
 _ABOUT = b"t15.geodata"
 
@@ -34,6 +46,33 @@ class Attributes:
 
     columns: Mapping[str, NDArray[Any]]
     layers: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class RegionMap:
+    """What layers say of places (M, 2), latitude and longitude, all over a region."""
+
+    places: Places
+    columns: Mapping[str, NDArray[Any]]
+
+
+def map_places(cities: Sequence[City], of_a_city: int = OF_A_CITY) -> Places:
+    """Return places on a square grid in the circle of each city, about so many each, (M, 2); none is of two cities."""
+    found: list[Places] = []
+    for number, city in enumerate(cities):
+        reach = round(math.sqrt(of_a_city / math.pi))
+        step = city.radius_km / max(1, reach)
+        north, east = (of.ravel() * step for of in np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"))
+        inside = np.hypot(north, east) <= city.radius_km
+        latitude = city.latitude + north[inside] / KM_PER_DEGREE
+        wide = KM_PER_DEGREE * max(0.01, math.cos(math.radians(city.latitude)))
+        longitude = (city.longitude + east[inside] / wide + 180) % 360 - 180
+        places = np.stack([latitude.clip(-90, 90), longitude], axis=1)
+        for other in cities[:number]:
+            km = distances_km(places[:, 0], places[:, 1], other.latitude, other.longitude)
+            places = places[km > other.radius_km]
+        found.append(places)
+    return np.concatenate([np.empty((0, 2)), *found])
 
 
 def places_of_rows(manifest: Manifest) -> Places:
@@ -61,9 +100,36 @@ def write(manifest: Manifest, attributes: Attributes, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    arrays = {name: pa.array(column, from_pandas=True) for name, column in attributes.columns.items()}
-    table = pa.table({"photo_id": manifest.table["photo_id"], **arrays})
-    about = {"manifest": manifest.digest, "layers": attributes.layers}
+    _write(manifest, {"photo_id": manifest.table["photo_id"]}, attributes.columns, attributes.layers, path)
+
+
+def write_map(manifest: Manifest, layers: Sequence[Layer], path: Path, of_a_city: int = OF_A_CITY) -> int:
+    """Write what layers say all over a manifest's region, as `write` does; return of how many places.
+
+    Raises:
+        UsageError, DataError: a layer cannot be asked there.
+        OSError: it cannot be written.
+    """
+    places = map_places(manifest.header.cities, of_a_city)
+    columns = {of.name: of.values(places) for of in layers}
+    where = {"latitude": pa.array(places[:, 0]), "longitude": pa.array(places[:, 1])}
+    _write(manifest, where, columns, {of.name: facts(of) for of in layers}, path)
+    return len(places)
+
+
+def _write(
+    manifest: Manifest,
+    first: Mapping[str, Any],
+    columns: Mapping[str, NDArray[Any]],
+    layers: Mapping[str, Mapping[str, Any]],
+    path: Path,
+) -> None:
+    arrays = {
+        name: pa.array(column, pa.string() if column.dtype == object else pa.float64(), from_pandas=True)
+        for name, column in columns.items()
+    }
+    table = pa.table({**first, **arrays})
+    about = {"manifest": manifest.digest, "layers": layers}
     table = table.replace_schema_metadata({_ABOUT: json.dumps(about, ensure_ascii=False).encode()})
     draft = draft_of(path)
     try:
@@ -79,19 +145,50 @@ def read(manifest: Manifest, path: Path) -> Attributes | None:
     Raises:
         DataError: the table is damaged, or another manifest's.
     """
+    found = _read(manifest, path, "photo_id")
+    if found is None:
+        return None
+    table, columns, layers = found
+    if table["photo_id"].to_pylist() != manifest.table["photo_id"].to_pylist():
+        raise DataError(f"{path}: is of another version of the manifest; {_AGAIN}")
+    return Attributes(columns, layers)
+
+
+def read_map(manifest: Manifest, path: Path) -> RegionMap | None:
+    """Return what `write_map` wrote for this manifest; None where there is none.
+
+    Raises:
+        DataError: the map is damaged, or another manifest's.
+    """
+    found = _read(manifest, path, "latitude", "longitude")
+    if found is None:
+        return None
+    table, columns, _ = found
+    places = np.stack([np.asarray(_column(table[name]), np.float64) for name in ("latitude", "longitude")], axis=1)
+    if not np.isfinite(places).all() or (np.abs(places) > (90, 180)).any():
+        raise DataError(f"{path}: is damaged (a place out of range); {_AGAIN}")
+    return RegionMap(places, columns)
+
+
+_AGAIN = "`t15 geodata add` makes it anew"
+
+
+def _read(
+    manifest: Manifest, path: Path, *needed: str
+) -> tuple[pa.Table, dict[str, NDArray[Any]], Mapping[str, Mapping[str, Any]]] | None:
     if not path.is_file():
         return None
-    again = "`t15 geodata add` makes it anew"
     try:
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {})[_ABOUT])
         digest, layers = about["manifest"], about["layers"]
-        if digest == manifest.digest and table["photo_id"].to_pylist() == manifest.table["photo_id"].to_pylist():
-            columns = {name: _column(table[name]) for name in layers}
-            return Attributes(columns, layers)
+        for name in needed:
+            table[name]
+        if digest == manifest.digest:
+            return table, {name: _column(table[name]) for name in layers}, layers
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is damaged ({one_line(error)}); {again}") from error
-    raise DataError(f"{path}: is of another version of the manifest; {again}")
+        raise DataError(f"{path}: is damaged ({one_line(error)}); {_AGAIN}") from error
+    raise DataError(f"{path}: is of another version of the manifest; {_AGAIN}")
 
 
 def _column(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -63,6 +63,7 @@ class Manifest:
         extra: columns of its file that this t15 does not know, row by row as `table`; None where there are none.
         extra_digest: of those columns, empty where there are none.
         checks: checksums of columns and rows.
+        folder: where it was read from; None where it was made here. What lies beside it there is none of its own.
     """
 
     header: Header
@@ -73,6 +74,7 @@ class Manifest:
     extra: pa.Table | None = None
     extra_digest: str = ""
     checks: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    folder: Path | None = field(default=None, repr=False, compare=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -303,7 +305,9 @@ def read_manifest(folder: Path | str) -> Manifest:
         names = ", ".join(extra.column_names[:5]) if extra is not None else "that are missing"
         raise DataError(f"{rows_path}: columns unknown to this t15 ({names}): not as published; {FETCH}")
     manifest = Manifest(
-        *(stored.header, table, summary.digest, stored.tool, stored.format, extra, extra_digest), summary.checks()
+        *(stored.header, table, summary.digest, stored.tool, stored.format, extra, extra_digest),
+        summary.checks(),
+        path.parent,
     )
     if (stored.counts, stored.photos) != (manifest.counts(), table.num_rows):
         raise DataError(f"{path}: its counts are not those of the rows; {FETCH}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.commands.splitting import _hold_out
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import read_manifest
 from collector.records import Photo
@@ -98,3 +99,14 @@ def test_a_broken_promise_is_a_breach(workspace: Workspace, photos: list[Photo],
     assert "BREACH: held out: 6 photos of ankara are in training or validation" in certificate(audit)
     odd = {**manifest.header.rules, "held_out_cities": {"van": 3}}
     assert audit_manifest(replace(manifest, header=replace(manifest.header, rules=odd))).held_out == {}
+
+
+def test_what_the_option_takes() -> None:
+    assert _hold_out(None, False) == 0
+    assert _hold_out(" 3 ", False) == 3
+    assert _hold_out("Konya, van,", False) == ("Konya", "van")
+    for text in ("0", "-1", "", " , "):
+        with pytest.raises(UsageError, match="--hold-out-cities"):
+            _hold_out(text, False)
+    with pytest.raises(UsageError, match="not to --kfold"):
+        _hold_out("3", True)

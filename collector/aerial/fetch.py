@@ -1,0 +1,308 @@
+"""Fetch the tiles of a region: each asked for once, kept by its content, and entered in a ledger.
+
+`workspace/aerial/` is a workspace of its own: `photos/ab/<sha256>.jpg` holds the original bytes of tiles, and
+`ledger/<service>.jsonl` what became of each tile that was asked for, a line each, written after its bytes. A killed run goes
+on where it stopped; a tile that a service does not have, or whose picture is of one colour alone, is not asked for
+again. Nothing of it is ever published: publications take what a manifest names, and no manifest names tiles.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from collector.aerial.grid import Tile, ground_m, tiles_of
+from collector.aerial.services import Service
+from collector.errors import DataError, IncompleteError, UsageError, first_few, one_line
+from collector.net.client import GONE, Http
+from collector.net.types import NetError
+from collector.progress import Track, silent
+from collector.records import City
+from collector.workspace import Workspace, storage_errors, take_lock, write_atomically
+
+_LARGEST = 8 << 20  # bytes of a tile
+_SIDES = (64, 2048)  # pixels that a tile may have
+_NO = frozenset({401, 403})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of a tile: the digest of its picture, or why there is none (`absent`, `blank`, `odd`)."""
+
+    tile: Tile
+    sha256: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What fetching would ask for.
+
+    Attributes:
+        tiles: that the region needs.
+        here: of these, how many have a picture already.
+        without: how many are known to have none.
+        ask: how many would be asked for.
+        ground_m: how wide a tile is on the ground, in the middle of the region.
+        seconds: that asking takes at least, at the service's rate.
+        uncovered: cities that the service has no pictures of.
+    """
+
+    tiles: int
+    here: int
+    without: int
+    ask: int
+    ground_m: float
+    seconds: float
+    uncovered: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of a region's tiles: fetched now, here before, and without a picture, by reason."""
+
+    fetched: int
+    here: int
+    without: Mapping[str, int]
+
+
+def aerial(workspace: Workspace) -> Workspace:
+    """Return where a workspace's aerial pictures lie: a workspace of its own."""
+    return Workspace(workspace.root / "aerial")
+
+
+def ledger(workspace: Workspace, service: Service) -> dict[Tile, Entry]:
+    """Return what became of each tile that a service was asked for.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    path = _ledger(workspace, service)
+    found: dict[Tile, Entry] = {}
+    if not path.is_file():
+        return found
+    text = path.read_text(encoding="utf-8")
+    # A last line without its end was cut off by a full disk or a power cut.
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            of = json.loads(line)
+            tile = Tile(*map(int, of["tile"]))
+            found[tile] = Entry(tile, str(of.get("sha256", "")), str(of.get("why", "")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: line {number} is damaged; take it out") from error
+    return found
+
+
+def wanted(service: Service, cities: Sequence[City], zoom: int) -> list[Tile]:
+    """Return the tiles of the cities that a service has pictures of.
+
+    Raises:
+        UsageError: it has none of any, or none so fine.
+    """
+    low, high = service.zooms
+    if not low <= zoom <= high:
+        raise UsageError(f"--zoom {zoom}: {service.name} has {low} to {high}")
+    covered = [city for city in cities if service.covers(city)]
+    if not covered:
+        names = first_few([city.name for city in cities])
+        raise UsageError(f"service {service.name}: has no pictures of {names}; `t15 aerial list` shows others")
+    return tiles_of(covered, zoom)
+
+
+def plan(workspace: Workspace, service: Service, cities: Sequence[City], zoom: int) -> Plan:
+    """Return what fetching would ask for; asks nobody.
+
+    Raises:
+        UsageError: as `wanted`.
+        DataError: the ledger is damaged.
+    """
+    tiles, known = wanted(service, cities, zoom), ledger(workspace, service)
+    here = sum(bool(known[tile].sha256) for tile in tiles if tile in known)
+    without = sum(not known[tile].sha256 for tile in tiles if tile in known)
+    ask = len(tiles) - here - without
+    middle = float(np.mean([city.latitude for city in cities]))
+    seconds = 0.0 if service.kind == "raster" else ask / service.rate
+    uncovered = tuple(city.slug for city in cities if not service.covers(city))
+    return Plan(len(tiles), here, without, ask, ground_m(middle, zoom), seconds, uncovered)
+
+
+def fetch(
+    workspace: Workspace,
+    service: Service,
+    cities: Sequence[City],
+    zoom: int,
+    most: int | None = None,
+    track: Track = silent,
+    http: Http | None = None,
+) -> Fetched:
+    """Fetch the tiles that are not here; those that were asked for are not asked for again.
+
+    Args:
+        workspace: whose aerial pictures they become.
+        service, cities, zoom: what is wanted.
+        most: tiles to ask for at most; the service's number where it is None.
+        track: shows progress.
+        http: asks; made from the service where it is None.
+
+    Raises:
+        UsageError: as `wanted`, or more tiles are wanted than may be asked for.
+        IncompleteError: the service says no, tiles could not be had now, or another process is fetching; what came is kept.
+        DataError: the ledger is damaged.
+    """
+    tiles = wanted(service, cities, zoom)
+    with storage_errors(workspace.root), _alone(workspace, service):
+        known = ledger(workspace, service)
+        missing = [tile for tile in tiles if tile not in known]
+        allowed = service.most if most is None else most
+        if len(missing) > allowed and service.kind != "raster":
+            raise UsageError(
+                f"{len(missing):,} tiles of {service.name} at zoom {zoom}: more than {allowed:,}; take a smaller --zoom, "
+                f"fewer cities, or --most {len(missing)} where its terms allow it ({service.terms[:200] or service.licence})"
+            )
+        here = sum(bool(known[tile].sha256) for tile in tiles if tile in known)
+        picture = _windows(service) if service.kind == "raster" else _asked(service, http or Http(service.access))
+        failures: list[str] = []
+        for tile in track(missing, f"fetching {service.name}", len(missing)):
+            try:
+                known[tile] = _settled(workspace, tile, picture)
+            except NetError as error:
+                if error.status in _NO:
+                    raise IncompleteError(
+                        f"service {service.name}: says no ({one_line(error)}); {len(missing)} tiles were wanted, those that "
+                        f"came are kept; read {service.terms[:200] or 'its terms'}"
+                    ) from error
+                failures.append(f"{'/'.join(map(str, tile))}: {one_line(error)}")
+                continue
+            _enter(workspace, service, known[tile])
+    if failures:
+        raise IncompleteError(
+            f"service {service.name}: {len(failures)} of {len(missing)} tiles could not be had now "
+            f"({first_few(failures, '; ', 3)}); run the same command again"
+        )
+    reasons = [known[tile].why for tile in tiles if not known[tile].sha256]
+    fetched = sum(bool(known[tile].sha256) for tile in missing)
+    return Fetched(fetched, here, {why: reasons.count(why) for why in sorted(set(reasons))})
+
+
+Picture = Callable[[Tile], bytes]
+"""Gives the bytes of a tile's picture; empty where there is none. Raises NetError."""
+
+
+def _asked(service: Service, http: Http) -> Picture:
+    def picture(tile: Tile) -> bytes:
+        sink = io.BytesIO()
+        try:
+            http.fetch(service.address(tile), sink, max_bytes=_LARGEST, robots=False)
+        except NetError as error:
+            if error.status in GONE or error.status == 204:
+                return b""
+            raise
+        return sink.getvalue()
+
+    return picture
+
+
+def _windows(service: Service) -> Picture:
+    """Return what cuts tiles out of a GeoTIFF, of whatever projection; only what a tile needs is read."""
+    try:
+        import rasterio  # type: ignore[import-untyped]
+        from rasterio.enums import Resampling  # type: ignore[import-untyped]
+        from rasterio.transform import from_bounds  # type: ignore[import-untyped]
+        from rasterio.vrt import WarpedVRT  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UsageError(
+            "services of kind raster need rasterio; install it with: pip install 't15[geodata]'"
+        ) from error
+    if not Path(service.url).is_file():
+        raise UsageError(f"service {service.name}: {service.url}: no such file")
+
+    def picture(tile: Tile) -> bytes:
+        try:
+            with (
+                rasterio.open(service.url) as source,
+                WarpedVRT(
+                    source,
+                    crs="EPSG:3857",
+                    transform=from_bounds(*tile.metres, 256, 256),
+                    width=256,
+                    height=256,
+                    resampling=Resampling.bilinear,
+                    add_alpha=True,
+                ) as warped,
+            ):
+                bands = warped.read()
+        except rasterio.errors.RasterioError as error:
+            raise DataError(f"{service.url}: cannot be read as a GeoTIFF ({one_line(error)})") from error
+        colours, alpha = bands[:-1], bands[-1]
+        if not alpha.any():
+            return b""
+        shown = colours[:3] if len(colours) >= 3 else np.repeat(colours[:1], 3, axis=0)
+        file = io.BytesIO()
+        Image.fromarray(np.moveaxis(shown, 0, -1).astype(np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+    return picture
+
+
+def _settled(workspace: Workspace, tile: Tile, picture: Picture) -> Entry:
+    content = picture(tile)
+    if not content:
+        return Entry(tile, why="absent")
+    why = _fault(content)
+    if why:
+        return Entry(tile, why=why)
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = aerial(workspace).photo(sha256)
+    if not path.is_file():
+        write_atomically(path, content)
+    return Entry(tile, sha256)
+
+
+def _fault(content: bytes) -> str:
+    """Return why bytes are no tile: `blank` of one colour alone, `odd` where they are no square picture of a usual size."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as picture:
+            width, height = picture.size
+            if width != height or not _SIDES[0] <= width <= _SIDES[1]:
+                return "odd"
+            extremes: Any = picture.convert("RGB").getextrema()
+    except Exception:  # noqa: BLE001 (Pillow raises whatever its decoders do)
+        return "odd"
+    return "blank" if all(low == high for low, high in extremes) else ""
+
+
+def _enter(workspace: Workspace, service: Service, entry: Entry) -> None:
+    line = {"tile": list(entry.tile), **({"sha256": entry.sha256} if entry.sha256 else {"why": entry.why})}
+    # One write of one short line: the kernel appends it whole.
+    with _ledger(workspace, service).open("ab", buffering=0) as file:
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def _ledger(workspace: Workspace, service: Service) -> Path:
+    return aerial(workspace).root / "ledger" / f"{service.name}.jsonl"
+
+
+@contextmanager
+def _alone(workspace: Workspace, service: Service) -> Iterator[None]:
+    path = _ledger(workspace, service)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("a+", encoding="ascii") as lock:
+        if not take_lock(lock, wait=False):
+            raise IncompleteError(f"service {service.name}: another process is fetching its tiles; wait for it")
+        if path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
+            text = path.read_bytes()  # a line that was cut off
+            write_atomically(path, text[: text.rfind(b"\n") + 1])
+        yield
+
+
+def pictures(workspace: Workspace, service: Service, tiles: Iterable[Tile]) -> list[Entry]:
+    """Return those of the tiles that have a picture here."""
+    known = ledger(workspace, service)
+    return [known[tile] for tile in tiles if tile in known and known[tile].sha256]

@@ -1,0 +1,152 @@
+"""Commands about pictures from above: services, what a region needs, fetching it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.errors import UsageError
+from collector.options import CityOption, JsonOption, WorkspaceOption, listed_cities, show
+from collector.progress import note, track
+from collector.text_table import duration, table
+from collector.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.records import City
+
+app = typer.Typer()
+aerial = typer.Typer(help="Pictures from above, tile by tile, of services whose terms allow it.", no_args_is_help=True)
+app.add_typer(aerial, name="aerial")
+
+ServiceOption = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="A service of `t15 aerial list`, or a .toml file of one of your own.")
+]
+ZoomOption = Annotated[
+    int, typer.Option(min=0, help="Of the tiles: one more is half as wide. At 14 and 40° north: 1.9 km.")
+]
+RegionOption = Annotated[str, typer.Option(help="Region whose cities are wanted: a name or a file.")]
+PermittedOption = Annotated[
+    bool, typer.Option("--permitted", help="You have the permission that the service's licence does not give.")
+]
+
+
+@aerial.command("list")
+def list_(json: JsonOption = False) -> None:
+    """Show the services that t15 knows, with their licences and what is known of their terms."""
+    from collector.aerial.services import presets
+
+    rows = [asdict(service) for service in presets().values()]
+    header = ("service", "pictures", "licence", "zooms", "tiles a second", "terms")
+    show(
+        rows,
+        json,
+        lambda: table(
+            header,
+            [
+                (of["name"], of["title"], of["licence"], "{} to {}".format(*of["zooms"]), of["rate"], of["checked"])
+                for of in rows
+            ],
+        ),
+    )
+
+
+@aerial.command("plan")
+def plan(
+    region: RegionOption = "turkiye15",
+    service: ServiceOption = "s2cloudless",
+    zoom: ZoomOption = 14,
+    city: CityOption = None,
+    permitted: PermittedOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Say how many tiles a region needs, and how many of them would be asked for; asks nobody."""
+    from collector.aerial.fetch import plan as plan_tiles
+    from collector.aerial.services import find_service
+
+    found = plan_tiles(
+        Workspace(workspace), find_service(service, permitted=permitted), _cities(region, listed_cities(city)), zoom
+    )
+
+    def text() -> str:
+        took = f", {duration(found.seconds)} or more" if found.ask and found.seconds else ""
+        lines = [
+            f"{found.tiles:,} tiles, {found.ground_m:,.0f} m wide: {found.here:,} are here, {found.without:,} have no "
+            f"picture, {found.ask:,} would be asked for{took}"
+        ]
+        lines += [f"no pictures of: {', '.join(found.uncovered)}"] if found.uncovered else []
+        return "\n".join(lines)
+
+    show(asdict(found), json, text)
+
+
+@aerial.command("fetch")
+def fetch(
+    region: RegionOption = "turkiye15",
+    service: ServiceOption = "s2cloudless",
+    zoom: ZoomOption = 14,
+    city: CityOption = None,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Tiles to ask for at most. Default: the service's number.")
+    ] = None,
+    permitted: PermittedOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Fetch a region's tiles into the workspace; those that were asked for are not asked for again."""
+    from collector.aerial.fetch import fetch as fetch_tiles
+    from collector.aerial.services import find_service
+
+    of = find_service(service, permitted=permitted)
+    note(f"{of.title}: {of.licence}; to be credited: {of.attribution}")
+    found = fetch_tiles(Workspace(workspace), of, _cities(region, listed_cities(city)), zoom, most, track)
+    without = ", ".join(f"{count} {why}" for why, count in found.without.items())
+    show(
+        asdict(found),
+        json,
+        lambda: (
+            f"{found.fetched:,} tiles fetched, {found.here:,} were here"
+            + (f"; without a picture: {without}" if without else "")
+        ),
+    )
+
+
+@aerial.command("add")
+def add(
+    manifest: Annotated[Path, typer.Argument(help="A manifest's folder.")],
+    service: ServiceOption = "s2cloudless",
+    zoom: ZoomOption = 14,
+    permitted: PermittedOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Write which tiles show a manifest's cities as aerial.parquet beside it; the manifest itself stays as it is.
+
+    Tiles have to be fetched before.
+    """
+    from collector.aerial.fetch import pictures, wanted
+    from collector.aerial.services import find_service
+    from collector.aerial.table import NAME, write
+    from collector.manifest.manifest import read_manifest
+
+    of, asked = read_manifest(manifest), find_service(service, permitted=permitted)
+    tiles = wanted(asked, of.header.cities, zoom)
+    entries = pictures(Workspace(workspace), asked, tiles)
+    if not entries:
+        raise UsageError(
+            f"service {asked.name}: no tile of {of.header.name} at zoom {zoom} is here; `t15 aerial fetch` brings them"
+        )
+    write(of, asked, entries, manifest / NAME)
+    result = {"file": str(manifest / NAME), "tiles": len(tiles), "with_picture": len(entries)}
+    show(result, json, lambda: f"{len(entries):,} of {len(tiles):,} tiles have a picture; written to {manifest / NAME}")
+
+
+def _cities(region: str, names: "Sequence[str]") -> "tuple[City, ...]":
+    from collector.regions import find_city
+    from collector.regions import region as find_region
+
+    found = find_region(region)
+    return tuple(find_city(found, name) for name in names) if names else tuple(found.cities)
