@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import T15Error
 
 if TYPE_CHECKING:
-    from benchmark.datasets import ManifestDataset
+    from benchmark.datasets import ManifestDataset, ShardStream
     from benchmark.leaderboard.rows import Leaderboard
     from benchmark.methods.types import Method
     from benchmark.predicting.answer import Answer
@@ -64,13 +64,33 @@ def load(source: PathLike, workspace: PathLike = WORKSPACE) -> "Manifest":
 
 
 def torch_dataset(
-    manifest: "Manifest", side: str, transform: Callable[[Any], Any] | None = None, workspace: PathLike = WORKSPACE
-) -> "ManifestDataset":
-    """Return one side as a data set of torch: each photo, as `transform` (given a PIL image) makes it, with its label."""
-    from benchmark.datasets import ManifestDataset
+    manifest: "Manifest",
+    side: str,
+    transform: Callable[[Any], Any] | None = None,
+    workspace: PathLike = WORKSPACE,
+    *,
+    shards: PathLike | None = None,
+    stream: bool = False,
+    seed: int | None = None,
+) -> "ManifestDataset | ShardStream":
+    """Return one side as a data set of torch: each photo, as `transform` makes it, with its label.
+
+    Args:
+        manifest: the data set.
+        side: `train`, `val` or `test`.
+        transform: given a PIL image; None gives uint8 tensors.
+        workspace: folder of the workspace.
+        shards: folder of `t15 export --shards` that photos are taken from.
+        stream: shard after shard (an IterableDataset), in place of a photo by its position.
+        seed: of a stream's order; None: as the photos lie.
+    """
+    from benchmark.datasets import ManifestDataset, ShardStream
     from collector.workspace import Workspace
 
-    return ManifestDataset(manifest, side, Workspace(Path(workspace)), transform)
+    place = Workspace(Path(workspace), Path(shards) if shards else None)
+    if stream:
+        return ShardStream(manifest, side, place, transform, seed)
+    return ManifestDataset(manifest, side, place, transform)
 
 
 def collect(
@@ -194,6 +214,7 @@ def bench(
     level: str = "city",
     shots: Sequence[int] = (0,),
     workspace: PathLike = WORKSPACE,
+    shards: PathLike | None = None,
     progress: bool = False,
 ) -> "list[Outcome]":
     """Run methods on a manifest, save what they predict, and return what became of each run; finished ones are skipped.
@@ -208,6 +229,7 @@ def bench(
         level: of the labels to tell apart; photos without one are left out.
         shots: how many training photos of each label, drawn by each seed, for learning curves; 0: all.
         workspace: folder of the workspace.
+        shards: folder of `t15 export --shards` that photos are taken from.
         progress: show it on stderr.
     """
     from benchmark import runner
@@ -217,7 +239,7 @@ def bench(
     from benchmark.photos import require_photos
     from collector.workspace import Workspace
 
-    place, on = Workspace(Path(workspace)), resolve_device(device)
+    place, on = Workspace(Path(workspace), Path(shards) if shards else None), resolve_device(device)
     require_photos(manifest, place, manifest.header.name)
     chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
     changed, precision = dict(settings or {}), best_precision(on)

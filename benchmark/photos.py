@@ -18,10 +18,10 @@ from benchmark.label_set import photos_at
 from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
 from collector.executors.cluster import Cluster
-from collector.executors.local import Fault
-from collector.executors.photos import map_photos
+from collector.executors.local import Fault, Threads
 from collector.images.decode import VERSION, open_image, shown_size
 from collector.images.decode import decode as decode_image
+from collector.images.shards import has_photo, stored_photo
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
@@ -155,7 +155,8 @@ class LabelledPhotos(Photos):
 
 @dataclass(frozen=True)
 class WorkspacePhotos:
-    """The store of photos whose bytes lie in a workspace: each is decoded once, and kept in the cache by its digest.
+    """The store of photos whose bytes lie in a workspace or its shards: each is decoded once, and kept in the cache by
+    its digest.
 
     Attributes:
         workspace: that has them.
@@ -191,8 +192,11 @@ class WorkspacePhotos:
 
     def originals(self, photos: Photos) -> Originals:
         """Return the photos in their full size, as `Photos.originals`."""
-        files = [(self.workspace.photo(digest), name) for digest, name in zip(photos.digests, photos.ids, strict=True)]
-        return Originals([partial(decode, *file) for file in files], [_shape(*file) for file in files])
+        files = [
+            (partial(stored_photo, self.workspace, digest), name)
+            for digest, name in zip(photos.digests, photos.ids, strict=True)
+        ]
+        return Originals([partial(_decoded_of, *file) for file in files], [_shape(of(), name) for of, name in files])
 
     def _filled(self, photos: Photos, rule: str, resize: Resize, size: int, wanted: Sequence[str]) -> ArrayStore:
         """Return the arrays of this rule with all of these photos among them."""
@@ -217,13 +221,11 @@ class WorkspacePhotos:
     def _decoded(
         self, photos: Photos, positions: Sequence[int], resize: Resize, size: int, faults: list[str]
     ) -> Iterator[tuple[str, NDArray[np.uint8]] | None]:
-        digests = [photos.digests[position] for position in positions]
-        names = {self.workspace.photo(photos.digests[of]): photos.ids[of] for of in positions}
+        def one(position: int) -> NDArray[np.uint8]:
+            picture = decode(stored_photo(self.workspace, photos.digests[position]), photos.ids[position], size)
+            return _planes(resize(picture))
 
-        def one(path: Path) -> NDArray[np.uint8]:
-            return _planes(resize(decode(path, names[path], size)))
-
-        for position, result in zip(positions, map_photos(one, digests, self.workspace), strict=True):
+        for position, result in zip(positions, Threads().outcomes(one, positions), strict=True):
             if isinstance(result, Fault):
                 faults.append(str(result.error or result.reason))
                 yield None
@@ -303,7 +305,11 @@ def some_of(
     return LabelledPhotos(ids=ids, digests=digests, store=store, side=photos.side, labels=labels, classes=classes)
 
 
-def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
+def _decoded_of(source: Callable[[], Path | bytes], name: str) -> Image.Image:
+    return decode(source(), name)
+
+
+def decode(path: Path | bytes, name: str, size: int | None = None) -> Image.Image:
     """Return the photo as it is displayed, in sRGB; smaller with `size` (see `collector.images.decode.decode`).
 
     Raises:
@@ -312,10 +318,14 @@ def decode(path: Path, name: str, size: int | None = None) -> Image.Image:
     try:
         return decode_image(path, size)
     except Exception as error:  # decoders of broken files raise nearly anything, see images.validate
-        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+        raise DataError(f"photo {name}: cannot be decoded from {_named(path)} ({error})") from error
 
 
-def _shape(path: Path, name: str) -> tuple[int, int]:
+def _named(path: Path | bytes) -> str:
+    return str(path) if isinstance(path, Path) else "its shard"
+
+
+def _shape(path: Path | bytes, name: str) -> tuple[int, int]:
     """Return height and width of a photo as it is displayed.
 
     Raises:
@@ -325,7 +335,7 @@ def _shape(path: Path, name: str) -> tuple[int, int]:
         with open_image(path) as image:
             width, height = shown_size(image)
     except Exception as error:  # see `decode`
-        raise DataError(f"photo {name}: cannot be decoded from {path} ({error})") from error
+        raise DataError(f"photo {name}: cannot be decoded from {_named(path)} ({error})") from error
     return height, width
 
 
@@ -376,8 +386,7 @@ def available(manifest: "Manifest", workspace: Workspace) -> "Manifest":
 def missing_photos(manifest: "Manifest", workspace: Workspace) -> dict[str, int]:
     """Return how many photos of each side are not in the workspace."""
     return {
-        split: sum(not workspace.photo(str(photo.sha256)).is_file() for photo in manifest.photos(split))
-        for split in SPLITS
+        split: sum(not has_photo(workspace, str(photo.sha256)) for photo in manifest.photos(split)) for split in SPLITS
     }
 
 

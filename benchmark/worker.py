@@ -32,7 +32,7 @@ from collector.errors import DataError, UsageError
 from collector.executors.nodes import differences, versions
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Photo
-from collector.workspace import Workspace, take_lock, write_atomically
+from collector.workspace import Workspace, store_photo, take_lock, write_atomically
 
 PIECE_BYTES = 64 << 20  # bytes of photos in one message
 _TYPICAL = 1 << 20  # of a photo whose size the manifest does not tell
@@ -226,7 +226,7 @@ def bring_photos(manifest: Manifest, here: Workspace, ask: Callable[[list[str]],
             for digest, content in zip(digests, ask(digests), strict=True):
                 if hashlib.sha256(content).hexdigest() != digest:
                     raise DataError(f"photo {digest}: came damaged from the driver; `t15 collect --check` there")
-                write_atomically(here.photo(digest), content)
+                store_photo(here, digest, content)
 
 
 def _batches(photos: Sequence[Photo]) -> Iterator[list[Photo]]:

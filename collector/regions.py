@@ -527,10 +527,17 @@ def misplaced(
     km = distances_km(places[known, 0], places[known, 1], own[:, 0], own[:, 1])
     outside = km > own[:, 2] + _ROUNDING_KM
     best, nearer = km - _ROUNDING_KM, np.full(len(known), -1)
-    for index, (lat, lon, radius) in enumerate(facts if nearest else ()):
-        distance = distances_km(places[known, 0], places[known, 1], lat, lon)
-        better = (distance <= radius) & (distance < best)
-        best[better], nearer[better] = distance[better], index
+    order = np.argsort(label[known], kind="stable")
+    ends = np.searchsorted(label[known][order], np.arange(len(cities) + 1))
+    for city in np.flatnonzero(np.diff(ends)).tolist() if nearest else ():
+        own_places = order[ends[city] : ends[city + 1]]
+        # A place inside of its own circle can only be in those that overlap it; of one outside that alone is told.
+        apart = distances_km(facts[:, 0], facts[:, 1], facts[city, 0], facts[city, 1])
+        for index in np.flatnonzero(apart <= facts[:, 2] + facts[city, 2] + 1).tolist():
+            lat, lon, radius = facts[index]
+            distance = distances_km(places[known[own_places], 0], places[known[own_places], 1], lat, lon)
+            better = (distance <= radius) & (distance < best[own_places])
+            best[own_places[better]], nearer[own_places[better]] = distance[better], index
     wrong = np.flatnonzero(outside | (nearer >= 0))
     return [
         Misplaced(

@@ -48,9 +48,11 @@ class Workspace:
     """Paths of one workspace; nothing is created by looking at them.
 
     Photos are content-addressed and hold the original bytes, whatever their format: the suffix `.jpg` is nominal.
+    `shards` is a folder of shards (`collector.images.shards`) that the benchmark takes photos from first.
     """
 
     root: Path
+    shards: Path | None = None
 
     @property
     def catalogue(self) -> Path:
@@ -83,8 +85,13 @@ class Workspace:
         return self.root / "reports"
 
     def photo(self, sha256: str) -> Path:
-        """Return where the photo with these original bytes lies, `photos/ab/<sha256>.jpg`."""
-        return self.photos / sha256[:2] / f"{sha256}.jpg"
+        """Return where the photo with these original bytes lies or belongs, `photos/ab/cd/<sha256>.jpg`.
+
+        Until December 2026 it was `photos/ab/<sha256>.jpg`: what lies there is found there, and stays.
+        """
+        folder, name = self.photos / sha256[:2], f"{sha256}.jpg"
+        place = folder / sha256[2:4] / name
+        return folder / name if not place.exists() and (folder / name).exists() else place
 
 
 def data_folder(kind: str, variable: str) -> Path:
@@ -282,16 +289,16 @@ def draft_of(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, draft: Path | None = None) -> Iterator[BinaryIO]:
     """Give a file to write that takes the place of `path` when the block ends, or is gone where anything fails.
 
-    The bytes reach the disk (fsync) before the name does. The folder is made.
+    The bytes reach the disk (fsync) before the name does. The folder is made. The file is `draft`, else `draft_of(path)`.
 
     Raises:
         OSError: the file cannot be written; no temporary file stays behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
+    draft = draft or draft_of(path)
     try:
         with draft.open("wb") as file:
             yield file
@@ -311,6 +318,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: as `replacing` does.
     """
     with replacing(path) as file:
+        file.write(content)
+
+
+def store_photo(workspace: Workspace, sha256: str, content: bytes) -> None:
+    """Write a photo's original bytes to its place in the store, whole or not at all.
+
+    Drafts lie in the store's root, where they are found without a look into 65,536 folders.
+
+    Raises:
+        OSError: as `replacing` does.
+    """
+    path = workspace.photo(sha256)
+    with replacing(path, draft_of(workspace.photos / path.name)) as file:
         file.write(content)
 
 

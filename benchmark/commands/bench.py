@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.commands.shared import ManifestsOfRunsOption, manifest_folders, what_is_here
+from benchmark.commands.shared import ManifestsOfRunsOption, ShardsOption, manifest_folders, what_is_here
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note, track
@@ -116,6 +116,7 @@ def bench(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs that this would do and how long they may take; do none.")
     ] = False,
+    shards: ShardsOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -134,13 +135,17 @@ def bench(
     from collector.workspace import Workspace
 
     models = models or ("first" if tier == "paper" else "none")
+    if shards and cluster:
+        raise UsageError(
+            "--shards: nodes of a cluster take photos from the driver's workspace; leave one of the two out"
+        )
     _check(everything, method, {"tier": tier, "engine": engine, "models": models, "precision": precision})
     changes = parse_settings(settings or [])
     chosen = choose(["*"] if everything else method or [])
     numbers, few = parse_seeds(seeds), parse_shots(shots)
     # A cluster's nodes have devices of their own: what this machine has says nothing of them.
     on = device if cluster else resolve_device(device)
-    place, trained_in = Workspace(workspace), _precision(precision, on, engine, cluster)
+    place, trained_in = Workspace(workspace, shards), _precision(precision, on, engine, cluster)
     jobs: list[Job] = []
     folders = manifest_folders(manifest, manifests, workspace)
     for folder in folders:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.shared import what_is_here
+from benchmark.commands.shared import ShardsOption, what_is_here
 from collector.errors import UsageError
 from collector.options import ClusterOption, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
@@ -31,6 +31,7 @@ def embed(
     stored: Annotated[str, typer.Option(help="Number format: float16 or float32.")] = "float16",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     cluster: ClusterOption = "",
+    shards: ShardsOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +48,7 @@ def embed(
 
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out {out}: its name must end in {' or '.join(SUFFIXES)}")
-    place = Workspace(workspace)
+    place = Workspace(workspace, shards)
     data = what_is_here(read_manifest(locate(manifest, workspace / "cache")), place)
     require_photos(data, place, manifest)
     keep_freed_memory()

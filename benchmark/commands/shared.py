@@ -29,6 +29,14 @@ ManifestOption = Annotated[
 ]
 
 
+ShardsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Take photos from these shards (`t15 export --shards`), others from the workspace."
+    ),
+]
+
+
 def manifest_folders(asked: str | None, manifests: Path, workspace: Path) -> list[Path]:
     """Return the folders of the manifests that are meant: one, or all whose folders or names a pattern matches.
 

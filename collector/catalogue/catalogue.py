@@ -8,7 +8,7 @@ moved, changed or is gone.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from collector.catalogue.database import SCHEMA_VERSION, STATES, open_database
 from collector.catalogue.ledger import Ledger
+from collector.manifest.photo_rows import PhotoRows
 from collector.providers.base import SeenFile
 from collector.records import PHOTO_FIELDS, City, Label, Photo, Region, Unusable
 from collector.workspace import Workspace
@@ -27,6 +28,8 @@ PLACE_REASONS = ("no-city", "unknown-city", "outside-city", "outside-area", "lab
 
 _NOT_KEPT = "photo_id NOT IN (SELECT photo_id FROM decisions WHERE stage = 'review' AND verdict = 'keep')"
 
+_OF_PROVIDER = "photos.photo_id >= ? AND photos.photo_id < ?"  # with `_ids_of`: the index of ids serves it
+
 # A reviewer who says that a city is wrong may say which is right: then the photo is of that one.
 _RIGHT_CITY = (
     "CASE WHEN {0}.stage = 'review' AND {0}.verdict = 'wrong-city' AND json_valid({0}.evidence) "
@@ -36,6 +39,8 @@ _AGAINST = f"verdict <> 'keep' AND {_RIGHT_CITY.format('decisions')} IS NULL AND
 
 # What a row holds of a photo: all but the fields that dedup and split give it.
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split", "label"))
+
+_READ_BY_PEOPLE = ("author_name", "page_url", "image_url", "title")
 
 # What providers tell of a photo, and its bytes do not.
 _TOLD = (
@@ -218,12 +223,11 @@ class Catalogue:
 
         What was rejected for its place by the listing of another city may lie in this one.
         """
-        prefix = f"{provider}:"
         query = (
-            "SELECT photo_id FROM photos WHERE substr(photo_id, 1, ?) = ? AND NOT (state = 'rejected' "  # noqa: S608
+            f"SELECT photo_id FROM photos WHERE {_OF_PROVIDER} AND NOT (state = 'rejected' "  # noqa: S608
             f"AND reason IN {PLACE_REASONS!r} AND city IS NOT ?)"
         )
-        return frozenset(photo_id for (photo_id,) in self._db.execute(query, (len(prefix), prefix, city)))
+        return frozenset(photo_id for (photo_id,) in self._db.execute(query, (*_ids_of(provider), city)))
 
     def is_judged(self, photo_id: str, city: str) -> bool:
         """Return whether a photo is one of `judged`."""
@@ -234,11 +238,10 @@ class Catalogue:
     def of_other_cities(self, provider: str, city: str, south: float, north: float) -> list[Photo]:
         """Return a provider's photos that stand under another city and lie between two degrees of latitude."""
         where = (
-            "WHERE substr(photos.photo_id, 1, ?) = ? AND city <> ? AND latitude BETWEEN ? AND ? "
-            "AND state IN ('listed', 'downloaded', 'failed')"
+            f"WHERE {_OF_PROVIDER} AND city <> ? AND latitude BETWEEN ? AND ? "
+            "AND +state IN ('listed', 'downloaded', 'failed')"
         )
-        prefix = f"{provider}:"
-        return list(self._photos(where, (len(prefix), prefix, city, south, north)))
+        return list(self._photos(where, (*_ids_of(provider), city, south, north)))
 
     def downloaded(self) -> list[Photo]:
         """Return every downloaded photo, by photo_id, under the city that a reviewer calls the right one."""
@@ -252,6 +255,31 @@ class Catalogue:
         """
         left_out = f"SELECT photo_id FROM decisions WHERE {_AGAINST}"  # noqa: S608
         return list(self._photos(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})", reviewed=True))
+
+    def downloaded_rows(self, *, light: bool = False) -> PhotoRows:
+        """Return what `downloaded` does as columns; `light`: texts that only people read are blank where there are any."""
+        return self._photo_rows("WHERE state = 'downloaded'", light=light)
+
+    def clean_rows(self) -> PhotoRows:
+        """Return what `clean` does as columns."""
+        left_out = f"SELECT photo_id FROM decisions WHERE {_AGAINST}"  # noqa: S608
+        return self._photo_rows(f"WHERE state = 'downloaded' AND photos.photo_id NOT IN ({left_out})")
+
+    def _photo_rows(self, where: str, *, light: bool = False) -> PhotoRows:
+        names = list(_STORED)
+        query = self._query(where, reviewed=True, blank=_READ_BY_PEOPLE if light else ())
+        order = [
+            names.index(name) if name in names else len(names) if name == "group_id" else -1 for name in PHOTO_FIELDS
+        ]
+        at = PHOTO_FIELDS.index("taken_at")
+
+        def values() -> Iterator[list[Any]]:
+            for row in self._db.execute(query):
+                found = [row[of] if of >= 0 else None for of in order]
+                found[at] = datetime.fromisoformat(found[at]) if found[at] else None
+                yield found
+
+        return PhotoRows.of_values(values())
 
     def photo(self, photo_id: str) -> Photo | None:
         """Return a downloaded photo, None when there is none of this id."""
@@ -275,15 +303,14 @@ class Catalogue:
     def listing(self, city: str, provider: str) -> list[Waiting]:
         """Return what a provider has listed for a city and may be had, whatever became of it since, by photo_id."""
         condition = (
-            "WHERE city = ? AND substr(photos.photo_id, 1, ?) = ? "
-            "AND (state IN ('listed', 'downloaded', 'failed') OR state = 'rejected' AND attempts > 0)"
+            f"WHERE city = ? AND {_OF_PROVIDER} "
+            "AND (+state IN ('listed', 'downloaded', 'failed') OR +state = 'rejected' AND attempts > 0)"
         )
-        prefix = f"{provider}:"
         states = self._db.execute(
             f"SELECT state, attempts, next_try, coalesce(reason, '') FROM photos {condition} ORDER BY photo_id",  # noqa: S608 (no outside text)
-            (city, len(prefix), prefix),
+            (city, *_ids_of(provider)),
         )
-        photos = self._photos(condition, (city, len(prefix), prefix))
+        photos = self._photos(condition, (city, *_ids_of(provider)))
         return [
             Waiting(photo, state, attempts, datetime.fromisoformat(next_try) if next_try else None, reason)
             for photo, (state, attempts, next_try, reason) in zip(photos, states, strict=True)
@@ -295,19 +322,31 @@ class Catalogue:
         return self._db.execute(query, (city,)).fetchall()
 
     def _photos(self, where: str, values: tuple[Any, ...] = (), *, reviewed: bool = False) -> Iterator[Photo]:
-        city = f"coalesce({_RIGHT_CITY.format('said')}, photos.city)" if reviewed else "photos.city"
-        names = ", ".join(city if name == "city" else f"photos.{name}" for name in _STORED)
-        said = (
-            "LEFT JOIN decisions said ON said.photo_id = photos.photo_id AND said.stage = 'review'" if reviewed else ""
-        )
-        query = (
-            f"SELECT {names}, decisions.group_id FROM photos LEFT JOIN decisions "  # noqa: S608 (no outside text)
-            f"ON decisions.photo_id = photos.photo_id AND decisions.stage = 'dedup' {said} {where} ORDER BY photos.photo_id"
-        )
-        for row in self._db.execute(query, values):
+        for row in self._db.execute(self._query(where, reviewed=reviewed), values):
             found = dict(zip((*_STORED, "group_id"), row, strict=True))
             taken_at = found.pop("taken_at")
             yield Photo(**found, taken_at=datetime.fromisoformat(taken_at) if taken_at else None)
+
+    def _query(self, where: str, *, reviewed: bool, blank: Sequence[str] = ()) -> str:
+        """Return the query of photos, by photo_id; of texts in `blank` is told only whether there is one."""
+        city = f"coalesce({_RIGHT_CITY.format('said')}, photos.city)" if reviewed else "photos.city"
+        columns = {name: f"photos.{name}" for name in _STORED} | {"city": city}
+        columns |= {name: f"iif(photos.{name} IS NULL, NULL, '')" for name in blank}
+        said = (
+            "LEFT JOIN decisions said ON said.photo_id = photos.photo_id AND said.stage = 'review'" if reviewed else ""
+        )
+        return (
+            f"SELECT {', '.join(columns.values())}, decisions.group_id FROM photos LEFT JOIN decisions "  # noqa: S608 (no outside text)
+            f"ON decisions.photo_id = photos.photo_id AND decisions.stage = 'dedup' {said} {where} ORDER BY photos.photo_id"
+        )
+
+    def with_other_hashes(self, hash_stamp: str) -> list[tuple[str, str]]:
+        """Return photo_id and sha256 of the downloaded photos whose hashes are of another algorithm or version."""
+        query = (
+            "SELECT photo_id, sha256 FROM photos WHERE state = 'downloaded' AND hash_stamp IS NOT NULL AND hash_stamp <> ? "
+            "ORDER BY photo_id"
+        )
+        return self._db.execute(query, (hash_stamp,)).fetchall()
 
     def hash_stamps(self) -> dict[str, str]:
         """Return the algorithm and versions of the hashes of each downloaded photo, by photo_id."""
@@ -379,6 +418,26 @@ class Catalogue:
         query = "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? ORDER BY photo_id"
         return [Decision(p, v, g, json.loads(e)) for p, v, g, e in self._db.execute(query, (stage,))]
 
+    def first_decision(self, stage: str) -> Decision | None:
+        """Return one of what `stage` decided, that of the first photo_id; None where it decided nothing."""
+        query = "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? ORDER BY photo_id LIMIT 1"
+        row = self._db.execute(query, (stage,)).fetchone()
+        return Decision(*row[:3], json.loads(row[3])) if row else None
+
+    def is_undecided(self, stage: str) -> bool:
+        """Return whether `stage` decided nothing about some downloaded photo."""
+        query = (
+            "SELECT 1 FROM photos WHERE state = 'downloaded' AND NOT EXISTS (SELECT 1 FROM decisions "
+            "WHERE decisions.stage = ? AND decisions.photo_id = photos.photo_id) LIMIT 1"
+        )
+        return self._db.execute(query, (stage,)).fetchone() is not None
+
+    def stamps_of_hashes(self) -> dict[str, str] | str:
+        """Return what `hash_stamps` does; where all downloaded photos have the same, only that."""
+        query = "SELECT min(hash_stamp), max(hash_stamp), count(hash_stamp) = count(*) FROM photos WHERE state = 'downloaded'"
+        least, most, all_have = self._db.execute(query).fetchone()
+        return str(least) if least is not None and least == most and all_have else self.hash_stamps()
+
     def decided_against(self, but: str) -> frozenset[str]:
         """Return the ids of photos that a stage other than `but` left out, and no reviewer kept all the same."""
         query = f"SELECT photo_id FROM decisions WHERE stage <> ? AND {_AGAINST}"  # noqa: S608
@@ -401,11 +460,10 @@ class Catalogue:
     def rejected_by_listing(self, provider: str, reasons: Iterable[str]) -> frozenset[str]:
         """Return the ids of a provider's things that its listing, not their bytes, had rejected for one of these reasons."""
         query = (
-            "SELECT photo_id FROM photos WHERE state = 'rejected' AND attempts = 0 AND substr(photo_id, 1, ?) = ? "
+            f"SELECT photo_id FROM photos WHERE state = 'rejected' AND attempts = 0 AND {_OF_PROVIDER} "  # noqa: S608
             "AND reason IN (SELECT value FROM json_each(?))"
         )
-        prefix = f"{provider}:"
-        rows = self._db.execute(query, (len(prefix), prefix, json.dumps(sorted(reasons))))
+        rows = self._db.execute(query, (*_ids_of(provider), json.dumps(sorted(reasons))))
         return frozenset(photo_id for (photo_id,) in rows)
 
     def content(self) -> list[tuple[Any, ...]]:
@@ -417,6 +475,11 @@ class Catalogue:
         return self._db.execute(f"SELECT {names} FROM photos ORDER BY photo_id").fetchall()  # noqa: S608 (own names)
 
 
+def _ids_of(provider: str) -> tuple[str, str]:
+    """Return from which id on, and up to which, those of a provider lie; ";" is the character after ":"."""
+    return f"{provider}:", f"{provider};"
+
+
 def _city(data: Mapping[str, Any]) -> City:
     return City(**{**data, "aliases": tuple(data["aliases"])})
 
@@ -426,8 +489,8 @@ def _label(data: Mapping[str, Any]) -> Label:
     return Label(**{**data, "polygon": outline and tuple((corner[0], corner[1]) for corner in outline)})
 
 
-def _rows(stage: str, decisions: Iterable[Decision]) -> list[tuple[str, str, str, str | None, str]]:
-    return [(stage, d.photo_id, d.verdict, d.group_id, json.dumps(dict(d.evidence), sort_keys=True)) for d in decisions]
+def _rows(stage: str, decisions: Iterable[Decision]) -> Iterator[tuple[str, str, str, str | None, str]]:
+    return ((stage, d.photo_id, d.verdict, d.group_id, json.dumps(dict(d.evidence), sort_keys=True)) for d in decisions)
 
 
 def _values(photo: Photo) -> dict[str, Any]:
@@ -455,6 +518,7 @@ CREATE TABLE IF NOT EXISTS files (
   PRIMARY KEY (root, path)
 ) STRICT
 """
+_FILES_BY_PHOTO = "CREATE INDEX IF NOT EXISTS files_by_photo ON files (photo_id)"
 _STANDING = "verdict IS NOT NULL AND entry NOT IN (SELECT undoes FROM reviews WHERE undoes IS NOT NULL)"
 
 
@@ -517,6 +581,7 @@ class Files:
     def of(self, root: bytes) -> list[KnownFile]:
         """Return the files known of a root, by path."""
         self._db.execute(_TABLE)
+        self._db.execute(_FILES_BY_PHOTO)
         rows = self._db.execute("SELECT path, photo_id, content, gone FROM files WHERE root = ? ORDER BY path", (root,))
         return [KnownFile(path, photo_id, content, bool(gone)) for path, photo_id, content, gone in rows]
 

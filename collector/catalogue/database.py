@@ -11,7 +11,7 @@ from collector.errors import DataError
 from collector.progress import note
 from collector.workspace import storage_errors
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _APPLICATION_ID = (
     0x74313500  # "t15\0": marks the file as a catalogue, https://www.sqlite.org/fileformat.html#application_id
 )
@@ -27,6 +27,15 @@ CREATE TABLE withdrawals (
   PRIMARY KEY (kind, id)
 ) STRICT;
 {ledger.TABLES}
+"""
+
+# One for each question that a command asks of a table that grows with the photos (tests/collector/catalogue/test_plans.py).
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS photos_in_order ON photos (state, photo_id);
+CREATE INDEX IF NOT EXISTS photos_of_city ON photos (city, photo_id);
+CREATE INDEX IF NOT EXISTS photos_by_author ON photos (author_id) WHERE author_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS photos_by_bytes ON photos (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX IF NOT EXISTS decisions_by_photo ON decisions (photo_id);
 """
 
 _TABLES = f"""
@@ -45,6 +54,7 @@ CREATE TABLE decisions (
   stage TEXT NOT NULL, photo_id TEXT NOT NULL, verdict TEXT NOT NULL, group_id TEXT, evidence TEXT NOT NULL,
   PRIMARY KEY (stage, photo_id)
 ) STRICT;
+{_INDEXES}
 {_ADDED_IN_2}
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -75,6 +85,10 @@ _MIGRATIONS = {
     UPDATE photos SET state = 'failed', attempts = 0, next_try = NULL WHERE {_GIVEN_UP_TOO_SOON};
     PRAGMA user_version = 4;
     """,  # noqa: S608 (own text)
+    4: f"""
+    {_INDEXES}
+    PRAGMA user_version = 5;
+    """,
 }
 """What turns a catalogue of a version into one of the next."""
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.catalogue.rehearsal import rehearsal
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
-from collector.records import SPLITS, Photo
+from collector.records import Photo
 from collector.workspace import Workspace, draft_of, exclusive, storage_errors
 
 Kind = Literal["photo", "author"]
@@ -79,7 +82,8 @@ def withdraw(
     ):
         gone, listed = _written_down(catalogue, ids, reason, at, kind)
         for digest in {photo.sha256 for photo in gone if photo.sha256}:
-            workspace.photo(digest).unlink(missing_ok=True)
+            while (path := workspace.photo(digest)).is_file():  # in the older place too
+                path.unlink()
         # The arrays of the cache hold pixels of thousands of photos each; nothing in it is lost for good. Nor is a
         # partial manifest: `rehydrate` writes it again, without the photos.
         cached = bool(gone) and workspace.cache.exists()
@@ -118,8 +122,16 @@ def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
     if not workspace.catalogue.is_file():
         return
     with open_catalogue(workspace) as catalogue:
-        withdrawn = Withdrawn(catalogue.withdrawals())
-    held = [photo.photo_id for side in SPLITS for photo in manifest.photos(side) if withdrawn.holds(photo)]
+        listed = catalogue.withdrawals()
+    photos, authors = (
+        pa.array([one for of, one, _, _ in listed if of == kind], pa.string()) for kind in ("photo", "author")
+    )
+    table = manifest.table
+    there = pc.or_(
+        pc.is_in(table["photo_id"], photos),
+        pc.and_(pc.is_valid(table["author_id"]), pc.is_in(table["author_id"], authors)),
+    )
+    held = table["photo_id"].filter(there).to_pylist()
     if held:
         header = manifest.header
         raise DataError(

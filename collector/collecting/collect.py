@@ -14,7 +14,7 @@ from collector.collecting.download import Elsewhere, Failed, Failures, Outcome, 
 from collector.collecting.follow_folder import follow
 from collector.collecting.listing import in_area, labelled_elsewhere, list_city
 from collector.collecting.on_cluster import downloads
-from collector.collecting.select import Chooser, Wish, balanced_ranking, ranking, unwanted
+from collector.collecting.select import Chooser, Wish, balanced_ranking, drawn, ranking, unwanted
 from collector.errors import IncompleteError, UsageError, did_you_mean
 from collector.executors.local import Work
 from collector.images.decode import quiet_decoders
@@ -156,7 +156,7 @@ def collect(
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
         remove_drafts(workspace.photos, ".*.part", alone=True)
-        remove_drafts(workspace.photos, "*/.*.part", alone=True)
+        remove_drafts(workspace.photos, "??/.*.part", alone=True)  # where they lay until December 2026
         catalogue.remember_region(region)
         for reason in sorted(retry - catalogue.reasons()):
             given_up = ", ".join(sorted(catalogue.reasons())) or "none"
@@ -237,10 +237,12 @@ def _chosen(job: _Job, found: Sequence[Photo | Unusable], wish: Wish) -> Iterato
 
 def _ranked(job: _Job, city: str, photos: Sequence[Photo], wish: Wish) -> Iterator[Photo]:
     """Return a city's listed photos, most welcome first; balanced ones with an eye on what it has from elsewhere."""
+    if wish.target is None:
+        return drawn(photos, wish.seed)
     if not wish.balance:
         return ranking(photos, wish.seed)
     listed = {photo.photo_id for photo in photos}
-    had = [one for one in job.catalogue.downloaded() if one.city == city and one.photo_id not in listed]
+    had = [one for one in job.catalogue.downloaded_rows(light=True) if one.city == city and one.photo_id not in listed]
     return balanced_ranking(photos, wish.seed, had)
 
 

@@ -18,7 +18,7 @@ from collector.net.client import Http, NetError, RefusedError
 from collector.net.rate_limit import LONGEST_WAIT_S
 from collector.providers.base import ImageRequest, Provider, Renews, Survey
 from collector.records import Photo, Unusable
-from collector.workspace import Workspace, draft_of, write_atomically
+from collector.workspace import Workspace, draft_of, store_photo
 
 _FLAT = 0.9
 """Share of pixels of nearly one grey level from which on a picture is a placeholder, where flat ones are. Street View's grey
@@ -247,7 +247,7 @@ def _stored(
     described = _described(photo, data, request, limits)
     judge(described)
     if check or not is_stored(workspace, str(described.sha256), described.bytes):
-        write_atomically(workspace.photo(str(described.sha256)), data)
+        store_photo(workspace, str(described.sha256), data)
     return described
 
 

@@ -40,6 +40,13 @@ def dedup(
             "feature; `best` for the best that is here.",
         ),
     ] = None,
+    hashes_only: Annotated[
+        bool,
+        typer.Option(
+            "--hashes-only",
+            help="Look at no pair: hashes alone decide. For a million photos and more, where looking takes days.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
     cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -59,7 +66,9 @@ def dedup(
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
     place = existing_workspace(workspace)
     with work_on(cluster, place, Threads()) as work:
-        summary = dedup_photos(place, radius, dry_run=dry_run, deep=asked, track=track, work=work)
+        summary = dedup_photos(
+            *(place, radius), dry_run=dry_run, deep=asked, hashes_only=hashes_only, track=track, work=work
+        )
     show(
         {**asdict(summary), "radius": radius, "dry_run": dry_run, "net": deep},
         json,

@@ -15,6 +15,8 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from collector.catalogue.withdrawals import Withdrawal
     from collector.collecting.rehydrate import Rehydration, ToDo
     from collector.manifest.manifest import Manifest
@@ -183,7 +185,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="csv, jsonl (a JSON object per line), or a folder of photos and metadata: hf for Hugging Face `datasets`, "
+            help="csv, jsonl (a JSON object per line), or a folder of photos and metadata: hf (as --hf with --originals), "
             "fiftyone for FiftyOne.",
         ),
     ] = "csv",
@@ -201,35 +203,136 @@ def export(
             "queries, UTM in the names.",
         ),
     ] = None,
+    shards: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write photos and rows as tar files for WebDataset and `t15 bench --shards`."),
+    ] = None,
+    hf: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write photos and rows as a folder that Hugging Face `datasets` reads."),
+    ] = None,
+    originals: Annotated[
+        bool,
+        typer.Option(
+            "--originals",
+            help="With --shards and --hf: files as they are, whatever their licence, for your own use. Else as `t15 publish "
+            "--with-photos`: what licences allow, without EXIF.",
+        ),
+    ] = False,
+    redistributable: Annotated[
+        list[str] | None,
+        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; again for more."),
+    ] = None,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a shard has at most.")] = 256,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Write a manifest's rows as CSV or JSON Lines, or photos and rows as a folder for other tools."""
+    """Write a manifest's rows as CSV or JSON Lines, or photos and rows as folders and shards for other tools."""
     from collector.manifest.export import export as write
-    from collector.publishing.image_folder import write_fiftyone, write_image_folder
-    from collector.workspace import existing_workspace
 
+    _check_export(form, out, column, vpr, shards, hf, spreadsheet=spreadsheet, gated=bool(originals or redistributable))
+    manifest = _read(path, workspace)
     if vpr is not None:
-        _export_vpr(_read(path, workspace), workspace, vpr)
-        return
-    folders = {"hf": write_image_folder, "fiftyone": write_fiftyone}
+        _export_vpr(manifest, workspace, vpr)
+    elif shards is not None:
+        _export_shards(manifest, workspace, shards, shard_mb, originals, redistributable or ())
+    elif (folder := hf or (out if form in ("hf", "fiftyone") else None)) is not None:
+        kind = "hf" if hf else form
+        _export_folder(kind, manifest, workspace, folder, column or (), originals or hf is None, redistributable or ())
+    else:
+        done = write(
+            *(manifest, out or sys.stdout.buffer, "jsonl" if form == "jsonl" else "csv", column or ()),
+            spreadsheet=spreadsheet,
+        )
+        if out:
+            note(f"{out}: {done.rows} rows")
+        if done.formulas and not spreadsheet:
+            note(
+                f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet "
+                "program"
+            )
+
+
+def _check_export(
+    form: str,
+    out: Path | None,
+    column: list[str] | None,
+    vpr: Path | None,
+    shards: Path | None,
+    hf: Path | None,
+    *,
+    spreadsheet: bool,
+    gated: bool,
+) -> None:
+    folders = ("hf", "fiftyone")
     if form not in ("csv", "jsonl", *folders):
         raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl, hf or fiftyone")
     if form in folders and (out is None or spreadsheet):
         raise UsageError(f"export: --format {form} writes a folder, named with --out, and takes no --spreadsheet")
-    manifest = _read(path, workspace)
-    if form in folders and out is not None:
-        made = folders[form](manifest, existing_workspace(workspace), out, column or (), track)
-        note(f"{out}: {made.written} photos; {made.missing} are not in the workspace")
-        return
-    done = write(
-        manifest, out or sys.stdout.buffer, "jsonl" if form == "jsonl" else "csv", column or (), spreadsheet=spreadsheet
+    if sum(folder is not None for folder in (vpr, shards, hf)) + (form in folders) > 1:
+        raise UsageError("export: --vpr, --shards and --hf each write a folder of another kind; choose one")
+    if gated and not (shards or hf):
+        raise UsageError("--originals and --redistributable: belong to --shards and --hf")
+    if shards is not None and (column or out):
+        raise UsageError("--shards: writes whole rows, into its own folder; leave --column and --out out")
+
+
+def _export_shards(
+    manifest: "Manifest",
+    workspace: Path,
+    folder: Path,
+    megabytes: int,
+    originals: bool,
+    redistributable: "Sequence[str]",
+) -> None:
+    from collector.catalogue.withdrawals import require_none_withdrawn
+    from collector.publishing.shards import write_shards
+    from collector.workspace import existing_workspace
+
+    place = existing_workspace(workspace)
+    require_none_withdrawn(manifest, place)
+    done = write_shards(
+        *(manifest, place, folder),
+        shard_bytes=megabytes * 1_000_000,
+        originals=originals,
+        redistributable=redistributable,
+        track=track,
     )
-    if out:
-        note(f"{out}: {done.rows} rows")
-    if done.formulas and not spreadsheet:
-        note(
-            f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet program"
+    counts = ", ".join(f"{side} {count}" for side, count in done.photos.items())
+    note(f"{folder}: {done.shards} shards, {done.bytes / 1e6:.1f} MB, photos: {counts}")
+    _note_left_out(done.left_out)
+
+
+def _export_folder(
+    kind: str,
+    manifest: "Manifest",
+    workspace: Path,
+    folder: Path,
+    columns: "Sequence[str]",
+    originals: bool,
+    redistributable: "Sequence[str]",
+) -> None:
+    from collector.catalogue.withdrawals import require_none_withdrawn
+    from collector.publishing.image_folder import write_fiftyone, write_image_folder
+    from collector.workspace import existing_workspace
+
+    place = existing_workspace(workspace)
+    require_none_withdrawn(manifest, place)
+    made = (
+        write_fiftyone(manifest, place, folder, columns, track)
+        if kind == "fiftyone"
+        else write_image_folder(
+            manifest, place, folder, columns, track, originals=originals, redistributable=redistributable
         )
+    )
+    note(f"{folder}: {made.written} photos")
+    _note_left_out(made.left_out)
+
+
+def _note_left_out(left_out: "Mapping[str, int]") -> None:
+    from collector.publishing.with_photos import REASONS
+
+    for reason, count in left_out.items():
+        note(f"left out, {reason}: {count} ({REASONS[reason]})")
 
 
 def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path) -> None:

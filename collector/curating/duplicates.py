@@ -5,7 +5,7 @@ the catalogue with their evidence and can be taken back.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -28,6 +28,7 @@ from collector.executors.photos import map_photos
 from collector.images.decode import open_image, quiet_decoders
 from collector.images.hashing import HASH_STAMP, Hashes, hash_picture
 from collector.licences import licences
+from collector.manifest.photo_rows import PhotoRows
 from collector.progress import Track, silent
 from collector.records import PHASH_RADIUS, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
@@ -106,30 +107,89 @@ def find_groups(
     `radius`), or `verify` says so of a doubtful pair (see `candidates`), or `deep` does. Where `verify` is None, or
     cannot see a pair, hashes alone decide: as `same_picture`. With `work` near hashes are searched for there, by parts.
     """
-    alike: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
-    for photo in sorted(photos, key=preference):
-        alike[_signature(photo)].append(photo)
-    signatures = list(alike)
-    linked = _links(signatures, [str(same[0].sha256) for same in alike.values()], radius, verify, work)
-    for position, link in _deep_links(list(alike.values()), deep or {}):
+    looks = _looks(PhotoRows.of(photos))
+    linked = _links(looks, radius, verify, work)
+    for position, link in _deep_links(looks, deep or {}):
         if all(other != link[0] for other, *_ in linked[position]):
             linked[position].append(link)
     taken: set[int] = set()
     groups = []
-    for position, signature in enumerate(signatures):
+    several = np.flatnonzero(np.diff(looks.starts) > 1).tolist()
+    for position in sorted({*several, *linked}):
         if position in taken:
             continue
         taken.add(position)
-        kept, *same = alike[signature]
+        kept, *same = looks.photos(position)
         members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
-        for other, near, agreement, said in sorted(linked[position], key=lambda found: found[0]):
+        for other, near, agreement, said in sorted(linked.get(position, ()), key=lambda found: found[0]):
             if other not in taken:
                 taken.add(other)
                 evidence = (near.phash, near.dhash, near.mirrored, agreement, said)
-                members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in alike[signatures[other]]]
+                members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in looks.photos(other)]
         if members:
             groups.append(Group(kept, tuple(members)))
     return groups
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looks:
+    """The different looks of photos (both hashes, or the bytes of a picture without content for hashes), preferred first.
+
+    Attributes:
+        rows: the photos.
+        order: positions in `rows`, look by look, and the most preferred photo of a look first.
+        starts: where in `order` each look begins, and the end.
+        hashed: looks that are hashes.
+        phash, dhash: of each look, 8 bytes; 0 where it has none.
+    """
+
+    rows: PhotoRows
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    hashed: NDArray[np.int64]
+    phash: NDArray[np.uint8]
+    dhash: NDArray[np.uint8]
+
+    def photos(self, position: int) -> list[Photo]:
+        """Return the photos of a look."""
+        return [self.rows[at] for at in self.order[self.starts[position] : self.starts[position + 1]].tolist()]
+
+    def digest(self, position: int) -> str:
+        """Return the sha256 of a look's preferred photo."""
+        return str(self.rows.table["sha256"][int(self.order[self.starts[position]])].as_py())
+
+
+def _looks(rows: PhotoRows) -> _Looks:
+    preferred = preferences(rows)
+    phash, dhash = rows.hashes("phash"), rows.hashes("dhash")
+    known = rows.is_known("phash") & rows.is_known("dhash")
+    # A look is a number: of hashes that of the pair, else, beyond them, that of the bytes.
+    number = np.empty(len(rows), np.int64)
+    bits = np.ascontiguousarray(np.hstack((phash, dhash))[known]).view("S16").reshape(-1)
+    number[known] = np.unique(bits, return_inverse=True)[1]
+    number[~known] = len(rows) + rows.coded("sha256")[0][~known]
+    rank = np.empty(len(rows), np.int64)
+    rank[preferred] = np.arange(len(rows))
+    # Looks in the order of their preferred photos.
+    _, look = np.unique(number, return_inverse=True)
+    best = np.full(int(look.max(initial=-1)) + 1, len(rows), np.int64)
+    np.minimum.at(best, look, rank)
+    order = np.lexsort((rank, best[look]))
+    starts = np.append(np.flatnonzero(np.diff(best[look[order]], prepend=-1)), len(rows)).astype(np.int64)
+    first = order[starts[:-1]]
+    return _Looks(rows, order, starts, np.flatnonzero(known[first]), phash[first], dhash[first])
+
+
+def preferences(rows: PhotoRows) -> NDArray[np.int64]:
+    """Return the positions (N,) of photos in the order of `preference`."""
+    licence, ids = rows.coded("license")
+    free = np.array([bool((of := licences().get(one)) and of.redistributable) for one in ids] + [False])
+    known = sum(
+        rows.is_known(name).astype(np.int64) for name in ("latitude", "taken_at", "author_id", "page_url", "title")
+    )
+    taken = np.where(rows.is_known("taken_at"), rows.whole("taken_at"), np.iinfo(np.int64).max)
+    pixels = rows.whole("width") * rows.whole("height")
+    return np.lexsort((np.arange(len(rows)), taken, -np.asarray(known), -pixels, ~free[licence]))
 
 
 def same_picture(a: Photo, b: Photo, radius: int = PHASH_RADIUS) -> bool:
@@ -142,11 +202,6 @@ def same_picture(a: Photo, b: Photo, radius: int = PHASH_RADIUS) -> bool:
     if not (a.phash and b.phash and a.dhash and b.dhash):
         return False
     return hashes_agree(_apart(a.phash, b.phash), _apart(a.dhash, b.dhash), radius)
-
-
-def _signature(photo: Photo) -> tuple[str, ...]:
-    """Return what equal-looking photos share: both hashes, or the bytes of a picture without content for hashes."""
-    return (photo.phash, photo.dhash) if photo.phash and photo.dhash else (str(photo.sha256),)
 
 
 def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
@@ -168,14 +223,19 @@ def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
 _Link = tuple[int, Candidate, Agreement | None, Mapping[str, Any] | None]
 
 
-def _deep_links(alike: Sequence[Sequence[Photo]], deep: DeepLinks) -> Iterator[tuple[int, _Link]]:
+def _deep_links(looks: _Looks, deep: DeepLinks) -> Iterator[tuple[int, _Link]]:
     """Yield, for each position of equal-looking photos, a position that resembles it by `deep`, both ways."""
-    position = {photo.photo_id: at for at, same in enumerate(alike) for photo in same}
+    named = {photo_id for pair in deep for photo_id in pair}
+    look_of = np.empty(len(looks.rows), np.int64)
+    look_of[looks.order] = np.repeat(np.arange(len(looks.starts) - 1), np.diff(looks.starts))
+    position = (
+        {of: int(look_of[at]) for at, of in enumerate(looks.rows.texts("photo_id")) if of in named} if deep else {}
+    )
     for (one, other), said in deep.items():
         first, second = position.get(one), position.get(other)
         if first is None or second is None or first == second:
             continue
-        a, b = alike[first][0], alike[second][0]
+        a, b = looks.photos(first)[0], looks.photos(second)[0]
         phash, dhash = _apart(a.phash, b.phash), _apart(a.dhash, b.dhash)
         yield first, (second, Candidate(first, second, phash, dhash, False), None, said)
         yield second, (first, Candidate(second, first, phash, dhash, False), None, said)
@@ -185,33 +245,26 @@ def _apart(a: str | None, b: str | None) -> int:
     return (int(a, 16) ^ int(b, 16)).bit_count() if a and b else 64
 
 
-def _links(
-    signatures: Sequence[tuple[str, ...]],
-    digests: Sequence[str],
-    radius: int,
-    verify: VerifyPairs | None,
-    work: Work | None = None,
-) -> dict[int, list[_Link]]:
+def _links(looks: _Looks, radius: int, verify: VerifyPairs | None, work: Work | None = None) -> dict[int, list[_Link]]:
     """Return, for each position, the positions that resemble it, with what says so."""
-    hashed = [position for position, same in enumerate(signatures) if len(same) == 2]
-    phashes, dhashes = ([signatures[position][which] for position in hashed] for which in (0, 1))
-    near = candidates(phashes, dhashes, radius, doubtful=verify is not None, work=work)
+    hashed = looks.hashed
+    near = near_hashes(looks.phash[hashed], looks.dhash[hashed], radius, doubtful=verify is not None, work=work)
     linked: dict[int, list[_Link]] = defaultdict(list)
-    for link, agreement in _verified(near, [digests[position] for position in hashed], radius, verify):
-        first, second = hashed[link.first], hashed[link.second]
+    for link, agreement in _verified(near, lambda at: looks.digest(int(hashed[at])), radius, verify):
+        first, second = int(hashed[link.first]), int(hashed[link.second])
         linked[first].append((second, link, agreement, None))
         linked[second].append((first, link, agreement, None))
     return linked
 
 
 def _verified(
-    near: Iterable[Candidate], digests: Sequence[str], radius: int, verify: VerifyPairs | None
+    near: Iterable[Candidate], digest: Callable[[int], str], radius: int, verify: VerifyPairs | None
 ) -> Iterator[tuple[Candidate, Agreement | None]]:
     """Yield the candidates that show one picture; those that hashes leave in doubt are looked at, many at a time."""
     rest = iter(near)
     while block := list(islice(rest, _PAIRS_AT_ONCE)):
         doubtful = [candidate for candidate in block if verify and not is_certain(candidate, radius)]
-        doubts = [DoubtfulPair(digests[one.first], digests[one.second], one.mirrored) for one in doubtful]
+        doubts = [DoubtfulPair(digest(one.first), digest(one.second), one.mirrored) for one in doubtful]
         answers = dict(zip(doubtful, verify(doubts), strict=True)) if verify else {}
         for candidate in block:
             agreement = answers.get(candidate)
@@ -249,16 +302,48 @@ def candidates(
     `work` the search is done there, by parts, which finds the same.
     """
     phash, dhash = as_bits(list(phashes)), as_bits(list(dhashes))
+    yield from near_hashes(phash, dhash, radius, doubtful=doubtful, most_doubts=most_doubts, work=work)
+
+
+def near_hashes(
+    phash: NDArray[np.uint8],
+    dhash: NDArray[np.uint8],
+    radius: int,
+    *,
+    doubtful: bool,
+    most_doubts: int = MOST_DOUBTS,
+    work: Work | None = None,
+) -> Iterator[Candidate]:
+    """Yield what `candidates` does of hashes (N, 8) as bytes."""
+    if not doubtful:
+        yield from _agreeing(phash, dhash, radius, work)
+        return
     both = np.hstack((phash, dhash))
     by_hashes = 2 * radius + DHASH_SLACK
-    reach = max(_reach(radius), by_hashes) if doubtful else by_hashes
-    for mirrored in (False, True) if doubtful and radius else (False,):
+    reach = max(_reach(radius), by_hashes)
+    for mirrored in (False, True) if radius else (False,):
         seen = np.hstack((mirrored_phash(phash), mirrored_dhash(dhash))) if mirrored else both
-        within = min(reach, 128)
-        found = pairs_in_blocks(both, within, seen) if work is None else pairs_in_partitions(both, within, seen, work)
-        for pairs in found:
-            most = most_doubts if doubtful else 0
-            yield from _chosen(pairs, phash, seen[:, :8], radius, most, mirrored=mirrored)
+        for pairs in _near(both, min(reach, 128), seen, work):
+            yield from _chosen(pairs, phash, seen[:, :8], radius, most_doubts, mirrored=mirrored)
+
+
+def _near(bits: NDArray[np.uint8], radius: int, seen: NDArray[np.uint8] | None, work: Work | None) -> Iterator[Pairs]:
+    if work is None:
+        return pairs_in_blocks(bits, radius, seen)
+    return pairs_in_partitions(bits, radius, seen, work)
+
+
+def _agreeing(
+    phash: NDArray[np.uint8], dhash: NDArray[np.uint8], radius: int, work: Work | None = None
+) -> Iterator[Candidate]:
+    """Yield the pairs whose `hashes_agree`: few pHashes are near, so that they are searched and dHashes looked up."""
+    for pairs in _near(phash, min(radius, 64), None, work):
+        apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1, dtype=np.int64)
+        agree = apart <= radius + DHASH_SLACK
+        columns = (pairs.first[agree], pairs.second[agree], pairs.distance[agree], apart[agree])
+        first, second, distance, other = columns
+        order = np.lexsort((first, distance + other, second))
+        yield from (Candidate(*of, False) for of in zip(*(of[order].tolist() for of in columns), strict=True))
 
 
 def _reach(radius: int) -> int:
@@ -330,24 +415,26 @@ def dedup(
     dry_run: bool = False,
     deep: Deep | None = None,
     keep_deep: bool = False,
+    hashes_only: bool = False,
     track: Track = silent,
     work: Work | None = None,
 ) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
     Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
-    at; where a photo's bytes are not in the store its hashes alone decide. With `deep`, vectors propose pairs too; with
-    `keep_deep`, what they had led to before stays. `work` is where photos are hashed and read.
+    at, unless `hashes_only`; where a photo's bytes are not in the store its hashes alone decide. With `deep`, vectors propose
+    pairs too; with `keep_deep`, what they had led to before stays. `work` is where photos
+    are hashed and read.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
         _renew_hashes(catalogue, workspace, work, track)
-        photos = catalogue.downloaded()
+        photos = catalogue.downloaded_rows(light=not deep)
         links = _kept_links(catalogue) if keep_deep else {}
         with quiet_decoders():
-            verify = pair_verifier(workspace, work)
+            verify = None if hashes_only else pair_verifier(workspace, work)
             parts = work if isinstance(work, Cluster) else None  # one machine has one index
             if deep:
                 links = _deeper(workspace, photos, find_groups(photos, radius, verify, work=parts), deep, track)
@@ -390,14 +477,13 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace, work: Work | None,
     Raises:
         DataError: photos cannot be read; the first are named.
     """
-    old = [photo_id for photo_id, stamp in catalogue.hash_stamps().items() if stamp != HASH_STAMP]
+    old = catalogue.with_other_hashes(HASH_STAMP)
     if not old:
         return
-    of = {photo.photo_id: str(photo.sha256) for photo in catalogue.downloaded()}
-    digests = [of[photo_id] for photo_id in old]
+    digests = [sha256 for _, sha256 in old]
     faults = []
-    for photo_id, digest, hashes in zip(
-        old, digests, map_photos(_hashes, digests, workspace, work, track=track, doing="hashing"), strict=True
+    for (photo_id, digest), hashes in zip(
+        old, map_photos(_hashes, digests, workspace, work, track=track, doing="hashing"), strict=True
     ):
         if isinstance(hashes, Fault):
             missing = isinstance(hashes.error, FileNotFoundError)
@@ -414,7 +500,7 @@ def _hashes(path: Path) -> Hashes:
         return hash_picture(image)[1]
 
 
-def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) -> Iterator[Decision]:
+def _decisions(rows: PhotoRows, groups: Sequence[Group], radius: int) -> Iterator[Decision]:
     grouped = set()
     for group in groups:
         verdict = "conflict" if group.is_conflict else "duplicate"
@@ -424,9 +510,9 @@ def _decisions(photos: Sequence[Photo], groups: Sequence[Group], radius: int) ->
         for member in group.members:
             yield Decision(member.photo.photo_id, verdict, group.kept.photo_id, _evidence(member, radius))
         grouped.update([group.kept.photo_id, *(member.photo.photo_id for member in group.members)])
-    for photo in photos:
-        if photo.photo_id not in grouped:
-            yield Decision(photo.photo_id, "keep", photo.photo_id, {"radius": radius, "members": 1})
+    for photo_id in rows.texts("photo_id"):
+        if photo_id and photo_id not in grouped:
+            yield Decision(photo_id, "keep", photo_id, {"radius": radius, "members": 1})
 
 
 def _evidence(member: Member, radius: int) -> dict[str, Any]:

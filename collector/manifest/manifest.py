@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,6 +25,7 @@ from collector.labels import LabelTree
 from collector.manifest import digest as digests
 from collector.manifest import schema
 from collector.manifest.header import FETCH, Header, Stored, check_header, defining, json_of, read_header, version_key
+from collector.manifest.photo_rows import PhotoRows
 from collector.manifest.read_table import damaged_part, decoded, decoded_schema, open_parquet
 from collector.manifest.schema import FORMAT, FORMATS
 from collector.records import PHOTO_FIELDS, SPLITS, Photo
@@ -125,7 +127,10 @@ class Manifest:
         """Return the photos whose place lies outside of their city's radius, by row: the header claims that none does."""
         labels, latitude, longitude = (self.table[name] for name in ("city", "latitude", "longitude"))
         places = latitude.to_numpy(), longitude.to_numpy()
-        return misplaced(self.header.cities, labels.to_pylist(), *places, nearest=False)
+        # Each city's slug is one text, however many photos have it.
+        encoded = labels.combine_chunks().dictionary_encode()
+        slugs = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+        return misplaced(self.header.cities, slugs[np.asarray(encoded.indices)].tolist(), *places, nearest=False)
 
     def photos(self, split: str) -> list[Photo]:
         """Return the photos of one side, `train`, `val` or `test`, sorted by photo_id."""
@@ -191,10 +196,7 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
     """
     check_header(header)
     labels = LabelTree.of(header) if header.labels else None
-    ordered = sorted((_ready(photo, labels) for photo in photos), key=attrgetter("photo_id"))
-    columns = zip(*map(attrgetter(*PHOTO_FIELDS), ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
-    arrays = [_column(header.name, of, list(values), ordered) for of, values in zip(schema.ARROW, columns, strict=True)]
-    table = pa.Table.from_arrays(arrays, schema=schema.ARROW)
+    table = _rows_of(header, photos, labels)
     fault = schema.first_fault(table, *_allowed(header))
     if fault:
         raise DataError(f"photos of {header.name}: {fault}")
@@ -202,12 +204,23 @@ def build_manifest(header: Header, photos: Iterable[Photo], tool: str) -> Manife
     return Manifest(header, table, summary.digest, tool, checks=summary.checks())
 
 
+def _rows_of(header: Header, photos: Iterable[Photo], labels: LabelTree | None) -> pa.Table:
+    """Return photos as a table, each with its label; rows that lack none stay as they are."""
+    if isinstance(photos, PhotoRows) and labels is None:
+        return pa.Table.from_arrays(photos.table.columns, schema=schema.ARROW)
+    ordered = sorted((_ready(photo, labels) for photo in photos), key=attrgetter("photo_id"))
+    columns = zip(*map(attrgetter(*PHOTO_FIELDS), ordered), strict=True) if ordered else ([] for _ in PHOTO_FIELDS)
+    arrays = [_column(header.name, of, list(values), ordered) for of, values in zip(schema.ARROW, columns, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema.ARROW)
+
+
 def with_columns(manifest: Manifest, columns: Mapping[str, Mapping[str, str]]) -> Manifest:
     """Return a manifest with columns beside those of its format: texts by photo_id, null where there is none.
 
     They have a digest of their own, so that the data set stays the same. Columns without any value are left out.
     """
-    ids = manifest.table["photo_id"].to_pylist()
+    columns = {name: of for name, of in columns.items() if of}
+    ids = manifest.table["photo_id"].to_pylist() if columns else []
     values = {name: [of.get(photo_id) for photo_id in ids] for name, of in columns.items()}
     arrays = {name: pa.array(of, pa.string()) for name, of in values.items() if any(one is not None for one in of)}
     if not arrays:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from collector.publishing.card import card, datasheet
 from collector.publishing.charts import charts
 from collector.publishing.croissant import croissant
 from collector.publishing.facts import Release, check_release, gather
-from collector.publishing.with_photos import Included, attribution, include_photos
+from collector.publishing.with_photos import Included, include_photos, write_attribution
 from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors
 
 SUMS = "SHA256SUMS"
@@ -125,13 +125,14 @@ def _write(
 ) -> Included | None:
     (draft / "pictures").mkdir(parents=True)
     for name in ("photos.parquet", "manifest.json"):
-        (draft / name).write_bytes((source / name).read_bytes())
+        shutil.copyfile(source / name, draft / name)
     included = include_photos(manifest, photos, draft, track, release.redistributable) if photos else None
     facts = gather(manifest, release.redistributable)
     pictures = charts(manifest, facts)
     for name, content in pictures.items():
         (draft / "pictures" / name).write_bytes(content)
-    _text(draft / "ATTRIBUTION.csv", attribution(manifest, included))
+    with (draft / "ATTRIBUTION.csv").open("w", encoding="utf-8", newline="") as file:
+        write_attribution(manifest, included, file)
     described = {name: _described(draft / name) for name in ("photos.parquet", "manifest.json", "ATTRIBUTION.csv")}
     _text(draft / "croissant.json", croissant(manifest, facts, release, described))
     _text(draft / "README.md", card(manifest, facts, release, pictures, included))
@@ -215,7 +216,13 @@ def check_no_keys(folder: Path, secrets: Sequence[str]) -> None:
     }
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        texts: Iterable[bytes] = _cells(path) if path.suffix == ".parquet" else [path.read_bytes()]
+        texts = (
+            _cells(path)
+            if path.suffix == ".parquet"
+            else _lines(path)
+            if path.suffix == ".csv"
+            else [path.read_bytes()]
+        )
         for data in texts:
             if any(needle in data for needle in needles):
                 raise DataError(f"{name}: would hold the value of a key from the environment; nothing was published")
@@ -230,7 +237,14 @@ def _in_url(data: bytes) -> bool:
     return any(SECRET.search(url) for url in _URL.findall(data.decode("utf-8", "replace")))
 
 
-def _cells(path: Path) -> Iterable[bytes]:
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield whole lines, some of them at a time: no key and no address spans two."""
+    with path.open("rb") as file:
+        while lines := file.readlines(1 << 20):
+            yield b"".join(lines)
+
+
+def _cells(path: Path) -> Iterator[bytes]:
     with pq.ParquetFile(path) as file:
         yield repr(file.schema_arrow.metadata).encode()
         yield repr(file.metadata.metadata).encode()

@@ -1,12 +1,14 @@
 """What a publication tells: what follows from a manifest by counting its rows, and what only its publisher knows."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from collector.errors import UsageError
 from collector.licences import OWN_LICENCE, licences
@@ -92,29 +94,36 @@ class Facts:
 
 def gather(manifest: Manifest, redistributable: Collection[str] = ()) -> Facts:
     """Return the facts of a manifest; they depend on its header and rows, and on licences that are said to be open."""
-    columns: dict[str, list[Any]] = {name: manifest.table[name].to_pylist() for name in manifest.table.column_names}
-    sides = columns["split"]
+    table = manifest.table
     by_city = {slug: Row(slug, **counts) for slug, counts in manifest.counts().items()}
-    times = [time for time in columns["taken_at"] if time is not None]
-    rows = zip(columns["photo_id"], columns["license"], strict=True)
+    times = pc.min_max(table["taken_at"])
+    count = table.num_rows
+    providers = pc.list_element(pc.split_pattern(table["photo_id"], ":", max_splits=1), 0)
+    pairs = pa.table({"provider": providers, "license": table["license"]}).group_by(["provider", "license"])
     is_ids_only = ids_only_test(manifest)
     return Facts(
-        total=_tally(["all"] * len(sides), sides)[0] if sides else Row("all", 0, 0, 0),
+        total=_counted(pa.array(["all"]).take(pa.array(np.zeros(count, np.int8))), table)[0]
+        if count
+        else Row("all", 0, 0, 0),
         cities=tuple(
             Row(city.name, by_city[city.slug].train, by_city[city.slug].val, by_city[city.slug].test)
             for city in manifest.header.cities
         ),
-        licences=tuple(LicenceRow(judged(row.name, redistributable), row) for row in _tally(columns["license"], sides)),
-        providers=_tally([provider_of(photo_id) for photo_id in columns["photo_id"]], sides),
-        authors=_authors(columns["author_id"], sides),
-        located=len(sides) - columns["latitude"].count(None),
-        dated=len(times),
-        earliest=min(times, default=None),
-        latest=max(times, default=None),
-        grouped=len(sides) - columns["group_id"].count(None),
-        split_groups=_split_groups(columns["group_id"], sides),
-        megabytes=sum(columns["bytes"]) / 1e6,
-        ids_only=sum(is_ids_only(photo_id, license_id) for photo_id, license_id in rows),
+        licences=tuple(LicenceRow(judged(row.name, redistributable), row) for row in _counted(table["license"], table)),
+        providers=_counted(providers, table),
+        authors=_authors(table),
+        located=count - table["latitude"].null_count,
+        dated=count - table["taken_at"].null_count,
+        earliest=times["min"].as_py(),
+        latest=times["max"].as_py(),
+        grouped=count - table["group_id"].null_count,
+        split_groups=_split_groups(table),
+        megabytes=(pc.sum(table["bytes"]).as_py() or 0) / 1e6,
+        ids_only=sum(
+            row["count_all"]
+            for row in pairs.aggregate([([], "count_all")]).to_pylist()
+            if is_ids_only(f"{row['provider']}:", row["license"])
+        ),
     )
 
 
@@ -151,34 +160,44 @@ def ids_only_test(manifest: Manifest) -> Callable[[str, str], bool]:
     return lambda photo_id, license_id: provider_of(photo_id) in names or license_id.casefold() in ids
 
 
-def _tally(names: Sequence[str], sides: Sequence[str]) -> tuple[Row, ...]:
-    counts: Mapping[tuple[str, str], int] = Counter(zip(names, sides, strict=True))
-    rows = (Row(name, *(counts[name, side] for side in SPLITS)) for name in set(names))
+def _counted(names: pa.Array | pa.ChunkedArray, table: pa.Table) -> tuple[Row, ...]:
+    """Return how many rows of each side have each name, those with the most first."""
+    pairs = pa.table({"name": names, "split": table["split"]}).group_by(["name", "split"])
+    counts: dict[str, dict[str, int]] = {}
+    for row in pairs.aggregate([([], "count_all")]).to_pylist():
+        counts.setdefault(row["name"], dict.fromkeys(SPLITS, 0))[row["split"]] = row["count_all"]
+    rows = (Row(name, **sides) for name, sides in counts.items())
     return tuple(sorted(rows, key=lambda row: (-row.photos, row.name)))
 
 
-def _authors(ids: Sequence[str | None], sides: Sequence[str]) -> Authors:
-    by_author = Counter(author for author in ids if author is not None)
-    counts = tuple(sorted(by_author.values(), reverse=True))
+def _sides(table: pa.Table, name: str) -> pa.Table:
+    """Return, of each value of a column, how many rows of each side have it (columns `train`, `val`, `test`)."""
+    known = table.select([name, "split"]).filter(pc.is_valid(table[name]))
+    ones = {side: pc.equal(known["split"], side).cast(pa.int64()) for side in SPLITS}
+    grouped = pa.table({name: known[name], **ones}).group_by(name).aggregate([(side, "sum") for side in SPLITS])
+    return pa.table({side: grouped[f"{side}_sum"] for side in SPLITS})
+
+
+def _authors(table: pa.Table) -> Authors:
+    sides = _sides(table, "author_id")
+    train, val, test = (np.asarray(sides[side].to_numpy(), np.int64) for side in SPLITS)
+    counts = np.sort(train + val + test)[::-1]
     top = -(-len(counts) // 10)
-    both = _of_side(ids, sides, "train") & _of_side(ids, sides, "test")
+    both = (train > 0) & (test > 0)
     return Authors(
-        counts=counts,
-        unknown=len(ids) - sum(counts),
+        counts=tuple(counts.tolist()),
+        unknown=table["author_id"].null_count,
         top_tenth=top,
-        top_tenth_share=sum(counts[:top]) / sum(counts) if counts else 0.0,
-        on_both=len(both),
-        test_of_both=sum(side == "test" and author in both for author, side in zip(ids, sides, strict=True)),
+        top_tenth_share=int(counts[:top].sum()) / int(counts.sum()) if len(counts) else 0.0,
+        on_both=int(both.sum()),
+        test_of_both=int(test[both].sum()),
     )
 
 
-def _of_side(ids: Iterable[str | None], sides: Iterable[str], side: str) -> set[str]:
-    return {author for author, of in zip(ids, sides, strict=True) if author is not None and of == side}
-
-
-def _split_groups(groups: Sequence[str | None], sides: Sequence[str]) -> int:
-    pairs = {(group, side) for group, side in zip(groups, sides, strict=True) if group is not None}
-    return sum(count > 1 for count in Counter(group for group, _ in pairs).values())
+def _split_groups(table: pa.Table) -> int:
+    sides = _sides(table, "group_id")
+    on = sum((np.asarray(sides[side].to_numpy(), np.int64) > 0).astype(np.int64) for side in SPLITS)
+    return int((np.asarray(on) > 1).sum())
 
 
 @dataclass(frozen=True, slots=True)

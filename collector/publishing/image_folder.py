@@ -3,37 +3,36 @@
 For `datasets`, `train/`, `validation/` and `test/` each hold the side's photos and `metadata.jsonl`: `file_name`, and every
 column of the manifest. For FiftyOne, `data/` holds the photos and `samples.json` the samples, in the form without a version
 that each FiftyOne since 0.8 takes as FiftyOneDataset: the city as Classification `ground_truth`, the place as GeoLocation
-`location`, the side as a tag, and every other column. Files are the originals as they lie in the workspace, for one's own
-use: what may be passed on is what `t15 publish` makes.
+`location`, the side as a tag, and every other column. Which photos pass, and how, is the business of `with_photos.Gate`.
 """
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from collector.errors import DataError, UsageError, did_you_mean
-from collector.images.layout import file_format
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.workspace import Workspace, storage_errors, write_atomically
+from collector.publishing.with_photos import REASONS, Gate, Picture
+from collector.workspace import Workspace, replacing, storage_errors, write_atomically
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 """What the sides are called there."""
 
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif", "BMP": ".bmp"}
+_ROWS = 4096  # rows in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many photos were written, and how many rows of the manifest have no photo in the workspace."""
+    """How many photos were written, and how many rows have none there, by reason (a key of `with_photos.REASONS`)."""
 
     written: int
-    missing: int
+    left_out: Mapping[str, int]
 
 
 Row = dict[str, Any]
@@ -41,42 +40,62 @@ Row = dict[str, Any]
 
 
 def write_image_folder(
-    manifest: Manifest, workspace: Workspace, out: Path, columns: Sequence[str] = (), track: Track = silent
+    manifest: Manifest,
+    workspace: Workspace,
+    out: Path,
+    columns: Sequence[str] = (),
+    track: Track = silent,
+    *,
+    originals: bool = False,
+    redistributable: Collection[str] = (),
 ) -> Written:
-    """Write the photos that are in the workspace, and their rows; rows without a photo are left out, and counted.
+    """Write the photos that may be passed on, and their rows; rows without a photo are left out, and counted.
+
+    Args:
+        manifest: the data set.
+        workspace: where the photos lie.
+        out: the folder.
+        columns: of the manifest that go into the metadata; all where none is named.
+        track: shows how far it is.
+        originals: the files as they are, whatever their licence: for one's own use.
+        redistributable: licences of the publisher's own that allow passing photos on.
 
     Raises:
         UsageError: an unknown column, or `out` holds something else.
-        DataError: no photo is in the workspace.
+        DataError: no photo may be passed on, or none is in the workspace.
         IncompleteError: the disk is full.
     """
-    lines: dict[str, list[str]] = {side: [] for side in FOLDERS}
+    gate = Gate(manifest, workspace, redistributable, originals=originals)
+    with storage_errors(out), ExitStack() as files:
+        metadata: dict[str, BinaryIO] = {}
 
-    def describe(row: Row, name: str) -> None:
-        told = {"file_name": name, **{key: row[key] for key in columns or row}}
-        lines[row["split"]].append(json.dumps(told, ensure_ascii=True, default=_plain))
+        def describe(row: Row, name: str) -> None:
+            side = row["split"]
+            if side not in metadata:
+                metadata[side] = files.enter_context(replacing(out / FOLDERS[side] / "metadata.jsonl"))
+            told = {"file_name": name, **{key: row[key] for key in columns or row}}
+            metadata[side].write(f"{row_as_json(told)}\n".encode())
 
-    done = _written(
-        manifest, workspace, out, columns, track, set(FOLDERS.values()), lambda row: FOLDERS[row["split"]], describe
-    )
-    with storage_errors(out):
-        for side, of_side in lines.items():
-            if of_side:
-                write_atomically(out / FOLDERS[side] / "metadata.jsonl", ("\n".join(of_side) + "\n").encode())
-    return done
+        own = set(FOLDERS.values())
+        return _written(manifest, gate, out, columns, track, own, lambda row: FOLDERS[row["split"]], describe)
 
 
 def write_fiftyone(
     manifest: Manifest, workspace: Workspace, out: Path, columns: Sequence[str] = (), track: Track = silent
 ) -> Written:
-    """Write the photos that are in the workspace as a data set of FiftyOne; the rest is as in `write_image_folder`."""
+    """Write the photos that are in the workspace as a data set of FiftyOne, as they are: for one's own use.
+
+    Raises:
+        UsageError, DataError, IncompleteError: as `write_image_folder`.
+    """
     samples: list[Row] = []
 
     def describe(row: Row, name: str) -> None:
         samples.append(_sample({key: row[key] for key in columns or row}, row, f"data/{name}"))
 
     own = {"data", "samples.json", "metadata.json"}
-    done = _written(manifest, workspace, out, columns, track, own, lambda _: "data", describe)
+    gate = Gate(manifest, workspace, originals=True)
+    done = _written(manifest, gate, out, columns, track, own, lambda _: "data", describe)
     header = manifest.header
     info = {
         **{"name": header.name, "version": header.version, "digest": manifest.digest, "title": header.title},
@@ -112,7 +131,7 @@ def _sample(told: Row, row: Row, filepath: str) -> Row:
 
 def _written(
     manifest: Manifest,
-    workspace: Workspace,
+    gate: Gate,
     out: Path,
     columns: Sequence[str],
     track: Track,
@@ -120,11 +139,11 @@ def _written(
     folder_of: Callable[[Row], str],
     describe: Callable[[Row, str], None],
 ) -> Written:
-    """Copy the photos that are in the workspace to `folder_of(row)` below `out`, and describe each by its row and file name.
+    """Write the photos that pass to `folder_of(row)` below `out`, and describe each by its row and file name.
 
     Raises:
         UsageError: an unknown column, or `out` holds something that is none of `own`.
-        DataError: no photo is in the workspace.
+        DataError: no photo passes.
     """
     if unknown := [name for name in columns if name not in manifest.rows.column_names]:
         known = manifest.rows.column_names
@@ -132,31 +151,34 @@ def _written(
     foreign = {path.name for path in out.iterdir()} - set(own) if out.is_dir() else set()
     if foreign:
         raise UsageError(f"{out}: holds other things ({sorted(foreign)[0][:60]}); name a new folder")
-    rows = manifest.rows.to_pylist()
-    missing = 0
+    rows = manifest.rows
+    left_out = dict.fromkeys(REASONS, 0)
     with storage_errors(out):
-        for row in track(rows, "photos", len(rows)):
-            name = _copied(workspace.photo(row["sha256"]), row["sha256"], out / folder_of(row))
-            if name is None:
-                missing += 1
+        every = (row for batch in rows.to_batches(max_chunksize=_ROWS) for row in batch.to_pylist())
+        for row in track(every, "photos", rows.num_rows):
+            found = gate.picture(row["photo_id"], row["license"], row["sha256"])
+            if isinstance(found, str):
+                left_out[found] += 1
             else:
-                describe(row, name)
-    if missing == len(rows):
-        raise DataError(f"{out}: no photo of {manifest.header.name} is in the workspace; `t15 rehydrate` brings them")
-    return Written(len(rows) - missing, missing)
+                describe(row, _copied(found, row["sha256"], out / folder_of(row)))
+    reasons = {reason: count for reason, count in left_out.items() if count}
+    if sum(reasons.values()) == rows.num_rows:
+        why = "; ".join(f"{count}: {REASONS[reason]}" for reason, count in reasons.items()) or "it has none"
+        brings = "; `t15 rehydrate` brings them" if "missing" in reasons else ""
+        raise DataError(f"{out}: no photo of {manifest.header.name} is written ({why}){brings}")
+    return Written(rows.num_rows - sum(reasons.values()), reasons)
 
 
-def _copied(source: Path, sha256: str, folder: Path) -> str | None:
-    try:
-        with source.open("rb") as file:
-            suffix = _SUFFIXES.get(file_format(file.read(12)) or "", ".jpg")
-    except FileNotFoundError:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{sha256}{suffix}"
-    if not target.is_file() or target.stat().st_size != source.stat().st_size:
-        shutil.copyfile(source, target)
+def _copied(picture: Picture, sha256: str, folder: Path) -> str:
+    target = folder / f"{sha256}{picture.suffix}"
+    if not target.is_file() or target.stat().st_size != len(picture.content):
+        write_atomically(target, picture.content)
     return target.name
+
+
+def row_as_json(row: Mapping[str, Any]) -> str:
+    """Return a row of a manifest as one line of JSON; times in ISO 8601, UTC."""
+    return json.dumps(row, ensure_ascii=True, default=_plain)
 
 
 def _plain(value: Any) -> str:

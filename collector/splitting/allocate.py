@@ -20,7 +20,9 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from collector.errors import DataError, UsageError, first_few
+from collector.manifest.photo_rows import PhotoRows
 from collector.records import SPLITS, Photo
+from collector.splitting.by_photo import ByPhoto
 from collector.splitting.exact import Outcome, balance, by_city, fill, fillable, reachable
 from collector.splitting.greedy import Linked, cover, trimmed, without_nested
 from collector.splitting.groups import GroupRules, photographer, regroup
@@ -72,25 +74,24 @@ def units(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, fixed: 
     cities = sorted({photo.city for photo in photos})
     number = {city: index for index, city in enumerate(cities)}
     totals, held = [0] * len(cities), [[0] * len(ORDER) for _ in cities]
-    free: dict[str, list[Photo]] = defaultdict(list)
+    free: dict[str, list[str]] = defaultdict(list)
+    of_city: dict[str, Counter[int]] = defaultdict(Counter)
     only: dict[str, int] = {}
-    for photo in sorted(photos, key=lambda photo: photo.photo_id):
+    for photo in PhotoRows.of(photos):
         totals[number[photo.city]] += 1
         group = groups[photo.photo_id]
         if photo.photo_id not in fixed:
-            free[group].append(photo)
+            free[group].append(photo.photo_id)
+            of_city[group][number[photo.city]] += 1
             continue
         side = ORDER.index(fixed[photo.photo_id])
         held[number[photo.city]][side] += 1
         if only.setdefault(group, side) != side:
             raise DataError(f"group {group}: has photos in {ORDER[side]} and in {ORDER[only[group]]} already")
     drawn = sorted((draw(seed, group), group) for group in free)
-    moving = [
-        Group(tuple(sorted(Counter(number[photo.city] for photo in free[group]).items())), digits, only.get(group))
-        for digits, group in drawn
-    ]
+    moving = [Group(tuple(sorted(of_city[group].items())), digits, only.get(group)) for digits, group in drawn]
     names = [group for _, group in drawn]
-    return Units(cities, totals, moving, names, [[photo.photo_id for photo in free[name]] for name in names], held)
+    return Units(cities, totals, moving, names, [free[name] for name in names], held)
 
 
 def draw(seed: int, name: str) -> str:
@@ -109,9 +110,9 @@ class Allocation:
         deviations: city slug -> side -> photos more (or, negative, fewer) than asked for, where there are any.
     """
 
-    sides: dict[str, str]
-    groups: dict[str, str]
-    left_out: dict[str, str]
+    sides: Mapping[str, str]
+    groups: Mapping[str, str]
+    left_out: Mapping[str, str]
     deviations: dict[str, dict[str, int]]
 
 
@@ -265,6 +266,8 @@ def _fractions(
     seed: int,
     fixed: Mapping[str, str],
 ) -> Allocation:
+    if isinstance(photos, PhotoRows) and isinstance(groups, ByPhoto) and len(groups.index) == len(photos) and not fixed:
+        return _fractions_of_rows(photos, groups, fractions, seed)
     numbered = units(photos, groups, seed, fixed)
     wanted = [_shares(total, [fractions[side] for side in ORDER]) for total in numbered.totals]
     free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(wanted, numbered.held, strict=True)]
@@ -275,6 +278,31 @@ def _fractions(
     }
     sides.update(fixed)
     return _allocation(photos, groups, sides, deviations=_deviations(photos, sides, numbered.cities, wanted, ORDER))
+
+
+def _fractions_of_rows(rows: PhotoRows, groups: ByPhoto, fractions: Mapping[str, float], seed: int) -> Allocation:
+    """Do what `_fractions` does with columns in place of photos."""
+    code, slugs = rows.coded("city")
+    cities = sorted(slugs)
+    city = np.array([cities.index(slug) for slug in slugs], np.int64)[code]
+    pair, counts = np.unique(groups.number.astype(np.int64) * len(cities) + city, return_counts=True)
+    starts = np.flatnonzero(np.diff(pair // len(cities), prepend=-1)).tolist()
+    parts = list(zip((pair % len(cities)).tolist(), counts.tolist(), strict=True))
+    names = groups.names[:]
+    order = sorted(range(len(names)), key=lambda at: (draw(seed, names[at]), names[at]))
+    ends = [*starts[1:], len(parts)]
+    moving = [Group(tuple(parts[starts[at] : ends[at]]), draw(seed, names[at]), None) for at in order]
+    wanted = [_shares(total, [fractions[side] for side in ORDER]) for total in np.bincount(city).tolist()]
+    side_of = np.empty(len(names), np.int8)
+    side_of[order] = balance(moving, wanted, [[0] * len(ORDER) for _ in cities])
+    sides = side_of[groups.number]
+    got = np.bincount(city * len(ORDER) + sides, minlength=len(cities) * len(ORDER)).reshape(-1, len(ORDER)).tolist()
+    apart = {
+        slug: {side: has - want for side, has, want in zip(ORDER, *of, strict=True) if has != want}
+        for slug, of in zip(cities, zip(got, wanted, strict=True), strict=True)
+    }
+    deviations = {slug: of for slug, of in apart.items() if of}
+    return Allocation(ByPhoto(groups.index, sides, ORDER), groups, {}, deviations)
 
 
 def _shares(total: int, fractions: Sequence[float]) -> list[int]:

@@ -16,11 +16,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from collector.curating.duplicates import DHASH_SLACK
-from collector.curating.hamming import as_bits, pairs_within
+from collector.curating.hamming import pairs_within
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
+from collector.manifest.photo_rows import PhotoRows
 from collector.providers.registry import panorama_of, traits_of
 from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo, provider_of
+from collector.splitting.by_photo import ByPhoto, FirstOf
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -112,8 +114,8 @@ class Grouping:
         largest: the ten largest groups, largest first.
     """
 
-    group_of: dict[str, str]
-    clusters: dict[str, dict[str, str]]
+    group_of: Mapping[str, str]
+    clusters: Mapping[str, Mapping[str, str]]
     groups: int
     spanning: int
     effects: Mapping[str, Effect]
@@ -134,23 +136,24 @@ def group_photos(
     """
     rules = rules or GroupRules()
     _check(rules)
-    ordered = sorted(photos, key=lambda photo: photo.photo_id)
-    alone = {name: components(len(ordered), *_joined(edges)) for name, edges in _links(ordered, rules)}
+    rows = PhotoRows.of(photos)
+    alone = {name: components(len(rows), *_joined(edges)) for name, edges in _links(rows, rules)}
+    photo_ids = [str(photo_id) for photo_id in rows.texts("photo_id")]
     if scenes:
-        alone["scenes"] = components(len(ordered), *_equal([scenes.get(photo.photo_id) for photo in ordered]))
-    photo_ids = [photo.photo_id for photo in ordered]
-    labels = components(len(ordered), *_joined([chain(found) for found in alone.values()]))
-    group_of = _named(photo_ids, labels)
-    cities: dict[str, set[str]] = {}
-    for photo in ordered:
-        cities.setdefault(group_of[photo.photo_id], set()).add(photo.city)
+        alone["scenes"] = components(len(rows), *_equal([scenes.get(photo_id) for photo_id in photo_ids]))
+    labels = components(len(rows), *_joined([chain(found) for found in alone.values()]))
+    index = {photo_id: at for at, photo_id in enumerate(photo_ids)}
+    group_of = _named(index, photo_ids, labels)
+    cities = rows.coded("city")[0]
+    of_city = np.unique(labels * (cities.max(initial=0) + 1) + cities) // (cities.max(initial=0) + 1)
+    in_cities = np.bincount(of_city) if len(of_city) else of_city
     return Grouping(
         group_of=group_of,
-        clusters={name: _named(photo_ids, found, fewest=2) for name, found in alone.items()},
-        groups=len(cities),
-        spanning=sum(len(of) > 1 for of in cities.values()),
+        clusters={name: _named(index, photo_ids, found, fewest=2) for name, found in alone.items()},
+        groups=int((in_cities > 0).sum()),
+        spanning=int((in_cities > 1).sum()),
         effects={name: _effect(found) for name, found in alone.items()},
-        largest=tuple(_described(ordered, group_of, labels, alone, rules)),
+        largest=tuple(_described(rows, group_of, labels, alone, rules)),
     )
 
 
@@ -163,12 +166,16 @@ def regroup(photo_ids: Iterable[str], clusters: Iterable[Mapping[str, str]]) -> 
     """
     ordered = sorted(photo_ids)
     edges = [_equal([cluster.get(photo_id) for photo_id in ordered]) for cluster in clusters]
-    return _named(ordered, components(len(ordered), *_joined(edges)))
+    index = {photo_id: at for at, photo_id in enumerate(ordered)}
+    return dict(_named(index, ordered, components(len(ordered), *_joined(edges))))
 
 
 def photographer(photo: Photo, rules: GroupRules) -> str | None:
     """Return the author_id of a photo when it is that of a photographer, None when it is unknown or a service's."""
-    author = photo.author_id
+    return _person(photo.author_id, rules)
+
+
+def _person(author: str | None, rules: GroupRules) -> str | None:
     if not author or traits_of(provider_of(author)).author_is_service:
         return None
     for service in rules.service_authors:
@@ -186,23 +193,44 @@ def _check(rules: GroupRules) -> None:
         raise UsageError(f"a radius of {rules.phash_radius} bits: give 0 to 64")
 
 
-def _links(photos: Sequence[Photo], rules: GroupRules) -> Iterator[tuple[str, list[Edges]]]:
-    """Yield the name of each rule that is on, and its edges between positions of `photos`."""
+def _links(rows: PhotoRows, rules: GroupRules) -> Iterator[tuple[str, list[Edges]]]:
+    """Yield the name of each rule that is on, and its edges between positions of photos."""
     if rules.near_duplicates:
-        bytes_ = [photo.sha256 for photo in photos]
-        decided = [None if photo.group_id and photo.group_id.startswith(PREFIX) else photo.group_id for photo in photos]
-        yield "near_duplicates", [_equal(bytes_), _equal(decided), *_resembling(photos, rules.phash_radius)]
+        groups, names = rows.coded("group_id")
+        ours = np.array([name.startswith(PREFIX) or not name for name in names] + [True])
+        decided = _same(np.where(ours[groups], -1, groups))
+        yield "near_duplicates", [_same(_filled(rows, "sha256")), decided, *_resembling(rows, rules.phash_radius)]
     if rules.authors:
-        yield "authors", [_equal([photographer(photo, rules) for photo in photos])]
+        yield "authors", [_same(_photographers(rows, rules)[0])]
     if rules.sequences:
-        yield "sequences", [_equal([photo.sequence_id for photo in photos])]
+        yield "sequences", [_same(_filled(rows, "sequence_id"))]
     if rules.min_distance_m:
-        yield "places", [_close(photos, np.arange(len(photos)), rules.min_distance_m, rules.max_hours)]
+        yield "places", [_close(rows, np.arange(len(rows)), rules.min_distance_m, rules.max_hours)]
     if rules.panoramas:
-        panoramas = [panorama_of(photo.photo_id) for photo in photos]
+        panoramas = [panorama_of(str(photo_id)) for photo_id in rows.texts("photo_id")]
         views = np.array([position for position, panorama in enumerate(panoramas) if panorama], dtype=np.int64)
-        near = [_close(photos, views, rules.panorama_m)] if rules.panorama_m else []
+        near = [_close(rows, views, rules.panorama_m)] if rules.panorama_m else []
         yield "panoramas", [_equal(panoramas), *near]
+
+
+def _filled(rows: PhotoRows, name: str) -> Ints:
+    """Return a column of texts as numbers (N,), -1 where missing or empty."""
+    number, names = rows.coded(name)
+    empty = np.array([not text for text in names] + [True])
+    return np.where(empty[number], -1, number)
+
+
+def _photographers(rows: PhotoRows, rules: GroupRules) -> tuple[Ints, list[str]]:
+    """Return the photographer of each photo (N,) as a number, -1 for none, and their author ids."""
+    number, names = rows.coded("author_id")
+    nobody = np.array([_person(name, rules) is None for name in names] + [True])
+    return np.where(nobody[number], -1, number), names
+
+
+def _same(numbers: Ints) -> Edges:
+    """Return edges that join the positions of equal numbers; -1 is equal to nothing."""
+    known = np.flatnonzero(numbers >= 0)
+    return _at(known, chain(numbers[known]))
 
 
 def _equal(values: Sequence[str | None]) -> Edges:
@@ -213,29 +241,26 @@ def _equal(values: Sequence[str | None]) -> Edges:
     return _at(np.array(known, dtype=np.int64), chain(np.array(labels, dtype=np.int64)))
 
 
-def _resembling(photos: Sequence[Photo], radius: int) -> Iterator[Edges]:
-    looks = [(photo.phash or "") + (photo.dhash or "") if photo.phash and photo.dhash else None for photo in photos]
-    yield _equal(looks)
-    first = {look: position for position, look in reversed(list(enumerate(looks))) if look}
-    distinct, positions = list(first), np.fromiter(first.values(), dtype=np.int64, count=len(first))
-    pairs = pairs_within(as_bits([look[:16] for look in distinct]), radius)
-    dhash = as_bits([look[16:] for look in distinct])
+def _resembling(rows: PhotoRows, radius: int) -> Iterator[Edges]:
+    known = np.flatnonzero(rows.is_known("phash") & rows.is_known("dhash"))
+    bits = np.ascontiguousarray(np.hstack((rows.hashes("phash"), rows.hashes("dhash")))[known])
+    _, first, look = np.unique(bits.view("S16").reshape(-1), return_index=True, return_inverse=True)
+    yield _at(known, chain(look))
+    phash, dhash = bits[first, :8], bits[first, 8:]
+    pairs = pairs_within(phash, radius)
     apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1)
     alike = apart <= radius + DHASH_SLACK
-    yield _at(positions, (pairs.first[alike], pairs.second[alike]))
+    yield _at(known[first], (pairs.first[alike], pairs.second[alike]))
 
 
-def _close(photos: Sequence[Photo], among: Ints, metres: float, max_hours: float | None = None) -> Edges:
+def _close(rows: PhotoRows, among: Ints, metres: float, max_hours: float | None = None) -> Edges:
     """Return edges that join photos of one place, among those at the positions `among`."""
-    where = np.array([(photos[i].latitude, photos[i].longitude) for i in among.tolist()], dtype=np.float64).reshape(
-        -1, 2
-    )
+    where = np.column_stack((rows.numbers("latitude"), rows.numbers("longitude")))[among]
     known = np.isfinite(where).all(axis=1)
     among, where = among[known], where[known]
     if max_hours is None:
         return _at(among, chain(places(where[:, 0], where[:, 1], metres)))
-    taken = (photos[i].taken_at for i in among.tolist())
-    hours = np.array([time.timestamp() / 3600 if time else np.nan for time in taken], dtype=np.float64)
+    hours = np.where(rows.is_known("taken_at"), rows.whole("taken_at") / 3.6e9, np.nan)[among]
     return _at(among, chain(places(where[:, 0], where[:, 1], metres, hours, max_hours)))
 
 
@@ -250,12 +275,11 @@ def _joined(edges: Sequence[Edges]) -> Edges:
     )
 
 
-def _named(photo_ids: Sequence[str], labels: Ints, fewest: int = 1) -> dict[str, str]:
+def _named(index: Mapping[str, int], photo_ids: Sequence[str], labels: Ints, fewest: int = 1) -> ByPhoto:
     """Return the group id of each of the sorted photos; labels of fewer photos are left out."""
     _, first, group, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    ids = [PREFIX + photo_ids[position] for position in first]  # sorted: the first photo has the smallest id
-    shared = counts[group] >= fewest
-    return {photo_ids[at]: ids[group[at]] for at in np.flatnonzero(shared).tolist()}
+    number = np.where(counts[group] >= fewest, group, -1).astype(np.int32)
+    return ByPhoto(index, number, FirstOf(PREFIX, photo_ids, first))  # sorted: the first photo has the smallest id
 
 
 def _effect(labels: Ints) -> Effect:
@@ -265,18 +289,20 @@ def _effect(labels: Ints) -> Effect:
 
 
 def _described(
-    photos: Sequence[Photo], group_of: Mapping[str, str], labels: Ints, alone: Mapping[str, Ints], rules: GroupRules
+    rows: PhotoRows, group_of: ByPhoto, labels: Ints, alone: Mapping[str, Ints], rules: GroupRules
 ) -> Iterator[GroupFacts]:
     linked = {name: np.bincount(found)[found] > 1 for name, found in alone.items()}
+    people, names = _photographers(rows, rules)
+    city, slugs = rows.coded("city")
     _, first, counts = np.unique(labels, return_index=True, return_counts=True)
     for at in np.lexsort((first, -counts))[:_LARGEST].tolist():
         members = np.flatnonzero(labels == labels[first[at]])
-        authors = _tally([name for i in members.tolist() if (name := photographer(photos[i], rules))])
+        authors = _tally([names[of] for of in people[members].tolist() if of >= 0])
         author, by_author = next(iter(authors.items()), (None, 0))
         yield GroupFacts(
-            group_id=group_of[photos[members[0]].photo_id],
+            group_id=group_of.names[at],
             photos=len(members),
-            cities=_tally([photos[i].city for i in members.tolist()]),
+            cities=_tally([slugs[of] for of in city[members].tolist()]),
             author_id=author,
             by_author=by_author,
             linked_by={name: int(found[members].sum()) for name, found in linked.items() if found[members].any()},

@@ -1,7 +1,7 @@
 """What a split's sides hold, and two of them against each other: shared authors, groups, bytes, panoramas; near; alike."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,19 +28,37 @@ _BLOCKS, _LARGEST = 256, 32_768  # of many queries so many searches; queries of 
 MOST_ANSWERS = 1 << 26  # pairs that one search can answer with at the very worst: about 800 MB
 
 
+class Texts(Sequence[str]):
+    """The texts of an Arrow array, made as they are asked for."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return a text, or those of a slice."""
+        return self._array[position].as_py() if isinstance(position, int) else self._array[position].to_pylist()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), BLOCK):
+            yield from self._array.slice(start, BLOCK).to_pylist()
+
+
 @dataclass(frozen=True, slots=True)
 class Codes:
     """A column as numbers: `code` (N,) is the position in `values`, -1 where the value is missing."""
 
     code: NDArray[np.int64]
-    values: list[str]
+    values: Sequence[str]
 
 
 def codes(column: pa.Array | pa.ChunkedArray) -> Codes:
     """Return a column of strings as numbers."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
-    return Codes(np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), encoded.dictionary.to_pylist())
+    return Codes(np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), Texts(encoded.dictionary))
 
 
 def sides_of(table: pa.Table) -> NDArray[np.int64]:
@@ -335,8 +353,9 @@ def _hashes(table: pa.Table, name: str) -> tuple[NDArray[np.uint64], NDArray[np.
     """Return a column of 16 hex digits as (N,) numbers, 0 where missing, and where it is known."""
     if name not in table.column_names:
         return np.zeros(table.num_rows, dtype=np.uint64), np.zeros(table.num_rows, dtype=np.bool_)
-    texts = pc.fill_null(table[name], "0" * 16).to_pylist()
-    return as_bits(texts).view(np.uint64).reshape(len(texts)), np.asarray(pc.is_valid(table[name]), dtype=np.bool_)
+    chunks = (as_bits(pc.fill_null(chunk, "0" * 16).to_pylist()) for chunk in table[name].chunks)
+    bits = np.concatenate([np.empty((0, 8), np.uint8), *chunks])
+    return bits.view(np.uint64).reshape(len(bits)), np.asarray(pc.is_valid(table[name]), dtype=np.bool_)
 
 
 def unknown(rows: Rows) -> dict[str, int]:
@@ -385,7 +404,7 @@ def _shared(rows: Rows, of: Codes, r: int, j: int, apart_from: NDArray[np.bool_]
         unknown=int(unknown.sum()),
         worst=tuple(
             SharedValue(
-                of.values[value],
+                of.values[int(value)],
                 int(photos[r][value]),
                 int(photos[j][value]),
                 *(_first(rows, of, value, s) for s in (r, j)),

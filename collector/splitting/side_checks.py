@@ -68,17 +68,20 @@ def empty_sides(
         splits: one, or that of each fold: photo_id -> side.
         asked: sides that were to have photos.
     """
-    by_city: dict[str, list[Photo]] = defaultdict(list)
+    filled: dict[str, list[set[str | None]]] = defaultdict(lambda: [set() for _ in splits])
     for photo in photos:
-        by_city[photo.city].append(photo)
-    found = []
-    for city, own in sorted(by_city.items()):
-        filled = [{sides.get(photo.photo_id) for photo in own} for sides in splits]
-        where = {side: tuple(n for n, of in enumerate(filled, start=1) if side not in of) for side in asked}
+        for of, sides in zip(filled[photo.city], splits, strict=True):
+            of.add(sides.get(photo.photo_id))
+    lacking: dict[str, dict[str, tuple[int, ...]]] = {}
+    for city, has in sorted(filled.items()):
+        where = {side: tuple(n for n, of in enumerate(has, start=1) if side not in of) for side in asked}
         if any(where.values()):
-            empty = {side: numbers if len(splits) > 1 else () for side, numbers in where.items() if numbers}
-            found.append(_described(city, own, group_of, empty))
-    return found
+            lacking[city] = {side: numbers if len(splits) > 1 else () for side, numbers in where.items() if numbers}
+    by_city: dict[str, list[Photo]] = {city: [] for city in lacking}
+    for photo in photos if lacking else ():
+        if photo.city in by_city:
+            by_city[photo.city].append(photo)
+    return [_described(city, by_city[city], group_of, empty) for city, empty in lacking.items()]
 
 
 def _described(

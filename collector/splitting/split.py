@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.assess import flags_in_text
@@ -30,6 +33,7 @@ from collector.manifest.manifest import (
     with_columns,
     write_manifest,
 )
+from collector.manifest.photo_rows import PhotoRows
 from collector.providers.registry import traits_of
 from collector.records import (
     FLAGS_COLUMN,
@@ -44,6 +48,7 @@ from collector.records import (
 )
 from collector.regions import Misplaced, find_city, misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
+from collector.splitting.by_photo import ByPhoto
 from collector.splitting.choose import Choosing, attempts, first_that_fits, preferred
 from collector.splitting.groups import Grouping, GroupRules, group_photos
 from collector.splitting.held_out import HoldOut, held_out_cities, trained, with_held_out
@@ -282,10 +287,10 @@ class Held:
     """What a workspace holds for a data set."""
 
     region: Region
-    photos: list[Photo]
+    photos: Sequence[Photo]
     decisions: dict[str, Decision]
     rejected: frozenset[str]
-    stamps: dict[str, str]
+    stamps: Mapping[str, str] | str
     cleaned: DedupSummary | None
     radius: int
     misplaced: dict[str, Misplaced]
@@ -353,10 +358,10 @@ def split(
         region = region if isinstance(region, Region) else parent.header.region
         name, recipe = name or parent.header.name, recipe or recipe_of(parent)
     recipe, quotas, seed = recipe or Recipe(), quotas or _quotas_of(parent), _seed_of(parent) if seed is None else seed
-    held = _held(workspace, region, cities, wanted)
+    held = _held(workspace, region, cities, wanted, extending=parent is not None)
     views = find_scenes(workspace, held.photos, scenes) if scenes else {}
     growth = _grown(workspace, held, parent, recipe, views) if parent else None
-    photos = list(growth.photos) if growth else held.photos
+    photos: Sequence[Photo] = list(growth.photos) if growth else held.photos
     out = held_out_cities(held.region, photos, recipe.hold_out, seed) if recipe.hold_out else ()
     recipe = replace(recipe, hold_out=out)
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, views)
@@ -486,44 +491,60 @@ def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, st
     ]
 
 
-def _held(workspace: Workspace, region: str | Region | None, cities: Sequence[str], asked: Wanted) -> Held:
+def _held(
+    workspace: Workspace,
+    region: str | Region | None,
+    cities: Sequence[str],
+    asked: Wanted,
+    *,
+    extending: bool = False,
+) -> Held:
     """Return the clean photos of the region, after bringing new ones before `dedup`."""
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = chosen_region(catalogue, region)
         wanted = {find_city(chosen, city).slug for city in cities} or {city.slug for city in chosen.cities}
-        decided = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
-        undecided = [photo for photo in catalogue.downloaded() if photo.photo_id not in decided]
+        undecided, radius = catalogue.is_undecided("dedup"), _radius(catalogue)
     # Copies on two sides of a split would be a leak: what was collected since is looked at first.
-    cleaned = dedup(workspace, _radius(decided.values()), keep_deep=True) if undecided else None
+    cleaned = dedup(workspace, radius, keep_deep=True) if undecided else None
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
-        held = catalogue.clean()
-        decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")}
+        held = catalogue.clean_rows()
+        decisions = {decision.photo_id: decision for decision in catalogue.decisions("dedup")} if extending else {}
         rejected = catalogue.decided_against(but="dedup")
-        stamps = catalogue.hash_stamps()
+        stamps = catalogue.stamps_of_hashes()
         columns = columns_beside(catalogue)
-    clean = [photo for photo in held if photo.city in wanted]
+        radius = _radius(catalogue)
+    clean = held.where(_among(held, wanted))
     own = {city.slug for city in chosen.cities}
-    elsewhere = dict(sorted(Counter(photo.city for photo in held if photo.city not in own).items()))
+    elsewhere = dict(sorted(_by_city(held.where(~_among(held, own))).items()))
     wrong = _misplaced(chosen, clean)
-    photos = [photo for photo in clean if photo.photo_id not in wrong]
+    photos = clean.where(~_among(clean, wrong, "photo_id")) if wrong else clean
     but = f" (but {len(wrong)} that lie outside of their city as the region has it now)" if wrong else ""
     if not photos:
         raise DataError(f"workspace {workspace.root}: no clean photo of {chosen.name}{but}; `t15 collect` brings some")
-    present = {photo.city for photo in photos}
+    number = _by_city(photos)
+    present = set(number)
     if cities and wanted != present:
         raise DataError(f"{', '.join(sorted(wanted - present))}: no clean photo{but}; `t15 collect` brings some")
-    number = Counter(photo.city for photo in photos)
     small = {city: count for city, count in sorted(number.items()) if count < asked.min_photos}
-    photos = [photo for photo in photos if photo.city not in small]
+    photos = photos.where(~_among(photos, small)) if small else photos
     if not photos:
         raise DataError(
             f"--min-photos {asked.min_photos}: no city has so many clean photos; the most are {max(number.values())}"
         )
-    radius = _radius(decisions.values())
     return Held(
         *(asked.of(chosen), photos, decisions, rejected, stamps, cleaned, radius, wrong, elsewhere),
         *(sorted(wanted - present), columns, small),
     )
+
+
+def _among(rows: PhotoRows, values: Iterable[str], name: str = "city") -> NDArray[np.bool_]:
+    """Return (N,) where a column has one of the values."""
+    return np.asarray(pc.is_in(rows.table[name], pa.array(list(values), pa.string())), dtype=np.bool_)
+
+
+def _by_city(rows: PhotoRows) -> Counter[str]:
+    number, slugs = rows.coded("city")
+    return Counter(dict(zip(slugs, np.bincount(number, minlength=len(slugs)).tolist(), strict=True)))
 
 
 def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
@@ -538,11 +559,13 @@ def columns_beside(catalogue: Catalogue) -> dict[str, dict[str, str]]:
 
 def _misplaced(region: Region, photos: Sequence[Photo]) -> dict[str, Misplaced]:
     """Return the photos that do not lie in their city as the region has it now: its radius is claimed in the header."""
-    degrees = np.array([(photo.latitude, photo.longitude) for photo in photos], dtype=np.float64).reshape(-1, 2)
+    rows = PhotoRows.of(photos)
+    number, slugs = rows.coded("city")
+    labels = np.array(slugs, dtype=object)[number].tolist() if slugs else []
     wrong = misplaced(
-        region.cities, [photo.city for photo in photos], degrees[:, 0], degrees[:, 1], nearest=region.nearest
+        region.cities, labels, rows.numbers("latitude"), rows.numbers("longitude"), nearest=region.nearest
     )
-    return {photos[of.row].photo_id: of for of in wrong}
+    return {rows[of.row].photo_id: of for of in wrong}
 
 
 def _grown(workspace: Workspace, held: Held, parent: Manifest, recipe: Recipe, views: Mapping[str, str]) -> Growth:
@@ -596,7 +619,9 @@ def _seed_of(parent: Manifest | None) -> int:
     return parent.header.seed if parent else 0
 
 
-def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping | None) -> list[Photo]:
+def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping | None) -> Sequence[Photo]:
+    if isinstance(photos, PhotoRows) and all(isinstance(of, ByPhoto) for of in (allocation.sides, allocation.groups)):
+        return _sided_rows(photos, allocation)
     return [
         replace(
             photo,
@@ -606,6 +631,25 @@ def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping |
         for photo in photos
         if photo.photo_id in allocation.sides
     ]
+
+
+def _sided_rows(rows: PhotoRows, allocation: Allocation) -> PhotoRows:
+    """Return rows of which each has a side and a group, with these."""
+    table = rows.table
+    for name, of in (("split", allocation.sides), ("group_id", allocation.groups)):
+        if isinstance(of, ByPhoto):
+            names = pa.array(of.names[:], pa.string())
+            values = pa.chunked_array(
+                [names.take(pa.array(part)) for part in np.array_split(of.number, len(rows) // 65_536 + 1)]
+            )
+            table = table.set_column(table.column_names.index(name), name, values)
+    return PhotoRows(table)
+
+
+def _stamps(stamps: Mapping[str, str] | str, photos: Sequence[Photo]) -> tuple[str, ...]:
+    if isinstance(stamps, str):
+        return (stamps,)
+    return tuple(sorted({stamps[photo.photo_id] for photo in photos if photo.photo_id in stamps}))
 
 
 def header_of(
@@ -630,7 +674,7 @@ def header_of(
         quotas=dict(quotas),
         rules=rules,
         cities=tuple(city for city in held.region.cities if city.slug in present),
-        hashes=tuple(sorted({held.stamps[photo.photo_id] for photo in photos if photo.photo_id in held.stamps})),
+        hashes=_stamps(held.stamps, photos),
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
         protocol="place" if rules["mode"] == "place" else "city",
         labels=LabelTree.of(held.region).beside(present),
@@ -638,9 +682,10 @@ def header_of(
     )
 
 
-def _radius(decisions: Iterable[Decision]) -> int:
+def _radius(catalogue: Catalogue) -> int:
     """Return the radius that dedup worked with last, or its default."""
-    return next((int(decision.evidence["radius"]) for decision in decisions), PHASH_RADIUS)
+    decision = catalogue.first_decision("dedup")
+    return int(decision.evidence["radius"]) if decision else PHASH_RADIUS
 
 
 def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:

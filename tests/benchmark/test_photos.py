@@ -310,7 +310,7 @@ def test_orientation_counts_before_resizing(workspace: Workspace) -> None:
 
 
 def remove_photos(workspace: Workspace) -> None:
-    for path in workspace.photos.glob("*/*"):
+    for path in workspace.photos.rglob("*.jpg"):
         path.unlink()
 
 

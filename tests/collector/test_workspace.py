@@ -18,6 +18,7 @@ from collector.workspace import (
     existing_workspace,
     remove_drafts,
     storage_errors,
+    store_photo,
     write_atomically,
 )
 
@@ -48,8 +49,22 @@ def test_layout_of_the_design() -> None:
     workspace = Workspace(Path("w"))
     sha256 = "ab" + "0" * 62
     assert workspace.catalogue == Path("w/catalogue.sqlite")
-    assert workspace.photo(sha256) == Path(f"w/photos/ab/{sha256}.jpg")
+    assert workspace.photo(sha256) == Path(f"w/photos/ab/00/{sha256}.jpg")
     assert (workspace.cache, workspace.runs, workspace.reports) == (Path("w/cache"), Path("w/runs"), Path("w/reports"))
+
+
+def test_photos_of_an_older_workspace_are_found_where_they_lie(tmp_path: Path) -> None:
+    workspace, sha256 = Workspace(tmp_path), "abcd" + "0" * 60
+    older, place = tmp_path / "photos" / "ab" / f"{sha256}.jpg", tmp_path / "photos" / "ab" / "cd" / f"{sha256}.jpg"
+    assert workspace.photo(sha256) == place
+    write_atomically(older, b"old")
+    assert workspace.photo(sha256) == older
+    store_photo(workspace, sha256, b"mended")  # as `collect --check` does
+    assert older.read_bytes() == b"mended"
+    older.unlink()
+    store_photo(workspace, sha256, b"new")
+    assert place.read_bytes() == b"new"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [place]
 
 
 def test_create_makes_the_folder_and_nothing_in_it(tmp_path: Path) -> None:

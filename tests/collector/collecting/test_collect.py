@@ -350,7 +350,7 @@ def test_a_defect_in_a_worker_is_shown_and_nothing_is_lost(
     workspace: Workspace, tree: Path, undisturbed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("collector.collecting.download.write_atomically", lambda *args, **options: 1 // 0)
+        patch.setattr("collector.collecting.download.store_photo", lambda *args, **options: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             run(workspace, tree)
     run(workspace, tree)
@@ -427,7 +427,7 @@ def check_store_of_killed(workspace: Workspace) -> None:
         part.rename(workspace.root / part.name)  # what `collect` removes
     check_store(workspace, strays=True)
     for part in workspace.root.glob(".*.part"):
-        part.rename(workspace.photos / part.name.split(".")[1][:2] / part.name)
+        part.rename(workspace.photos / part.name)
 
 
 # --- real files
@@ -473,7 +473,7 @@ def test_stored_bytes_that_changed_are_fetched_again_with_check(
     workspace: Workspace, tree: Path, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     run(workspace, tree)
-    path = next(workspace.photos.glob("*/*.jpg"))
+    path = next(workspace.photos.rglob("*.jpg"))
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
     run(workspace, tree)

@@ -284,6 +284,23 @@ def test_datasets_reads_what_is_exported_and_published(house: House, first: Path
     ]
 
 
+def test_folders_and_shards_hold_what_may_be_passed_on(house: House, first: Path, tmp_path: Path) -> None:
+    _, err = house.run("export", first, "--shards", tmp_path / "shards", "--shard-mb", 1)
+    assert "photos: train 16, val 8, test 8" in err
+    assert len(list((tmp_path / "shards").glob("*.tar"))) >= 3
+    _, err = house.run("export", first, "--hf", tmp_path / "hf")
+    assert "hf: 32 photos" in err
+    assert len(list((tmp_path / "hf").rglob("*.jpg"))) == 32
+    for options, said in (
+        (("--shards", tmp_path / "x", "--hf", tmp_path / "y"), "choose one"),
+        (("--originals",), "belong to --shards and --hf"),
+        (("--shards", tmp_path / "x", "--out", tmp_path / "y"), "leave --column and --out out"),
+        (("--shards", tmp_path / "hf"), "holds other things (test)"),
+        (("--hf", tmp_path / "shards"), "holds other things"),
+    ):
+        assert said in house.complaint("export", first, *options, code=2)
+
+
 def test_an_image_folder_is_whole_or_says_why(house: House, first: Path, tmp_path: Path) -> None:
     folder = tmp_path / "hf"
     for options, said in (
