@@ -138,8 +138,15 @@ def _read(folder: Path) -> Shards:
     order = np.argsort(digests, kind="stable")
     offset, size = (table[name].to_numpy()[order] for name in ("offset", "bytes"))
     return Shards(
-        *(folder, manifest, tuple(names), tuple(sides)),
-        *(digests[order], np.asarray(shard, dtype=np.int32)[order], offset, size, files[order]),
+        folder=folder,
+        manifest=manifest,
+        names=tuple(names),
+        sides=tuple(sides),
+        digests=digests[order],
+        shard=np.asarray(shard, dtype=np.int32)[order],
+        offset=offset,
+        size=size,
+        file_digests=files[order],
     )
 
 

@@ -3,11 +3,13 @@
     python -m tests.performance.plan [--largest 1000000] [--cities 100] [--each 100000] [--only flickr,commons]
 
 For each service that is asked cell by cell, with its own rules (aim, page, quota): cities of 10^3 photos and ten times as
-many up to the largest, at clustered places and, where it knows times, times of upload over twenty years; then so many cities of as
-many photos each. The services answer from sorted arrays and count rows without making photos of them, so that the requests,
-the decisions and the ledger are those of a real listing and 10^7 rows fit into minutes. They lose no rows: real ones do, and
-the planner then asks up to 1.25 rows for each photo. Printed: requests (counts and pages), rows for each photo, requests for
-1,000 photos, days at the service's quota, photos a day by it, cells in the ledger, and seconds of the processor here.
+many up to the largest, at clustered places and, where it knows times, times of upload over twenty years; then so many cities
+of as many photos each. The services answer from sorted arrays and count rows without making photos of them, so that the
+requests, the decisions and the ledger are those of a real listing and 10^7 rows fit into minutes. They lose no rows: real
+ones do, and the planner then asks up to 1.25 rows for each photo.
+
+Printed: requests (counts and pages), rows for each photo, requests for 1,000 photos, days at the service's quota, photos a
+day by it, cells in the ledger, and seconds of the processor here.
 """
 
 import argparse

@@ -13,11 +13,14 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import DataError, UsageError
+from collector.manifest.photo_rows import PhotoRows
 from collector.records import Photo
 from collector.splitting import exact
 from collector.splitting.allocate import Allocation, allocate, kfold, stratified
+from collector.splitting.by_photo import ByPhoto
 from collector.splitting.groups import group_photos, regroup
 from collector.splitting.milp import Undecided
+from tests.conftest import MakePhoto
 
 CITIES = ("ankara", "bursa")
 SIDES = ("train", "val", "test")
@@ -594,3 +597,16 @@ def test_many_small_cities_are_not_all_listed() -> None:
     assert len(said) < 500
     assert "c04 has 3 (147 missing) and 55 more;" in said
     assert said.endswith("--min-photos 12 keeps 19 of 60, with --train 8 --val 2 --test 2")
+
+
+def test_columns_are_split_as_photos_are(make_photo: MakePhoto) -> None:
+    photos = [make_photo(n, author_id=f"made:a{n * n % 17}") for n in range(120)]
+    grouping = group_photos(photos)
+    fractions = {"train": 0.6, "val": 0.2, "test": 0.2}
+    for seed in range(3):
+        plain = allocate(photos, dict(grouping.group_of), fractions, seed, mode="fractions")
+        columns = allocate(PhotoRows.of(photos), grouping.group_of, fractions, seed, mode="fractions")
+        assert isinstance(columns.sides, ByPhoto)
+        assert not isinstance(plain.sides, ByPhoto)
+        assert (dict(columns.sides), dict(columns.groups)) == (plain.sides, plain.groups)
+        assert (columns.left_out, columns.deviations) == (plain.left_out, plain.deviations)
