@@ -421,8 +421,8 @@ class Catalogue:
     def first_decision(self, stage: str) -> Decision | None:
         """Return one of what `stage` decided, that of the first photo_id; None where it decided nothing."""
         query = "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? ORDER BY photo_id LIMIT 1"
-        row = self._db.execute(query, (stage,)).fetchone()
-        return Decision(*row[:3], json.loads(row[3])) if row else None
+        rows = self._db.execute(query, (stage,)).fetchall()
+        return next((Decision(p, v, g, json.loads(e)) for p, v, g, e in rows), None)
 
     def is_undecided(self, stage: str) -> bool:
         """Return whether `stage` decided nothing about some downloaded photo."""
