@@ -275,7 +275,7 @@ class Catalogue:
 
         def values() -> Iterator[list[Any]]:
             for row in self._db.execute(query):
-                found = [row[of] if of >= 0 else None for of in order]
+                found: list[Any] = [row[of] if of >= 0 else None for of in order]
                 found[at] = datetime.fromisoformat(found[at]) if found[at] else None
                 yield found
 

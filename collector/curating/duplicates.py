@@ -340,10 +340,10 @@ def _agreeing(
     for pairs in _near(phash, min(radius, 64), None, work):
         apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1, dtype=np.int64)
         agree = apart <= radius + DHASH_SLACK
-        columns = (pairs.first[agree], pairs.second[agree], pairs.distance[agree], apart[agree])
-        first, second, distance, other = columns
-        order = np.lexsort((first, distance + other, second))
-        yield from (Candidate(*of, False) for of in zip(*(of[order].tolist() for of in columns), strict=True))
+        first, second, near = pairs.first[agree], pairs.second[agree], pairs.distance[agree]
+        other = apart[agree]
+        for at in np.lexsort((first, near + other, second)).tolist():
+            yield Candidate(int(first[at]), int(second[at]), int(near[at]), int(other[at]), mirrored=False)
 
 
 def _reach(radius: int) -> int:

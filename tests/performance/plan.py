@@ -128,7 +128,7 @@ class Service:
             rows,
         )
 
-    def image_request(self, photo: Photo) -> None:  # type: ignore[override]
+    def image_request(self, photo: Photo) -> None:
         """Nothing is fetched."""
         raise NotImplementedError
 
