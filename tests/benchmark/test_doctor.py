@@ -10,10 +10,11 @@ import torch
 from benchmark import doctor
 from benchmark.doctor import describe_device, resolve_device
 from collector.errors import UsageError
+from collector.executors import nodes
 
 
 def test_versions_are_those_installed() -> None:
-    found = doctor.versions()
+    found = nodes.versions()
     assert found["python"] == platform.python_version()
     assert found["numpy"] == np.__version__
     assert found["t15"] == version("t15")
@@ -24,12 +25,12 @@ def test_what_is_not_installed_is_said_to_be_missing(monkeypatch: pytest.MonkeyP
     def nothing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "version", nothing)
-    assert doctor.versions()["torch"] == "missing"
+    monkeypatch.setattr(nodes, "version", nothing)
+    assert nodes.versions()["torch"] == "missing"
 
 
 def test_the_device_is_the_one_that_auto_takes() -> None:
-    assert doctor.facts() == {"versions": doctor.versions(), "device": describe_device(resolve_device("auto"))}
+    assert doctor.facts() == {"versions": nodes.versions(), "device": describe_device(resolve_device("auto"))}
 
 
 @pytest.mark.parametrize(

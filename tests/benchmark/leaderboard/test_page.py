@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.leaderboard.exports import write_leaderboard
 from benchmark.leaderboard.page import as_html
-from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, VERDICT_NOTE
+from benchmark.leaderboard.rows import PAPER_NOTE, RANK_NOTE, VERDICT_NOTE, Leaderboard
 from benchmark.leaderboard.table import leaderboard
 from tests.benchmark.leaderboard import add_failure, add_run, manifest_of
 
@@ -141,12 +141,20 @@ def test_cities_without_test_photos_and_boards_without_runs(tmp_path: Path) -> N
     assert not page.all("input")
 
 
+def nothing(_board: Leaderboard) -> str:
+    return ""
+
+
+def some(_board: Leaderboard) -> str:
+    return "<p>matches</p>"
+
+
 def test_the_page_leads_to_its_matches_where_there_are_some(tmp_path: Path) -> None:
     manifest = manifest_of()
     add_run(tmp_path / "runs", manifest, "tiny", 9)
-    for matches in ("<p>matches</p>", ""):
-        out = tmp_path / f"out{len(matches)}"
-        write_leaderboard([(manifest, None)], tmp_path / "runs", out, matches=lambda _board, of=matches: of)
+    for made in (some, nothing):
+        out = tmp_path / made.__name__
+        write_leaderboard([(manifest, None)], tmp_path / "runs", out, matches=made)
         links = [of.get("href") for tag, of in Page((out / "index.html").read_text("utf-8")).tags if tag == "a"]
-        assert ("matches.html" in links) == (out / "matches.html").is_file() == bool(matches)
-    assert (tmp_path / "out14" / "matches.html").read_text("utf-8") == "<p>matches</p>"
+        assert ("matches.html" in links) == (out / "matches.html").is_file() == (made is some)
+    assert (tmp_path / "some" / "matches.html").read_text("utf-8") == "<p>matches</p>"

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from collector.net.allowlist import origin_of
-from collector.net.rate_limit import Pace, Paces
+from collector.net.rate_limit import Pace, Paces, SharedPace
 from collector.net.types import Access, TemporaryError
 from tests.collector.net.servers import FakeTime
 
@@ -14,7 +14,7 @@ def time() -> FakeTime:
     return FakeTime()
 
 
-def starts(pace: Pace, time: FakeTime, number: int) -> list[float]:
+def starts(pace: Pace | SharedPace, time: FakeTime, number: int) -> list[float]:
     begun = []
     for _ in range(number):
         with pace.turn():
