@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from textwrap import wrap
 
 DOCS = Path(__file__).parent
 
@@ -89,7 +90,7 @@ class Scratch:
         text = text.replace(str(self.here), "~").replace(str(DOCS.parent), "~/t15")
         text = re.sub(r"(http://127\.0\.0\.1:)\d+", r"\g<1>8015", text)
         text = re.sub(r"((?:token|key|once)=)[\w-]{8,}", r"\g<1>…", text)
-        lines = [line.rstrip()[:_WIDEST] for line in text.splitlines()]
+        lines = [part for line in text.splitlines() for part in _fitted(line.rstrip())]
         more = [f"… ({len(lines) - _MOST_LINES} more lines)"] if len(lines) > _MOST_LINES else []
         return "\n".join([*lines[:_MOST_LINES], *more]).strip("\n")
 
@@ -190,6 +191,12 @@ def record(only: list[str]) -> None:
             if name == "score":
                 own += " --replace"
             _keep(scratch, name, own, scratch.first_words(own) if name in SERVERS else scratch.run(own))
+
+
+def _fitted(line: str) -> list[str]:
+    """Return a line as lines that fit the page: a sentence is wrapped, a row of a table cut."""
+    is_row = re.search(r"\S {2,}\S", line)
+    return [line[:_WIDEST]] if is_row else wrap(line, _WIDEST, break_on_hyphens=False) or [""]
 
 
 def _keep(scratch: Scratch, name: str, line: str, said: str) -> None:

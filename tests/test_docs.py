@@ -31,6 +31,16 @@ def test_cli_reference_is_what_the_commands_say(tmp_path: Path) -> None:
     assert {f"cli/{path.name}" for path in (DOCS / "cli").glob("*.md")} == set(pages) - {"cli.md"}
 
 
+def test_each_commands_example_was_run() -> None:
+    """`python docs/generate.py --record` runs them."""
+    recorded = {path.stem for path in (DOCS / "cli" / "outputs").glob("*.txt")}
+    assert recorded == {path.stem for path in (DOCS / "cli").glob("*.md")}
+    for path in (DOCS / "cli" / "outputs").glob("*.txt"):
+        first, *rest = path.read_text(encoding="utf-8").splitlines()
+        assert first.startswith(f"$ t15 {path.stem.split('-')[0]}"), path.name
+        assert rest, path.name
+
+
 def test_the_table_of_columns_is_what_the_schema_says() -> None:
     before = (DOCS / "manifest-format.md").read_text(encoding="utf-8")
     code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import generate; print(generate.manifest_columns())"
