@@ -98,7 +98,7 @@ def aerial_picture(latitudes: NDArray[np.float64], longitudes: NDArray[np.float6
     picture = _ground(warm)
     shadows = 0.5 + 0.5 * np.sin(2 * np.pi * grid.sum(axis=1) / 0.006).reshape(shape)
     picture = picture * (1 - 0.6 * high * shadows)[..., None]
-    roofs = np.asarray(draws < 0.05 + 0.75 * built)
+    roofs: NDArray[np.bool_] = np.less(draws, 0.05 + 0.75 * built)
     picture[roofs] = np.array([190.0, 80.0, 60.0]) * (0.8 + 0.3 * draws[roofs] / 0.8)[:, None]
     pixels: Pixels = picture.clip(0, 255).astype(np.uint8)
     return pixels

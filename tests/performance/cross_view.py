@@ -1,7 +1,7 @@
 """What cross-view methods find on the imaginary land, and on the same land with its pictures from above permuted.
 
 `python -m tests.performance.cross_view [--zoom 13] [--train 150]`: draws photos of nine cities, two of them held out, fetches
-the tiles from this machine with 10 % faults, runs the methods, and prints the share of true cells in the map's best hundredth.
+the tiles from this machine with 10 % faults, runs the methods, and prints the share of true cells in the map's best 1 %.
 """
 
 import argparse
