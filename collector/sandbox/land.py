@@ -117,7 +117,7 @@ def _smooth(name: str, latitudes: NDArray[np.float64], longitudes: NDArray[np.fl
 
 def layers_of(places: Places) -> Mapping[str, NDArray[np.float64]]:
     """Return `values`, as a table beside a manifest has them; NaN where a place is not known."""
-    known = np.isfinite(places).all(axis=1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(places).all(axis=1))
     found = values(np.where(known[:, None], places, 0.0))
     return {name: np.where(known, column, np.nan) for name, column in found.items()}
 
