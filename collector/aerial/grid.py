@@ -92,4 +92,4 @@ def centres_of(tiles: Iterable[Tile]) -> NDArray[np.float64]:
 
 def ground_m(latitude: float, zoom: int) -> float:
     """Return how wide a tile is on the ground, metres."""
-    return 2 * HALF_M / 2**zoom * math.cos(math.radians(latitude))
+    return float(2 * HALF_M / 2**zoom * math.cos(math.radians(latitude)))
