@@ -120,7 +120,7 @@ def _plain(value: Any, guard: bool) -> Any:
 
 def _formulas(table: pa.Table) -> int:
     texts = (column for column in table.columns if pa.types.is_string(column.type))
-    return sum(is_formula(value) for column in texts for value in column.to_pylist())
+    return sum(is_formula(value) for column in texts for chunk in column.chunks for value in chunk.to_pylist())
 
 
 def _write_csv(stream: TextIO, names: Sequence[str], rows: Iterator[list[Any]]) -> None:
