@@ -38,6 +38,9 @@ INSTEAD = {
 }
 """What is run where a command's own example opens a browser, downloads, or is of files that nobody has here."""
 
+ASKING = ("aerial fetch", "aerial add")
+"""Commands that ask services, or that need what these gave: nothing of them is recorded."""
+
 SERVERS = ("review", "serve", "sandbox")
 """Commands that answer until they are stopped: what they say first is kept."""
 
@@ -159,7 +162,11 @@ def record(only: list[str]) -> None:
     from collector.help_texts import EXAMPLES
 
     OUTPUTS.mkdir(parents=True, exist_ok=True)
-    wanted = {name: INSTEAD.get(name, line) for name, line in EXAMPLES.items() if not only or name in only}
+    wanted = {
+        name: INSTEAD.get(name, line)
+        for name, line in EXAMPLES.items()
+        if name not in ASKING and (not only or name in only)
+    }
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(Path(folder).resolve())
         _pictures(scratch)
@@ -170,7 +177,8 @@ def record(only: list[str]) -> None:
             shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "efficientnet_lite0.pth")
         _raster(scratch.here / "income.tif")
         # Other people's photos go into workspaces of their own, so that the others find the sandbox's alone.
-        apart = {name: wanted.pop(name) for name in ("collect", "import", "sandbox", "demo") if name in wanted}
+        alone = ("collect", "import", "aerial list", "aerial plan", "sandbox", "demo")
+        apart = {name: wanted.pop(name) for name in alone if name in wanted}
         for name, line in apart.items():
             scratch.environment["T15_WORKSPACE"] = str(scratch.here / "apart" / name)
             said = scratch.first_words(line) if name in SERVERS else scratch.run(line)

@@ -31,10 +31,10 @@ def test_cli_reference_is_what_the_commands_say(tmp_path: Path) -> None:
     assert {f"cli/{path.name}" for path in (DOCS / "cli").glob("*.md")} == set(pages) - {"cli.md"}
 
 
-def test_each_commands_example_was_run() -> None:
-    """`python docs/generate.py --record` runs them."""
+def test_recorded_examples_are_of_commands_that_there_are() -> None:
+    """`python docs/generate.py --record [COMMAND...]` runs them; those that need the network have none."""
     recorded = {path.stem for path in (DOCS / "cli" / "outputs").glob("*.txt")}
-    assert recorded == {path.stem for path in (DOCS / "cli").glob("*.md")}
+    assert recorded <= {path.stem for path in (DOCS / "cli").glob("*.md")}
     for path in (DOCS / "cli" / "outputs").glob("*.txt"):
         first, *rest = path.read_text(encoding="utf-8").splitlines()
         assert first.startswith(f"$ t15 {path.stem.split('-')[0]}"), path.name
