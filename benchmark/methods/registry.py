@@ -147,10 +147,8 @@ def choose(patterns: Sequence[str]) -> list[Method]:
                 everything = listed()
                 begin = [name for name in everything if pattern and name.startswith(pattern)]
                 meant = f" (did you mean '{pattern}*', that is {first_few(begin, most=3)}?)" if begin else ""
-                raise UsageError(
-                    f"no method {pattern!r}{meant or did_you_mean(pattern, everything)}; `t15 methods` lists all "
-                    f"{len(everything)}"
-                )
+                near = did_you_mean(pattern, everything)
+                raise UsageError(f"no method {pattern!r}{near or meant}; `t15 methods` lists all {len(everything)}")
             known[method.name] = method
             found = {method.name}
         wanted |= found

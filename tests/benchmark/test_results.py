@@ -102,6 +102,7 @@ def test_the_identity_of_a_versioned_run_is_known() -> None:
         {"precision": "bf16"},
         {"level": "district"},
         {"shots": 4},
+        {"beside": "ef" * 32},
         {"seed": 1},
     ],
 )
@@ -117,7 +118,7 @@ def test_a_parameter_at_its_default_is_no_part_of_a_versioned_run() -> None:
 def test_every_input_is_in_the_lists_above() -> None:
     names = {field.name for field in fields(RunInputs)}
     first = {"manifest_digest", "method", "parameters", "weights_digest", "seed"}
-    assert names == first | {"version", "settings", "preprocessing", "precision", "level", "shots"}
+    assert names == first | {"version", "settings", "preprocessing", "precision", "level", "shots", "beside"}
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()), st.randoms())

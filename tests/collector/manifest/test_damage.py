@@ -331,7 +331,7 @@ def test_files_that_are_missing(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     with pytest.raises(UsageError, match=r"holds no manifest\.json; give the folder of a manifest"):
         read_manifest(folder)
-    with pytest.raises(UsageError, match="holds no"):
+    with pytest.raises(UsageError, match="no such file or folder; give the folder of a manifest"):
         read_manifest(folder / "manifest.json")
 
 

@@ -192,7 +192,7 @@ def test_an_exported_manifest_is_read_as_it_was(small: Manifest, folder: Path, t
         ("3,,41,29,a", "line 5, column set: must not be missing"),
         (
             "3,trian,41,29,a",
-            "line 5, column set: 'trian' is none of train, val, test (did you mean 'train' or 'training'?)",
+            "line 5, column set: 'trian' is none of train, val, test (did you mean 'train'?)",
         ),
         ("3,7,41,29,a", "line 5, column set: '7' is none of train, val, test"),
         (",train,41,29,a", "line 5, column id: must not be missing"),
