@@ -529,7 +529,7 @@ def test_withdraw(house: House, first: Path) -> None:
     entry = house.json("withdraw", "--list")
     assert [(row["kind"], row["id"], row["reason"]) for row in entry] == [("photo", photo_id, "by mail")]
     found = house.json("withdraw", other)
-    assert found == {"photos": [other], "listed": [other], "cache_removed": False}
+    assert found == {"photos": [other], "listed": [other], "cache_removed": False, "dry_run": False}
     assert house.json("rehydrate", first)["fates"] == {"same": 30, "withdrawn": 2}
 
 
