@@ -219,6 +219,8 @@ def head(ray: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_agent_register_timeout_ms", "400000")  # of a busy machine
+        patch.setattr(nodes, "HEALTH_SECONDS", 120.0)
         started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         try:
             yield started
