@@ -70,7 +70,10 @@ def killing(every: float, seed: int) -> Iterator[list[int]]:
 
     def at_work(process: Any) -> bool:
         try:
-            return process.name().startswith("ray::") and "BudgetActor" not in process.name()
+            name = " ".join(process.cmdline())  # Ray's agents belong to a node, which ends with them
+            return name.startswith("ray::") and not name.startswith(
+                ("ray::BudgetActor", "ray::DashboardAgent", "ray::RuntimeEnv")
+            )
         except psutil.Error:
             return False
 
