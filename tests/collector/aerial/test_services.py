@@ -1,6 +1,7 @@
 """Addresses of tiles by hand, the gate of licences, and files that describe no service."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,7 +12,7 @@ from collector.errors import DataError, UsageError
 from collector.records import City
 
 TILE = Tile(3, 5, 2)
-FACTS = {"name": "mine", "title": "Mine", "licence": "CC-BY-4.0", "attribution": "me"}
+FACTS: dict[str, Any] = {"name": "mine", "title": "Mine", "licence": "CC-BY-4.0", "attribution": "me"}
 
 
 def test_rows_from_the_north_and_from_the_south() -> None:
