@@ -27,7 +27,7 @@ _NEAR_KM = 50.0  # a place off the coast belongs to the country of the nearest c
 def country_names(places: Places) -> NDArray[np.object_]:
     """Return the name of the country of each place, Natural Earth's; None on the sea, far from land, and where unknown."""
     if len(places) <= _FEW:
-        inside = np.isfinite(places).all(axis=1)
+        inside = np.asarray(np.isfinite(places).all(axis=1))
         found = np.full(len(places), None, dtype=object)
         for name, rings in countries().items():
             asked = np.flatnonzero(inside & (found == None))  # noqa: E711 (each of an array)

@@ -132,7 +132,7 @@ def test_a_damaged_ledger_names_its_line(server: LandServer, workspace: Workspac
 
 def test_a_picture_on_this_machine_is_cut_into_tiles(tmp_path: Path, workspace: Workspace) -> None:
     rasterio = pytest.importorskip("rasterio")
-    from rasterio.transform import from_bounds
+    from rasterio.transform import from_bounds  # type: ignore[import-untyped]
 
     tile = tiles_of(CITIES, ZOOM)[0]
     south, west, north, east = tile.box
