@@ -59,7 +59,7 @@ def test_a_kept_model_scores_the_same(land: Land, name: str) -> None:
     (task,) = plan(land.manifest, choose([name]), [0], "smoke")
     run = land.workspace.runs / task.inputs.identity
     predictor, _ = load_predictor(run / "model.safetensors", "cpu")
-    again = predictor.predict_map(photos_of(land.manifest, "test", WorkspacePhotos(land.workspace)))  # type: ignore[attr-defined]
+    again = predictor.predict_map(photos_of(land.manifest, "test", WorkspacePhotos(land.workspace)))  # type: ignore[union-attr]
     kept = MapAnswers.of_bytes((run / "map.parquet").read_bytes(), "kept")
     np.testing.assert_allclose(again.scores, kept.scores, atol=1e-4)
     with pytest.raises(DataError, match="t15 bench"):
