@@ -43,7 +43,9 @@ _KM = 111.195  # of a degree of latitude
 def layer(name: str, places: Places) -> NDArray[np.float64]:
     """Return a layer's values, 0 to 1 and about evenly spread, at places (N, 2), latitude and longitude."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"land/{name}".encode()).digest()[:8], "big"))
-    lengths = np.exp(rng.uniform(math.log(_SHORTEST_KM), math.log(_LONGEST_KM), _WAVES))
+    # What is not drawn changes within each city: else it would go with what is, by chance, over so few cities.
+    shrink = 0.1 if name == IGNORED else 1.0
+    lengths = shrink * np.exp(rng.uniform(math.log(_SHORTEST_KM), math.log(_LONGEST_KM), _WAVES))
     angles, phases = rng.uniform(0, 2 * np.pi, (2, _WAVES))
     north = places[:, :1] * _KM
     east = places[:, 1:] * _KM * math.cos(math.radians(21.0))  # the land is small: one scale is enough
