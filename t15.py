@@ -2,7 +2,7 @@
 
     import t15
     manifest = t15.load("manifests/sandbox/1.0.0")
-    t15.bench(manifest, ["gist-64+logreg", "tiny-16+1nn"])
+    t15.bench(manifest, ["gist-64+logreg", "tiny-64+knn"])
     t15.leaderboard(manifest).to_pandas()
 
 Every function does what the command of its name does, returns what the command prints, and is silent unless `progress` is
