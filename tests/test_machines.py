@@ -225,7 +225,9 @@ def read_only(small_disk: Path) -> Workspace:
     )
     workspace = create_workspace(small_disk / "workspace")
     source = ["--root", str(small_disk / "photos"), "--region", str(small_disk / "van.toml")]
-    assert front_door.run(["collect", "--provider", "folder", *source, "--workspace", str(workspace.root)]) == 0
+    assert (
+        front_door.run(["collect", "--provider", "folder", *source, "--workspace", str(workspace.root)]) == 3
+    )  # no photo
     lock_up(small_disk)
     return workspace
 

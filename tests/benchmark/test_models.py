@@ -153,7 +153,7 @@ def described(file: Path, **changes: Any) -> bytes:
     [
         ({"format": 2}, "install a newer t15"),
         ({"format": "1"}, "no format number"),
-        ({"kind": "pickle"}, "known are described, fusion, im2gps, network"),
+        ({"kind": "pickle"}, "known are cross-view, described, fusion, im2gps, lee2015, network"),
         ({"classes": ["a", "a"]}, "one is there twice"),
         ({"classes": []}, "its cities are damaged"),
         ({"classes": [1, 2, 3]}, "its cities are damaged"),
