@@ -16,7 +16,7 @@ from collector.aerial.grid import centres_of
 from collector.aerial.services import Service
 from collector.errors import DataError, one_line
 from collector.manifest.manifest import Manifest
-from collector.workspace import draft_of
+from collector.workspace import replacing
 
 NAME = "aerial.parquet"
 """Of the table, in the manifest's folder."""
@@ -63,12 +63,8 @@ def write(manifest: Manifest, service: Service, entries: Sequence[Entry], path: 
     of = {name: getattr(service, name) for name in ("name", "title", "licence", "attribution", "terms")}
     about = {"manifest": manifest.digest, "service": of}
     table = table.replace_schema_metadata({_ABOUT: json.dumps(about, ensure_ascii=False).encode()})
-    draft = draft_of(path)
-    try:
-        pq.write_table(table, draft, compression="zstd")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def read(manifest: Manifest, path: Path) -> AerialMap | None:

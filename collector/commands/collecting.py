@@ -184,7 +184,8 @@ def _nothing_found(summary: "Summary", region: str, hint: str) -> str:
     """Return what to do where none of the files on a disk is a photo of the region's cities."""
     from collector.catalogue.catalogue import PLACE_REASONS
 
-    said = f"none of {summary.read} files is a photo of a city of {region}"
+    files = "the one file is no" if summary.read == 1 else f"none of {summary.read} files is a"
+    said = f"{files} photo of a city of {region}"
     if hint:
         return f"{said}; {hint}"
     if not set(PLACE_REASONS) & set(summary.rejected):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import DataError, UsageError
-from collector.workspace import data_folder, draft_of, write_atomically
+from collector.workspace import data_folder, replacing, write_atomically
 
 FACTS = ("title", "unit", "source", "page", "licence", "resolution", "date")
 """What is said of a layer of one's own."""
@@ -49,14 +49,9 @@ def add(layer: str, source: Path, facts: Mapping[str, str] | None) -> Path:
     if not source.is_file():
         raise UsageError(f"{source}: no such file")
     target = folder() / f"{layer}{source.suffix.lower() or '.bin'}"
-    target.parent.mkdir(parents=True, exist_ok=True)
     earlier = stored(layer)
-    draft = draft_of(target)
-    try:
-        shutil.copyfile(source, draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with source.open("rb") as given, replacing(target) as file:
+        shutil.copyfileobj(given, file)
     if earlier is not None and earlier != target:
         earlier.unlink()
     about = folder() / f"{layer}.about"

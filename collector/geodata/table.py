@@ -21,7 +21,7 @@ from collector.geodata.grid import Places
 from collector.geodata.layers import Layer, facts
 from collector.manifest.manifest import Manifest
 from collector.records import City
-from collector.workspace import draft_of
+from collector.workspace import replacing
 
 NAME = "geodata.parquet"
 """Of the table, in the manifest's folder."""
@@ -100,7 +100,7 @@ def write(manifest: Manifest, attributes: Attributes, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    _write(manifest, {"photo_id": manifest.table["photo_id"]}, attributes.columns, attributes.layers, path)
+    write_columns(manifest, {"photo_id": manifest.table["photo_id"]}, attributes.columns, attributes.layers, path)
 
 
 def write_map(manifest: Manifest, layers: Sequence[Layer], path: Path, of_a_city: int = OF_A_CITY) -> int:
@@ -113,17 +113,29 @@ def write_map(manifest: Manifest, layers: Sequence[Layer], path: Path, of_a_city
     places = map_places(manifest.header.cities, of_a_city)
     columns = {of.name: of.values(places) for of in layers}
     where = {"latitude": pa.array(places[:, 0]), "longitude": pa.array(places[:, 1])}
-    _write(manifest, where, columns, {of.name: facts(of) for of in layers}, path)
+    write_columns(manifest, where, columns, {of.name: facts(of) for of in layers}, path)
     return len(places)
 
 
-def _write(
+def write_columns(
     manifest: Manifest,
     first: Mapping[str, Any],
     columns: Mapping[str, NDArray[Any]],
     layers: Mapping[str, Mapping[str, Any]],
     path: Path,
 ) -> None:
+    """Write a table of layers' values as Parquet, with the manifest's digest and what the layers are in its metadata.
+
+    Args:
+        manifest: that it lies beside.
+        first: the columns that say what a row is about, by name.
+        columns: the values of each layer, (N,); NaN or None where a layer knows nothing.
+        layers: facts of each layer, such as its source and licence.
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     arrays = {
         name: pa.array(column, pa.string() if column.dtype == object else pa.float64(), from_pandas=True)
         for name, column in columns.items()
@@ -131,12 +143,8 @@ def _write(
     table = pa.table({**first, **arrays})
     about = {"manifest": manifest.digest, "layers": layers}
     table = table.replace_schema_metadata({_ABOUT: json.dumps(about, ensure_ascii=False).encode()})
-    draft = draft_of(path)
-    try:
-        pq.write_table(table, draft, compression="zstd")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def read(manifest: Manifest, path: Path) -> Attributes | None:

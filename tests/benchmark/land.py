@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from collector.geodata.table import MAP, NAME, _write, map_places
+from collector.geodata.table import MAP, NAME, map_places, write_columns
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
 from collector.records import City, Photo
 from collector.sandbox import land
@@ -70,7 +70,7 @@ def add_tables(manifest: Manifest, of_a_city: int = 100) -> None:
     where = np.stack([manifest.table[name].to_numpy() for name in ("latitude", "longitude")], axis=1)
     facts = {name: {"name": name} for name in land.layers_of(where[:1])}
     ids = {"photo_id": manifest.table["photo_id"]}
-    _write(manifest, ids, land.layers_of(where), facts, manifest.folder / NAME)
+    write_columns(manifest, ids, land.layers_of(where), facts, manifest.folder / NAME)
     places = map_places(manifest.header.cities, of_a_city)
     at = {"latitude": pa.array(places[:, 0]), "longitude": pa.array(places[:, 1])}
-    _write(manifest, at, land.layers_of(places), facts, manifest.folder / MAP)
+    write_columns(manifest, at, land.layers_of(places), facts, manifest.folder / MAP)

@@ -384,7 +384,7 @@ def test_a_folder_without_a_photo_of_the_region_says_what_to_do(
     code, _, said = run("collect", "--root", tmp_path / "photos", "--region", "turkiye15")
     assert code == 3
     assert (
-        "none of 1 files is a photo of a city of turkiye15: name the region whose cities they are of with --region"
+        "the one file is no photo of a city of turkiye15: name the region whose cities they are of with --region"
         in said
     )
     (tmp_path / "photos" / "1.jpg").write_bytes(b"nothing")
