@@ -1,14 +1,19 @@
 """What the commands of both packages share: their options, and how a result is shown. Imported by commands only."""
 
 from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import wraps
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from collector.errors import UsageError
 from collector.standard_streams import print_json
 from collector.text_table import printable
+
+Options = TypeVar("Options")
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="T15_WORKSPACE", help="Folder of the catalogue, photos, runs and reports.")
@@ -36,6 +41,30 @@ ClusterOption = Annotated[
     str, typer.Option("--cluster", metavar="auto|HOST:PORT", help="Work on a Ray cluster, see docs/cluster.md.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def with_options(
+    kind: type[Options],
+) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
+    """Make the fields of a dataclass the options of a command, which is given them as one value.
+
+    A field is written as a command's parameter is: `seed: Annotated[int, typer.Option(help="…")] = 0`.
+    """
+
+    def decorated(command: Callable[[typer.Context, Options], None]) -> Callable[..., None]:
+        @wraps(command)
+        def parsed(context: typer.Context, **values: Any) -> None:
+            command(context, kind(**values))
+
+        parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+        for field in fields(kind):  # type: ignore[arg-type]
+            default = Parameter.empty if field.default is MISSING else field.default
+            parameters.append(Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=field.type))
+        parsed.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        parsed.__annotations__ = {one.name: one.annotation for one in parameters}
+        return parsed
+
+    return decorated
 
 
 def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:

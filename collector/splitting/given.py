@@ -52,7 +52,8 @@ class GivenSplit:
         manifest: the data set.
         folder: where it lies.
         written: False when exactly this manifest was there already.
-        columns: which of the table's columns was taken for which of ours.
+        table: the file that says it.
+        columns: which of its columns was taken for which of ours.
         rows: of the table.
         missing: rows whose photo is not in the workspace, by what they name.
         other_city: rows that name another city than the photo has here, as `a.jpg: Bonn, here koeln`.
@@ -64,6 +65,7 @@ class GivenSplit:
     manifest: Manifest
     folder: Path
     written: bool
+    table: Path
     columns: Mapping[str, str]
     rows: int
     missing: tuple[str, ...]
@@ -149,6 +151,7 @@ def split_given(
         manifest,
         folder,
         written,
+        table,
         given.chosen,
         len(given.sides),
         missing,

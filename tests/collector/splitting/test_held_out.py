@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.splitting import _hold_out
+from collector.commands.splitting import SplitOptions, check, parse_hold_out
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import read_manifest
 from collector.records import Photo
@@ -102,11 +102,11 @@ def test_a_broken_promise_is_a_breach(workspace: Workspace, photos: list[Photo],
 
 
 def test_what_the_option_takes() -> None:
-    assert _hold_out(None, False) == 0
-    assert _hold_out(" 3 ", False) == 3
-    assert _hold_out("Konya, van,", False) == ("Konya", "van")
+    assert parse_hold_out(None) == 0
+    assert parse_hold_out(" 3 ") == 3
+    assert parse_hold_out("Konya, van,") == ("Konya", "van")
     for text in ("0", "-1", "", " , "):
         with pytest.raises(UsageError, match="--hold-out-cities"):
-            _hold_out(text, False)
+            parse_hold_out(text)
     with pytest.raises(UsageError, match="not to --kfold"):
-        _hold_out("3", True)
+        check(SplitOptions(hold_out_cities="3", kfold=5))

@@ -1,0 +1,288 @@
+"""What `t15 split` says of what it made: notes, JSON and text for splits of t15's, folds, and splits of somebody else's."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from collector.errors import first_few
+from collector.options import NAMED
+from collector.power import DISAGREE, power_of_mcnemar
+from collector.progress import note
+from collector.records import SPLITS
+from collector.regions import Misplaced
+from collector.splitting.given import GivenSplit
+from collector.splitting.groups import Grouping
+from collector.splitting.side_checks import FEW_POINTS, MissedShare
+from collector.splitting.split import FoldResult, FoldsResult, Growth, SplitResult
+from collector.text_table import table
+
+AnySplit = SplitResult | FoldsResult | GivenSplit
+
+
+def note_input(result: AnySplit) -> None:
+    """Say on stderr what became of the photos or rows that are no part of the split."""
+    if isinstance(result, GivenSplit):
+        _note_table(result)
+    else:
+        _note_photos(result)
+
+
+def as_json(result: AnySplit, dry_run: bool) -> Any:
+    """Return it as plain JSON."""
+    match result:
+        case FoldsResult():
+            return [_fold_json(fold, dry_run) for fold in result.folds]
+        case GivenSplit():
+            return _given_json(result, dry_run)
+        case SplitResult():
+            return _split_json(result, dry_run)
+
+
+def as_text(result: AnySplit, dry_run: bool) -> str:
+    """Return it as text for people."""
+    match result:
+        case FoldsResult():
+            return _folds_text(result, dry_run)
+        case GivenSplit():
+            return _given_text(result, dry_run)
+        case SplitResult():
+            return _split_text(result, dry_run)
+
+
+def _note_table(given: GivenSplit) -> None:
+    columns = ", ".join(ours if ours == theirs else f"{ours} from {theirs}" for ours, theirs in given.columns.items())
+    note(f"{given.table}: {given.rows} rows; columns: {columns} (--column split=NAME names another)")
+    if given.missing:
+        note(f"rows whose photo is not in the workspace: {len(given.missing)} ({first_few(given.missing)})")
+    if given.other_city:
+        cities = first_few(given.other_city)
+        note(f"rows that name another city than their photo has: {len(given.other_city)} ({cities})")
+
+
+def _note_photos(result: SplitResult | FoldsResult) -> None:
+    if result.cleaned:
+        out = result.cleaned.photos - result.cleaned.clean
+        note(f"new photos: looked for copies first, {out} of {result.cleaned.photos} left out (`t15 dedup` tells more)")
+    if result.misplaced:
+        note(_misplaced_text(result.misplaced.values()))
+    if result.elsewhere:
+        parts = first_few([f"{count} of {slug}" for slug, count in result.elsewhere.items()])
+        count = sum(result.elsewhere.values())
+        note(f"photos of cities that the region does not have: {count}, not part of the split ({parts})")
+    if result.small_cities:
+        few = first_few([f"{slug} {count}" for slug, count in result.small_cities.items()])
+        note(f"cities with fewer photos than --min-photos, not in the data set: {len(result.small_cities)} ({few})")
+    if result.empty_cities:
+        note(f"without photos, and so not in the data set: {', '.join(result.empty_cities)}")
+    for of in result.empty_sides:
+        note(f"empty sides, as allowed: {of}")
+
+
+def _identity_json(made: SplitResult | GivenSplit, dry_run: bool) -> dict[str, Any]:
+    return {
+        "folder": str(made.folder),
+        "name": made.manifest.header.name,
+        "version": made.manifest.header.version,
+        "digest": made.manifest.digest,
+        "written": made.written and not dry_run,
+        "dry_run": dry_run,
+        "counts": made.manifest.counts(),
+    }
+
+
+def _split_json(result: SplitResult, dry_run: bool) -> dict[str, Any]:
+    growth, grouping = result.growth, result.grouping
+    tested = _tested(result.manifest.counts())
+    return {
+        **_identity_json(result, dry_run),
+        "misplaced": {
+            photo_id: {"city": of.city.slug, "km": round(of.km, 3), "nearer": of.nearer and of.nearer.slug}
+            for photo_id, of in result.misplaced.items()
+        },
+        "elsewhere": result.elsewhere,
+        "empty_cities": result.empty_cities,
+        "small_cities": result.small_cities,
+        "deviations": result.deviations,
+        "empty_sides": [asdict(of) for of in result.empty_sides],
+        "power": asdict(power_of_mcnemar(tested, DISAGREE)) if tested else None,
+        "missed_shares": [asdict(of) for of in result.missed_shares],
+        "held_out": list(result.held_out),
+        "links_left_out": result.links,
+        "groups": grouping
+        and {
+            "groups": grouping.groups,
+            "spanning": grouping.spanning,
+            "effects": {name: asdict(effect) for name, effect in grouping.effects.items()},
+            "largest": [asdict(group) for group in grouping.largest],
+        },
+        "growth": growth and {"bridges": growth.bridges, "retired": growth.retired, "gone": growth.gone},
+        "left_out": result.left_out,
+    }
+
+
+def _given_json(given: GivenSplit, dry_run: bool) -> dict[str, Any]:
+    return {
+        **_identity_json(given, dry_run),
+        "rows": given.rows,
+        "missing": given.missing,
+        "other_city": given.other_city,
+        "unused": given.unused,
+        "against_decisions": given.against_decisions,
+        "without": given.without,
+    }
+
+
+def _fold_json(fold: FoldResult, dry_run: bool) -> dict[str, Any]:
+    return {
+        "folder": str(fold.folder),
+        "state": _state(fold, dry_run),
+        "digest": fold.manifest.digest,
+        "counts": fold.manifest.counts(),
+    }
+
+
+def _split_text(result: SplitResult, dry_run: bool) -> str:
+    counts = result.manifest.counts()
+    rows = [(city, *sides.values(), result.left_out.get(city, 0)) for city, sides in counts.items()]
+    parts = [_made_text(result, dry_run), table(("city", *SPLITS, "left out"), rows)]
+    if result.growth:
+        parts.append(_growth_text(result.growth))
+    if result.links:
+        parts.append(_listed("left out because they join two sides", result.links))
+    if result.missed_shares:
+        parts.append(_missed_text(result.missed_shares))
+    if result.held_out:
+        parts.append(
+            f"held out of training: {', '.join(result.held_out)}; no method can name them, those that answer with places can "
+            "come near"
+        )
+    if result.grouping:
+        parts.append(_groups_text(result.grouping))
+    if result.grouping and not dry_run:
+        parts.append(f"`t15 audit {result.folder}` measures anew what the sides share")
+    elif not dry_run:
+        parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
+    return "\n\n".join([*parts, _power_text(_tested(counts))])
+
+
+def _given_text(given: GivenSplit, dry_run: bool) -> str:
+    counts = given.manifest.counts()
+    parts = [
+        _made_text(given, dry_run),
+        table(("city", *SPLITS), [(city, *sides.values()) for city, sides in counts.items()]),
+    ]
+    parts += [
+        f"without {side} photos: {len(cities)} of {len(counts)} cities ({first_few(cities)})"
+        for side, cities in given.without.items()
+        if cities
+    ]
+    if len(given.without["val"]) == len(counts) and len(given.without["train"]) < len(counts):
+        parts.append(
+            "methods choose on validation photos, and bench needs some: --val-share 0.15 takes training photos"
+        )
+    parts += [
+        f"taken as the table says, though {stage} would leave them out: {count} photos"
+        for stage, count in given.against_decisions.items()
+    ]
+    if given.unused:
+        parts.append(f"photos of these cities that the table does not name: {given.unused}")
+    if not dry_run:
+        parts.append(f"nothing is promised of a given split: `t15 audit {given.folder}` says what its sides share")
+    return "\n\n".join([*parts, _power_text(_tested(counts))])
+
+
+def _folds_text(made: FoldsResult, dry_run: bool) -> str:
+    numbered = list(enumerate(made.folds, start=1))
+    folders = table(("fold", "folder", "state"), [(n, fold.folder, _state(fold, dry_run)) for n, fold in numbered])
+    counts = [(n, city, *sides.values()) for n, fold in numbered for city, sides in fold.manifest.counts().items()]
+    tested = sum(_tested(fold.manifest.counts()) for fold in made.folds)
+    name = made.folds[0].manifest.header.name.partition("-fold-")[0]
+    pooled = (
+        f"pooled over the folds, {_power_text(tested)}\n`t15 bench --manifest {name} --all`, then `t15 leaderboard "
+        f"--manifest {name}`: one board of all photos, each tested once"
+    )
+    return f"{folders}\n\n{table(('fold', 'city', *SPLITS), counts)}\n\n{pooled}"
+
+
+def _made_text(made: SplitResult | GivenSplit, dry_run: bool) -> str:
+    return f"{made.folder}: {_state(made, dry_run)}\ndigest {made.manifest.digest}"
+
+
+def _state(result: SplitResult | FoldResult | GivenSplit, dry_run: bool) -> str:
+    written = "would be written (dry run: nothing was)" if dry_run else "written"
+    return written if result.written else "unchanged, is there already"
+
+
+def _tested(counts: dict[str, dict[str, int]]) -> int:
+    return sum(sides["test"] for sides in counts.values())
+
+
+def _growth_text(growth: Growth) -> str:
+    return "\n".join(
+        [
+            _listed("new, left out because they join two sides", growth.bridges),
+            _listed("earlier, left out because they are in a group with another side", growth.retired),
+            _listed("earlier, no longer available", growth.gone),
+        ]
+    )
+
+
+def _missed_text(missed: Sequence[MissedShare]) -> str:
+    head = f"shares missed by more than {100 * FEW_POINTS:g} points (photos of a group stay together)"
+    rows = [(of.city, of.side, f"{of.asked:.1%}", f"{of.got:.1%}") for of in missed[:NAMED]]
+    more = f"\nand {len(missed) - NAMED} more (--json has all)" if len(missed) > NAMED else ""
+    return f"{head}\n{table(('city', 'side', 'asked', 'got'), rows)}{more}"
+
+
+def _misplaced_text(misplaced: Iterable[Misplaced]) -> str:
+    """Return how many photos lie outside of their city, and which cities they are of."""
+    outside: dict[str, list[Misplaced]] = {}
+    nearer: dict[tuple[str, str], int] = {}
+    for of in misplaced:
+        if of.nearer is None:
+            outside.setdefault(of.city.slug, []).append(of)
+        else:
+            key = (of.city.slug, of.nearer.slug)
+            nearer[key] = nearer.get(key, 0) + 1
+    parts = [
+        f"{len(photos)} of {slug} up to {max(of.km for of in photos):.1f} km from its centre, "
+        f"with a radius of {photos[0].city.radius_km:g} km"
+        for slug, photos in outside.items()
+    ]
+    parts += [f"{count} of {slug} nearer to {other}" for (slug, other), count in nearer.items()]
+    count = sum(map(len, outside.values())) + sum(nearer.values())
+    more = f"; and of {len(parts) - NAMED} more cities" if len(parts) > NAMED else ""
+    return (
+        f"photos outside of their city as the region has it now: {count}, not part of the split ({'; '.join(parts[:NAMED])}"
+        f"{more}); they stay in the workspace and come back when the region holds them again"
+    )
+
+
+def _power_text(photos: int) -> str:
+    """Return which differences of two methods the test photos can show."""
+    if not photos:
+        return "without test photos no two methods can be told apart"
+    seen = power_of_mcnemar(photos, DISAGREE)
+    likely = (
+        f"; where they disagree on {DISAGREE:.0%} of photos, one of {100 * seen.likely:.1f} points is seen four times in five"
+        if seen.likely is not None
+        else ""
+    )
+    return (
+        f"with {photos} test photos, a difference of two methods under {100 * seen.least:.1f} points cannot be seen "
+        f"(McNemar's exact test, 5 %){likely}"
+    )
+
+
+def _groups_text(grouping: Grouping) -> str:
+    rows = [
+        (name.replace("_", " "), effect.photos, effect.groups, effect.largest)
+        for name, effect in grouping.effects.items()
+    ]
+    text = f"{grouping.groups} groups of photos that stay together, {grouping.spanning} of them in several cities"
+    return f"{text}\n{table(('linked by', 'photos', 'groups', 'largest'), rows)}" if rows else text
+
+
+def _listed(why: str, ids: tuple[str, ...]) -> str:
+    more = f" and {len(ids) - NAMED} more (--json names all)" if len(ids) > NAMED else ""
+    return f"{why}: {len(ids)}" + (f" ({', '.join(ids[:NAMED])}{more})" if ids else "")
