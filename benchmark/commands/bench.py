@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from benchmark.commands.shared import ManifestsOfRunsOption, ShardsOption, manifest_folders, what_is_here
 from collector.errors import IncompleteError, UsageError
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
 from collector.text_table import duration, table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.methods.types import Method
     from benchmark.runner import Outcome, Task
     from collector.manifest.manifest import Manifest
+    from collector.workspace import Workspace
 
     Job = tuple[Manifest, list[Task], Expected | None]
     """A manifest, what is to be run on it, and how long that takes where that can be said."""
@@ -67,137 +69,167 @@ def _facts(method: "Method") -> dict[str, Any]:
     }
 
 
-@app.command()
-def bench(
-    everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False,
-    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; repeat for several.")] = None,
-    manifest: ManifestsOfRunsOption = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0",
-    tier: Annotated[
-        str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")
-    ] = "paper",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+@dataclass(frozen=True)
+class BenchOptions:
+    """The options of `t15 bench`."""
+
+    everything: Annotated[bool, typer.Option("--all", help="Run every method.")] = False
+    method: Annotated[list[str] | None, typer.Option(help="Run this method; `*` matches; repeat for several.")] = None
+    manifest: ManifestsOfRunsOption = None
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0,1,2 or 0-4.")] = "0"
+    tier: Annotated[str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")] = (
+        "paper"
+    )
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", help="Change a parameter, such as epochs=5, in the methods that have it; repeat for several."
         ),
-    ] = None,
+    ] = None
     level: Annotated[
         str, typer.Option(help="Level of the labels to tell apart, such as city or district, as the manifest has them.")
-    ] = "city",
+    ] = "city"
     shots: Annotated[
         str,
         typer.Option(
             metavar="1,2,4,…,all",
             help="Learn from so many training photos of each city, drawn by each seed: learning curves on the leaderboard.",
         ),
-    ] = "all",
-    engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast",
+    ] = "all"
+    engine: Annotated[str, typer.Option(help="Training loop: fast, or reference, which is plain and slow.")] = "fast"
     precision: Annotated[
         str,
         typer.Option(
             help="Of training networks: float32, bf16, or auto: bf16 for the fast loop on a GPU that has it, else float32."
         ),
-    ] = "auto",
+    ] = "auto"
     models: Annotated[
         str | None,
         typer.Option(
             help="Keep models for `t15 predict`: of each method's first seed, of all, or none. Default: first, none in smoke."
         ),
-    ] = None,
+    ] = None
     cluster: Annotated[
         str, typer.Option(metavar="auto|HOST:PORT", help="Send the runs to a Ray cluster, see docs/cluster.md.")
-    ] = "",
-    gpus_per_run: Annotated[float, typer.Option(help="On a cluster: share of a GPU that each run takes.")] = 1.0,
+    ] = ""
+    gpus_per_run: Annotated[float, typer.Option(help="On a cluster: share of a GPU that each run takes.")] = 1.0
     cpus_per_run: Annotated[
         int | None, typer.Option(help="On a cluster: cores that each run takes, and threads that it computes with.")
-    ] = None,
+    ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs that this would do and how long they may take; do none.")
-    ] = False,
-    shards: ShardsOption = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    manifests: ManifestsOption = DEFAULT_MANIFESTS,
-    json: JsonOption = False,
-) -> None:
+    ] = False
+    shards: ShardsOption = None
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE
+    manifests: ManifestsOption = DEFAULT_MANIFESTS
+    json: JsonOption = False
+
+
+@app.command()
+@with_options(BenchOptions)
+def bench(_: typer.Context, options: BenchOptions) -> None:
     """Run methods on a manifest and save what they predict; finished runs are skipped."""
-    from benchmark import cluster as clusters
-    from benchmark import runner
-    from benchmark.doctor import describe_device, resolve_device
-    from benchmark.estimates import expect
-    from benchmark.label_set import left_out as left_out_photos
-    from benchmark.label_set import left_out_note
-    from benchmark.methods.registry import choose
-    from benchmark.networks.recipe import keep_freed_memory
-    from benchmark.photos import require_photos
-    from collector.manifest.manifest import read_manifest
+    from benchmark.doctor import resolve_device
     from collector.workspace import Workspace
 
-    models = models or ("first" if tier == "paper" else "none")
-    if shards and cluster:
-        raise UsageError(
-            "--shards: nodes of a cluster take photos from the driver's workspace; leave one of the two out"
-        )
-    _check(everything, method, {"tier": tier, "engine": engine, "models": models, "precision": precision})
-    changes = parse_settings(settings or [])
-    chosen = choose(["*"] if everything else method or [])
-    numbers, few = parse_seeds(seeds), parse_shots(shots)
+    _check(options)
     # A cluster's nodes have devices of their own: what this machine has says nothing of them.
-    on = device if cluster else resolve_device(device)
-    place, trained_in = Workspace(workspace, shards), _precision(precision, on, engine, cluster)
-    jobs: list[Job] = []
-    folders = manifest_folders(manifest, manifests, workspace)
-    for folder in folders:
-        data = what_is_here(read_manifest(folder), place)
-        require_photos(data, place, str(folder) if len(folders) > 1 else manifest or str(folder))
-        tasks = runner.plan(data, chosen, numbers, tier, changes, models, trained_in, level, few)
-        if left_out := left_out_note(left_out_photos(data, level), level):
-            note(left_out)
-        jobs.append((data, tasks, expect(data, tasks, place.runs, on) if dry_run or not cluster else None))
-    if dry_run:
-        _show_plan(jobs, place.runs, json)
+    device = options.device if options.cluster else resolve_device(options.device)
+    workspace = Workspace(options.workspace, options.shards)
+    jobs = _jobs(options, workspace, device)
+    if options.dry_run:
+        _show_plan(jobs, workspace.runs, options.json)
         return
-    _show_warnings()
-    if on == "cpu" and any(task.method.fit_many for _, tasks, _ in jobs for task in tasks):
-        keep_freed_memory()
-    outcomes: list[Outcome] = []
-    for number, (data, tasks, expected) in enumerate(jobs):
-        _announce(data, tasks, describe_device(on) if expected else "a cluster", expected)
-        if number == 0 and tier != "smoke":
-            _ask(sum(of.total for _, _, of in jobs if of))
-        doing = (
-            clusters.bench(data, place, tasks, on, cluster, engine, gpus_per_run, cpus_per_run)
-            if cluster
-            else runner.bench(data, place, tasks, on, track, engine)
-        )
-        outcomes += _watched(doing, tasks, expected)
+    outcomes = _run(options, workspace, device, jobs)
     if len(jobs) > 1:
-        note(f"{len(jobs)} manifests; `t15 leaderboard --manifest '{manifest}'` pools folds on one board")
-    _report(outcomes, everything, json)
+        note(f"{len(jobs)} manifests; `t15 leaderboard --manifest '{options.manifest}'` pools folds on one board")
+    _report(outcomes, options.everything, options.json)
 
 
-def _check(everything: bool, method: list[str] | None, chosen: dict[str, str]) -> None:
+def _check(options: BenchOptions) -> None:
     """Make sure that it is said what to run, and that each option has one of its values."""
     from benchmark import runner
     from benchmark.networks.recipe import ENGINES
 
-    if everything == bool(method):
+    if options.shards and options.cluster:
+        raise UsageError(
+            "--shards: nodes of a cluster take photos from the driver's workspace; leave one of the two out"
+        )
+    if options.everything == bool(options.method):
         raise UsageError("bench: say what to run, either --all or --method NAME (`t15 methods` lists them)")
-    known = {"tier": ("paper", "smoke"), "engine": ENGINES, "models": runner.MODELS}
-    for option, value in chosen.items():
-        values = known.get(option, ("auto", *runner.PRECISIONS))
-        if value not in values:
-            raise UsageError(f"--{option} {value!r}: choose {' or '.join(values)}")
+    values = {
+        "tier": ("paper", "smoke"),
+        "engine": ENGINES,
+        "models": ("", *runner.MODELS),
+        "precision": ("auto", *runner.PRECISIONS),
+    }
+    for option, values_of in values.items():
+        value = getattr(options, option) or ""
+        if value not in values_of:
+            raise UsageError(f"--{option} {value!r}: choose {' or '.join(filter(None, values_of))}")
 
 
-def _watched(doing: "Iterator[Outcome]", tasks: "list[Task]", expected: "Expected | None") -> "list[Outcome]":
+def _jobs(options: BenchOptions, workspace: "Workspace", device: str) -> "list[Job]":
+    """Return what is to be run on each manifest that is meant, after making sure that its photos are there."""
+    from benchmark import runner
+    from benchmark.estimates import expect
+    from benchmark.label_set import left_out, left_out_note
+    from benchmark.methods.registry import choose
+    from benchmark.photos import require_photos
+    from collector.manifest.manifest import read_manifest
+
+    settings = parse_settings(options.settings or [])
+    methods = choose(["*"] if options.everything else options.method or [])
+    seeds, shots = parse_seeds(options.seeds), parse_shots(options.shots)
+    models = options.models or ("first" if options.tier == "paper" else "none")
+    precision = _precision(options, device)
+    folders = manifest_folders(options.manifest, options.manifests, options.workspace)
+    jobs: list[Job] = []
+    for folder in folders:
+        manifest = what_is_here(read_manifest(folder), workspace)
+        require_photos(manifest, workspace, str(folder) if len(folders) > 1 else options.manifest or str(folder))
+        tasks = runner.plan(manifest, methods, seeds, options.tier, settings, models, precision, options.level, shots)
+        if left := left_out_note(left_out(manifest, options.level), options.level):
+            note(left)
+        foreseeable = options.dry_run or not options.cluster
+        jobs.append((manifest, tasks, expect(manifest, tasks, workspace.runs, device) if foreseeable else None))
+    return jobs
+
+
+def _run(options: BenchOptions, workspace: "Workspace", device: str, jobs: "list[Job]") -> "list[Outcome]":
+    """Run them, saying what is begun and what is done; ask before what takes long."""
+    from benchmark import cluster, runner
+    from benchmark.doctor import describe_device
+    from benchmark.networks.recipe import keep_freed_memory
+
+    _show_warnings()
+    if device == "cpu" and any(task.method.fit_many for _, tasks, _ in jobs for task in tasks):
+        keep_freed_memory()
+    outcomes: list[Outcome] = []
+    for number, (manifest, tasks, expected) in enumerate(jobs):
+        _announce(manifest, tasks, describe_device(device) if expected else "a cluster", expected)
+        if number == 0 and options.tier != "smoke":
+            _ask(sum(of.total for _, _, of in jobs if of))
+        running = (
+            cluster.bench(
+                *(manifest, workspace, tasks, device, options.cluster, options.engine),
+                *(options.gpus_per_run, options.cpus_per_run),
+            )
+            if options.cluster
+            else runner.bench(manifest, workspace, tasks, device, track, options.engine)
+        )
+        outcomes += _watched(running, tasks, expected)
+    return outcomes
+
+
+def _watched(running: "Iterator[Outcome]", tasks: "list[Task]", expected: "Expected | None") -> "list[Outcome]":
     """Return what became of the tasks, each told of when it is done.
 
     On a terminal a bar over all runs stands above those of each; elsewhere the lines say the same.
     """
     outcomes: list[Outcome] = []
-    for outcome in track(doing, "runs", len(tasks)) if sys.stderr.isatty() and len(tasks) > 1 else doing:
+    for outcome in track(running, "runs", len(tasks)) if sys.stderr.isatty() and len(tasks) > 1 else running:
         outcomes.append(outcome)
         left = expected.left(outcomes) if expected else ""
         note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}{left}")
@@ -269,15 +301,15 @@ def _content(value: str) -> str:
         raise UsageError(f"{file}: is no text of UTF-8, of at most 1 MiB") from error
 
 
-def _precision(wanted: str, device: str, engine: str, cluster: str) -> str:
+def _precision(options: BenchOptions, device: str) -> str:
     """Return the precision of trainings. Runs are named before a cluster is looked at: bf16 there where CUDA is named."""
     from benchmark.networks.recipe import best_precision
 
-    if wanted != "auto":
-        return wanted
-    if engine != "fast":
+    if options.precision != "auto":
+        return options.precision
+    if options.engine != "fast":
         return "float32"
-    return ("bf16" if device == "cuda" else "float32") if cluster else best_precision(device)
+    return ("bf16" if device == "cuda" else "float32") if options.cluster else best_precision(device)
 
 
 def _show_plan(jobs: "list[Job]", runs: Path, json: bool) -> None:

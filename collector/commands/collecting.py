@@ -1,6 +1,6 @@
 """Commands that bring photos into the workspace: each parses, calls one function and prints. Heavy imports wait inside."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from collector.options import (
     listed_cities,
     parse_columns,
     show,
+    with_options,
 )
 from collector.progress import note, track
 from collector.records import TARGET
@@ -23,59 +24,65 @@ from collector.text_table import duration, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from collector.areas import Outline
     from collector.catalogue.ledger import Coverage
     from collector.collecting.collect import Summary
-    from collector.providers.base import Query
+    from collector.providers.base import Provider, Query, Survey
     from collector.records import City, Region
+
+    Areas = Sequence[tuple[str, list[Outline]]]
+    """The outlines of a file, feature by feature, each with its name."""
 
 app = typer.Typer()
 
 DEFAULT_REGION = "turkiye15"
 
 
-@app.command()
-def collect(
-    city: CityOption = None,
-    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION,
+@dataclass(frozen=True)
+class CollectOptions:
+    """The options of `t15 collect`."""
+
+    city: CityOption = None
+    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION
     provider: Annotated[
         str | None,
         typer.Option(
             help="commons, flickr, streetview, mapillary, panoramax, or `folder`: your own disk. "
             "Default: folder with --root, else commons."
         ),
-    ] = None,
+    ] = None
     target: Annotated[
         int | None,
         typer.Option(
             min=0,
             help=f"Photos per city, all sources together; 0: no limit. Default: {TARGET}, of a folder all.",
         ),
-    ] = None,
-    per_author: Annotated[int, typer.Option(min=1, help="At most so many photos of one author, with a target.")] = 10,
+    ] = None
+    per_author: Annotated[int, typer.Option(min=1, help="At most so many photos of one author, with a target.")] = 10
     balance: Annotated[
         bool,
         typer.Option(
             "--balance",
             help="Spread alike over authors, places, months, hours and licences, counting what a city has (`t15 stats`).",
         ),
-    ] = False,
-    licence: Annotated[
-        str, typer.Option(help="`any`, `redistributable`, or SPDX ids with commas between them.")
-    ] = "any",
-    min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a new photo must have.")] = 64,
+    ] = False
+    licence: Annotated[str, typer.Option(help="`any`, `redistributable`, or SPDX ids with commas between them.")] = (
+        "any"
+    )
+    min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a new photo must have.")] = 64
     geo_accuracy: Annotated[
         int,
         typer.Option(min=1, max=16, help="Flickr's accuracy of a place, from 1 (world) over 11 (city) to 16 (street)."),
-    ] = 11,
-    limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed for choosing photos.")] = 0,
+    ] = 11
+    limit: Annotated[int | None, typer.Option(min=1, help="List at most this many photos a city.")] = None
+    seed: Annotated[int, typer.Option(help="Random seed for choosing photos.")] = 0
     area: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="In place of a region: a GeoJSON file, each of whose polygons is a city."),
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="A folder of photos on your own disk.")] = None,
+    ] = None
+    root: Annotated[Path | None, typer.Option(help="A folder of photos on your own disk.")] = None
     table: Annotated[
         Path | None,
         typer.Option(
@@ -83,101 +90,156 @@ def collect(
             help="CSV, JSON Lines or Parquet file with a row for each file under --root: file, and any of city, latitude, "
             "longitude, heading, author, license, title, time, page, sequence.",
         ),
-    ] = None,
-    column: ColumnOption = None,
+    ] = None
+    column: ColumnOption = None
     root_licence: Annotated[
         str,
         typer.Option(help="Licence of the photos under --root: an SPDX id, or LicenseRef-NAME for one of your own."),
-    ] = "LicenseRef-Unknown",
+    ] = "LicenseRef-Unknown"
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate requests, quota and time, and do nothing else.")
-    ] = False,
+    ] = False
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again now for photos that could not be fetched.")
-    ] = False,
+    ] = False
     retry: Annotated[
         list[str] | None,
         typer.Option(
             metavar="REASON",
             help="Ask again for photos given up for this reason (see `t15 rejected`); repeat for several.",
         ),
-    ] = None,
+    ] = None
     listed: Annotated[
         bool, typer.Option("--listed", help="Ask a service for photos that are listed already (`t15 import`) alone.")
-    ] = False,
+    ] = False
     check: Annotated[
         bool, typer.Option("--check", help="Read the stored photos too, and fetch damaged ones again.")
-    ] = False,
-    cluster: ClusterOption = "",
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
+    ] = False
+    cluster: ClusterOption = ""
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE
+    json: JsonOption = False
+
+
+@app.command()
+@with_options(CollectOptions)
+def collect(_: typer.Context, options: CollectOptions) -> None:
     """Bring photos of cities into the workspace; run again to go on where it stopped."""
-    from collector.areas import read_area, region_in
-    from collector.collecting.collect import collect as collect_photos
+    from collector.areas import read_area
+    from collector.licences import licence_of
+    from collector.providers.registry import Settings, make_provider
+    from collector.regions import find_city
+
+    _check(options)
+    areas: Areas = read_area(options.area) if options.area else []
+    region = _region(options, areas)
+    names = listed_cities(options.city)
+    cities = list(dict.fromkeys(find_city(region, name) for name in names)) or list(region.cities)
+    settings = Settings(
+        region, options.root, licence_of(options.root_licence).id, options.table, parse_columns(options.column)
+    )
+    provider = make_provider(options.provider or ("commons" if options.root is None else "folder"), settings)
+    query = _query(options, provider, region, areas)
+    if options.dry_run:
+        _show_plan(provider, cities, query, options.workspace, options.json)
+        return
+    if remark := getattr(provider, "remark", ""):
+        note(remark)
+    if photo_table := getattr(provider, "table", None):
+        note(photo_table.described())
+    _report(_collected(options, provider, region, cities, query), provider, region, options.json)
+
+
+def _check(options: CollectOptions) -> None:
+    from collector.collecting.select import licences_named
+
+    if options.area is not None and options.region != DEFAULT_REGION:
+        raise UsageError("--area and --region: both say where the cities are, choose one")
+    if options.column and options.table is None:
+        raise UsageError("--column: says what the columns of --table FILE are")
+    licences_named(options.licence)
+
+
+def _region(options: CollectOptions, areas: "Areas") -> "Region":
+    from collector.areas import region_in
+    from collector.regions import region
+
+    if options.listed:
+        return _region_listed(options.region, options.workspace)
+    return region(options.region) if options.area is None else region_in(options.area, areas)
+
+
+def _query(options: CollectOptions, provider: "Provider | Survey", region: "Region", areas: "Areas") -> "Query":
+    """Return what to ask for; of a service not without a limit, unless told to, as what it knows is endless."""
+    from collector.providers.base import Query, Survey
+
+    target = options.target
+    if target is None and isinstance(provider, Survey):
+        target = 0 if options.listed else TARGET
+    outlines = {
+        city.slug: [outline for name, several in areas if name == city.name for outline in several]
+        for city in region.cities
+    }
+    return Query(options.limit, target or None, options.seed, options.geo_accuracy, outlines if areas else {})
+
+
+def _collected(
+    options: CollectOptions, provider: "Provider | Survey", region: "Region", cities: "list[City]", query: "Query"
+) -> "Summary":
+    from collector.collecting.collect import collect
     from collector.collecting.select import Wish, licences_named
     from collector.executors.cluster import work_on
     from collector.executors.local import Threads
     from collector.images.validate import Limits
-    from collector.licences import licence_of
-    from collector.providers.base import Query, Survey
-    from collector.providers.registry import Settings, make_provider
-    from collector.regions import find_city
-    from collector.regions import region as find_region
     from collector.workspace import create_workspace
 
-    if area is not None and region != DEFAULT_REGION:
-        raise UsageError("--area and --region: both say where the cities are, choose one")
-    areas = read_area(area) if area else []
-    found = (
-        _region_listed(region, workspace) if listed else find_region(region) if area is None else region_in(area, areas)
+    wish = Wish(
+        query.target,
+        options.per_author,
+        licences_named(options.licence),
+        options.min_side,
+        options.seed,
+        options.balance,
     )
-    chosen = list(dict.fromkeys(find_city(found, name) for name in listed_cities(city))) or list(found.cities)
-    licences = licences_named(licence)
-    if column and table is None:
-        raise UsageError("--column: says what the columns of --table FILE are")
-    settings = Settings(found, root, licence_of(root_licence).id, table, parse_columns(column))
-    source = make_provider(provider or ("commons" if root is None else "folder"), settings)
-    if target is None and isinstance(source, Survey):
-        target = 0 if listed else TARGET
-    outlines = {at.slug: [of for name, several in areas if name == at.name for of in several] for at in found.cities}
-    query = Query(limit, target or None, seed, geo_accuracy, outlines if areas else {})
-    if dry_run:
-        _show_plan(source, chosen, query, workspace, json)
-        return
-    if remark := getattr(source, "remark", ""):
-        note(remark)
-    if read := getattr(source, "table", None):
-        note(read.described())
-    place = create_workspace(workspace)
-    with work_on(cluster, place, Threads()) as work:
-        summary = collect_photos(
-            place,
-            found,
-            chosen,
-            source,
+    workspace = create_workspace(options.workspace)
+    with work_on(options.cluster, workspace, Threads()) as work:
+        return collect(
+            workspace,
+            region,
+            cities,
+            provider,
             query,
-            Limits(min_side=min_side),
+            Limits(min_side=options.min_side),
             track,
-            wish=Wish(target or None, per_author, licences, min_side, seed, balance),
-            check=check,
-            retry_failed=retry_failed,
-            retry=frozenset(retry or ()),
-            listed_only=listed,
+            wish=wish,
+            check=options.check,
+            retry_failed=options.retry_failed,
+            retry=frozenset(options.retry or ()),
+            listed_only=options.listed,
             work=work,
         )
-    account: dict[str, int] | None = getattr(source, "account", None)
-    hint = _other_region(getattr(source, "foreign_folders", {}), found)
-    nothing = summary.read and not isinstance(source, Survey) and not (any(summary.by_city.values()) or summary.failed)
+
+
+def _report(summary: "Summary", provider: "Provider | Survey", region: "Region", json: bool) -> None:
+    """Show what came of collecting.
+
+    Raises:
+        DataError: none of the files on a disk is a photo of the region's cities.
+    """
+    from collector.providers.base import Survey
+
+    account: dict[str, int] | None = getattr(provider, "account", None)
+    hint = _other_region(getattr(provider, "foreign_folders", {}), region)
+    any_photo = any(summary.by_city.values()) or summary.failed
+    nothing = summary.read and not isinstance(provider, Survey) and not any_photo
     if hint and not nothing:
         note(hint)
     show(
         asdict(summary) | ({"table": account} if account else {}),
         json,
-        lambda: _collect_text(summary, found.name, account),
+        lambda: _collect_text(summary, region.name, account),
     )
     if nothing:
-        raise DataError(_nothing_found(summary, found.name, hint))
+        raise DataError(_nothing_found(summary, region.name, hint))
 
 
 def _nothing_found(summary: "Summary", region: str, hint: str) -> str:
