@@ -10,10 +10,12 @@ from collector.power import DISAGREE, power_of_mcnemar
 from collector.progress import note
 from collector.records import SPLITS
 from collector.regions import Misplaced
+from collector.splitting.candidates import StoredManifest
+from collector.splitting.extend import Growth
 from collector.splitting.given import GivenSplit
 from collector.splitting.groups import Grouping
 from collector.splitting.side_checks import FEW_POINTS, MissedShare
-from collector.splitting.split import FoldResult, FoldsResult, Growth, SplitResult
+from collector.splitting.split import FoldsResult, SplitResult
 from collector.text_table import table
 
 AnySplit = SplitResult | FoldsResult | GivenSplit
@@ -132,7 +134,7 @@ def _given_json(given: GivenSplit, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _fold_json(fold: FoldResult, dry_run: bool) -> dict[str, Any]:
+def _fold_json(fold: StoredManifest, dry_run: bool) -> dict[str, Any]:
     return {
         "folder": str(fold.folder),
         "state": _state(fold, dry_run),
@@ -208,7 +210,7 @@ def _made_text(made: SplitResult | GivenSplit, dry_run: bool) -> str:
     return f"{made.folder}: {_state(made, dry_run)}\ndigest {made.manifest.digest}"
 
 
-def _state(result: SplitResult | FoldResult | GivenSplit, dry_run: bool) -> str:
+def _state(result: SplitResult | StoredManifest | GivenSplit, dry_run: bool) -> str:
     written = "would be written (dry run: nothing was)" if dry_run else "written"
     return written if result.written else "unchanged, is there already"
 

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest
     from collector.records import Region
     from collector.splitting.allocate import Mode
+    from collector.splitting.candidates import Wanted
     from collector.splitting.choose import How
     from collector.splitting.given import GivenSplit
     from collector.splitting.held_out import HoldOut
-    from collector.splitting.split import FoldsResult, Recipe, SplitResult, Wanted
+    from collector.splitting.split import FoldsResult, Recipe, SplitResult
     from collector.workspace import Workspace
 
 app = typer.Typer()
@@ -207,7 +208,7 @@ class SplitOptions:
         Raises:
             UsageError: its title or note cannot be stored.
         """
-        from collector.splitting.split import Wanted
+        from collector.splitting.candidates import Wanted
 
         return Wanted(self.min_photos, _plain("--title", self.title), _plain("--note", self.note))
 

@@ -17,14 +17,22 @@ from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.errors import DataError, UsageError, first_few
 from collector.manifest.columns import Values, choose, held
 from collector.manifest.foreign import SIDES, read_sides
-from collector.manifest.manifest import Manifest, write_manifest
+from collector.manifest.manifest import Manifest
 from collector.manifest.photo_table import ALIASES, FILE_NAMES, FileFinder, path_key
 from collector.manifest.read_table import Source, open_table
-from collector.records import PHASH_RADIUS, SPLITS, Photo, Region
+from collector.records import SPLITS, Photo, Region
 from collector.regions import find_city
 from collector.splitting.allocate import draw
+from collector.splitting.candidates import (
+    AS_COLLECTED,
+    Candidates,
+    Wanted,
+    chosen_region,
+    columns_beside,
+    header_of,
+    store_manifest,
+)
 from collector.splitting.groups import GroupRules, group_photos
-from collector.splitting.split import Held, Wanted, chosen_region, columns_beside, header_of, versioned
 from collector.workspace import Workspace, storage_errors
 
 NAMES = {
@@ -84,7 +92,7 @@ def split_given(
     name: str | None = None,
     version: str | None = None,
     protocol: str = "city",
-    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+    wanted: Wanted = AS_COLLECTED,
     val_share: float | None = None,
     seed: int = 0,
     *,
@@ -106,17 +114,14 @@ def split_given(
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = chosen_region(catalogue, region)
         photos = catalogue.downloaded()
-        found = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
+        photo_of_row = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
         stamps, columns_of = catalogue.hash_stamps(), columns_beside(catalogue)
         decided = {
             stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
             for stage in ("dedup", "review")
         }
-    cities = {city.slug for city in chosen.cities}
-    sided = [
-        replace(photo, split=given.sides[row], group_id=None) for row, photo in found.items() if photo.city in cities
-    ]
-    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in found)
+    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in photo_of_row)
+    sided = _sided(given, photo_of_row, chosen)
     if not sided:
         such = f", such as {first_few(missing, most=2)}" if missing else ""
         raise DataError(
@@ -124,42 +129,53 @@ def split_given(
             f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
             "--column file=NAME"
         )
-    drawn: dict[str, Any] = {}
-    if val_share is not None:
-        if any(photo.split == "val" for photo in sided):
-            raise UsageError(f"--val-share: {table} has validation photos of its own; leave it out")
-        sided = _with_validation(sided, val_share, seed)
-        drawn = {"val_share": val_share, "val_seed": seed}
-    rules = {
+    rules: dict[str, Any] = {
         "mode": "given",
         "table": table.name,
         "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
         "rows": len(given.sides),
         "missing": len(missing),
-        **drawn,
     }
-    holds = Held(wanted.of(chosen), sided, {}, frozenset(), stamps, None, PHASH_RADIUS, {}, {}, [], columns_of, {})
-    header = replace(header_of(holds, name, version, 0, {}, rules, sided, None), protocol=protocol)
-    with storage_errors(manifests):
-        manifest = versioned(manifests, header, sided, holds.columns, explicit=version is not None)
-        folder = manifests / manifest.header.name / manifest.header.version
-        written = write_manifest(manifest, folder, dry_run=dry_run)
+    if val_share is not None:
+        if any(photo.split == "val" for photo in sided):
+            raise UsageError(f"--val-share: {table} has validation photos of its own; leave it out")
+        sided = _with_validation(sided, val_share, seed)
+        rules |= {"val_share": val_share, "val_seed": seed}
+    candidates = Candidates(wanted.of(chosen), sided, stamps=stamps, columns=columns_of)
+    stored = store_manifest(
+        manifests,
+        replace(header_of(candidates, name, version, 0, {}, rules, sided, None), protocol=protocol),
+        sided,
+        columns_of,
+        explicit=version is not None,
+        dry_run=dry_run,
+    )
     used = {photo.photo_id for photo in sided}
     present = {photo.city for photo in sided}
-    counts = manifest.counts()
+    counts = stored.manifest.counts()
     return GivenSplit(
-        manifest,
-        folder,
-        written,
+        stored.manifest,
+        stored.folder,
+        stored.written,
         table,
         given.chosen,
         len(given.sides),
         missing,
-        tuple(given.other_cities(found, chosen)),
-        sum(photo.city in present and photo.photo_id not in used for photo in photos),
-        {stage: count for stage, ids in decided.items() if (count := len(ids & used))},
-        {side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
+        other_city=tuple(given.other_cities(photo_of_row, chosen)),
+        unused=sum(photo.city in present and photo.photo_id not in used for photo in photos),
+        against_decisions={stage: count for stage, ids in decided.items() if (count := len(ids & used))},
+        without={side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
     )
+
+
+def _sided(given: "_Given", photo_of_row: Mapping[int, Photo], region: Region) -> list[Photo]:
+    """Return the photos of the region's cities that the table names, each on its side."""
+    cities = {city.slug for city in region.cities}
+    return [
+        replace(photo, split=given.sides[row], group_id=None)
+        for row, photo in photo_of_row.items()
+        if photo.city in cities
+    ]
 
 
 def _with_validation(photos: list[Photo], share: float, seed: int) -> list[Photo]:

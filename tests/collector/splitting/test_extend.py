@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.records import Photo
-from collector.splitting.split import Growth, grow
+from collector.splitting.extend import Growth, grow
 
 Edges = set[tuple[int, int]]
 

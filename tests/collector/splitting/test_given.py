@@ -12,8 +12,8 @@ from collector.manifest.manifest import read_manifest
 from collector.providers.folder import FolderProvider
 from collector.regions import region
 from collector.splitting.audit import audit_manifest
+from collector.splitting.candidates import Wanted
 from collector.splitting.given import GivenSplit, split_given
-from collector.splitting.split import Wanted
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import PhotoBytes
 
