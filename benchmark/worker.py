@@ -136,7 +136,7 @@ def work(task: Task, job: ClusterJob) -> TaskResult:
         ray.get(job.driver.note_reading.remote(inputs))
 
     context = RunContext(job.manifest, here, job.device, job.engine, reading)
-    with _threads(job.threads), _weights(task, lambda name: ray.get(job.driver.weights.remote(name))):
+    with _threads(job.threads), planned_weights(task, lambda name: ray.get(job.driver.weights.remote(name))):
         if not is_drivers:
             bring_photos(job.manifest, here, lambda digests: ray.get(job.driver.photos.remote(digests)))
         path = folder / "log"
@@ -244,7 +244,7 @@ def _batches(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
 
 
 @contextmanager
-def _weights(task: Task, ask: Callable[[str], dict[str, bytes]]) -> Iterator[None]:
+def planned_weights(task: Task, ask: Callable[[str], dict[str, bytes]]) -> Iterator[None]:
     """Let a task find the weights that it was planned with: those of this machine when they are the same, else the driver's.
 
     `weights.load` checks them against their digest.

@@ -47,7 +47,7 @@ def _of_manifest(what: str, workspace: Path) -> list[dict[str, str]]:
 
     manifest = read_manifest(locate(what, workspace / "cache"))
     header = manifest.header
-    return [_data(header.title, header.name, header.version, manifest.digest), *_services(manifest)]
+    return [_data(header.title, header.name, header.version, manifest.digest), *service_entries(manifest)]
 
 
 def _of_model(path: Path) -> list[dict[str, str]]:
@@ -80,7 +80,7 @@ def _data(title: str, name: str, version: str, digest: str) -> dict[str, str]:
     return {"key": f"{name}-{version}", "type": "misc", "title": title or name, "version": version, "note": note}
 
 
-def _services(manifest: "Manifest") -> list[dict[str, str]]:
+def service_entries(manifest: "Manifest") -> list[dict[str, str]]:
     """Return an entry for each service that photos came from, and for one's own, with their number and licences."""
     from collections import Counter
 
@@ -116,11 +116,11 @@ def _t15() -> dict[str, str]:
 
 
 def _bibtex(entry: dict[str, Any]) -> str:
-    fields = [f"  {name} = {{{_safe(value)}}}" for name, value in entry.items() if name not in ("key", "type")]
+    fields = [f"  {name} = {{{bibtex_text(value)}}}" for name, value in entry.items() if name not in ("key", "type")]
     return f"@{entry['type']}{{{entry['key']},\n" + ",\n".join(fields) + "\n}"
 
 
-def _safe(text: str) -> str:
+def bibtex_text(text: str) -> str:
     """Return a text of anybody's without what BibTeX would take for markup; our own braces around a name stay."""
     own = text.startswith("{") and text.endswith("}") and text.count("{") == text.count("}") == 1
     plain = text if own else text.translate({ord(letter): None for letter in "{}\\"})

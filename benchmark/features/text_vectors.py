@@ -39,7 +39,7 @@ def text_vectors(tower: "Tower", texts: Sequence[str], cache: Path | None) -> ND
         for at in range(0, len(wanted), _AT_ONCE):
             part = wanted[at : at + _AT_ONCE]
             assert tokens is not None  # noqa: S101 (there is something wanted)
-            yield from zip(part, _encoded(tower, tokens([distinct[of] for of in part])), strict=True)
+            yield from zip(part, encoded(tower, tokens([distinct[of] for of in part])), strict=True)
 
     if cache is None or tower.weights_digest is None:
         rows = dict(computed(list(distinct)))
@@ -114,7 +114,8 @@ def tokenizer(backbone: Backbone) -> Tokens:
 
 
 @torch.inference_mode()
-def _encoded(tower: "Tower", tokens: Tensor) -> NDArray[np.float32]:
+def encoded(tower: "Tower", tokens: Tensor) -> NDArray[np.float32]:
+    """Return the unit vectors (N, D) of tokens (N, L)."""
     network: Any = tower.network
     vectors: NDArray[np.float32] = network.encode_text(tokens.to(tower.device), normalize=True).float().cpu().numpy()
     if not np.isfinite(vectors).all():

@@ -108,23 +108,33 @@ def explorer(
     if not columns:
         of = " and ".join(f"{one.header.name} {one.header.version}" for one in manifests[:2])
         raise UsageError(f"{workspace.runs}: holds no run on {of}; `t15 bench` makes some")
-    labels = np.concatenate([truth.labels for truth in truths])
     pictures, unshown = _pictures(photos, manifests[0], workspace, side, track)
-    first = truths[0].label_set
-    names = [line_of(one.name) for one in manifests[0].labels.at(level)]
-    view = _view(np.concatenate([truth.places for truth in truths]), first.centres)
-    header = manifests[0].header
-    name = header.name.partition("-fold-")[0] if len(manifests) > 1 else header.name
+    html = _html(manifests, truths, photos, pictures, columns, unshown=unshown, left_out=left_out)
+    return Explorer(html, len(photos), len(columns), sum(map(bool, pictures)), unshown, left_out)
+
+
+def _html(
+    manifests: Sequence[Manifest],
+    truths: Sequence[Truth],
+    photos: Sequence[Photo],
+    pictures: Sequence[str],
+    columns: Sequence[_Column],
+    **more: Any,
+) -> str:
+    header, label_set = manifests[0].header, truths[0].label_set
+    labels = np.concatenate([truth.labels for truth in truths])
+    view = _view(np.concatenate([truth.places for truth in truths]), label_set.centres)
     data = {
-        "labels": names,
-        "centres": [_degrees(centre) for centre in first.centres.tolist()],
+        "labels": [line_of(label.name) for label in manifests[0].labels.at(label_set.level)],
+        "centres": [_degrees(centre) for centre in label_set.centres.tolist()],
         "view": {"west": view.west, "north": view.north, "scale": view.scale, "stretch": view.stretch},
         "runs": [_run_json(column, labels) for column in columns],
         "photos": [_photo_json(*of) for of in zip(photos, labels.tolist(), pictures, strict=True)],
     }
     script = (resources.files("benchmark.leaderboard") / "templates/explorer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    html = (
+    name = header.name.partition("-fold-")[0] if len(manifests) > 1 else header.name
+    return (
         environment("benchmark.leaderboard")
         .get_template("explorer.html.jinja")
         .render(
@@ -140,12 +150,10 @@ def explorer(
             convention=CONVENTION,
             source=SOURCE,
             folds=len(manifests),
-            unshown=unshown,
-            left_out=left_out,
-            level=level,
+            level=label_set.level,
+            **more,
         )
     )
-    return Explorer(html, len(photos), len(columns), sum(map(bool, pictures)), unshown, left_out)
 
 
 def _photos(manifests: Sequence[Manifest], truths: Sequence[Truth]) -> list[Photo]:

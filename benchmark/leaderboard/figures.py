@@ -74,7 +74,7 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
         axes = axes_at(figure, 0.7, 0.15, WIDTH - 1.0, 2.85)
         axes.set_xscale("log", base=2)
         axes.axhline(100 * board.chance_uniform, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
-        heights = _apart([100 * curve.points[-1].accuracy for curve in shown], 4.5)
+        heights = spaced([100 * curve.points[-1].accuracy for curve in shown], 4.5)
         for number, (curve, style) in enumerate(zip(shown, _STYLES, strict=False), start=1):
             photos = [of.photos for of in curve.points]
             low, mean, high = ([100 * getattr(of, name) for of in curve.points] for name in ("low", "accuracy", "high"))
@@ -110,7 +110,7 @@ def _curves(board: Leaderboard, prefix: str) -> Picture:
     )
 
 
-def _apart(heights: Sequence[float], gap: float) -> list[float]:
+def spaced(heights: Sequence[float], gap: float) -> list[float]:
     """Return heights that fall, each at least `gap` below the one before."""
     moved: list[float] = []
     for height in heights:

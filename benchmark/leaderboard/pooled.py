@@ -32,12 +32,11 @@ from benchmark.leaderboard.table import (
     aligned,
     check_runs,
     cities_of,
+    data_set_facts,
     failed_rows,
     group_of,
-    line_of,
     power_of,
     ranked,
-    region_of,
     row_of,
     worth_of,
 )
@@ -96,39 +95,19 @@ def pooled_board(
     match = _FOLD.fullmatch(header.name)
     base = match[1] if match else header.name
     where = PurePath(named or f"{base}-fold-*-of-{len(folds)}")
-    of_fold = [_by_row(runs_dir, manifest, level) for manifest in folds]
-    reads, papers_task = results.test_reads(runs_dir), header.region == PAPERS_REGION and level == "city"
-    rows, answers, incomplete = [], {}, []
-    for key in dict.fromkeys(key for fold in of_fold for key in fold):
-        runs = [fold.get(key, {}) for fold in of_fold]
-        seeds = sorted(set.intersection(*(set(of) for of in runs)))
-        if not seeds:
-            incomplete.append(_incomplete(runs))
-            continue
-        judged_, row = _row(truth, truths, runs_dir, runs, seeds, where, reads, papers_task)
-        rows.append(row)
-        answers[row.runs] = judged_
-    in_order = [row for of in SECTIONS for row in ranked([row for row in rows if row.section == of])]
-    sections = {of: [row for row in in_order if row.section == of] for of in SECTIONS}
-    best = best_of(in_order)
+    rows, answers, incomplete = _rows(truth, truths, runs_dir, folds, where, header.region == PAPERS_REGION)
+    best = best_of(rows)
+    sections = {of: [row for row in rows if row.section == of] for of in SECTIONS}
     worth = {of: worth_of(some, len(truth), truth.groups) for of, some in sections.items()}
     sizes = Counter(truth.groups.tolist() if truth.groups is not None else ())
     return Leaderboard(
+        **data_set_facts(header, truth),
         name=base,
-        version=header.version,
         digest=hashlib.sha256("".join(manifest.digest for manifest in folds).encode()).hexdigest(),
-        region=region_of(header),
-        protocol=truth.protocol,
-        level=truth.label_set.level,
-        note=line_of(header.note),
         cities=_cities(folds, level),
-        test_photos=len(truth),
-        located_photos=truth.located,
         left_out={"test": sum(left_out(manifest, level)["test"] for manifest in folds)},
-        chance_uniform=truth.chances[0],
-        chance_largest=truth.chances[1],
         answerable={},
-        rows=tuple(in_order),
+        rows=tuple(rows),
         details=details_of(answers[best.runs], truth) if best else None,
         power={of: power_of(some, worth[of]) for of, some in sections.items()},
         failed=tuple(incomplete + _failed(runs_dir, folds, level)),
@@ -139,6 +118,32 @@ def pooled_board(
             worth,
         ),
     )
+
+
+def _rows(
+    truth: Truth,
+    truths: Sequence[Truth],
+    runs_dir: Path,
+    folds: Sequence[Manifest],
+    where: PurePath,
+    papers_region: bool,
+) -> tuple[list[Row], dict[tuple[str, ...], list[Answers]], list[FailedRow]]:
+    """Return the rows in their order, the answers behind each by its runs, and methods that lack a fold."""
+    level = truth.label_set.level
+    of_fold = [_by_row(runs_dir, manifest, level) for manifest in folds]
+    reads, papers_task = results.test_reads(runs_dir), papers_region and level == "city"
+    rows, answers, incomplete = [], {}, []
+    for key in dict.fromkeys(key for fold in of_fold for key in fold):
+        runs = [fold.get(key, {}) for fold in of_fold]
+        seeds = sorted(set.intersection(*(set(of) for of in runs)))
+        if not seeds:
+            incomplete.append(_incomplete(runs))
+            continue
+        answered, row = _row(truth, truths, runs_dir, runs, seeds, where, reads, papers_task)
+        rows.append(row)
+        answers[row.runs] = answered
+    in_order = [row for of in SECTIONS for row in ranked([row for row in rows if row.section == of])]
+    return in_order, answers, incomplete
 
 
 def _by_row(runs_dir: Path, manifest: Manifest, level: str) -> dict[tuple[str, ...], dict[int, Run]]:

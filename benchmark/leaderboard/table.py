@@ -97,21 +97,12 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     rows = [row for section in SECTIONS for row in ranked([row for row in unranked if row.section == section])]
     first = best_of(rows)
     best = next((runs for runs in groups.values() if first and runs[0].inputs.identity in first.runs), None)
-    chance_uniform, chance_largest = truth.chances
     return Leaderboard(
+        **data_set_facts(header, truth),
         name=header.name,
-        version=header.version,
         digest=manifest.digest,
-        region=region_of(header),
-        protocol=truth.protocol,
-        level=truth.label_set.level,
-        note=line_of(header.note),
         cities=cities_of(manifest, level),
-        test_photos=len(truth),
-        located_photos=truth.located,
         left_out=left_out(manifest, level),
-        chance_uniform=chance_uniform,
-        chance_largest=chance_largest,
         answerable={metres: truth.within(metres / 1000) for metres in RECALL_METRES}
         if truth.protocol == "place"
         else {},
@@ -123,6 +114,21 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         maps=map_rows(truth, runs_dir, groups.values(), section_of),
         failed=failed_rows(runs_dir, manifest, level),
     )
+
+
+def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
+    """Return what a board says of its data set, as arguments of Leaderboard; of folds the header is that of any."""
+    return {
+        "version": header.version,
+        "region": region_of(header),
+        "protocol": truth.protocol,
+        "level": truth.label_set.level,
+        "note": line_of(header.note),
+        "test_photos": len(truth),
+        "located_photos": truth.located,
+        "chance_uniform": truth.chances[0],
+        "chance_largest": truth.chances[1],
+    }
 
 
 def region_of(header: Header) -> str:

@@ -226,7 +226,7 @@ def _member(
     finished = context.finished(method) if context.finished else None
     if finished is not None:
         return finished
-    weights, digest = _weights_of(method, methods, context)
+    weights, digest = weights_of(method, methods, context)
     own = replace(context, weights=weights, weights_digest=digest, checkpoint=None, curve=None, finished=None)
     log.info("fitting %s", method.name)
     return method.fit(training, validation, own, **method.of_tier(tier))
@@ -240,7 +240,7 @@ def backbones_of(methods: Sequence[Method]) -> list[str]:
     return list(dict.fromkeys(name for name in names if find_backbone(name).pretrained))
 
 
-def _weights_of(
+def weights_of(
     method: Method, methods: Sequence[Method], context: Context
 ) -> "tuple[Mapping[str, torch.Tensor] | None, str | None]":
     """Return a member's weights of those of all (`networks.backbones.side_by_side`), and their digest."""

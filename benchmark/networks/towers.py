@@ -41,7 +41,7 @@ def hub_tower(name: str) -> Backbone | None:
     model, slash, tag = name.partition("/")
     if not slash or not tag or name != name.lower():
         return None
-    return _of_open_clip(name) or _of_timm(name, model, tag)
+    return open_clip_backbone(name) or _of_timm(name, model, tag)
 
 
 def _tower(row: Mapping[str, Any]) -> Backbone:
@@ -82,7 +82,8 @@ def _with_text(
     )
 
 
-def _of_open_clip(name: str) -> Backbone | None:
+def open_clip_backbone(name: str) -> Backbone | None:
+    """Return the image tower of an open_clip model by `open_clip:MODEL/TAG`; None where there is none of that name."""
     if not find_spec("open_clip"):
         return None
     import open_clip

@@ -221,7 +221,7 @@ class TrainingRun:
         try:
             for number in track(epochs, f"training {recipe.backbone}, seed {self.job.seed}"):
                 yield from self.epoch(number)
-                self._save()
+                self.save()
         except DivergedError:
             self._forget()
             raise
@@ -318,7 +318,8 @@ class TrainingRun:
             self.best = accuracy, {name: tensor.clone() for name, tensor in changing(self.network).items()}
         return accuracy, float(functional.cross_entropy(found, photos.labels))
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint of the job, where it has one and the last is older than CHECKPOINT_SECONDS."""
         if self.job.checkpoint and time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             kinds = {
                 "network": changing(self.network),

@@ -70,9 +70,9 @@ def towers(
             numbers = torch.from_numpy(own[rows]).to(device)
             of_photos = functional.normalize(ground(x[torch.from_numpy(rows).to(device)]))
             of_cells = functional.normalize(above(y[numbers]))
-            value = _contrastive(of_photos, of_cells, numbers, margin)
+            value = contrastive_loss(of_photos, of_cells, numbers, margin)
             if loss == "infonce":
-                value = _infonce(of_photos, of_cells, numbers, scale)
+                value = infonce_loss(of_photos, of_cells, numbers, scale)
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
@@ -103,7 +103,8 @@ def _with_neighbours(
     return np.unique(np.concatenate([drawn, picked[picked >= 0]]))
 
 
-def _contrastive(photos: Tensor, cells: Tensor, own: Tensor, margin: float) -> Tensor:
+def contrastive_loss(photos: Tensor, cells: Tensor, own: Tensor, margin: float) -> Tensor:
+    """Return the contrastive loss of (N, D) photos and cells: squared distances of pairs, and of others within `margin`."""
     apart = torch.cdist(photos, cells)
     same = own[:, None] == own[None]
     together = apart[same].square().mean()
@@ -111,7 +112,8 @@ def _contrastive(photos: Tensor, cells: Tensor, own: Tensor, margin: float) -> T
     return together + (others.mean() if len(others) else 0 * together)
 
 
-def _infonce(photos: Tensor, cells: Tensor, own: Tensor, scale: Tensor) -> Tensor:
+def infonce_loss(photos: Tensor, cells: Tensor, own: Tensor, scale: Tensor) -> Tensor:
+    """Return InfoNCE of (N, D) photos and cells, both of length 1; `scale` is the logarithm of the inverse temperature."""
     scores = scale.clamp(max=_MOST).exp() * photos @ cells.T
     # A cell that two photos of a batch share is no negative of either: it counts as right.
     same = own[:, None] == own[None]

@@ -26,7 +26,7 @@ def to_png(density: DensityMap, width: int = 640) -> bytes:
     """
     if not 16 <= width <= 8192:
         raise ValueError(f"a picture {width} pixels wide; 16 to 8192 are possible")
-    view = _view(density, width)
+    view = framed_view(density, width)
     height = max(1, round(view.height))
     picture = Image.new("RGB", (width, height), _SEA)
     pen = ImageDraw.Draw(picture)
@@ -40,7 +40,7 @@ def to_png(density: DensityMap, width: int = 640) -> bytes:
                 if x.max() > 0 and x.min() < width and y.max() > 0 and y.min() < height and len(ring) > 2:
                     pen.polygon(list(zip(x.tolist(), y.tolist(), strict=True)), fill=_LAND, outline=_BORDER)
     pixels = np.asarray(picture, np.float64)
-    strength = _strengths(density, view, height)[..., None]
+    strength = colour_strengths(density, view, height)[..., None]
     buffer = io.BytesIO()
     mixed = (pixels * (1 - strength) + _HOT * strength).round().astype(np.uint8)
     whole = Image.fromarray(mixed)
@@ -52,7 +52,8 @@ def to_png(density: DensityMap, width: int = 640) -> bytes:
     return buffer.getvalue()
 
 
-def _view(density: DensityMap, width: int) -> View:
+def framed_view(density: DensityMap, width: int) -> View:
+    """Return the view that holds the region with most of a density, `width` units wide."""
     count = density.region(_FRAMED)
     corners = [
         (latitude, longitude)
@@ -71,7 +72,7 @@ def _view(density: DensityMap, width: int) -> View:
     return View(east - wide, east + wide, max(-90.0, middle - half), min(90.0, middle + half), width)
 
 
-def _strengths(density: DensityMap, view: View, height: int) -> NDArray[np.float64]:
+def colour_strengths(density: DensityMap, view: View, height: int) -> NDArray[np.float64]:
     """Return how much of the colour each pixel has, (height, width), from 0 to 1."""
     latitude = view.north - (np.arange(height) + 0.5) / (view.scale * view.stretch)
     longitude = (view.west + (np.arange(int(view.width)) + 0.5) / view.scale + 180) % 360 - 180

@@ -71,10 +71,12 @@ def stats(
                 out, page(manifest, found, populated is not None, lines).encode("utf-8", "backslashreplace")
             )
         note(f"{out}: the page")
-    show({"cities": [asdict(of) for of in found], "pictures": lines}, json, lambda: _stats_text(found, lines))
+    show({"cities": [asdict(of) for of in found], "pictures": lines}, json, lambda: stats_text(found, lines))
 
 
-def _stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
+def stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
+    """Return the table of `t15 stats` with what no photo says."""
+
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.0%}"
 

@@ -39,14 +39,14 @@ class BudgetActor:
         """Args: `clock` in seconds."""
         self._hosts: dict[str, _Host] = {}
         self._numbers = itertools.count()
-        self._clock = clock
+        self.clock = clock
 
     async def begin(self, host: str, rate: float, parallel: int) -> tuple[int, float]:
         """Wait for a turn, first come first served, and return its number and 0; or -1 and how long the host wants peace."""
         of = self._hosts.setdefault(host, _Host())
         async with of.queue:
             while True:
-                now = self._clock()
+                now = self.clock()
                 of.turns = {number: end for number, end in of.turns.items() if end > now}
                 of.changed.clear()
                 if (pause := of.paused_until - now) > LONGEST_WAIT_S:
@@ -72,7 +72,7 @@ class BudgetActor:
     async def pause(self, host: str, seconds: float) -> None:
         """Let no request to a host begin for that long."""
         of = self._hosts.setdefault(host, _Host())
-        of.paused_until = max(of.paused_until, self._clock() + seconds)
+        of.paused_until = max(of.paused_until, self.clock() + seconds)
 
 
 async def _either(changed: asyncio.Event, seconds: float) -> None:

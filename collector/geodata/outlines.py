@@ -70,7 +70,7 @@ def coast_km(places: Places) -> NDArray[np.float64]:
 
 
 def _to_coast(places: Places) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    tree, owners = _coast()
+    tree, owners = coast()
     chords, nearest = tree.query(unit_vectors(places[:, 0], places[:, 1]))
     return 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(chords / 2, 1.0)), owners[nearest]
 
@@ -140,7 +140,7 @@ def _area(ring: Ring) -> float:
 
 
 @cache
-def _coast() -> tuple[cKDTree, NDArray[np.object_]]:
+def coast() -> tuple[cKDTree, NDArray[np.object_]]:
     """Return points of all coasts as vectors, and the country of each."""
     arrays = prepared("coast", 1, Path(maps.__file__).parent / "outlines" / "outlines.json", _coast_points)
     return cKDTree(arrays["vectors"]), arrays["names"].astype(object)[arrays["owners"]]

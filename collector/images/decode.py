@@ -51,7 +51,7 @@ def open_image(source: Path | bytes) -> Image.Image:
         return Image.open(repair.readable(source, MAX_PIXELS), formats=FORMATS)
     except UnidentifiedImageError:
         if _is_heif(source):
-            _read_heif()
+            enable_heif()
             return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("HEIF",))
         bare = repair.without_metadata(source)
         if bare is None:
@@ -73,7 +73,7 @@ def _is_heif(source: Path | bytes) -> bool:
 
 
 @cache
-def _read_heif() -> None:
+def enable_heif() -> None:
     """Teach Pillow to read HEIF.
 
     Raises:

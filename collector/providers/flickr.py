@@ -130,7 +130,7 @@ class FlickrProvider:
 
     def count(self, cell: Cell) -> int | None:
         """Return about how many photos a cell holds: Flickr's estimate, which changes from call to call."""
-        return self._search(cell, page=1, per_page=1)[1]
+        return self.photos_search(cell, page=1, per_page=1)[1]
 
     def page(self, city: City, cell: Cell, query: Query, token: str | None, known: Callable[[str], bool]) -> Page:
         """Return one page of a cell.
@@ -146,7 +146,7 @@ class FlickrProvider:
         del known  # a row tells everything, there is no further call to save
         asked, _, before = (token or "1").partition(":")
         number = int(asked)
-        rows, total, served = self._search(cell, page=number, per_page=PAGE_ROWS, extras=EXTRAS)
+        rows, total, served = self.photos_search(cell, page=number, per_page=PAGE_ROWS, extras=EXTRAS)
         first = str(rows[0].get("id"))[:20] if rows and isinstance(rows[0], Mapping) else ""
         repeats = served not in (None, number) or (before != "" and first == before)
         promised = math.ceil((total or 0) / PAGE_ROWS)
@@ -181,7 +181,7 @@ class FlickrProvider:
         image_url = same_size(photo, parse_sizes(answer, native)) if answer else None
         return replace(photo, image_url=image_url) if image_url else None
 
-    def _search(self, cell: Cell, **parameters: str | int) -> tuple[list[Any], int | None, int | None]:
+    def photos_search(self, cell: Cell, **parameters: str | int) -> tuple[list[Any], int | None, int | None]:
         """Return the rows of a search for a cell's photos, the total and the page's number."""
         query: dict[str, str | int] = {
             "bbox": f"{cell.west:.7f},{cell.south:.7f},{cell.east:.7f},{cell.north:.7f}",

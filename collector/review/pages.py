@@ -318,7 +318,7 @@ def groups_of(db: sqlite3.Connection, ids: Sequence[str]) -> list[Group]:
 
 def _group(db: sqlite3.Connection, group_id: str, members: Mapping[str, Mapping[str, Any]]) -> Group:
     order = sorted(_nearness(group_id, photo_id, evidence) for photo_id, evidence in members.items())
-    distances = {photo_id: _distances(evidence) for photo_id, evidence in members.items() if photo_id != group_id}
+    distances = {photo_id: distances_text(evidence) for photo_id, evidence in members.items() if photo_id != group_id}
     shown = cards_of(db, [photo_id for *_, photo_id in order[:LARGEST_GROUP]], distances)
     return Group(group_id, tuple(shown), len(order) - len(shown))
 
@@ -335,7 +335,8 @@ def _nearness(group_id: str, photo_id: str, evidence: Mapping[str, Any]) -> tupl
     )
 
 
-def _distances(evidence: Mapping[str, Any]) -> str:
+def distances_text(evidence: Mapping[str, Any]) -> str:
+    """Return what a member of a group of copies differs by, as stored evidence says it; what is damaged is left out."""
     if evidence.get("same_bytes"):
         return "same bytes"
     named = (("pHash", "phash_distance"), ("dHash", "dhash_distance"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.commands.citing import _safe, _services
+from benchmark.commands.citing import bibtex_text, service_entries
 from collector import front_door
 from collector.manifest.manifest import build_manifest
 from tests.benchmark.conftest import World
@@ -35,7 +35,7 @@ def test_of_a_model(trained: Trained, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_own_photos_come_from_no_service(world: World) -> None:
     rows = [replace(photo, photo_id=f"folder:{photo.photo_id}") for photo in world.photos("test")]
-    titles = [entry["title"] for entry in _services(build_manifest(world.manifest.header, rows, "t15"))]
+    titles = [entry["title"] for entry in service_entries(build_manifest(world.manifest.header, rows, "t15"))]
     assert titles == [f"{len(rows)} own photographs"]
 
 
@@ -45,8 +45,8 @@ def test_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_titles_stay_text() -> None:
-    assert _safe("50 % of {a}\\input{x} & b_c") == "50 \\% of ainputx \\& b\\_c"
-    assert _safe("{The t15 authors}") == "{The t15 authors}"
+    assert bibtex_text("50 % of {a}\\input{x} & b_c") == "50 \\% of ainputx \\& b\\_c"
+    assert bibtex_text("{The t15 authors}") == "{The t15 authors}"
 
 
 def test_a_model_has_a_card(trained: Trained, tmp_path: Path) -> None:  # noqa: F811

@@ -124,19 +124,19 @@ def test_weights_come_from_the_driver_where_they_are_not_here(
     content = home.weights(small.name)
     (planned,) = plan(world.manifest, [method(backbone=small.name)], [0], "paper")
     assert (planned.weights, planned.inputs.weights_digest) == ("pre-trained", kept.digest)
-    with worker._weights(planned, lambda name: pytest.fail("they are here")):
+    with worker.planned_weights(planned, lambda name: pytest.fail("they are here")):
         weights.load(small)
 
     monkeypatch.setenv("T15_WEIGHTS", str(here))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for ask in (lambda name: content, lambda name: pytest.fail("they came already")):
-        with worker._weights(planned, ask):
+        with worker.planned_weights(planned, ask):
             assert weights.load(small)["0.weight"].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert weights.stored(small) is None  # neither kept among this machine's own, nor looked for elsewhere any more
     other = replace(planned, inputs=replace(planned.inputs, weights_digest="0" * 64))
     with (
         pytest.raises(DataError, match="changed on the driver's machine"),
-        worker._weights(other, lambda name: content),
+        worker.planned_weights(other, lambda name: content),
     ):
         pass
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 
 from benchmark.leaderboard.drawing import Picture
-from benchmark.leaderboard.figures import _apart, pictures
+from benchmark.leaderboard.figures import pictures, spaced
 from benchmark.leaderboard.rows import Leaderboard
 from benchmark.leaderboard.table import leaderboard
 from tests.benchmark.leaderboard import CAPITALS, add_run, add_world_runs, manifest_of, world_manifest
@@ -102,4 +102,4 @@ def test_nothing_ran_nothing_is_drawn(tmp_path: Path) -> None:
 
 
 def test_names_of_curves_stand_apart() -> None:
-    assert _apart([90, 89, 50, 49.5], 4) == [90, 86, 50, 46]
+    assert spaced([90, 89, 50, 49.5], 4) == [90, 86, 50, 46]

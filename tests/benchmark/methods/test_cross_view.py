@@ -12,7 +12,7 @@ from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown, as_text
 from benchmark.methods.registry import choose
 from benchmark.models import load_predictor
-from benchmark.networks.two_towers import _contrastive, _infonce
+from benchmark.networks.two_towers import contrastive_loss, infonce_loss
 from benchmark.photos import WorkspacePhotos, photos_of
 from benchmark.runner import bench, lacking, plan
 from collector.aerial.fetch import fetch, pictures, wanted
@@ -88,10 +88,10 @@ def test_losses_by_hand() -> None:
     photos, cells = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     own = torch.tensor([4, 7])
     # Pairs are 0 and √2 apart; others √2 (beyond the margin) and 0.
-    assert float(_contrastive(photos, cells, own, 1.0)) == pytest.approx((0 + 2) / 2 + (0 + 1) / 2)
+    assert float(contrastive_loss(photos, cells, own, 1.0)) == pytest.approx((0 + 2) / 2 + (0 + 1) / 2)
     scores = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
     by_photo = float(-torch.log_softmax(scores, 1).diagonal().mean())
     by_cell = float(-torch.log_softmax(scores, 0).diagonal().mean())
-    found = _infonce(photos, cells, own, torch.tensor(0.0))
+    found = infonce_loss(photos, cells, own, torch.tensor(0.0))
     assert float(found) == pytest.approx((by_photo + by_cell) / 2, rel=1e-5)
-    assert float(_infonce(photos, cells, torch.tensor([4, 4]), torch.tensor(0.0))) == pytest.approx(0, abs=1e-6)
+    assert float(infonce_loss(photos, cells, torch.tensor([4, 4]), torch.tensor(0.0))) == pytest.approx(0, abs=1e-6)

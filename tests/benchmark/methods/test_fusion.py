@@ -152,12 +152,12 @@ def test_its_name_names_its_members() -> None:
 def test_networks_weights_go_to_the_members_that_they_are_of() -> None:
     import torch
 
-    from benchmark.methods.fusion import _weights_of
+    from benchmark.methods.fusion import weights_of
 
     methods = choose(["cells:hog", "vmf:resnet18/places365", "features:resnet50/imagenet"])
     weights = {"0.a": torch.zeros(1), "1.a": torch.ones(1), "1.b": torch.ones(2)}
     context = Context(weights=weights, weights_digest="one+two")
-    parts = {of.name: _weights_of(of, methods, context) for of in methods}
+    parts = {of.name: weights_of(of, methods, context) for of in methods}
     assert parts["cells:hog"] == (None, None)
     assert (list(parts["vmf:resnet18/places365"][0] or ()), parts["vmf:resnet18/places365"][1]) in (
         (["a"], "one"),
@@ -165,7 +165,7 @@ def test_networks_weights_go_to_the_members_that_they_are_of() -> None:
     )
     assert {part[1] for part in parts.values()} == {None, "one", "two"}
     (alone,) = choose(["vmf:resnet18/places365"])
-    assert _weights_of(alone, [alone], context) == (weights, "one+two")
+    assert weights_of(alone, [alone], context) == (weights, "one+two")
 
 
 def test_a_bench_fuses_the_runs_that_it_has(world: World) -> None:

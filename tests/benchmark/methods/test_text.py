@@ -114,7 +114,7 @@ def test_vectors_of_both_halves_are_open_clip_s(world: World) -> None:
 def test_texts_are_kept_by_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = replace(tower(), weights_digest="a" * 64)
     once = text_vectors(of, ["one", "two"], tmp_path)
-    monkeypatch.setattr("benchmark.features.text_vectors._encoded", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("benchmark.features.text_vectors.encoded", lambda *_: pytest.fail("computed again"))
     assert np.array_equal(text_vectors(of, ["two", "one"], tmp_path)[::-1], once)
 
 

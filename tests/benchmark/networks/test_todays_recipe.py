@@ -133,7 +133,7 @@ def test_a_stopped_training_goes_on_with_its_moments_and_its_average(
     for number in (1, 2):
         for _ in stopped.epoch(number):
             pass
-        stopped._save()
+        stopped.save()
     resumed = train(*sides, 0, "cpu", TODAY, checkpoint=file)
     assert [epoch.number for epoch in resumed.curve] == [1, 2, 3, 4]
     for name, tensor in whole.network.state_dict().items():

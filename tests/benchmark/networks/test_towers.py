@@ -129,7 +129,7 @@ def test_the_file_says_what_open_clip_says(backbone: Backbone) -> None:
     tokenizer = config["text_cfg"].get("hf_tokenizer_name", "")
     assert bool(origin.companions) == bool(tokenizer)
     assert all(tokenizer in url for url in origin.companions)
-    found = towers_module._of_open_clip(backbone.name)
+    found = towers_module.open_clip_backbone(backbone.name)
     assert found
     assert (found.preprocessing, found.text, found.width) == (shape, model, backbone.width)
     assert found.pretrained

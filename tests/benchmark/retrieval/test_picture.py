@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.retrieval.density import density_map
-from benchmark.retrieval.picture import _strengths, _view, to_png
+from benchmark.retrieval.picture import colour_strengths, framed_view, to_png
 from collector.geo import KM_PER_DEGREE
 
 CORNERS = ((41.0, 29.0), (0.0, 180.0), (-60.0, -179.9), (0.0, 0.0))
@@ -18,8 +18,8 @@ CORNERS = ((41.0, 29.0), (0.0, 180.0), (-60.0, -179.9), (0.0, 0.0))
 @pytest.mark.parametrize("sigma", [0.3, 40.0])
 def test_coloured_areas_are_those_of_the_map(corner: tuple[float, float], sigma: float) -> None:
     drawn = density_map(np.array([corner]), np.ones(1), sigma)
-    view = _view(drawn, 200)
-    strengths = _strengths(drawn, view, round(view.height))
+    view = framed_view(drawn, 200)
+    strengths = colour_strengths(drawn, view, round(view.height))
     step = KM_PER_DEGREE / view.scale  # of a pixel from west to east at the equator
     km2 = step * np.cos(np.radians(corner[0])) * KM_PER_DEGREE / (view.scale * view.stretch)
     assert (strengths == 0.75).sum() * km2 == pytest.approx(drawn.area(0.5), rel=0.1)

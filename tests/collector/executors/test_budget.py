@@ -20,7 +20,7 @@ def test_turns_are_spaced_and_in_order() -> None:
 
         async def one(number: int) -> None:
             turn, _ = await actor.begin("host", 100, 50)
-            granted.append((actor._clock(), number))
+            granted.append((actor.clock(), number))
             await actor.end("host", turn)
 
         await asyncio.gather(*map(one, range(12)))

@@ -103,7 +103,7 @@ def test_countries_in_countries_at_the_date_line_and_on_the_sea() -> None:
 
 
 def test_the_coast_is_no_border_and_as_far_as_its_nearest_point() -> None:
-    tree, _ = outlines._coast()
+    tree, _ = outlines.coast()
     points = tree.data
     latitude = np.degrees(np.arcsin(points[:, 2]))
     longitude = np.degrees(np.arctan2(points[:, 1], points[:, 0]))

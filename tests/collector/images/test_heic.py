@@ -59,7 +59,7 @@ def test_without_the_extra_it_is_said(heic: bytes, monkeypatch: pytest.MonkeyPat
     def missing() -> None:
         raise UnidentifiedImageError("is a HEIC photo, which the extra heic reads: pip install 't15[heic]'")
 
-    monkeypatch.setattr(decode, "_read_heif", missing)
+    monkeypatch.setattr(decode, "enable_heif", missing)
     with pytest.raises(NotUsableError, match=r"is a HEIC photo.*t15\[heic\]") as caught:
         examine(heic, Limits())
     assert caught.value.reason == "heic"

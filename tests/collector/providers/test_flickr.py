@@ -464,7 +464,7 @@ def test_a_search_without_a_time_still_limits_it() -> None:
 def test_a_misspelt_name_is_never_sent() -> None:
     service, http = provider()
     with pytest.raises(ValueError, match="licence"):
-        service._search(CELL, licence=4)
+        service.photos_search(CELL, licence=4)
     assert http.sent == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from collector import front_door
 from collector.collecting.select import balanced_ranking, ranking
-from collector.commands.publishing import _stats_text
+from collector.commands.publishing import stats_text
 from collector.curating import people
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Header, Manifest, build_manifest
@@ -130,8 +130,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_what_no_photo_says_is_named() -> None:
     bare = replace(photo(0), latitude=None, longitude=None, taken_at=None, author_id=None, author_name=None)
-    assert "\n-: not known of any photo here: place, author, time" in _stats_text(stats(manifest_of(bare)))
-    assert "not known of any" not in _stats_text(stats(manifest_of(photo(0))))
+    assert "\n-: not known of any photo here: place, author, time" in stats_text(stats(manifest_of(bare)))
+    assert "not known of any" not in stats_text(stats(manifest_of(photo(0))))
 
 
 # --- what pictures show

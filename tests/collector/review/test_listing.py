@@ -180,11 +180,11 @@ def test_evidence_that_nobody_here_wrote(shelf: Workspace, db: sqlite3.Connectio
 
 
 def test_what_is_said_of_copies_beyond_hashes() -> None:
-    from collector.review.pages import _distances
+    from collector.review.pages import distances_text
 
     deep = {"cosine": 0.912, "quarter_turns": 1, "aligned": {"inliers": 88}}
-    assert _distances({"phash_distance": 30, "deep": deep}) == (
+    assert distances_text({"phash_distance": 30, "deep": deep}) == (
         "pHash 30, vectors 0.91, turned by 90°, 88 features laid over each other"
     )
-    assert _distances({"deep": {"cosine": "<b>", "quarter_turns": None, "aligned": 3}}) == ""
-    assert _distances({"deep": "<script>"}) == ""
+    assert distances_text({"deep": {"cosine": "<b>", "quarter_turns": None, "aligned": 3}}) == ""
+    assert distances_text({"deep": "<script>"}) == ""
