@@ -232,7 +232,7 @@ def bench(
         shards: folder of `t15 export --shards` that photos are taken from.
         progress: show it on stderr.
     """
-    from benchmark import runner
+    from benchmark import planning, runner
     from benchmark.doctor import resolve_device
     from benchmark.methods.registry import choose
     from benchmark.networks.recipe import best_precision
@@ -243,7 +243,7 @@ def bench(
     require_photos(manifest, place, manifest.header.name)
     chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
     changed, precision = dict(settings or {}), best_precision(on)
-    tasks = runner.plan(manifest, chosen, list(seeds), tier, changed, "none", precision, level, list(shots))
+    tasks = planning.plan(manifest, chosen, list(seeds), tier, changed, "none", precision, level, list(shots))
     return list(runner.bench(manifest, place, tasks, on, _track(progress)))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from benchmark.networks import weights
+from benchmark.planning import Task
 from benchmark.results import Failure
-from benchmark.runner import Outcome, Task, conclude, failure, prepare, settled, unfinished
+from benchmark.runner import Outcome, conclude, failure, prepare, settled, unfinished
 from benchmark.worker import ClusterJob, DriverActor, TaskResult, machine, work
 from collector.errors import UsageError
 from collector.executors.cluster import alive, connected, on_node, require_versions

@@ -9,8 +9,9 @@ from typing import Any
 from benchmark.doctor import describe_device
 from benchmark.label_set import label_set, photos_at
 from benchmark.methods.types import Method
+from benchmark.planning import Task
 from benchmark.results import finished_runs, is_finished
-from benchmark.runner import Outcome, Task
+from benchmark.runner import Outcome
 from collector.manifest.manifest import Manifest
 from collector.text_table import duration
 

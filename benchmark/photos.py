@@ -17,7 +17,6 @@ from PIL import Image
 from benchmark.label_set import photos_at
 from benchmark.store import ArrayStore
 from collector.errors import DataError, first_few
-from collector.executors.cluster import Cluster
 from collector.executors.local import Fault, Threads
 from collector.images.decode import VERSION, open_image, shown_size
 from collector.images.decode import decode as decode_image
@@ -27,6 +26,7 @@ from collector.records import SPLITS, Photo
 from collector.workspace import Workspace
 
 if TYPE_CHECKING:  # pyarrow is not needed for photos that no manifest has
+    from collector.executors.cluster import Cluster
     from collector.manifest.manifest import Manifest
 
 DECODER = f"displayed {VERSION}, draft 1, pillow {PIL.__version__}"
@@ -166,7 +166,7 @@ class WorkspacePhotos:
 
     workspace: Workspace
     track: Track = silent
-    work: Cluster | None = None
+    work: "Cluster | None" = None
     _arrays: dict[str, ArrayStore] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -26,8 +26,9 @@ from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.recipe import keep_freed_memory
 from benchmark.photos import missing_photos
+from benchmark.planning import Task
 from benchmark.results import Failure, RunInputs, record_test_read
-from benchmark.runner import Finished, RunContext, Task, attempt, logged, unfinished
+from benchmark.runner import Finished, RunContext, attempt, logged, unfinished
 from collector.errors import DataError, UsageError
 from collector.executors.nodes import differences, versions
 from collector.manifest.manifest import Manifest

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from benchmark.estimates import Expected
     from benchmark.methods.types import Method
-    from benchmark.runner import Outcome, Task
+    from benchmark.planning import Task
+    from benchmark.runner import Outcome
     from collector.manifest.manifest import Manifest
     from collector.workspace import Workspace
 
@@ -149,8 +150,8 @@ def bench(_: typer.Context, options: BenchOptions) -> None:
 
 def _check(options: BenchOptions) -> None:
     """Make sure that it is said what to run, and that each option has one of its values."""
-    from benchmark import runner
     from benchmark.networks.recipe import ENGINES
+    from benchmark.planning import MODELS, PRECISIONS
 
     if options.shards and options.cluster:
         raise UsageError(
@@ -161,8 +162,8 @@ def _check(options: BenchOptions) -> None:
     values = {
         "tier": ("paper", "smoke"),
         "engine": ENGINES,
-        "models": ("", *runner.MODELS),
-        "precision": ("auto", *runner.PRECISIONS),
+        "models": ("", *MODELS),
+        "precision": ("auto", *PRECISIONS),
     }
     for option, values_of in values.items():
         value = getattr(options, option) or ""
@@ -172,11 +173,11 @@ def _check(options: BenchOptions) -> None:
 
 def _jobs(options: BenchOptions, workspace: "Workspace", device: str) -> "list[Job]":
     """Return what is to be run on each manifest that is meant, after making sure that its photos are there."""
-    from benchmark import runner
     from benchmark.estimates import expect
     from benchmark.label_set import left_out, left_out_note
     from benchmark.methods.registry import choose
     from benchmark.photos import require_photos
+    from benchmark.planning import plan
     from collector.manifest.manifest import read_manifest
 
     settings = parse_settings(options.settings or [])
@@ -189,7 +190,7 @@ def _jobs(options: BenchOptions, workspace: "Workspace", device: str) -> "list[J
     for folder in folders:
         manifest = what_is_here(read_manifest(folder), workspace)
         require_photos(manifest, workspace, str(folder) if len(folders) > 1 else options.manifest or str(folder))
-        tasks = runner.plan(manifest, methods, seeds, options.tier, settings, models, precision, options.level, shots)
+        tasks = plan(manifest, methods, seeds, options.tier, settings, models, precision, options.level, shots)
         if left := left_out_note(left_out(manifest, options.level), options.level):
             note(left)
         foreseeable = options.dry_run or not options.cluster

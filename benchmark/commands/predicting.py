@@ -49,10 +49,9 @@ def export_model(
 ) -> None:
     """Write a run's model as one file for `t15 predict`: predictor, calibration, and credits of its training photos."""
     from benchmark.doctor import resolve_device
-    from benchmark.predicting.card import card_of
     from benchmark.predicting.exporting import passed_on
     from benchmark.predicting.formats import model_facts
-    from benchmark.predicting.model_card import about_from_json
+    from benchmark.predicting.model_card import about_from_json, card_of
     from collector.workspace import storage_errors, write_atomically
 
     model, _ = _of_run(run, manifest, resolve_device(device), workspace, manifests, neighbours=True)

@@ -27,7 +27,7 @@ from benchmark.leaderboard.rows import UNRANKED
 from benchmark.leaderboard.table import aligned, group_of, line_of, section_of
 from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import answers_of
+from benchmark.scoring.answers import answers_of
 from benchmark.scoring.metrics import CONVENTION
 from benchmark.scoring.truth import Truth
 from collector.errors import UsageError

@@ -41,7 +41,8 @@ from benchmark.leaderboard.table import (
     worth_of,
 )
 from benchmark.results import Run
-from benchmark.scoring.evaluation import Answers, answers_of, details_of, judged, pooled_answers
+from benchmark.scoring.answers import Answers, answers_of, pooled_answers
+from benchmark.scoring.evaluation import details_of, judged
 from benchmark.scoring.significance import bootstrap
 from benchmark.scoring.truth import Truth, pooled
 from collector.errors import UsageError

@@ -37,7 +37,8 @@ from benchmark.leaderboard.rows import (
 )
 from benchmark.predictions import Predictions
 from benchmark.results import Run
-from benchmark.scoring.evaluation import RECALL_METRES, Scores, answers_of, details_of, evaluate
+from benchmark.scoring.answers import answers_of
+from benchmark.scoring.evaluation import RECALL_METRES, Scores, details_of, evaluate
 from benchmark.scoring.metrics import worth
 from benchmark.scoring.significance import (
     Difference,

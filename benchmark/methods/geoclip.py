@@ -85,7 +85,7 @@ def fit(
     """Fit the contrast; the scales and the epoch are chosen on the validation photos."""
     if min(width, batch, epochs) < 1 or queue < 0 or not rate > 0:
         raise UsageError(f"width {width}, batch {batch}, epochs {epochs}, queue {queue}, rate {rate}: must be above 0")
-    from benchmark.networks.contrast import Contrast
+    from benchmark.networks.location_encoder import Contrast
 
     describing, sides = described(training, validation, context, net, size)
     photos, judged = sides.training, sides.validation

@@ -149,7 +149,7 @@ class Method:
     smoke: Mapping[str, Parameter] = field(default_factory=dict)  # what the tier `smoke` changes: minutes on a laptop
     version: str = "1"  # of its code and of the defaults above: another one is another run
     gives: frozenset[str] = frozenset({"labels"})  # of `labels`, `places`, `ranking`
-    needs: frozenset[str] = frozenset()  # of the training photos, see `runner.lacking`: `places`, `protocol:place`, …
+    needs: frozenset[str] = frozenset()  # of the training photos, see `planning.lacking`: `places`, `protocol:place`, …
     stochastic: bool = False  # whether the seed matters; where it does not, one run stands for all seeds
     selection: str = "none"  # how the kept model is chosen, such as `best-on-validation`
     paper: PaperRow | None = None  # None for methods that the paper does not have

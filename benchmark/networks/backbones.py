@@ -5,12 +5,14 @@ A backbone's name is its architecture's, and after a slash what it was pre-train
 `t15.backbones`; those of timm and open_clip are in `towers`.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Preprocessing, Pretrained
-from benchmark.networks.detectors import detectors
 from benchmark.networks.towers import hub_tower, towers
 from collector.errors import UsageError, did_you_mean
 from collector.plugins import load_plugins
@@ -21,7 +23,6 @@ __all__ = [
     "Backbone",
     "Preprocessing",
     "Pretrained",
-    "detectors",
     "hub_tower",
     "towers",
 ]
@@ -243,3 +244,25 @@ def penultimate(network: "nn.Module", backbone: Backbone, photos: "torch.Tensor"
     finally:
         handle.remove()
     return found[0].flatten(2).mean(dim=2) if found[0].dim() > 2 else found[0]
+
+
+@cache
+def detectors() -> dict[str, Backbone]:
+    """Return the networks that find keypoints (`networks.keypoints`), by name, as `detectors.json` has them.
+
+    They have weights like any other, and no classifier: no method of vectors or of training knows them. None of their
+    addresses was ever fetched from here: the files that were tried came from packages (docs/local.md).
+    """
+    rows = json.loads(Path(__file__).with_name("detectors.json").read_text("utf-8"))
+    return {row["name"]: _detector(row) for row in rows}
+
+
+def _detector(row: Mapping[str, Any]) -> Backbone:
+    def build(_: int) -> "nn.Module":
+        from benchmark.networks.keypoints import NETWORKS
+
+        return NETWORKS[row["name"].partition("/")[0]]()
+
+    facts = {**row, "urls": tuple(row["urls"])}
+    name, title = facts.pop("name"), facts.pop("title")
+    return Backbone(name, title, build, lambda network: [network], "", pretrained=Pretrained(**facts))

@@ -15,7 +15,8 @@ from benchmark.leaderboard.text import as_markdown, as_text
 from benchmark.methods.registry import choose
 from benchmark.models import load_predictor
 from benchmark.photos import WorkspacePhotos, photos_of
-from benchmark.runner import Task, bench, lacking, plan
+from benchmark.planning import Task, lacking, plan
+from benchmark.runner import bench
 from benchmark.scoring.attributes import attribute_scores, auc, balanced_accuracy, mean_auc
 from benchmark.scoring.truth import Truth
 from collector.errors import DataError

@@ -27,8 +27,8 @@ from benchmark.methods.types import Context, Training
 from benchmark.networks import weights
 from benchmark.networks.backbones import BACKBONES, Backbone, Pretrained
 from benchmark.photos import Photos, missing_photos
+from benchmark.planning import Task, plan
 from benchmark.results import failures, finished_runs, read_predictions, read_validation
-from benchmark.runner import Task, plan
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.executors import cluster as nodes
 from collector.executors.nodes import differences

@@ -17,8 +17,9 @@ from benchmark.networks import backbones, weights
 from benchmark.networks import train as train_module
 from benchmark.networks.backbones import Backbone
 from benchmark.networks.weights import MissingWeightsError
+from benchmark.planning import Task, plan
 from benchmark.results import finished_runs, read_predictions
-from benchmark.runner import Task, bench, groups, plan
+from benchmark.runner import bench, groups
 from tests.benchmark.conftest import World, make_world, method
 from tests.benchmark.methods.test_networks import DOT
 

@@ -7,8 +7,9 @@ import pytest
 
 from benchmark.doctor import describe_device
 from benchmark.estimates import Expected, expect
+from benchmark.planning import plan
 from benchmark.results import save_run
-from benchmark.runner import Outcome, plan
+from benchmark.runner import Outcome
 from tests.benchmark.conftest import World, drawing, method
 from tests.benchmark.leaderboard import manifest_of, predictions_of, run_of
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmark.methods.registry import choose
+from benchmark.planning import plan
 from benchmark.results import finished_runs, read_predictions
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.manifest.manifest import build_manifest
 from collector.sandbox.scenes import render, scenes_of
 from tests.benchmark.conftest import World, make_world, store

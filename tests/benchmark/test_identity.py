@@ -10,7 +10,8 @@ from benchmark.methods.networks import transfer_variant
 from benchmark.methods.types import Method
 from benchmark.networks import backbones, weights
 from benchmark.networks.backbones import Backbone
-from benchmark.runner import bench, plan
+from benchmark.planning import plan
+from benchmark.runner import bench
 from tests.benchmark.conftest import World, method
 from tests.benchmark.methods.test_networks import DOT
 

@@ -10,10 +10,11 @@ import pytest
 from benchmark.label_set import label_set, left_out, left_out_note, positions
 from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import choose
+from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import trained_model
 from benchmark.results import finished_runs, read_predictions
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import build_manifest
 from collector.records import Label, Photo

@@ -11,8 +11,9 @@ from benchmark.leaderboard.rows import NO_OWN_NOTE, OWN_NOTE, Leaderboard
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown, as_text
 from benchmark.methods.registry import choose
+from benchmark.planning import plan
 from benchmark.results import finished_runs, read_own, read_predictions
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from benchmark.scoring.truth import nearest_bits, parts_of
 from collector.manifest.manifest import build_manifest
 from collector.records import Photo

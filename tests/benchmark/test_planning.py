@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.methods.registry import choose
 from benchmark.networks import weights
-from benchmark.runner import Task, plan
+from benchmark.planning import Task, plan
 from collector.errors import UsageError
 from tests.benchmark.conftest import World, method
 

@@ -15,9 +15,10 @@ from benchmark import runner
 from benchmark.estimates import expect
 from benchmark.methods.types import Training
 from benchmark.photos import Photos
+from benchmark.planning import plan
 from benchmark.predictions import Places, Ranking
 from benchmark.results import failures, finished_runs, is_finished, read_predictions, save_run
-from benchmark.runner import Outcome, bench, plan
+from benchmark.runner import Outcome, bench
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import Manifest
 from tests.benchmark.conftest import CITIES, QUOTAS, World, answering, drawing, make_world, method

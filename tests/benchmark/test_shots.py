@@ -18,8 +18,9 @@ from benchmark.methods.registry import choose
 from benchmark.methods.training import few_of_each, training_photos
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import WorkspacePhotos
+from benchmark.planning import plan
 from benchmark.results import RunInputs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import UsageError
 from tests.benchmark.conftest import World, make_world
 

@@ -15,7 +15,8 @@ import numpy as np
 from benchmark.leaderboard.cross_view import HEADER, lines
 from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import choose
-from benchmark.runner import bench, plan
+from benchmark.planning import plan
+from benchmark.runner import bench
 from collector.aerial.fetch import Entry, fetch, pictures, wanted
 from collector.aerial.services import Service
 from collector.aerial.table import NAME, write

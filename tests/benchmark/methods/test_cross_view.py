@@ -14,7 +14,8 @@ from benchmark.methods.registry import choose
 from benchmark.models import load_predictor
 from benchmark.networks.two_towers import contrastive_loss, infonce_loss
 from benchmark.photos import WorkspacePhotos, photos_of
-from benchmark.runner import bench, lacking, plan
+from benchmark.planning import lacking, plan
+from benchmark.runner import bench
 from collector.aerial.fetch import fetch, pictures, wanted
 from collector.aerial.services import Service
 from collector.aerial.table import NAME, write

@@ -13,9 +13,10 @@ from benchmark.methods.registry import choose, listed
 from benchmark.methods.types import Context, Method, Predictor
 from benchmark.models import build, model_of
 from benchmark.photos import Photos
+from benchmark.planning import plan
 from benchmark.predictions import Predictions
 from benchmark.results import finished_runs, read_predictions
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import DataError, UsageError
 from collector.geo import distances_km
 from tests.benchmark.conftest import World, method

@@ -23,7 +23,7 @@ from benchmark.models import load_predictor, save_predictor
 from benchmark.networks import backbones, weights
 from benchmark.networks.backbones import Backbone, Pretrained
 from benchmark.photos import WorkspacePhotos, photos_of
-from benchmark.runner import plan
+from benchmark.planning import plan
 from collector.errors import UsageError
 from tests.benchmark.conftest import World
 

@@ -16,9 +16,10 @@ from benchmark.networks.backbones import backbones, find_backbone
 from benchmark.networks.published_weights import fitted as fitted_state
 from benchmark.networks.published_weights import read_checkpoint
 from benchmark.photos import given_photos
+from benchmark.planning import plan
 from benchmark.predicting.exporting import trained_model
 from benchmark.results import finished_runs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import UsageError
 from collector.geo import distances_km
 from tests.benchmark.conftest import World, make_world

@@ -22,11 +22,11 @@ from benchmark.methods.registry import PLACES, choose, listed, place_variant
 from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.vmf import VmfHead, log_vmf
 from benchmark.models import build, model_of
-from benchmark.networks.contrast import Contrast
+from benchmark.networks.location_encoder import Contrast
 from benchmark.photos import GivenPictures, Photos, given_photos
+from benchmark.planning import lacking
 from benchmark.retrieval.index import new_index
 from benchmark.retrieval.mixture import EARTH_KM2, Mixture
-from benchmark.runner import lacking
 from collector.errors import DataError, UsageError
 from collector.geo import distance_km, distances_km, unit_vectors
 from tests.benchmark.conftest import World

@@ -27,8 +27,9 @@ from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.networks.towers import hub_tower
 from benchmark.photos import WorkspacePhotos, photos_of
+from benchmark.planning import plan
 from benchmark.results import finished_runs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import read_manifest
 from tests.benchmark.conftest import World

@@ -16,10 +16,11 @@ from benchmark.commands import predicting
 from benchmark.methods.registry import methods
 from benchmark.methods.settings import with_settings
 from benchmark.models import Model
+from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import trained_model
 from benchmark.results import Run, find_run
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector import front_door
 from tests.benchmark.conftest import World, make_world, paint
 

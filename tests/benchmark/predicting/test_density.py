@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.methods.registry import choose
 from benchmark.methods.settings import with_settings
+from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer, Result, decimals_of
 from benchmark.predicting.exporting import trained_model
 from benchmark.predicting.formats import place_text, record
@@ -18,7 +19,7 @@ from benchmark.predicting.page import as_html, density_svg
 from benchmark.predicting.read_image import Source
 from benchmark.predictions import Places
 from benchmark.results import finished_runs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.geo import distance_km
 from collector.manifest.manifest import build_manifest
 from collector.records import City

@@ -12,6 +12,7 @@ from PIL import Image
 from benchmark.leaderboard.table import leaderboard
 from benchmark.local.keypoints import Features
 from benchmark.methods.registry import choose
+from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.drawing import drawn, spread
 from benchmark.predicting.exporting import is_unkept, refitted
@@ -19,7 +20,7 @@ from benchmark.predicting.matches import MatchPages, far_text
 from benchmark.predicting.page import as_html
 from benchmark.predicting.read_image import Source, read_photo
 from benchmark.results import finished_runs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.manifest.header import Header
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.records import City, Photo, ProviderTraits

@@ -10,11 +10,12 @@ import pytest
 
 from benchmark.models import read_model
 from benchmark.photos import Photos
+from benchmark.planning import plan
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import trained_model
 from benchmark.predictions import Places, Ranking
 from benchmark.results import finished_runs
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from collector.errors import DataError
 from collector.manifest.manifest import build_manifest
 from tests.benchmark.conftest import World, make_world, method, paint
