@@ -226,6 +226,9 @@ In simulated cities with 60 % of the photos at sights 180 were too few and 300 e
 PHASH_RADIUS = 8
 """Largest pHash distance, of 64 bits, at which hashes alone can say that two photos are one picture, unless it is said."""
 
+DHASH_SLACK = 6
+"""dHash is more easily changed by crops than pHash: its distance may be this much larger than the radius."""
+
 MIN_DISTANCE_M = 50.0
 """Photos taken closer to each other than this stay on one side, unless it is said."""
 

@@ -30,11 +30,8 @@ from collector.images.hashing import HASH_STAMP, Hashes, hash_picture
 from collector.licences import licences
 from collector.manifest.photo_rows import PhotoRows
 from collector.progress import Track, silent
-from collector.records import PHASH_RADIUS, Photo
+from collector.records import DHASH_SLACK, PHASH_RADIUS, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
-
-DHASH_SLACK = 6
-"""dHash is more easily changed by crops than pHash: its distance may be this much larger than the radius."""
 
 MOST_DOUBTS = 16
 """A photo is looked at beside this many of those that are preferred to it, the nearest: it bounds the work of a closer look

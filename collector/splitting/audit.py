@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from collector.curating.duplicates import DHASH_SLACK
 from collector.executors.local import Work
 from collector.geo import chord, unit_vectors
 from collector.manifest.foreign import Foreign
@@ -19,6 +18,7 @@ from collector.manifest.manifest import Manifest
 from collector.manifest.schema import FORMATS
 from collector.providers.registry import PROVIDERS, traits_of
 from collector.records import (
+    DHASH_SLACK,
     FLAGS_COLUMN,
     MIN_DISTANCE_M,
     PHASH_RADIUS,

@@ -15,13 +15,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import pairs_within
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, unit_vectors
 from collector.manifest.photo_rows import PhotoRows
 from collector.providers.registry import panorama_of, traits_of
-from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo, provider_of
+from collector.records import DHASH_SLACK, MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo, provider_of
 from collector.splitting.by_photo import ByPhoto, FirstOf
 
 Floats = NDArray[np.float64]

@@ -13,13 +13,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from collector.curating.duplicates import DHASH_SLACK
 from collector.curating.hamming import as_bits
 from collector.errors import DataError
 from collector.executors.local import Threads, Work, map_in_order
 from collector.geo import distances_km, unit_vectors
 from collector.manifest.schema import FORMATS
-from collector.records import SPLITS, ProviderTraits
+from collector.records import DHASH_SLACK, SPLITS, ProviderTraits
 
 _WORST = 5  # examples that are kept of each finding
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 1.0)
