@@ -40,6 +40,8 @@ _AGAINST = f"verdict <> 'keep' AND {_RIGHT_CITY.format('decisions')} IS NULL AND
 # What a row holds of a photo: all but the fields that dedup and split give it.
 _STORED = tuple(name for name in PHOTO_FIELDS if name not in ("group_id", "split", "label"))
 
+_BLOCK = 512  # decisions that are read at a time
+
 _READ_BY_PEOPLE = ("author_name", "page_url", "image_url", "title")
 
 # What providers tell of a photo, and its bytes do not.
@@ -417,6 +419,23 @@ class Catalogue:
         """Return what `stage` decided, by photo_id."""
         query = "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? ORDER BY photo_id"
         return [Decision(p, v, g, json.loads(e)) for p, v, g, e in self._db.execute(query, (stage,))]
+
+    def each_decision(self, stage: str) -> Iterator[Decision]:
+        """Yield what `decisions` returns, a block at a time; those that came already may be changed meanwhile."""
+        query = (
+            "SELECT photo_id, verdict, group_id, evidence FROM decisions WHERE stage = ? AND photo_id > ? "
+            "ORDER BY photo_id LIMIT ?"
+        )
+        last = ""
+        while rows := self._db.execute(query, (stage, last, _BLOCK)).fetchall():
+            yield from (Decision(p, v, g, json.loads(e)) for p, v, g, e in rows)
+            last = rows[-1][0]
+
+    def retract(self, stage: str, photo_ids: Iterable[str]) -> None:
+        """Take back what `stage` decided about these photos."""
+        with self.together():
+            rows = ((stage, photo_id) for photo_id in photo_ids)
+            self._db.executemany("DELETE FROM decisions WHERE stage = ? AND photo_id = ?", rows)
 
     def first_decision(self, stage: str) -> Decision | None:
         """Return one of what `stage` decided, that of the first photo_id; None where it decided nothing."""

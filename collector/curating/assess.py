@@ -1,10 +1,13 @@
 """Flags on photos of poor quality, with doubtful labels or their answer in them: for people; none is left out by them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating import label_errors, labels, metadata_leaks, text_leaks
@@ -15,6 +18,7 @@ from collector.errors import first_few
 from collector.executors.local import Fault, Work
 from collector.executors.photos import map_photos
 from collector.images.repair import lacks_end
+from collector.manifest.photo_rows import PhotoRows
 from collector.progress import Track, silent
 from collector.records import City, Label, Photo
 from collector.workspace import Workspace, exclusive, storage_errors
@@ -119,35 +123,36 @@ def assess(
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        photos = catalogue.downloaded()
+        photos = catalogue.downloaded_rows()
         run = _Run(workspace, catalogue, photos, track, dry_run, block_size, work)
-        found = run.measured(_quality())
-        measured, unreadable = run.new, dict(run.unreadable)
-        meanings, skipped = {**FLAGS, **labels.FLAGS}, []
-        doubtful = labels.flag_labels(photos, _cities(catalogue))
-        if not dry_run:
-            catalogue.decide(labels.STAGE, doubtful)
-        found += doubtful
+        measured = run.measure(_quality(), FLAGS)
+        run.decide(labels.STAGE, labels.flag_labels(photos, _cities(catalogue)), labels.FLAGS)
         if text:
             names, files = _place_names(catalogue), catalogue.files.names()
-            meanings |= {**text_leaks.FLAGS, **metadata_leaks.FLAGS}
-            found += run.measured(_metadata(names, files))
+            run.tally.know(text_leaks.FLAGS)
+            run.measure(_metadata(names, files), metadata_leaks.FLAGS)
             if lacking := text_leaks.missing_extra():
-                skipped.append(
+                run.skipped.append(
                     f"pictures were not read: {lacking} is missing, of the extra ocr: pip install 't15[ocr]'"
                 )
             else:
-                found += run.measured(_text(names))
-            unreadable |= run.unreadable
+                run.measure(_text(names), text_leaks.FLAGS)
         if source is not None:
-            meanings |= label_errors.FLAGS
+            run.tally.know(label_errors.FLAGS)
             if lacking := label_errors.missing_extra():
-                skipped.append(
+                run.skipped.append(
                     f"labels were not judged: {lacking} is missing, of the extra labels: pip install 't15[labels]'"
                 )
             else:
-                found += _against_pixels(run, source, net, skipped)
-    return replace(_summarise(photos, measured, found, unreadable, meanings), skipped=tuple(skipped))
+                _against_pixels(run, source, net)
+    return QualitySummary(
+        photos=len(photos),
+        measured=measured,
+        any_flag=len(run.tally.flagged),
+        flags=run.tally.flags(),
+        unreadable=run.unreadable,
+        skipped=tuple(run.skipped),
+    )
 
 
 def forget(workspace: Workspace) -> int:
@@ -157,7 +162,7 @@ def forget(workspace: Workspace) -> int:
         IncompleteError: the disk is full, or another process is changing the catalogue.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue:
-        photo_ids = {one.photo_id for stage in STAGES for one in catalogue.decisions(stage)}
+        photo_ids = {one.photo_id for stage in STAGES for one in catalogue.each_decision(stage)}
         with catalogue.together():
             for stage in STAGES:
                 catalogue.decide(stage, [])
@@ -168,70 +173,133 @@ def flags_in_text(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
     """Return the flags of what can be read in each photo or beside it, by photo_id; of photos that were looked at alone."""
     found: dict[str, set[str]] = {}
     for stage, known in ((text_leaks.STAGE, text_leaks.FLAGS), (metadata_leaks.STAGE, metadata_leaks.FLAGS)):
-        for one in catalogue.decisions(stage):
+        for one in catalogue.each_decision(stage):
             found.setdefault(one.photo_id, set()).update(flag for flag in known if flag in one.evidence)
     return {photo_id: tuple(sorted(flags)) for photo_id, flags in found.items()}
 
 
-@dataclass
+class _Tally:
+    """Counts of flags, and the worst of each: nothing of photos without one."""
+
+    def __init__(self) -> None:
+        self.flagged: set[str] = set()
+        self._meanings: dict[str, str] = {}
+        self._photos: Counter[str] = Counter()
+        self._worst: dict[str, list[tuple[str, float]]] = defaultdict(list)
+
+    def know(self, flags: Mapping[str, str]) -> None:
+        """Count these flags from now on, shown in the order in which they became known."""
+        self._meanings |= {flag: meaning for flag, meaning in flags.items() if flag not in self._meanings}
+
+    def count(self, decision: Decision) -> None:
+        for flag in self._meanings.keys() & decision.evidence.keys():
+            self.flagged.add(decision.photo_id)
+            self._photos[flag] += 1
+            known = [*self._worst[flag], (decision.photo_id, float(decision.evidence[flag]))]
+            self._worst[flag] = sorted(known, key=lambda one: (-one[1], one[0]))[:WORST]
+
+    def flags(self) -> tuple[Flagged, ...]:
+        return tuple(
+            Flagged(flag, meaning, self._photos[flag], tuple(self._worst[flag]))
+            for flag, meaning in self._meanings.items()
+        )
+
+
 class _Run:
-    """A run over the photos of a catalogue; `new` and `unreadable` tell of the last measurement."""
+    """A run over the photos of a catalogue.
 
-    workspace: Workspace
-    catalogue: Catalogue
-    photos: Sequence[Photo]
-    track: Track
-    dry_run: bool
-    block_size: int
-    work: Work | None
+    Memory: the photos' rows, the ids of those that have a flag, and a block of what was found out.
+    """
 
-    def measured(self, of: Measurement) -> list[Decision]:
-        """Return what is known of all photos, measuring those that are new, and write it down block by block."""
-        known = self._still_valid(of)
-        waiting = [photo for photo in self.photos if photo.photo_id not in known]
-        self.unreadable: dict[str, str] = {}
-        if not self.dry_run:
-            self.catalogue.decide(of.stage, known.values())
-        decisions = list(known.values())
-        for block in self._blocks(of, waiting):
-            decisions += block
-            if not self.dry_run:
-                self.catalogue.amend(of.stage, block)
-        self.new = len(waiting) - len(self.unreadable)
-        return decisions
+    def __init__(
+        self,
+        workspace: Workspace,
+        catalogue: Catalogue,
+        photos: PhotoRows,
+        track: Track,
+        dry_run: bool,
+        block_size: int,
+        work: Work | None,
+    ) -> None:
+        self.workspace, self.catalogue, self.photos, self.track = workspace, catalogue, photos, track
+        self._dry_run, self._block_size, self._work = dry_run, block_size, work
+        self.tally, self.unreadable, self.skipped = _Tally(), dict[str, str](), list[str]()
 
-    def _still_valid(self, of: Measurement) -> dict[str, Decision]:
-        """Return by photo_id what was measured of the same bytes in the same way, judged anew."""
-        by_id = {photo.photo_id: photo for photo in self.photos}
-        return {
-            one.photo_id: _decision(photo, of, one.evidence)
-            for one in self.catalogue.decisions(of.stage)
-            if (photo := by_id.get(one.photo_id)) and one.evidence.get("stamp") == _stamp(photo, of)
-        }
+    def decide(self, stage: str, decisions: Sequence[Decision], flags: Mapping[str, str]) -> None:
+        """Count what a stage concludes of all photos at once, and write it down in place of what it did before."""
+        self.tally.know(flags)
+        for one in decisions:
+            self.tally.count(one)
+        if not self._dry_run:
+            self.catalogue.decide(stage, decisions)
 
-    def _blocks(self, of: Measurement, photos: Sequence[Photo]) -> Iterator[list[Decision]]:
-        """Yield what is measured of photos in blocks, to be written down together, and note those that cannot be read."""
-        block: list[Decision] = []
-        most = min(of.most, self.block_size)
+    def measure(self, of: Measurement, flags: Mapping[str, str]) -> int:
+        """Count what is known of all photos, and measure those that are new; what cannot be read is noted.
+
+        Written down block by block; returns how many were measured.
+        """
+        self.tally.know(flags)
+        is_new = np.ones(len(self.photos), bool)
+        self._write(of, self._still_valid(of, is_new))
+        return self._write(of, self._measured(of, self.photos if is_new.all() else self.photos.where(is_new)))
+
+    def _write(self, of: Measurement, found: Iterable[tuple[str, Decision | None, bool]]) -> int:
+        """Count and write down what is concluded of each photo_id, None: nothing any longer; return how many there are.
+
+        The third value tells whether it is written down so already.
+        """
+        most, count = min(of.most, self._block_size), 0
+        changed: dict[str, Decision | None] = {}
+
+        def put_down() -> None:
+            if not self._dry_run:
+                with self.catalogue.together():
+                    self.catalogue.retract(of.stage, (photo_id for photo_id, one in changed.items() if one is None))
+                    self.catalogue.amend(of.stage, filter(None, changed.values()))
+            changed.clear()
+
+        for photo_id, decision, is_kept in found:
+            if decision:
+                self.tally.count(decision)
+                count += 1
+            if not is_kept:
+                changed[photo_id] = decision
+            if len(changed) >= most:
+                put_down()
+        put_down()
+        return count
+
+    def _still_valid(self, of: Measurement, is_new: NDArray[np.bool_]) -> Iterator[tuple[str, Decision | None, bool]]:
+        """Yield what was measured of the same bytes in the same way, judged anew; clear `is_new` of those photos."""
+        places = enumerate(self.photos)
+        at, photo = next(places, (0, None))
+        for before in self.catalogue.each_decision(of.stage):
+            while photo and photo.photo_id < before.photo_id:  # both are sorted by it
+                at, photo = next(places, (0, None))
+            if photo and photo.photo_id == before.photo_id and before.evidence.get("stamp") == _stamp(photo, of):
+                is_new[at] = False
+                now = _decision(photo, of, before.evidence)
+                yield before.photo_id, now, now == before
+            else:
+                yield before.photo_id, None, False
+
+    def _measured(self, of: Measurement, photos: PhotoRows) -> Iterator[tuple[str, Decision | None, bool]]:
+        """Yield what is measured of photos, and note those that cannot be read."""
         results = map_photos(
             of.measure,
-            [str(photo.sha256) for photo in photos],
+            list(map(str, photos.texts("sha256"))),
             self.workspace,
-            self.work,
+            self._work,
             track=self.track,
             doing=of.doing,
-            at_once=most,
+            at_once=min(of.most, self._block_size),
             holds_gil=of.holds_gil,
         )
         for photo, result in zip(photos, results, strict=True):
             if isinstance(result, Fault):
                 self.unreadable[photo.photo_id] = result.reason
-                continue
-            block.append(_decision(photo, of, result))
-            if len(block) == most:
-                yield block
-                block = []
-        yield block
+            else:
+                yield photo.photo_id, _decision(photo, of, result), False
 
 
 def _decision(photo: Photo, of: Measurement, evidence: Mapping[str, Any]) -> Decision:
@@ -256,19 +324,17 @@ def _assessed(path: Path) -> Evidence:
     return {**raised, "measures": found}
 
 
-def _against_pixels(run: _Run, source: VectorSource, net: str | None, skipped: list[str]) -> list[Decision]:
-    """Return the labels that their photos' vectors speak against; `skipped` is told of cities that cannot be judged."""
-    photos = [photo for photo in run.catalogue.clean() if photo.sha256]
-    if not photos:
-        return []
+def _against_pixels(run: _Run, source: VectorSource, net: str | None) -> None:
+    """Flag the labels that their photos' vectors speak against, and note cities that cannot be judged."""
+    photos = run.catalogue.clean_rows()
+    photos = photos.where(photos.is_known("sha256"))
+    if not len(photos):
+        return
     name, rows, known = source.vectors(run.workspace, photos, net, run.track)
     suspected, few = label_errors.flag_labels(photos, rows, known, name)
     if few:
-        fewest = f"labels of {first_few(few)} were not judged: fewer than {label_errors.FEWEST} photos each"
-        skipped.append(fewest)
-    if not run.dry_run:
-        run.catalogue.decide(label_errors.STAGE, suspected)
-    return suspected
+        run.skipped.append(f"labels of {first_few(few)} were not judged: fewer than {label_errors.FEWEST} photos each")
+    run.decide(label_errors.STAGE, suspected, label_errors.FLAGS)
 
 
 def _quality() -> Measurement:
@@ -316,29 +382,3 @@ def _cities(catalogue: Catalogue) -> dict[str, list[City]]:
         for city in region.cities:
             found[city.slug].append(city)
     return found
-
-
-def _summarise(
-    photos: Sequence[Photo],
-    measured: int,
-    decisions: Sequence[Decision],
-    unreadable: Mapping[str, str],
-    meanings: Mapping[str, str],
-) -> QualitySummary:
-    having: dict[str, list[tuple[str, float]]] = {flag: [] for flag in meanings}
-    any_flag: Counter[str] = Counter()
-    for one in decisions:
-        raised = {flag: float(score) for flag, score in one.evidence.items() if flag in having}
-        any_flag[one.photo_id] += len(raised)
-        for flag, score in raised.items():
-            having[flag].append((one.photo_id, score))
-    return QualitySummary(
-        photos=len(photos),
-        measured=measured,
-        any_flag=sum(count > 0 for count in any_flag.values()),
-        flags=tuple(
-            Flagged(flag, meanings[flag], len(found), tuple(sorted(found, key=lambda one: (-one[1], one[0]))[:WORST]))
-            for flag, found in having.items()
-        ),
-        unreadable=unreadable,
-    )

@@ -4,7 +4,7 @@ Candidates: of each photo, as it is and turned by 90°, 180° and 270°, the nea
 that lies far above what pairs at random have. Confirmed by `pair_verification`, which sees small crops and captions, or,
 where OpenCV is there, by `alignment`, which sees heavy crops, any turn and pictures among others. Verified pairs are kept in
 the cache by both digests and the versions: a run that was stopped goes on, and only new photos cost anything. Memory: the
-vectors, 13 bytes for a candidate and some 300 for what was said of it, a bounded number of small pictures and features.
+vectors, 13 bytes for a candidate, a bounded number of small pictures and features.
 """
 
 from collections.abc import Iterator, Sequence
@@ -106,34 +106,34 @@ def deep_pairs(
         return []
     name, candidates = proposals(workspace, photos, source, net, track)
     digests = [str(photo.sha256) for photo in photos]
-    said = _verdicts(workspace)
-
-    def wanted() -> Iterator[tuple[Proposed, Any]]:
-        """Yield candidates, and what was said of each."""
-        for row in candidates:
-            one = Proposed(*row.tolist())
-            if digests[one.first] != digests[one.second]:
-                yield one, said.get(_key(digests, one))
-
-    waiting = sum(verdict is None for _, verdict in wanted())
     verify, align = pair_verifier(workspace), aligner(workspace) if has_opencv() else None
-    rest = track((one for one, verdict in wanted() if verdict is None), "verifying pairs", waiting)
-    while block := list(islice(rest, _TOGETHER)):
-        pairs = [DoubtfulPair(digests[one.first], digests[one.second], turn=one.turn) for one in block]
-        found: dict[str, Any] = {}
-        for one, small in zip(block, verify(pairs), strict=True):
-            laid: Aligned | None = None
-            if align and not (small and small.is_same):
-                laid = align(digests[one.first], digests[one.second])
-            is_same = (small and small.is_same) or (laid and laid.is_same)
-            evidence = {"same": True, "small": small and asdict(small), "aligned": laid and asdict(laid)}
-            found[_key(digests, one)] = evidence if is_same else False
-        said.write(found)
-    return [
-        DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
-        for one, verdict in wanted()
-        if verdict and verdict["same"]
-    ]
+    with _verdicts(workspace) as said:
+
+        def wanted() -> Iterator[tuple[Proposed, Any]]:
+            """Yield candidates, and what was said of each."""
+            for row in candidates:
+                one = Proposed(*row.tolist())
+                if digests[one.first] != digests[one.second]:
+                    yield one, said.get(_key(digests, one))
+
+        waiting = sum(verdict is None for _, verdict in wanted())
+        rest = track((one for one, verdict in wanted() if verdict is None), "verifying pairs", waiting)
+        while block := list(islice(rest, _TOGETHER)):
+            pairs = [DoubtfulPair(digests[one.first], digests[one.second], turn=one.turn) for one in block]
+            found: dict[str, Any] = {}
+            for one, small in zip(block, verify(pairs), strict=True):
+                laid: Aligned | None = None
+                if align and not (small and small.is_same):
+                    laid = align(digests[one.first], digests[one.second])
+                is_same = (small and small.is_same) or (laid and laid.is_same)
+                evidence = {"same": True, "small": small and asdict(small), "aligned": laid and asdict(laid)}
+                found[_key(digests, one)] = evidence if is_same else False
+            said.write(found)
+        return [
+            DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
+            for one, verdict in wanted()
+            if verdict and verdict["same"]
+        ]
 
 
 def _evidence(name: str, one: Proposed, verdict: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _verdicts(workspace: Workspace) -> Kept:
     """Return what was said of pairs before: False of those that are no copies."""
     how = "aligned" if has_opencv() else "pixels"
     return Kept(
-        workspace.cache / "deep-pairs" / f"{_VERSION}-{how}.jsonl",
+        workspace.cache / "deep-pairs" / f"{_VERSION}-{how}.sqlite",
         lambda verdict: (
             verdict is False or (isinstance(verdict, dict) and verdict.keys() >= {"same", "small", "aligned"})
         ),

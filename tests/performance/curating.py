@@ -4,20 +4,26 @@
 
 Photos are links to 200 drawn ones of 96 × 72 pixels, under digests of their own, so that every one is measured. Vectors
 are drawn too: 20 cities around centres, a copy for each twentieth photo, a wrong label for each fiftieth. `quality` reads
-the texts beside pictures too, as `--text` does without the extra `ocr`, and stops halfway once: a second run goes on. `deep`
-proposes pairs and verifies none. Each size runs in a process of its own; printed are seconds of the processor, the highest
-anonymous memory, what was there before the step began, and by how much it grew for each photo from one size to the next.
+the texts beside pictures too, as `--text` does without the extra `ocr`. `deep` proposes pairs, is told at once which are
+copies in place of looking at pixels, and keeps what it was told: all but the looking. Both are first done by a process that
+is killed (-9) halfway, then to the end, then once more: found are how many photos were measured, or pairs looked at, by the
+second run and the third. Each size runs in a process of its own; printed are seconds of the processor, the killed process's
+among them, the highest anonymous memory of the other two runs, what was there before the step began, and by how much it
+grew for each photo from one size to the next.
 """
 
 import argparse
 import io
 import json
+import multiprocessing
+import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,12 +31,13 @@ import numpy as np
 from PIL import Image
 
 from collector.catalogue.catalogue import open_catalogue
-from collector.curating import text_leaks
+from collector.curating import deep_pairs, text_leaks
 from collector.curating.assess import assess
-from collector.curating.deep_pairs import proposals
 from collector.curating.label_errors import flag_labels
+from collector.curating.pair_verification import Agreement, DoubtfulPair
 from collector.curating.vectors import PhotoVectors
-from collector.progress import silent
+from collector.manifest.photo_rows import PhotoRows
+from collector.progress import Track, silent
 from collector.records import City, Photo, Region
 from collector.sandbox.scenes import plan, render
 from collector.workspace import Workspace, create_workspace
@@ -52,15 +59,15 @@ def drawn() -> list[bytes]:
     return files
 
 
-def photos_of(count: int) -> list[Photo]:
+def photos_of(count: int) -> PhotoRows:
     """Return `count` photos of CITIES cities, by as many authors as there are tens of photos."""
-    return [
+    return PhotoRows.of(
         Photo(
-            f"made:{number:06}", f"c{number % CITIES}", author_id=f"made:{number // 10}", sha256=f"{number:064x}",
+            f"made:{number:06}", f"c{number % CITIES}", author_id=f"made:{number // 10}", sha256=f"{number:064x}"[::-1],
             phash=f"{number:016x}", dhash=f"{number:016x}", width=96, height=72, title=f"Photo {number}",
         )
         for number in range(count)
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def filled(root: Path, photos: Sequence[Photo]) -> Workspace:
@@ -103,42 +110,68 @@ class Vectors:
 
 def one(step: str, count: int, width: int) -> dict[str, Any]:
     """Return seconds and memory of a step with `count` photos."""
-    photos = photos_of(count)
     with tempfile.TemporaryDirectory() as root:
+        workspace, photos = Workspace(Path(root) / "w"), photos_of(count)
         work: Callable[[], Any]
         if step == "quality":
-            workspace = filled(Path(root) / "w", photos)
-            text_leaks.missing_extra = lambda: "rapidocr"
-            work = lambda: stopped_and_again(workspace, count)  # noqa: E731
+            filled(workspace.root, photos)
+            work = partial(killed_and_again, partial(measured, workspace), count)
+        elif step == "deep":
+            given = Vectors(count, width)
+            work = partial(killed_and_again, partial(looked_at, workspace, photos, given), 4 * count)
         else:
-            given, workspace = Vectors(count, width), Workspace(Path(root))
-            known = np.ones(count, bool)
-            work = {
-                "labels": lambda: len(flag_labels(photos, given.rows, known, "given")[0]),
-                "deep": lambda: len(proposals(workspace, photos, given, None, silent)[1]),
-            }[step]
-        before, peak, started = anonymous_mib(), Peak(), time.process_time()
+            given, known = Vectors(count, width), np.ones(count, bool)
+            work = lambda: len(flag_labels(photos, given.rows, known, "given")[0])  # noqa: E731
+        before, peak, started = anonymous_mib(), Peak(), seconds()
         peak.start()
         found = work()
-        took = time.process_time() - started
+        took = seconds() - started
         peak.stopped.set()
         peak.join()
         return {"found": found, "seconds": took, "before": before, "peak": max(peak.mib, before)}
 
 
-def stopped_and_again(workspace: Workspace, count: int) -> str:
-    """Measure until half is done, be stopped, go on; return how many were measured by the second and by a third run."""
+def seconds() -> float:
+    """Return the processor's seconds of this process and of those that it waited for."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(of.ru_utime + of.ru_stime for of in used)
 
-    def stopping(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-        for number, item in enumerate(items):
-            if number == count // 2:
-                raise KeyboardInterrupt
-            yield item
 
-    with suppress(KeyboardInterrupt):
-        assess(workspace, stopping)
-    second = assess(workspace, text=True).measured
-    return f"{second} + {assess(workspace, text=True).measured}"
+def killed_and_again(work: Callable[[Track], int], total: int) -> str:
+    """Let a process be killed halfway, go on, and begin once more; return what the second and the third run had to do."""
+    killed = multiprocessing.get_context("fork").Process(target=work, args=(partial(kill, total // 2),))
+    killed.start()
+    killed.join()
+    return f"{killed.exitcode}, {work(silent)} + {work(silent)}"
+
+
+def kill(at: int, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Kill this process at the item of this number."""
+    for number, item in enumerate(items):
+        if number == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield item
+
+
+def measured(workspace: Workspace, track: Track) -> int:
+    """Return how many photos had to be measured, reading the texts beside them too."""
+    text_leaks.missing_extra = lambda: "rapidocr"
+    return assess(workspace, track, text=True).measured
+
+
+def looked_at(workspace: Workspace, photos: PhotoRows, given: Vectors, track: Track) -> int:
+    """Return how many pairs had to be looked at: drawn photos are copies where the digest's number says so."""
+    count = 0
+
+    def verify(pairs: Sequence[DoubtfulPair]) -> list[Agreement | None]:
+        nonlocal count
+        count += len(pairs)
+        numbers = ((int(pair.first[::-1], 16), int(pair.second[::-1], 16)) for pair in pairs)
+        return [Agreement(64, float(b == a + 1 and b % 20 == 19), 1.0, 1.0) for a, b in numbers]
+
+    deep_pairs.pair_verifier, deep_pairs.has_opencv = lambda _: verify, lambda: False
+    deep_pairs.deep_pairs(workspace, photos, given, None, track)
+    return count
 
 
 def main() -> None:
@@ -161,7 +194,7 @@ def main() -> None:
                 "" if last is None else f", {1024 * (of['peak'] - last[1]) / (count - last[0]):6.2f} KiB a photo more"
             )
             print(
-                f"{step:8} {count:7} photos: found {of['found']!s:>9}, {of['seconds']:7.1f} s of the processor, "
+                f"{step:8} {count:7} photos: found {of['found']!s:>24}, {of['seconds']:7.1f} s of the processor, "
                 f"{of['before']:5.0f} MiB before, {of['peak']:5.0f} at most{grown}",
                 flush=True,
             )

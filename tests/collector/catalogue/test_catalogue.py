@@ -444,3 +444,18 @@ def test_refusals_that_may_have_passed_are_asked_again(
     assert "5 photos were given up after a refusal that may have passed" in said
     assert "(forbidden-host 1, http-304 1, http-400 1, refused 1, unreadable 1)" in said
     assert said.count("asks for them again") == 1
+
+
+def test_decisions_a_block_at_a_time_while_they_change(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.catalogue.catalogue._BLOCK", 2)
+    made = [decision(n, "keep") for n in range(5)]
+    with open_catalogue(workspace) as catalogue:
+        assert list(catalogue.each_decision("quality")) == []
+        catalogue.decide("quality", made)
+        catalogue.decide("dedup", made[:1])
+        seen = []
+        for one in catalogue.each_decision("quality"):
+            seen.append(one)
+            catalogue.retract("quality", [one.photo_id])
+        assert seen == made
+        assert (catalogue.decisions("quality"), catalogue.decisions("dedup")) == ([], made[:1])

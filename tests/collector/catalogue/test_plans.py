@@ -43,6 +43,8 @@ ASKED: dict[str, Callable[[Catalogue, MakePhoto], object]] = {
     "with_bytes": lambda c, make: c.with_bytes([str(make(3).sha256)]),
     "has_author": lambda c, _: c.has_author("made:author-2"),
     "decisions": lambda c, _: c.decisions("dedup"),
+    "each_decision": lambda c, _: list(c.each_decision("dedup")),
+    "retract": lambda c, _: c.retract("dedup", ["made:0001"]),
     "decided_against": lambda c, _: c.decided_against(but="dedup"),
     "counts": lambda c, _: c.counts(),
     "rejected": lambda c, _: c.rejected(),

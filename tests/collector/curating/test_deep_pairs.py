@@ -187,7 +187,7 @@ def test_each_candidate_once_with_its_best_turn(workspace: Workspace, monkeypatc
 def test_without_opencv_pixels_alone_confirm(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep, "has_opencv", lambda: False)
     assert dedup(filled, deep=Deep(Pixels())).deep == 1
-    assert [path.name for path in (filled.cache / "deep-pairs").iterdir()] == ["1-pixels.jsonl"]
+    assert [path.name for path in (filled.cache / "deep-pairs").iterdir()] == ["1-pixels.sqlite"]
 
 
 def test_an_empty_workspace(workspace: Workspace, tmp_path: Path) -> None:

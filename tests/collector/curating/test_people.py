@@ -1,7 +1,8 @@
 """People that fill a picture: bodies below faces by hand, what is kept, what hostile caches and pictures do."""
 
 import io
-import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +49,35 @@ def test_faces_are_kept_by_digest(workspace: Workspace, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "line", ["", "{", "[1, 2]", '["a", "x"]', '["a", [[1]]]', '["a", [[NaN, 0, 1, 1, 50]]]', '["a", [[1e999,0,0,0,0]]]']
+    "value", ["", "{", '"x"', "[[1]]", "[[NaN, 0, 1, 1, 50]]", "[[1e999, 0, 0, 0, 0]]", "7", "null", b"\x00"]
 )
-def test_what_is_no_list_of_faces_is_passed_over(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "kept.jsonl"
-    path.write_text(f'["b", []]\n{line}\n["c", [[0, 0, 1, 1, 50]]]\n["d", [[0', encoding="utf-8")
-    kept = Kept(path, people._is_whole)
-    assert [kept.get(key) for key in "abcd"] == [None, [], [[0, 0, 1, 1, 50]], None]
+def test_what_is_no_list_of_faces_is_passed_over(tmp_path: Path, value: str | bytes) -> None:
+    path = tmp_path / "kept.sqlite"
+    with Kept(path, people._is_whole) as kept:
+        kept.write({"b": [], "c": [[0, 0, 1, 1, 50]]})
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("INSERT INTO kept VALUES ('a', ?)", (value,))
+    with Kept(path, people._is_whole) as kept:
+        assert [kept.get(key) for key in "abcd"] == [None, [], [[0, 0, 1, 1, 50]], None]
+
+
+@pytest.mark.parametrize("content", [b"", b"no table", b"SQLite format 3\x00" + bytes(200)])
+def test_what_is_no_table_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "kept.sqlite"
+    path.write_bytes(content)
+    with Kept(path, people._is_whole) as kept:
+        kept.write({"a": []})
+        assert kept.get("a") == []
 
 
 def test_what_is_kept_is_added_to(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "kept.jsonl"
-    Kept(path, lambda _: True).write({"a": [1]})
-    kept = Kept(path, lambda _: True)
-    kept.write({"b": [2]})
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [["a", [1]], ["b", [2]]]
-    assert kept.get("a") == [1]
+    path = tmp_path / "deep" / "kept.sqlite"
+    for key, value in (("a", 1), ("b", 2)):
+        with Kept(path, lambda _: True) as kept:
+            kept.write({key: value})
+    with Kept(path, lambda _: True) as kept:
+        assert [kept.get(key) for key in "abc"] == [1, 2, None]
+    assert [one.name for one in path.parent.iterdir()] == ["kept.sqlite"]
 
 
 def test_pictures_of_any_size(tmp_path: Path) -> None:
