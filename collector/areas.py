@@ -294,7 +294,7 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
         where = (float(town["latitude"]), float(town["longitude"]), radius_km)
         slug = _free(slugify(town["name"]) or "town", taken)
         cities.append(City(slug, called, *where, aliases=aliases, country=town["countrycode"]))
-    return Region(name, f"{len(cities)} town{'s' * (len(cities) != 1)}", tuple(cities)), lines
+    return Region(name, first_few([city.name for city in cities], longest=50), tuple(cities)), lines
 
 
 def as_toml(region: Region) -> str:

@@ -17,6 +17,7 @@ from collector.publishing.bundle import publish
 from collector.publishing.card import card
 from collector.publishing.charts import charts
 from collector.publishing.facts import Release, Row, gather, summed
+from collector.publishing.stats import Shown, stats
 from collector.splitting.audit import audit_manifest
 from tests.absurd import absurd, cities, header
 from tests.conftest import MakePhoto
@@ -54,13 +55,14 @@ def of_many(make_photo: MakePhoto, count: int) -> Manifest:
 
 def test_charts_and_tables_of_many_cities_sum_the_rest(make_photo: MakePhoto) -> None:
     manifest = of_many(make_photo, 1_200)
-    facts = gather(manifest)
-    pictures = charts(manifest, facts)
+    facts, shown = gather(manifest), Shown(stats(manifest))
+    pictures = charts(manifest, facts, shown.cities)
     assert b"1,100 more cities" in pictures["counts.svg"]
     assert b"City 0" in pictures["counts.svg"]  # it has two photos
     assert len(pictures["counts.svg"]) < 1_000_000
-    text = card(manifest, facts, Release("t15"), ["counts.svg"], None)
+    text = card(manifest, facts, Release("t15"), ["counts.svg"], None, shown)
     assert "| 200 more cities | 200 |" in text
+    assert "| 200 more cities |  |" in text
     assert "| all | 1,210 |" in text
 
 

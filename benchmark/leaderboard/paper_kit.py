@@ -73,7 +73,7 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
     ]
     note = f" {board.note}" if board.note else ""
     caption = (
-        f"{board.name} {board.version} ({len(board.cities)} {board.nouns} of {board.region}), "
+        f"{board.name} {board.version} ({len(board.cities)} {board.nouns}: {board.region}), "
         f"{board.test_photos} test photos: {SECTIONS[section].lower()}. "
         "Brackets: 95 % intervals. Methods that share a letter do not differ significantly (McNemar, Holm). "
         f"Manifest digest {board.digest[:12]}.{note}"

@@ -144,7 +144,7 @@ def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
     return (
-        f"{len(board.cities)} {board.nouns} of {escape(board.region)}; {sides['train']} training, {sides['val']} validation "
+        f"{len(board.cities)} {board.nouns} ({escape(board.region)}); {sides['train']} training, {sides['val']} validation "
         f"and {sides['test']} test photos; digest `{board.digest}`. Chance is {uniform} %; always naming the {board.level} "
         f"with the most test photos gives {largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
     )

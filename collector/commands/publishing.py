@@ -27,24 +27,27 @@ app = typer.Typer()
 
 Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// address or hub:OWNER/NAME.")]
 
+PopulatedOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV of populated places (latitude, longitude): cells near one count, not a city's whole circle."
+    ),
+]
+PicturesOption = Annotated[
+    bool,
+    typer.Option(
+        "--pictures", help="Look at the workspace's pictures too: taken indoors, filled by people (extra people)."
+    ),
+]
+
 
 @app.command()
 def stats(
     context: typer.Context,
     path: Source,
     out: Annotated[Path | None, typer.Option(help="Write the page here, with pictures: an .html file.")] = None,
-    populated: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV of populated places (latitude, longitude): cells near one count, not a city's whole circle."
-        ),
-    ] = None,
-    pictures: Annotated[
-        bool,
-        typer.Option(
-            "--pictures", help="Look at the workspace's pictures too: taken indoors, filled by people (extra people)."
-        ),
-    ] = False,
+    populated: PopulatedOption = None,
+    pictures: PicturesOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -60,7 +63,7 @@ def stats(
     manifest = _read(path, workspace)
     towns = read_populated(populated) if populated else None
     source = indoor_source_of(context.obj)
-    looks, lines = look(Workspace(workspace), manifest, source, track) if pictures else (NOTHING, [])
+    looks = look(Workspace(workspace), manifest, source, track) if pictures else NOTHING
     found = of_cities(manifest, towns, looks)
     if out is not None:
         from collector.publishing.stats_page import page
@@ -68,10 +71,11 @@ def stats(
 
         with storage_errors(out):
             write_atomically(
-                out, page(manifest, found, populated is not None, lines).encode("utf-8", "backslashreplace")
+                out, page(manifest, found, populated is not None, looks.lines).encode("utf-8", "backslashreplace")
             )
         note(f"{out}: the page")
-    show({"cities": [asdict(of) for of in found], "pictures": lines}, json, lambda: stats_text(found, lines))
+    told = {"cities": [asdict(of) for of in found], "pictures": looks.lines}
+    show(told, json, lambda: stats_text(found, looks.lines))
 
 
 def stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
@@ -352,6 +356,7 @@ def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path) -> None:
 
 @app.command()
 def publish(
+    context: typer.Context,
     path: Source,
     out: Annotated[Path, typer.Option(help="Folder of publications; NAME/VERSION is made below it.")] = Path(
         "published"
@@ -368,6 +373,8 @@ def publish(
     date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
     publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
     url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
+    populated: PopulatedOption = None,
+    pictures: PicturesOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and write and send nothing.")
     ] = False,
@@ -378,18 +385,24 @@ def publish(
     import os
 
     from collector.catalogue.withdrawals import require_none_withdrawn
+    from collector.curating.vectors import indoor_source_of
     from collector.manifest.manifest import read_manifest, this_tool
     from collector.publishing.bundle import publish as write
     from collector.publishing.bundle import secret_values
     from collector.publishing.facts import Release
+    from collector.publishing.looks import look
     from collector.publishing.push import data_set_named
     from collector.publishing.push import push as send
+    from collector.publishing.stats import NOTHING, read_populated
     from collector.workspace import Workspace, existing_workspace
 
     folder = _locate(path, workspace)
     manifest = read_manifest(folder)
     require_none_withdrawn(manifest, Workspace(workspace))
     target = data_set_named(push) if push else None
+    towns = read_populated(populated) if populated else None
+    source = indoor_source_of(context.obj)
+    looks = look(Workspace(workspace), manifest, source, track) if pictures else NOTHING
     done = write(
         folder,
         out,
@@ -399,13 +412,15 @@ def publish(
         secrets=secret_values(os.environ),
         track=track,
         dry_run=dry_run,
+        populated=towns,
+        looks=looks,
     )
     if push and not dry_run:
         send(done.folder, push, private=private)
     result = {**asdict(done), "folder": str(done.folder), "pushed_to": target, "dry_run": dry_run}
     if dry_run:
         result |= {"written": False, "pushed_to": None}
-    show(result, json, lambda: _published_text(done, target, with_photos, dry_run))
+    show(result, json, lambda: "\n".join([_published_text(done, target, with_photos, dry_run), *looks.lines]))
 
 
 def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool) -> str:

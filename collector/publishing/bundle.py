@@ -20,6 +20,7 @@ from collector.publishing.card import card, datasheet
 from collector.publishing.charts import charts
 from collector.publishing.croissant import croissant
 from collector.publishing.facts import Release, check_release, gather
+from collector.publishing.stats import NOTHING, Floats, Looks, Shown, stats
 from collector.publishing.with_photos import Included, include_photos, write_attribution
 from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors
 
@@ -57,6 +58,8 @@ def publish(
     secrets: Sequence[str] = (),
     track: Track = silent,
     dry_run: bool = False,
+    populated: Floats | None = None,
+    looks: Looks = NOTHING,
 ) -> Published:
     """Write `out/<name>/<version>/`: the manifest as it is, and all that explains it.
 
@@ -72,6 +75,8 @@ def publish(
         secrets: values that must not be in any file (`secret_values`).
         track: shows how far the photos are.
         dry_run: make it all in a temporary folder, say what it is, and leave `out` as it is.
+        populated: (N, 2) latitude and longitude of populated places, for the card's coverage of cities.
+        looks: what the pictures show, for the card.
 
     Raises:
         UsageError: there is no manifest, or something else is there already.
@@ -89,7 +94,8 @@ def publish(
             remove_drafts(folder.parent)
         draft = Path(elsewhere) / "draft" if elsewhere else draft_of(folder)
         try:
-            included = _write(draft, source, manifest, release, photos, track)
+            shown = Shown(stats(manifest, populated, looks), populated is not None, looks.lines)
+            included = _write(draft, source, manifest, release, photos, shown, track)
             check_no_keys(draft, secrets)
             files = _files(draft)
             size = sum((draft / name).stat().st_size for name in files)
@@ -121,21 +127,27 @@ def _check_publishable(manifest: Manifest) -> None:
 
 
 def _write(
-    draft: Path, source: Path, manifest: Manifest, release: Release, photos: Workspace | None, track: Track
+    draft: Path,
+    source: Path,
+    manifest: Manifest,
+    release: Release,
+    photos: Workspace | None,
+    shown: Shown,
+    track: Track,
 ) -> Included | None:
     (draft / "pictures").mkdir(parents=True)
     for name in ("photos.parquet", "manifest.json"):
         shutil.copyfile(source / name, draft / name)
     included = include_photos(manifest, photos, draft, track, release.redistributable) if photos else None
     facts = gather(manifest, release.redistributable)
-    pictures = charts(manifest, facts)
+    pictures = charts(manifest, facts, shown.cities)
     for name, content in pictures.items():
         (draft / "pictures" / name).write_bytes(content)
     with (draft / "ATTRIBUTION.csv").open("w", encoding="utf-8", newline="") as file:
         write_attribution(manifest, included, file)
     described = {name: _described(draft / name) for name in ("photos.parquet", "manifest.json", "ATTRIBUTION.csv")}
     _text(draft / "croissant.json", croissant(manifest, facts, release, described))
-    _text(draft / "README.md", card(manifest, facts, release, pictures, included))
+    _text(draft / "README.md", card(manifest, facts, release, pictures, included, shown))
     _text(draft / "DATASHEET.md", datasheet(manifest, facts, release, included))
     # In the format of GNU coreutils: digest, two blanks, path.
     _text(draft / SUMS, "".join(f"{_described(draft / name)[0]}  {name}\n" for name in _files(draft)))

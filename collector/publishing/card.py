@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from collector.manifest import schema
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Release, judged, summed
+from collector.publishing.stats import Shown
 from collector.publishing.with_photos import REASONS, Included
 from collector.web.markdown import (
     Markdown,
@@ -33,7 +34,7 @@ MISUSES = (
 )
 
 PERSONAL = (
-    "Photographs of public places may show people, number plates and homes. t15 neither looks for faces nor blurs them.",
+    "Photographs of public places may show people, number plates and homes. t15 blurs nothing and recognises nobody.",
     "Rows name the authors as they name themselves, because most licences require credit.",
     "Coordinates and times of photographs can tell where their authors were.",
 )
@@ -57,7 +58,12 @@ _SIDES = ("photos", "training", "validation", "test")
 
 
 def card(
-    manifest: Manifest, facts: Facts, release: Release, pictures: Collection[str], included: Included | None
+    manifest: Manifest,
+    facts: Facts,
+    release: Release,
+    pictures: Collection[str],
+    included: Included | None,
+    shown: Shown,
 ) -> str:
     """Return the dataset card.
 
@@ -67,6 +73,7 @@ def card(
         release: what the publisher says.
         pictures: names of the files in `pictures/`.
         included: the photos that are published too, None when none are.
+        shown: what it shows of its cities.
     """
     body = render(
         "card.md.jinja",
@@ -84,6 +91,9 @@ def card(
         cities=_cities(facts),
         licences=_licences(facts),
         providers=_providers(facts),
+        shown=_shown(shown),
+        populated=shown.populated,
+        looked=shown.lines,
         pictures=pictures,
         rules=fenced_json({"quotas": manifest.header.quotas, "rules": manifest.header.rules}),
         limitations=limitations(manifest, facts),
@@ -119,6 +129,25 @@ def _cities(facts: Facts) -> Markdown:
     rows = [(row.name, row.photos, row.train, row.val, row.test) for row in summed(facts.cities, _ROWS, "cities")]
     total = ("all", facts.total.photos, facts.total.train, facts.total.val, facts.total.test)
     return grid(("city", *_SIDES), [*rows, total])
+
+
+def _shown(shown: Shown) -> Markdown:
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.0f} %"
+
+    def effective(value: float | None) -> str:
+        return "–" if value is None else f"{value:.1f}"
+
+    head = ["city", "cells with a photo", "places", "largest", "authors", "most active", "months", "hours", "night"]
+    rows = []
+    for of in shown.cities[:_ROWS]:
+        row = [of.name, share(of.covered), effective(of.places), share(of.largest_place), effective(of.authors)]
+        row += [share(of.largest_author), effective(of.months), effective(of.hours), share(of.night)]
+        rows.append(row + ([share(of.indoors), share(of.people)] if shown.lines else []))
+    head += ["indoors", "people fill it"] if shown.lines else []
+    if more := len(shown.cities) - len(rows):
+        rows.append([f"{more} more cities", *[""] * (len(head) - 1)])
+    return grid(head, rows)
 
 
 def _licences(facts: Facts) -> Markdown:

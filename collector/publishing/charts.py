@@ -1,4 +1,4 @@
-"""The pictures of a dataset card: photos by city and side, where they were taken, how few authors took most of them.
+"""The pictures of a dataset card: photos by city and side, where, when and by how few they were taken, under which licences.
 
 SVG from matplotlib's own canvas, without pyplot's global state. The same manifest gives the same bytes on the same version
 of matplotlib: no dates, a fixed salt for ids, default settings whatever the user's are.
@@ -6,6 +6,7 @@ of matplotlib: no dates, a fixed salt for ids, default settings whatever the use
 
 import io
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Circle, Patch
@@ -20,13 +22,19 @@ from numpy.typing import NDArray
 
 from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Row, summed
-from collector.publishing.stats import CityStats, stats
+from collector.publishing.stats import CityStats
 from collector.records import SPLITS, City
 from collector.web.maps import kilometres
 from collector.web.markdown import plain
 
 COLOURS = {"train": "#8fb8de", "val": "#e69f00", "test": "#a4243b"}
 """Of the sides: apart in lightness too, so that they stay apart for colour-blind eyes and in grey."""
+
+_KINDS = ("#8fb8de", "#e69f00", "#a4243b", "#009e73", "#5b6470", "#cc79a7", "#f0e442", "#0b4f8a", "#c9ced6")
+"""Of licences, the most frequent first; the last for all others."""
+
+_SHADES = LinearSegmentedColormap.from_list("shades", [(0.13, 0.44, 0.71, 0.0), (0.13, 0.44, 0.71, 1.0)])
+"""Blue on whatever the page's colour is."""
 
 _SIDE_NAMES = {"train": "training", "val": "validation", "test": "test"}
 _INK, _QUIET = "#1b1f24", "#5b6470"
@@ -35,8 +43,15 @@ _WIDTH, _HEAD, _TITLE, _FOOT = 8.5, 0.36, 0.17, 0.42  # inches: of a figure, its
 _NOTE_LINES = 3
 
 
-def charts(manifest: Manifest, facts: Facts) -> dict[str, bytes]:
-    """Return the pictures that the manifest has data for, as SVG by file name; `counts` is always there."""
+def charts(manifest: Manifest, facts: Facts, found: Sequence[CityStats]) -> dict[str, bytes]:
+    """Return the pictures that there is data for, as SVG by file name; `counts` is always there.
+
+    Args:
+        manifest: the data set.
+        facts: its counts.
+        found: what it shows of each city.
+    """
+    shown = found[:_SHOWN]
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
@@ -46,8 +61,11 @@ def charts(manifest: Manifest, facts: Facts) -> dict[str, bytes]:
         if len(facts.authors.counts) > 1:
             figures["authors.svg"] = _authors(facts)
         if facts.dated:
-            found = stats(manifest)[:_SHOWN]
-            figures |= {"months.svg": time_grid(found, "by_month"), "hours.svg": time_grid(found, "by_hour")}
+            figures |= {"months.svg": time_grid(shown, "by_month"), "hours.svg": time_grid(shown, "by_hour")}
+        if bars := city_bars(shown):
+            figures["cities.svg"] = bars
+        if licences := licence_bars(shown):
+            figures["licences.svg"] = licences
         return {name: _svg(figure, manifest.header.note) for name, figure in figures.items()}
 
 
@@ -215,15 +233,83 @@ def time_grid(found: Sequence[CityStats], field: str) -> Figure:
     """Draw the share of each city's dated photos by month (`by_month`) or by local solar hour (`by_hour`), a row a city."""
     counts: Any = np.array([getattr(of, field) for of in found], dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(_WIDTH, 0.6 + 0.2 * len(found))
-    names = [drawable(of.name) for of in found]
-    margin = 0.25 + 0.078 * max(map(len, names), default=0)
+    figure, margin = _rows_of(found, 0.35)
     axes = _axes(figure, margin, 0.1, _WIDTH - margin - 0.1, 0.2 * len(found))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(float(shares.max(initial=0)), 1e-9), aspect="auto")
+    axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=max(float(shares.max(initial=0)), 1e-9), aspect="auto")
     first = 1 if field == "by_month" else 0
     axes.set_xticks(np.arange(shares.shape[1]), [str(at + first) for at in range(shares.shape[1])])
-    named_rows(axes, names)
+    named_rows(axes, [drawable(of.name) for of in found])
     return figure
+
+
+def city_bars(found: Sequence[CityStats]) -> Figure | None:
+    """Draw shares of each city side by side, a column for each that is known of any; None where none is."""
+    columns = [
+        (title, values)
+        for title, values in (
+            ("cells with a photo", [of.covered for of in found]),
+            ("largest 250 m place", [of.largest_place for of in found]),
+            ("largest author", [of.largest_author for of in found]),
+            ("night", [of.night for of in found]),
+            ("indoors", [of.indoors for of in found]),
+            ("filled by people", [of.people for of in found]),
+        )
+        if any(value is not None for value in values)
+    ]
+    if not columns:
+        return None
+    figure, margin = _rows_of(found, 0.35)
+    width = (_WIDTH - margin) / len(columns)
+    for at, (title, values) in enumerate(columns):
+        axes = _axes(figure, margin + at * width, 0.3, width - 0.2, 0.2 * len(found))
+        axes.barh(np.arange(len(found)), [value or 0.0 for value in values], color=COLOURS["train"], height=0.7)
+        for row, value in enumerate(values):
+            text = "not known" if value is None else f"{value:.0%}".replace("%", " %")
+            axes.text(0.02 if value is None else value + 0.02, row, text, va="center", fontsize=7)
+        axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        axes.set_title(title, fontsize=9)
+        named_rows(axes, [drawable(of.name) for of in found] if at == 0 else [""] * len(found))
+    return figure
+
+
+def licence_bars(found: Sequence[CityStats]) -> Figure | None:
+    """Draw which share of each city's photos has which licence; None where all have one."""
+    totals: Counter[str] = Counter()
+    for of in found:
+        totals.update(of.licences)
+    if len(totals) < 2:
+        return None
+    most = [name for name, _ in totals.most_common()]
+    shown = most if len(most) <= len(_KINDS) else most[: len(_KINDS) - 1]
+    figure, margin = _rows_of(found, 0.35 + 0.2 * -(-len(_KINDS) // 3))
+    axes = _axes(figure, margin, 0.1, _WIDTH - margin - 0.2, 0.2 * len(found))
+    start = np.zeros(len(found))
+    rest = [name for name in most if name not in shown]
+    for colour, (label, names) in zip(
+        _KINDS, [*((name, [name]) for name in shown), *([(f"{len(rest)} more", rest)] if rest else [])], strict=False
+    ):
+        shares = np.array([sum(of.licences.get(name, 0) for name in names) / max(of.photos, 1) for of in found])
+        axes.barh(np.arange(len(found)), shares, left=start, color=colour, height=0.7, label=drawable(label, 30))
+        start += shares
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+    named_rows(axes, [drawable(of.name) for of in found])
+    height = figure.get_figheight()
+    figure.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.01, 1 - (0.45 + 0.2 * len(found)) / height),
+        ncols=3,
+        handlelength=1,
+        fontsize=8,
+    )
+    return figure
+
+
+def _rows_of(found: Sequence[CityStats], more: float) -> tuple[Figure, float]:
+    """Return a figure with a row for each city and so many inches more, and the inches that their names take."""
+    longest = max((len(drawable(of.name)) for of in found), default=0)
+    return _figure(_WIDTH, more + 0.25 + 0.2 * len(found)), 0.25 + 0.078 * longest
 
 
 def named_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -12,13 +12,13 @@ from collector.curating import people
 from collector.curating.vectors import IndoorSource
 from collector.manifest.manifest import Manifest
 from collector.progress import Track
-from collector.publishing.stats import NOTHING, Looks
+from collector.publishing.stats import Looks
 from collector.records import SPLITS, Photo
 from collector.workspace import Workspace, storage_errors
 
 
-def look(workspace: Workspace, manifest: Manifest, source: IndoorSource, track: Track) -> tuple[Looks, list[str]]:
-    """Return what the pictures of a manifest's photos show, and lines that say how that was found, or why not.
+def look(workspace: Workspace, manifest: Manifest, source: IndoorSource, track: Track) -> Looks:
+    """Return what the pictures of a manifest's photos show.
 
     Raises:
         DataError: weights are damaged.
@@ -30,10 +30,10 @@ def look(workspace: Workspace, manifest: Manifest, source: IndoorSource, track: 
     if len(here) < len(photos):
         lines[0] += "; `t15 rehydrate` brings others"
     if not here:
-        return NOTHING, lines
+        return Looks({}, {}, tuple(lines))
     with storage_errors(workspace.root):
         indoors = _indoors(workspace, here, source, track, lines)
-        return Looks(indoors, _people(workspace, here, track, lines)), lines
+        return Looks(indoors, _people(workspace, here, track, lines), tuple(lines))
 
 
 def _indoors(

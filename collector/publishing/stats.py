@@ -84,13 +84,30 @@ class Looks:
     Attributes:
         indoors: how likely it was taken indoors, 0 to 1.
         people: whether people fill it.
+        lines: how that was found, or why not; none where nobody looked.
     """
 
     indoors: Mapping[str, float]
     people: Mapping[str, bool]
+    lines: tuple[str, ...] = ()
 
 
 NOTHING = Looks({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a manifest shows of its cities.
+
+    Attributes:
+        cities: in its order.
+        populated: whether cells near populated places alone count.
+        lines: how its pictures were looked at; none where they were not.
+    """
+
+    cities: Sequence[CityStats]
+    populated: bool = False
+    lines: tuple[str, ...] = ()
 
 
 def stats(manifest: Manifest, populated: Floats | None = None, looks: Looks = NOTHING) -> list[CityStats]:

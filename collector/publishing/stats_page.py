@@ -4,17 +4,15 @@ import io
 from collections.abc import Sequence
 
 import matplotlib as mpl
-import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from collector.manifest.manifest import Manifest
-from collector.publishing.charts import COLOURS, SETTINGS, drawable, named_rows, time_grid
+from collector.publishing.charts import SETTINGS, city_bars, licence_bars, time_grid
 from collector.publishing.stats import CityStats
 from collector.web.markdown import environment
 
 _MOST = 100  # cities in a picture; the table has all
-_ACCENT = COLOURS["train"]
 
 
 def page(manifest: Manifest, found: Sequence[CityStats], populated: bool, lines: Sequence[str] = ()) -> str:
@@ -34,7 +32,7 @@ def page(manifest: Manifest, found: Sequence[CityStats], populated: bool, lines:
 
 
 def pictures(found: Sequence[CityStats]) -> list[tuple[str, str, str]]:
-    """Return title, SVG and words of each picture: coverage and concentration, months, hours.
+    """Return title, SVG and words of each picture: coverage and concentration, months, hours, licences.
 
     Where no photo says anything of it the SVG is empty, and the words say so.
     """
@@ -47,7 +45,7 @@ def pictures(found: Sequence[CityStats]) -> list[tuple[str, str, str]]:
         return [
             (
                 "How much of the city, and how concentrated",
-                _svg(_bars(shown)),
+                _svg(city_bars(shown)),
                 "No photo says where, when or by whom it was taken, and no picture was looked at.",
             ),
             (
@@ -60,6 +58,7 @@ def pictures(found: Sequence[CityStats]) -> list[tuple[str, str, str]]:
                 _svg(time_grid(shown, "by_hour") if dated else None),
                 times,
             ),
+            ("Licences (share of a city's photos)", _svg(licence_bars(shown)), "All photos have one licence."),
         ]
 
 
@@ -67,35 +66,6 @@ def _svg(figure: Figure | None) -> str:
     if figure is None:
         return ""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
-
-
-def _bars(found: Sequence[CityStats]) -> Figure | None:
-    """Draw shares, a column for each that is known of any city."""
-    names = [drawable(of.name) for of in found]
-    figure = Figure(figsize=(8.5, 0.7 + 0.2 * len(names)), layout="constrained")
-    columns = [
-        (title, values)
-        for title, values in (
-            ("cells with a photo", [of.covered for of in found]),
-            ("largest 250 m place", [of.largest_place for of in found]),
-            ("largest author", [of.largest_author for of in found]),
-            ("night", [of.night for of in found]),
-            ("indoors", [of.indoors for of in found]),
-            ("filled by people", [of.people for of in found]),
-        )
-        if any(value is not None for value in values)
-    ]
-    for at, (title, values) in enumerate(columns):
-        axes = figure.add_subplot(1, len(columns), at + 1)
-        axes.barh(np.arange(len(names)), [value or 0.0 for value in values], color=_ACCENT, height=0.7)
-        for row, value in enumerate(values):
-            if value is None:
-                axes.text(0.02, row, "not known", va="center", fontsize=7)
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-        axes.set_title(title, fontsize=9)
-        named_rows(axes, names if at == 0 else [""] * len(names))
-    return figure if columns else None

@@ -170,6 +170,7 @@ def test_towns_by_name() -> None:
         ("Moscow", "RU"),
     ]
     assert len({city.slug for city in made.cities}) == 4
+    assert made.title == "Lisbon, Paris, Paris, US, Moscow"
     assert find_city(made, "lisboa").name == "Lisbon"
     assert lines[1].startswith("Paris: Paris, FR (")
     assert "Paris, US" in lines[1].partition("; not ")[2]

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -169,8 +170,8 @@ def looked_at(workspace: Workspace, photos: PhotoRows, given: Vectors, track: Tr
         numbers = ((int(pair.first[::-1], 16), int(pair.second[::-1], 16)) for pair in pairs)
         return [Agreement(64, float(b == a + 1 and b % 20 == 19), 1.0, 1.0) for a, b in numbers]
 
-    deep_pairs.pair_verifier, deep_pairs.has_opencv = lambda _: verify, lambda: False
-    deep_pairs.deep_pairs(workspace, photos, given, None, track)
+    with mock.patch.multiple(deep_pairs, pair_verifier=lambda _: verify, has_opencv=lambda: False):
+        deep_pairs.deep_pairs(workspace, photos, given, None, track)
     return count
 
 

@@ -43,16 +43,16 @@ def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
 def test_a_caption_does_not_promise_cities_that_are_not_there(tmp_path: Path) -> None:
     whole = region("turkiye15")
     for cities, title, told in (
-        (CITIES, whole.title, "sample 1.0.0 (3 cities of turkiye15), 15 test photos"),
-        (CITIES, "Three of them", "(3 cities of Three of them)"),
-        ([city.slug for city in whole.cities], whole.title, f"(15 cities of {whole.title})"),
+        (CITIES, whole.title, "sample 1.0.0 (3 cities: turkiye15), 15 test photos"),
+        (CITIES, "Three of them", "(3 cities: Three of them)"),
+        ([city.slug for city in whole.cities], whole.title, f"(15 cities: {whole.title})"),
     ):
         manifest = manifest_of(cities, region="turkiye15")
         manifest = replace(manifest, header=replace(manifest.header, title=title))
         add_run(tmp_path / title, manifest, "tiny", 9)
         board = leaderboard(manifest, tmp_path / title)
         assert told in as_latex([board])
-        assert f"{len(cities)} cities of {board.region};" in as_markdown([board])
+        assert f"{len(cities)} cities ({board.region});" in as_markdown([board])
 
 
 def test_runs_are_named_in_csv(tmp_path: Path) -> None:

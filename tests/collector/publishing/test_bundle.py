@@ -28,7 +28,7 @@ from tests.conftest import MakePhoto
 RELEASE = Release("t15 test")
 PHOTOS = 16  # of the drawn world
 DOCUMENTS = {"ATTRIBUTION.csv", "DATASHEET.md", "README.md", SUMS, "croissant.json", "manifest.json", "photos.parquet"}
-PICTURES = {f"pictures/{name}.svg" for name in ("authors", "counts", "hours", "map", "months")}
+PICTURES = {f"pictures/{name}.svg" for name in ("authors", "cities", "counts", "hours", "map", "months")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from collector.manifest.schema import column_rows
 from collector.providers.registry import PROVIDERS, traits_of
 from collector.publishing.card import card, datasheet
 from collector.publishing.facts import Release, gather
+from collector.publishing.stats import Shown, stats
 from collector.records import ProviderTraits
 from collector.web.markdown import Markdown, escape, fenced, grid, plain
 from tests.collector.conftest import HEADER
@@ -44,7 +45,8 @@ def hostile(make_photo: MakePhoto) -> Manifest:
 
 def pages(manifest: Manifest, release: Release | None = None) -> list[str]:
     facts, said = gather(manifest), release or Release("t15 test")
-    return [card(manifest, facts, said, ["map.svg"], None), datasheet(manifest, facts, said, None)]
+    shown = Shown(stats(manifest), lines=(HOSTILE,))
+    return [card(manifest, facts, said, ["map.svg"], None, shown), datasheet(manifest, facts, said, None)]
 
 
 def test_hostile_text_stays_text(make_photo: MakePhoto) -> None:

@@ -10,6 +10,7 @@ import pytest
 from collector.manifest.manifest import Manifest, build_manifest
 from collector.publishing.charts import COLOURS, charts, drawable
 from collector.publishing.facts import gather
+from collector.publishing.stats import stats
 from collector.records import City
 from collector.web.maps import kilometres
 from tests.collector.conftest import HEADER
@@ -17,7 +18,7 @@ from tests.conftest import MakePhoto
 
 
 def drawn(manifest: Manifest) -> dict[str, bytes]:
-    return charts(manifest, gather(manifest))
+    return charts(manifest, gather(manifest), stats(manifest))
 
 
 def parsed(svg: bytes) -> ET.Element:
@@ -33,7 +34,9 @@ def test_they_repeat_whatever_the_users_settings(small: Manifest) -> None:
     with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.facecolor": "red"}):
         assert drawn(small) == first
         assert mpl.rcParams["font.size"] == 20  # and are put back
-    assert set(first) == {"authors.svg", "counts.svg", "hours.svg", "map.svg", "months.svg"}
+    assert set(first) == {
+        f"{name}.svg" for name in ("authors", "cities", "counts", "hours", "map", "months")
+    }
 
 
 def test_they_load_nothing_and_know_no_date(small: Manifest) -> None:
@@ -57,9 +60,9 @@ def test_what_they_say(small: Manifest) -> None:
 def test_a_dot_for_each_photo_with_a_place(make_photo: MakePhoto) -> None:
     """Without coordinates there is no map, with one author no curve, without times neither months nor hours."""
     bare = {"latitude": None, "longitude": None, "taken_at": None}
-    assert set(drawn(build_manifest(HEADER, [make_photo(0, **bare)], "t15"))) == {"counts.svg"}
+    assert set(drawn(build_manifest(HEADER, [make_photo(0, **bare)], "t15"))) == {"cities.svg", "counts.svg"}
     placed = build_manifest(HEADER, [make_photo(0, taken_at=None)], "t15")
-    assert set(drawn(placed)) == {"counts.svg", "map.svg"}
+    assert set(drawn(placed)) == {"cities.svg", "counts.svg", "map.svg"}
 
 
 @pytest.mark.parametrize("name", ["$\\frac{1}{2$", "</text><script>", "東京\u202e&amp;", "\x00\n\t", "x" * 200, "ش𝒳"])

