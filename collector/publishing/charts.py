@@ -248,7 +248,7 @@ def city_bars(found: Sequence[CityStats]) -> Figure | None:
         (title, values)
         for title, values in (
             ("cells with a photo", [of.covered for of in found]),
-            ("largest 250 m place", [of.largest_place for of in found]),
+            ("largest place", [of.largest_place for of in found]),
             ("largest author", [of.largest_author for of in found]),
             ("night", [of.night for of in found]),
             ("indoors", [of.indoors for of in found]),
@@ -266,9 +266,9 @@ def city_bars(found: Sequence[CityStats]) -> Figure | None:
         for row, value in enumerate(values):
             text = "not known" if value is None else f"{value:.0%}".replace("%", " %")
             axes.text(0.02 if value is None else value + 0.02, row, text, va="center", fontsize=7)
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-        axes.set_title(title, fontsize=9)
+        axes.set_xlim(0, 1.3)  # with room for the number beside a whole bar
+        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=7)
+        axes.set_title(title, fontsize=8, loc="left")
         named_rows(axes, [drawable(of.name) for of in found] if at == 0 else [""] * len(found))
     return figure
 

@@ -34,9 +34,7 @@ def test_they_repeat_whatever_the_users_settings(small: Manifest) -> None:
     with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.facecolor": "red"}):
         assert drawn(small) == first
         assert mpl.rcParams["font.size"] == 20  # and are put back
-    assert set(first) == {
-        f"{name}.svg" for name in ("authors", "cities", "counts", "hours", "map", "months")
-    }
+    assert set(first) == {f"{name}.svg" for name in ("authors", "cities", "counts", "hours", "map", "months")}
 
 
 def test_they_load_nothing_and_know_no_date(small: Manifest) -> None:
