@@ -126,23 +126,23 @@ def questions(training: Values) -> list[Question]:
 
     A layer that is the same for nearly all of them, or known of few, is not asked about.
     """
-    found = []
+    result = []
     for layer, values in training.items():
         if values.dtype == object:
             names = [value for value in values.tolist() if value is not None]
             kept = tuple(name for name in sorted(set(names)) if names.count(name) >= FEWEST)
-            found += [Question(layer, "classes", kept)] if len(kept) > 1 else []
+            result += [Question(layer, "classes", kept)] if len(kept) > 1 else []
             continue
         numbers = values[np.isfinite(values)]
         if len(numbers) < FEWEST * len(FIFTHS):
             continue
         low, high = np.quantile(numbers, TAILS).tolist()
         if low < high:
-            found.append(Question(layer, "tails", ("low", "high"), (low, high)))
+            result.append(Question(layer, "tails", ("low", "high"), (low, high)))
         edges = tuple(np.quantile(numbers, FIFTHS).tolist())
         if (np.diff(edges) > 0).all() and numbers.min() < edges[0]:
-            found.append(Question(layer, "fifths", tuple(f"fifth {n}" for n in range(1, 6)), edges))
-    return found
+            result.append(Question(layer, "fifths", tuple(f"fifth {n}" for n in range(1, 6)), edges))
+    return result
 
 
 @dataclass(frozen=True)

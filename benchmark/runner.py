@@ -120,15 +120,15 @@ class RunContext:
         """Return a side to learn from: the caller's own copy, whatever is done to it."""
         if (side, level) not in self._sides:
             self._sides[side, level] = training_photos(self.manifest, side, self.store, level)
-        kept = self._sides[side, level]
+        training = self._sides[side, level]
         return replace(
-            kept,
-            labels=kept.labels.copy(),
-            places=kept.places.copy(),
-            headings=kept.headings.copy(),
-            authors=kept.authors.copy(),
-            sequences=kept.sequences.copy(),
-            times=kept.times.copy(),
+            training,
+            labels=training.labels.copy(),
+            places=training.places.copy(),
+            headings=training.headings.copy(),
+            authors=training.authors.copy(),
+            sequences=training.sequences.copy(),
+            times=training.times.copy(),
         )
 
     def weights_of(self, method: Method) -> "Callable[[str, str | None], Mapping[str, torch.Tensor]]":

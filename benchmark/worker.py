@@ -250,16 +250,16 @@ def planned_weights(task: Task, ask: Callable[[str], dict[str, bytes]]) -> Itera
 
     `weights.load` checks them against their digest.
     """
-    wanted, name = task.inputs.weights_digest, task.method.backbone
-    if task.weights != "pre-trained" or wanted is None or _has(name, wanted):
+    digest, name = task.inputs.weights_digest, task.method.backbone
+    if task.weights != "pre-trained" or digest is None or _has(name, digest):
         yield
         return
-    folder = node_folder() / "weights" / wanted
+    folder = node_folder() / "weights" / digest
     with _environment("T15_WEIGHTS", str(folder)):
-        if not _has(name, wanted):
+        if not _has(name, digest):
             for path, content in ask(name).items():
                 write_atomically(folder / path, content)
-        if not _has(name, wanted):
+        if not _has(name, digest):
             raise DataError(f"the weights of {name} were changed on the driver's machine; run the same command again")
         yield
 

@@ -166,17 +166,17 @@ def read_area(path: Path) -> list[tuple[str, list[Outline]]]:
     features = document.get("features", [document]) if isinstance(document, dict) else None
     if not isinstance(features, list) or not all(isinstance(of, dict) for of in features):
         raise DataError(f"{path}: is no GeoJSON: a Feature, a FeatureCollection or a geometry")
-    found = []
+    areas = []
     for number, feature in enumerate(features, start=1):
         geometry = feature.get("geometry") if feature.get("type") == "Feature" else feature
         properties = feature.get("properties")
         name = properties.get("name") if isinstance(properties, dict) else None
         polygons = _polygons(geometry, f"{path}: feature {number}")
         if polygons:
-            found.append((name if isinstance(name, str) and fold(name) else f"area {number}", polygons))
-    if not found:
+            areas.append((name if isinstance(name, str) and fold(name) else f"area {number}", polygons))
+    if not areas:
         raise DataError(f"{path}: holds no Polygon or MultiPolygon")
-    return found
+    return areas
 
 
 def _polygons(geometry: Any, where: str) -> list[Outline]:
@@ -271,28 +271,28 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
     by_name, countries = _gazetteer()
     cities: list[City] = []
     lines: list[str] = []
-    taken: set[str] = set()
+    slugs: set[str] = set()
     for place in places:
-        asked, _, country = (part.strip() for part in place.partition(","))
+        town_name, _, country = (part.strip() for part in place.partition(","))
         code = countries.get(fold(country), country.upper())
-        found = [town for town in by_name.get(fold(asked), ()) if not country or town["countrycode"] == code]
-        if not found:
-            near = did_you_mean(asked, [town["name"] for several in by_name.values() for town in several[:1]])
+        matches = [town for town in by_name.get(fold(town_name), ()) if not country or town["countrycode"] == code]
+        if not matches:
+            near = did_you_mean(town_name, [town["name"] for several in by_name.values() for town in several[:1]])
             raise UsageError(
                 f"--place {place[:60]!r}: no town of more than 15,000 people is called so{near}; "
                 "a region file may say where it is"
             )
-        found.sort(key=lambda town: (-town["population"], town["geonameid"]))
-        town, others = found[0], [f"{of['name']}, {of['countrycode']}" for of in found[1:]]
+        matches.sort(key=lambda town: (-town["population"], town["geonameid"]))
+        town, others = matches[0], [f"{of['name']}, {of['countrycode']}" for of in matches[1:]]
         lines.append(
             f"{place}: {town['name']}, {town['countrycode']} ({town['population']:,} people)"
             + (f"; not {first_few(others, most=3)}" if others else "")
         )
         named = {fold(other.name) for other in cities}
         called = f"{town['name']}, {town['countrycode']}" if fold(town["name"]) in named else town["name"]
-        aliases = (asked,) if fold(asked) not in {*named, fold(called)} else ()
+        aliases = (town_name,) if fold(town_name) not in {*named, fold(called)} else ()
         where = (float(town["latitude"]), float(town["longitude"]), radius_km)
-        slug = _free(slugify(town["name"]) or "town", taken)
+        slug = _free(slugify(town["name"]) or "town", slugs)
         cities.append(City(slug, called, *where, aliases=aliases, country=town["countrycode"]))
     return Region(name, first_few([city.name for city in cities], longest=50), tuple(cities)), lines
 

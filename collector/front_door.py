@@ -170,7 +170,7 @@ def _doctor_text(facts: dict[str, Any]) -> str:
     keys = [f"  {name}: {'set' if there else 'not set'}" for name, there in facts["keys"].items()]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     workspace = facts["workspace"]
-    held = [f"  {name}: {workspace[name]}" for name in ("regions", "photos", "clean", "runs") if name in workspace]
+    counts = [f"  {name}: {workspace[name]}" for name in ("regions", "photos", "clean", "runs") if name in workspace]
     return "\n".join(
         [
             f"versions: {versions}",
@@ -179,7 +179,7 @@ def _doctor_text(facts: dict[str, Any]) -> str:
             "keys:",
             *keys,
             f"workspace {workspace['path']}: {workspace['state']}",
-            *held,
+            *counts,
             f"manifests: {', '.join(facts['manifests']) or 'none'}",
         ]
     )

@@ -139,20 +139,20 @@ def in_todays_words(arguments: list[str]) -> list[str]:
     """
     command = next((one for one in arguments if not one.startswith("-")), "")
     renamed = RENAMED.get(command, {})
-    found: list[str] = []
+    words: list[str] = []
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
-            return [*found, argument, *rest]
+            return [*words, argument, *rest]
         name, equals, value = argument.partition("=")
         if argument in renamed:
             note(f"{argument} is called {' '.join(renamed[argument])} now, and will go")
-            found += renamed[argument]
+            words += renamed[argument]
         elif name == "--manifest" and command in POSITIONAL:
-            found += [value] if equals else list(next(([one] for one in rest), [argument]))
+            words += [value] if equals else list(next(([one] for one in rest), [argument]))
         else:
-            found.append(argument)
-    return found
+            words.append(argument)
+    return words
 
 
 def _place(order: list[str], name: str) -> int:

@@ -21,14 +21,14 @@ def load_plugins(group: str) -> dict[str, Any]:
     Raises:
         UsageError: one cannot be loaded; the message names it and its package.
     """
-    found: dict[str, Any] = {}
+    plugins: dict[str, Any] = {}
     for point in _points(entry_points, group, tuple(sys.path)):
         try:
-            found[point.name] = point.load()
+            plugins[point.name] = point.load()
         except Exception as error:  # (other people's code, at import: it may raise anything)
             package = getattr(point.dist, "name", "an installed package")
             raise UsageError(
                 f"plug-in {point.name!r} of {package} (group {group}) cannot be loaded: {type(error).__name__}: {error};"
                 f" repair or uninstall {package}"
             ) from error
-    return found
+    return plugins

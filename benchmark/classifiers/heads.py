@@ -156,16 +156,16 @@ def load_mlp(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device
     Raises:
         ValueError, KeyError, TypeError: the description is none, or does not fit the arrays.
     """
-    found = Perceptron(**{name: arrays[name] for name in Perceptron.__dataclass_fields__})
-    (hidden, values), (classes, inside) = found.inner.shape, found.outer.shape
+    perceptron = Perceptron(**{name: arrays[name] for name in Perceptron.__dataclass_fields__})
+    (hidden, values), (classes, inside) = perceptron.inner.shape, perceptron.outer.shape
     expected = {"inner_biases": (hidden,), "outer_biases": (classes,), "mean": (values,), "scale": (values,)}
-    if inside != hidden or any(getattr(found, name).shape != shape for name, shape in expected.items()):
+    if inside != hidden or any(getattr(perceptron, name).shape != shape for name, shape in expected.items()):
         raise ValueError(
-            f"a perceptron of {found.inner.shape} and {found.outer.shape} weights, and others that do not fit"
+            f"a perceptron of {perceptron.inner.shape} and {perceptron.outer.shape} weights, and others that do not fit"
         )
-    if not all(np.isfinite(getattr(found, name)).all() for name in found.__dataclass_fields__):
+    if not all(np.isfinite(getattr(perceptron, name)).all() for name in perceptron.__dataclass_fields__):
         raise ValueError("a perceptron: a weight is not finite")
-    return found
+    return perceptron
 
 
 def at_temperature(head: Any, temperature: float) -> Any:

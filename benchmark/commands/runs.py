@@ -34,7 +34,7 @@ def listed(
     if origin is not None and origin not in _ORIGINS:
         raise UsageError(f"--origin {origin[:40]!r}: choose {' or '.join(_ORIGINS)}")
     runs = existing_workspace(workspace).runs
-    found = [_facts(runs, run) for run in all_runs(runs, method) if origin in (None, run.origin)]
+    facts = [_facts(runs, run) for run in all_runs(runs, method) if origin in (None, run.origin)]
     head = ("run", "method", "seed", "tier", "manifest", "origin", "MiB", "finished")
     rows = [
         (
@@ -42,15 +42,15 @@ def listed(
             _mib(one),
             one["finished"][:10],
         )
-        for one in found
+        for one in facts
     ]
-    total = sum(one["bytes"] for one in found)
+    total = sum(one["bytes"] for one in facts)
     show(
-        found,
+        facts,
         json,
         lambda: (
-            f"{table(head, rows)}\n\n{len(found)} runs, {total / 2**20:.1f} MiB"
-            if found
+            f"{table(head, rows)}\n\n{len(facts)} runs, {total / 2**20:.1f} MiB"
+            if facts
             else "no such run; `t15 bench` makes some, `t15 score` scores what was made elsewhere"
         ),
     )

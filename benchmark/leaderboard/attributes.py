@@ -57,15 +57,15 @@ def attribute_rows(
         return ()
     values = known.of(truth.photo_ids)
     never = ~np.isin(truth.labels, truth.gallery.labels)
-    found = []
+    rows = []
     for runs in with_answers:
         seeds = [_read(runs_dir / run.inputs.identity / FILE, truth.photo_ids) for run in runs]
         scores = attribute_scores(seeds, values, never if never.any() else None)
         first = runs[0]
-        found += [
+        rows += [
             AttributeRow(_line(first.inputs.method), _line(first.title), section_of(first), score) for score in scores
         ]
-    return tuple(sorted(found, key=lambda of: (of.section, of.method, of.score.question, bool(of.score.held_out))))
+    return tuple(sorted(rows, key=lambda of: (of.section, of.method, of.score.question, bool(of.score.held_out))))
 
 
 def _read(path: Path, photo_ids: Sequence[str]) -> AttributeAnswers:

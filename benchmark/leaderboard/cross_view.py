@@ -56,7 +56,7 @@ def map_rows(
         DataError: a file is damaged, or of other photos.
     """
     never = ~np.isin(truth.labels, truth.gallery.labels)
-    found = []
+    rows = []
     for runs in groups:
         if not all((runs_dir / run.inputs.identity / FILE).is_file() for run in runs):
             continue
@@ -64,8 +64,8 @@ def map_rows(
         for part in (False, True) if never.any() else (None,):
             chosen = np.ones(len(truth), bool) if part is None else never == part
             if row := _row(seeds, truth, chosen, part, runs[0], section_of(runs[0])):
-                found.append(row)
-    return tuple(sorted(found, key=lambda row: (row.section, bool(row.held_out), -row.top_percent, row.method)))
+                rows.append(row)
+    return tuple(sorted(rows, key=lambda row: (row.section, bool(row.held_out), -row.top_percent, row.method)))
 
 
 def _row(

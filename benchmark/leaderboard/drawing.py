@@ -162,22 +162,22 @@ def _for_html(name: str, svg: bytes) -> str:
 
 
 def _attributes(name: str, element: ET.Element, used: set[str]) -> list[tuple[str, str]]:
-    kept = []
+    attributes = []
     for key, value in element.attrib.items():
         if key == "id":
             if value.startswith("class-"):  # what a picture asks to be styled by the page
-                kept.append(("class", value.removeprefix("class-").partition(".")[0]))
+                attributes.append(("class", value.removeprefix("class-").partition(".")[0]))
             elif value in used:
-                kept.append(("id", f"{name}-{value}"))
+                attributes.append(("id", f"{name}-{value}"))
         elif key == _HREF:
-            kept.append(("href", f"#{name}-{value[1:]}"))
+            attributes.append(("href", f"#{name}-{value[1:]}"))
         elif key == "style":
-            kept.append((key, _STAND_IN.sub(lambda match: f"var(--{_NAMES[match[0]]})", _FONT.sub("", value))))
+            attributes.append((key, _STAND_IN.sub(lambda match: f"var(--{_NAMES[match[0]]})", _FONT.sub("", value))))
         elif key == "clip-path":
-            kept.append((key, value.replace("url(#", f"url(#{name}-")))
+            attributes.append((key, value.replace("url(#", f"url(#{name}-")))
         elif not value.startswith("rotate(-0 "):
-            kept.append((key, _LONG.sub(_rounded, " ".join(value.split()))))
-    return kept
+            attributes.append((key, _LONG.sub(_rounded, " ".join(value.split()))))
+    return attributes
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -53,7 +53,7 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
         return curves
     ece = best.scores.get("ece")
     rows = board.sections()[best.section]
-    made = [
+    drawn = [
         _accuracies(board, rows, prefix),
         _per_city(board, best, prefix),
         map_picture(board, best, details, f"{prefix}map"),
@@ -61,7 +61,7 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
         _speed(rows, prefix),
         _reliability(best, ece.value, details, prefix) if ece and details.reliability else None,
     ]
-    return [picture for picture in made if picture] + curves
+    return [picture for picture in drawn if picture] + curves
 
 
 def _curves(board: Leaderboard, prefix: str) -> Picture:
@@ -215,7 +215,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
     off = shares - np.diag(np.diag(shares))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
     names = [city.name for city in board.cities]
-    said = (
+    text = (
         f"The commonest confusion: {_share(off[row, column])} of the photos of {names[row]} are taken for {names[column]}."
         if off.max() > 0
         else f"No photo is taken for one of another {board.level}."
@@ -229,8 +229,8 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
         f"{prefix}confusion",
         f"Confusion of {board.nouns}: {best.title}",
         f"A row is a true {board.level}, a column the answer; the stronger, the larger the share of the row"
-        f"{_numbers(cities)}. {said}{order}",
-        f"Confusion matrix of {cities} {board.nouns}. {said}",
+        f"{_numbers(cities)}. {text}{order}",
+        f"Confusion matrix of {cities} {board.nouns}. {text}",
         drawn(f"{prefix}confusion", draw),
         draw,
     )
@@ -389,15 +389,15 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
         f'{_legend()}<svg y="{_HEAD}" width="{_UNITS:.1f}" height="{view.height:.1f}">{body}</svg></svg>'
     )
     listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {100 * one.share:.0f} %" for one in common)
-    said = f"Arrows from a city to the one that it is most often taken for: {listed}." if common else ""
+    text = f"Arrows from a city to the one that it is most often taken for: {listed}." if common else ""
     credit = f" Borders: {SOURCE}." if land or painted else ""
     what = "Provinces" if painted else "Circles"
     return Picture(
         name,
         f"Where it is right: {best.title}",
-        f"{what} by the share of their city's test photos that the best method recognised. {said}{credit} The paper's "
+        f"{what} by the share of their city's test photos that the best method recognised. {text}{credit} The paper's "
         "Figure 1 shows an answer on such a map.",
-        f"Map of {len(board.cities)} cities coloured by accuracy. {said}",
+        f"Map of {len(board.cities)} cities coloured by accuracy. {text}",
         svg,
     )
 

@@ -271,7 +271,7 @@ def fusion_of(methods: Sequence[Method], name: str) -> Method:
     if len(set(names)) < max(2, len(names)) or any(one.told or one.name.startswith("fusion") for one in methods):
         raise UsageError(f"{name}: a fusion is of two methods or more, each once, none of them a fusion or an oracle")
     nets = [one for one in methods if one.backbone]
-    said = {
+    facts = {
         of: ", ".join(dict.fromkeys(getattr(one, of) for one in nets if getattr(one, of) not in ("none", "")))
         for of in ("pretraining", "weights_licence")
     }
@@ -287,8 +287,8 @@ def fusion_of(methods: Sequence[Method], name: str) -> Method:
         needs=frozenset[str]().union(*(one.needs for one in methods)),
         stochastic=any(one.stochastic for one in methods),
         selection="weights-on-validation",
-        pretraining=said["pretraining"] or "none",
-        weights_licence=said["weights_licence"],
+        pretraining=facts["pretraining"] or "none",
+        weights_licence=facts["weights_licence"],
         backbone="+".join(backbones_of(methods)),
         estimate=partial(_seconds, methods),
     )

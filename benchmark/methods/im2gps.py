@@ -167,15 +167,15 @@ class Im2gps:
         weights = np.asarray(near >= 0, np.float64)
         if self.k == 1:
             return voted(answers, candidates, weights)
-        for row, found in enumerate(clusters(places, self.bandwidth_km)):
-            counted = int((found.sizes >= self.least).sum())
+        for row, cluster in enumerate(clusters(places, self.bandwidth_km)):
+            counted = int((cluster.sizes >= self.least).sum())
             if counted > 1 and self.svm_c and distances is not None:
-                sure = self._sureness(near[row], distances[row], found.members, counted)
-                answers[row] = found.modes[sure.argmax()]
-                candidates[row, :counted], weights[row] = found.modes[:counted], 0.0
+                sure = self._sureness(near[row], distances[row], cluster.members, counted)
+                answers[row] = cluster.modes[sure.argmax()]
+                candidates[row, :counted], weights[row] = cluster.modes[:counted], 0.0
                 weights[row, :counted] = np.exp(sure - np.logaddexp.reduce(sure))
             elif counted:
-                answers[row] = found.modes[0]
+                answers[row] = cluster.modes[0]
         return voted(answers, candidates, weights)
 
     def _sureness(

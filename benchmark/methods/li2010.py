@@ -80,21 +80,21 @@ class PrioritisedMatching:
             return np.empty((0, 2), np.int64)
         of_photo = 1 / np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1)
         urgency = np.asarray(seen.sum(axis=1)).ravel() + np.where(self.seed, _FIRST, 0.0)
-        found: list[tuple[int, int]] = []
+        matches: list[tuple[int, int]] = []
         tried = 0
-        while tried < min(self.tries, len(self.tracks)) and len(found) < self.hits:
+        while tried < min(self.tries, len(self.tracks)) and len(matches) < self.hits:
             size = min(_AT_ONCE, self.tries - tried, len(self.tracks) - tried)
             rows = np.sort(np.argpartition(-urgency, size - 1)[:size])
             squares = squared_distances(self.tracks.descriptors[rows], query.descriptors)
             least, second = np.partition(squares, 1, axis=1)[:, :2].T
-            passed = np.flatnonzero(least < self.ratio**2 * second)[: self.hits - len(found)]
+            passed = np.flatnonzero(least < self.ratio**2 * second)[: self.hits - len(matches)]
             hits = rows[passed]
-            found += zip(hits.tolist(), squares[passed].argmin(axis=1).tolist(), strict=True)
+            matches += zip(hits.tolist(), squares[passed].argmin(axis=1).tolist(), strict=True)
             if len(hits):
                 urgency += self.boost * (seen @ (np.asarray(seen[hits].sum(axis=0)).ravel() * of_photo))
             urgency[rows] = -np.inf
             tried += size
-        return np.array(found, np.int64).reshape(-1, 2)
+        return np.array(matches, np.int64).reshape(-1, 2)
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,10 @@ def prompts(labels: LabelSet, text: str, languages: str) -> Prompts:
 
 
 def _templates(text: str) -> list[str]:
-    found = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    if not 1 <= len(found) <= MOST:
-        raise UsageError(f"prompts: {len(found)} templates; 1 to {MOST} are wanted, a line each")
-    for template in found:
+    templates = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if not 1 <= len(templates) <= MOST:
+        raise UsageError(f"prompts: {len(templates)} templates; 1 to {MOST} are wanted, a line each")
+    for template in templates:
         try:
             parts = [part for part in Formatter().parse(template) if part[1] is not None]
         except ValueError as error:
@@ -133,7 +133,7 @@ def _templates(text: str) -> list[str]:
             raise UsageError(
                 f"prompts: {template[:60]!r}: a template has {{name}} and may have {{country}}, at most {_LONGEST} characters"
             )
-    return found
+    return templates
 
 
 def _of_file(text: str, ids: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -133,14 +133,14 @@ def choose(patterns: Sequence[str]) -> list[Method]:
     """
     known = methods()
     here: dict[str, Method] = {}
-    wanted: set[str] = set()
+    names: set[str] = set()
     for pattern in patterns:
         if pattern.startswith("oracle"):
             known |= {oracle.name: oracle for oracle in ORACLES}
         if ":" in pattern and not here:
             here = of_networks_here()
-        found = {*_named(known, pattern), *(_named(here, pattern) if ":" in pattern else ())}
-        if not found:
+        matching = {*_named(known, pattern), *(_named(here, pattern) if ":" in pattern else ())}
+        if not matching:
             variants = (transfer_variant, retrieval_variant, match_variant, place_variant, _fusion)
             method = next((one for variant in variants if (one := variant(pattern))), None)
             if not method:
@@ -150,10 +150,10 @@ def choose(patterns: Sequence[str]) -> list[Method]:
                 near = did_you_mean(pattern, everything)
                 raise UsageError(f"no method {pattern!r}{near or meant}; `t15 methods` lists all {len(everything)}")
             known[method.name] = method
-            found = {method.name}
-        wanted |= found
+            matching = {method.name}
+        names |= matching
     known |= {name: one for name, one in here.items() if name not in known}
-    return [method for name, method in known.items() if name in wanted]
+    return [method for name, method in known.items() if name in names]
 
 
 def _fusion(name: str) -> Method | None:

@@ -160,15 +160,15 @@ class ResidentPhotos:
 
         They are float32 (N, 3, size, size), 0 to 1, on the device, channels last.
         """
-        found = torch.empty(len(positions), 3, size, size, device=self._device, memory_format=torch.channels_last)
+        batch = torch.empty(len(positions), 3, size, size, device=self._device, memory_format=torch.channels_last)
         if self._device != "cuda":
             # One by one, as torchvision does: three times as quick as products with mostly empty matrices.
             for row, position in enumerate(positions):
-                found[row] = self._one(int(position), crops, size)
-            return found
+                batch[row] = self._one(int(position), crops, size)
+            return batch
         for at in range(0, len(positions), _AT_ONCE):
-            found[at : at + _AT_ONCE] = self.together(positions[at : at + _AT_ONCE], crops, size)
-        return found
+            batch[at : at + _AT_ONCE] = self.together(positions[at : at + _AT_ONCE], crops, size)
+        return batch
 
     def together(self, positions: NDArray[np.int64], crops: Crops, size: int) -> Tensor:
         """Return the crops of a few photos, computed at once."""

@@ -235,15 +235,15 @@ def penultimate(network: "nn.Module", backbone: Backbone, photos: "torch.Tensor"
         backbone: its description.
         photos: standardised float32 (N, 3, H, W).
     """
-    found: list[torch.Tensor] = []
+    vectors: list[torch.Tensor] = []
     handle = network.get_submodule(backbone.classifier).register_forward_pre_hook(
-        lambda _, given: found.append(given[0])
+        lambda _, given: vectors.append(given[0])
     )
     try:
         network(photos)
     finally:
         handle.remove()
-    return found[0].flatten(2).mean(dim=2) if found[0].dim() > 2 else found[0]
+    return vectors[0].flatten(2).mean(dim=2) if vectors[0].dim() > 2 else vectors[0]
 
 
 @cache

@@ -53,7 +53,7 @@ def fetch(url: str, folder: Path) -> tuple[Path, str]:
     try:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            said = huggingface_hub.get_hf_file_metadata(
+            metadata = huggingface_hub.get_hf_file_metadata(
                 huggingface_hub.hf_hub_url(repository, named["file"], revision=named["revision"], endpoint=endpoint),
                 endpoint=endpoint,
             )
@@ -70,4 +70,4 @@ def fetch(url: str, folder: Path) -> tuple[Path, str]:
         raise DownloadError(f"{repository}: there is no such repository, or it needs a login; {terms(url)}") from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise DownloadError(f"{repository}: {one_line(error, 200)}") from error
-    return Path(path), said.etag if said.etag and _SHA256.fullmatch(said.etag) else ""
+    return Path(path), metadata.etag if metadata.etag and _SHA256.fullmatch(metadata.etag) else ""

@@ -168,10 +168,10 @@ def _in_batches(
 ) -> Tensor:
     network.eval()
     batch, done = batch or BATCH[device], 0
-    found: list[Tensor] = []
-    while done < len(crops) or not found:  # of no photo at all the width is asked for as well
+    outputs: list[Tensor] = []
+    while done < len(crops) or not outputs:  # of no photo at all the width is asked for as well
         try:
-            found.append(compute(crops[done : done + batch].to(device).float() / 255).float().cpu())
+            outputs.append(compute(crops[done : done + batch].to(device).float() / 255).float().cpu())
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
@@ -181,4 +181,4 @@ def _in_batches(
         # Behind the handler: inside it the error still holds the tensors of the pass that failed.
         batch //= 2
         torch.cuda.empty_cache()
-    return torch.cat(found)
+    return torch.cat(outputs)

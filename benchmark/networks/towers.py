@@ -92,25 +92,25 @@ def open_clip_backbone(name: str) -> Backbone | None:
     if name not in named:
         return None
     model, tag = named[name]
-    config, said = open_clip.get_model_config(model), open_clip.get_pretrained_cfg(model, tag)
+    config, cfg = open_clip.get_model_config(model), open_clip.get_pretrained_cfg(model, tag)
     text, size = config["text_cfg"], config["vision_cfg"]["image_size"]
     if text.get("hf_model_name") or not isinstance(size, int):
         raise UsageError(f"network {name}: t15 cannot build it from its weights alone; take another")
-    repository = said.get("hf_hub", "").rstrip("/")
+    repository = cfg.get("hf_hub", "").rstrip("/")
     tokenizer = text.get("hf_tokenizer_name", "")
     companions = tuple(f"{_HUB}/{tokenizer}/resolve/main/{file}" for file in _TOKENIZER_FILES) if tokenizer else ()
     file = f"{_HUB}/{repository}/resolve/main/open_clip_model.safetensors"
     page = f"{_HUB}/{repository}" if repository else "https://github.com/mlfoundations/open_clip"
-    urls = (file,) if repository else (said["url"],)
+    urls = (file,) if repository else (cfg["url"],)
     pretrained = Pretrained(tag, 0, "see its page", page, urls, companions=companions)
     usual = open_clip.transform.PreprocessCfg()
-    mean, std = (tuple(said.get(key, getattr(usual, key))) for key in ("mean", "std"))
-    mode = said.get("resize_mode", usual.resize_mode)
+    mean, std = (tuple(cfg.get(key, getattr(usual, key))) for key in ("mean", "std"))
+    mode = cfg.get("resize_mode", usual.resize_mode)
     if mode not in ("shortest", "squash"):
         raise UsageError(f"network {name}: its photos are resized by {mode!r}, which t15 does not do")
-    interpolation = said.get("interpolation", usual.interpolation)
+    interpolation = cfg.get("interpolation", usual.interpolation)
     shape = Preprocessing(size, size, mean, std, interpolation, "torchvision", mode == "squash")
-    quick = said.get("quick_gelu", config.get("quick_gelu", False))
+    quick = cfg.get("quick_gelu", config.get("quick_gelu", False))
     return _with_text(name, model, model, quick, pretrained, shape, width=config["embed_dim"])
 
 
@@ -120,27 +120,44 @@ def _of_timm(name: str, architecture: str, tag: str) -> Backbone | None:
     import timm
 
     try:
-        said: Any = timm.get_pretrained_cfg(f"{architecture}.{tag}") if timm.is_model(architecture) else None
+        cfg: Any = timm.get_pretrained_cfg(f"{architecture}.{tag}") if timm.is_model(architecture) else None
     except RuntimeError:  # the architecture has no such tag
         return None
-    if said is None or said.tag != tag or not (said.hf_hub_id or said.url):
+    if cfg is None or cfg.tag != tag or not (cfg.hf_hub_id or cfg.url):
         return None
-    file = said.hf_hub_filename or "model.safetensors"
-    url = f"{_HUB}/{said.hf_hub_id}/resolve/main/{file}" if said.hf_hub_id else said.url
-    licence = (said.license or "").lower()
+    file = cfg.hf_hub_filename or "model.safetensors"
+    url = f"{_HUB}/{cfg.hf_hub_id}/resolve/main/{file}" if cfg.hf_hub_id else cfg.url
+    licence = (cfg.license or "").lower()
     free = None if not licence else licence in _FREE or (False if "-nc" in licence else None)
-    page = f"{_HUB}/{said.hf_hub_id}" if said.hf_hub_id else "https://github.com/huggingface/pytorch-image-models"
+    page = f"{_HUB}/{cfg.hf_hub_id}" if cfg.hf_hub_id else "https://github.com/huggingface/pytorch-image-models"
     pretrained = Pretrained(
-        tag, said.num_classes, said.license or "see its page", page, (url,), commercial=free, redistribute=free or None
+        tag,
+        cfg.num_classes,
+        cfg.license or "see its page",
+        page,
+        (url,),
+        commercial=free,
+        redistribute=free or None,
     )
-    crop, squash = said.input_size[-1], said.crop_mode == "squash"
-    resize = crop if squash else int(crop / said.crop_pct)
-    if said.crop_mode not in ("center", "squash") or said.interpolation not in ("bilinear", "bicubic"):
-        raise UsageError(f"network {name}: its photos are cut by {said.crop_mode!r}, which t15 does not do")
-    shape = Preprocessing(resize, crop, said.mean, said.std, said.interpolation, "torchvision", squash)
-    classifier = said.classifier if isinstance(said.classifier, str) else said.classifier[0]
+    crop, squash = cfg.input_size[-1], cfg.crop_mode == "squash"
+    resize = crop if squash else int(crop / cfg.crop_pct)
+    if cfg.crop_mode not in ("center", "squash") or cfg.interpolation not in (
+        "bilinear",
+        "bicubic",
+    ):
+        raise UsageError(f"network {name}: its photos are cut by {cfg.crop_mode!r}, which t15 does not do")
+    shape = Preprocessing(
+        resize,
+        crop,
+        cfg.mean,
+        cfg.std,
+        cfg.interpolation,
+        "torchvision",
+        squash,
+    )
+    classifier = cfg.classifier if isinstance(cfg.classifier, str) else cfg.classifier[0]
     build = _timm_builder(name, False)
-    width: dict[str, Any] = _tokens(build, said)
+    width: dict[str, Any] = _tokens(build, cfg)
     return Backbone(
         name, architecture, build, _whole, classifier, {}, pretrained, shape, reading="timm", fixed=True, **width
     )

@@ -99,7 +99,7 @@ def train_many(
     """
     _require_engine(engine)
     photos = SharedPhotos(training, validation, device)
-    found: dict[int, TrainedNetwork | Exception] = {}
+    trained: dict[int, TrainedNetwork | Exception] = {}
     waiting = deque(range(len(jobs)))
     running: list[_Running] = []
     most = runs_at_once(device)
@@ -127,9 +127,9 @@ def train_many(
                 log.warning("out of GPU memory: from now on %d runs side by side", most)
                 waiting.appendleft(one.number)
                 continue
-            found[one.number] = outcome
+            trained[one.number] = outcome
             next(bar, None)
-    return [found[number] for number in range(len(jobs))]
+    return [trained[number] for number in range(len(jobs))]
 
 
 class _Running:

@@ -306,17 +306,17 @@ class TrainingRun:
         selecting = recipe.selection == "best-on-validation"
         # The loss tells of the weights before a step only, so scores are looked at in any case.
         crops = (photos.crops if selecting else photos.probe)(self.backbone.preprocessing.at(recipe.size))
-        found = scores(self.network, self.backbone, crops, photos.device)
-        if not torch.isfinite(found).all():
+        logits = scores(self.network, self.backbone, crops, photos.device)
+        if not torch.isfinite(logits).all():
             raise DivergedError(
                 f"{recipe.backbone}: in epoch {number} the weights became so large that scores are no numbers; {_ADVICE}"
             )
         if not selecting:
             return None, None
-        accuracy = float((found.argmax(dim=1) == photos.labels).double().mean())
+        accuracy = float((logits.argmax(dim=1) == photos.labels).double().mean())
         if accuracy > self.best[0]:
             self.best = accuracy, {name: tensor.clone() for name, tensor in changing(self.network).items()}
-        return accuracy, float(functional.cross_entropy(found, photos.labels))
+        return accuracy, float(functional.cross_entropy(logits, photos.labels))
 
     def save(self) -> None:
         """Write the checkpoint of the job, where it has one and the last is older than CHECKPOINT_SECONDS."""

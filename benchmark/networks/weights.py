@@ -36,16 +36,16 @@ def pinned(path: Path) -> Iterator[dict[str, str]]:
         DataError: the file is damaged; it is not overwritten.
     """
     try:
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict) or not all(isinstance(pin, str) for pin in found.values()):
+        digests = json.loads(path.read_bytes())
+        if not isinstance(digests, dict) or not all(isinstance(pin, str) for pin in digests.values()):
             raise ValueError("no digests by name")  # noqa: TRY301 (one way out for all that can be wrong)
     except FileNotFoundError:
-        found = {}
+        digests = {}
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); repair it, or remove it to pin anew") from error
-    pins = dict(found)
+    pins = dict(digests)
     yield pins
-    if pins != found:
+    if pins != digests:
         write_atomically(path, (json.dumps(pins, indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -190,18 +190,18 @@ def load(backbone: Backbone, digest: str | None = None) -> "Tensors":
         digests = digest.split("+") if digest else [None] * len(backbone.parts)
         loaded = [load(part, of) for part, of in zip(backbone.parts, digests, strict=True)]
         return {f"{place}.{name}": of for place, tensors in enumerate(loaded) for name, of in tensors.items()}
-    said = stored(backbone)
-    if said is None:
+    entry = stored(backbone)
+    if entry is None:
         raise _missing(backbone)
-    if digest is not None and said.digest != digest:
+    if digest is not None and entry.digest != digest:
         raise DataError(
-            f"weights of {backbone.name}: others were added meanwhile ({said.digest[:12]}, expected {digest[:12]}); "
+            f"weights of {backbone.name}: others were added meanwhile ({entry.digest[:12]}, expected {digest[:12]}); "
             "run the same command again"
         )
-    tensors = read_checkpoint(said.path)
-    if digest_of(tensors) != said.digest:
-        raise DataError(f"{said.path}: altered since it was added (digest {said.digest[:12]}); {_again(backbone)}")
-    return _own(backbone, tensors, said.path)
+    tensors = read_checkpoint(entry.path)
+    if digest_of(tensors) != entry.digest:
+        raise DataError(f"{entry.path}: altered since it was added (digest {entry.digest[:12]}); {_again(backbone)}")
+    return _own(backbone, tensors, entry.path)
 
 
 def add(backbone: Backbone, file: Path, sha256: str | None = None) -> Stored:
@@ -268,15 +268,15 @@ def planned(backbone: Backbone) -> Planned:
     """
     from benchmark.networks.download import addresses, draft_at, without_secrets
 
-    said = _pretrained(backbone)
-    urls = addresses(said.urls)
+    pretrained = _pretrained(backbone)
+    urls = addresses(pretrained.urls)
     if not urls:
         raise _missing(backbone)
     drafts = [draft_at(folder() / "downloads", url) for url in urls]
     begun = max((draft.stat().st_size for draft in drafts if draft.is_file()), default=0)
-    companions = [without_secrets(addresses([url])[0]) for url in said.companions]
+    companions = [without_secrets(addresses([url])[0]) for url in pretrained.companions]
     here = _entry(backbone).state == "here"
-    return Planned(backbone.name, said.licence, [*map(without_secrets, urls)], companions, here, begun)
+    return Planned(backbone.name, pretrained.licence, [*map(without_secrets, urls)], companions, here, begun)
 
 
 def _keep_companion(backbone: Backbone, draft: Path, url: str) -> None:
@@ -363,20 +363,20 @@ def _entry(backbone: Backbone) -> Entry:
     marks = (said.commercial, said.redistribute)
     known = Entry(backbone.name, "missing", said.licence, said.data, said.page, _file(said), *marks)
     try:
-        found = stored(backbone)
-        size = found.path.stat().st_size if found else None
+        entry = stored(backbone)
+        size = entry.path.stat().st_size if entry else None
     except (DataError, OSError):
         return replace(known, state="damaged")
-    if found is None:
+    if entry is None:
         return known
     return replace(
         known,
         state="here",
-        licence=found.licence,
-        source=found.source,
+        licence=entry.licence,
+        source=entry.source,
         size=size,
-        digest=found.digest,
-        added=found.added,
+        digest=entry.digest,
+        added=entry.added,
     )
 
 

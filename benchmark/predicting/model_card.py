@@ -87,7 +87,7 @@ def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
     Raises:
         ValueError, KeyError, TypeError: it is none, or a value is out of its range.
     """
-    found = Certainty(
+    certainty = Certainty(
         float(data["temperature"]),
         float(data["threshold"]),
         tuple(Band(**band) for band in data["bands"]),
@@ -97,17 +97,17 @@ def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
         data.get("level50"),
         data.get("level90"),
     )
-    if not 0 < found.temperature < np.inf or not 0 <= found.threshold <= 1:
+    if not 0 < certainty.temperature < np.inf or not 0 <= certainty.threshold <= 1:
         raise ValueError("a temperature or threshold is out of its range")
-    if not all(level is None or 0 <= level <= 1 for level in (found.level50, found.level90)):
+    if not all(level is None or 0 <= level <= 1 for level in (certainty.level50, certainty.level90)):
         raise ValueError("a share of a density is out of its range")
-    for bands in (found.bands, found.city_bands):
+    for bands in (certainty.bands, certainty.city_bands):
         if not all(km is None or 0 <= km < np.inf for band in bands for km in (band.km50, band.km90)):
             raise ValueError("a distance is out of its range")
         lows = [band.confidence for band in bands]
         if lows != sorted(lows) or (lows and lows[0] != 0):
             raise ValueError("bands of confidence are out of order")
-    return found
+    return certainty
 
 
 def learn_certainty(

@@ -236,7 +236,7 @@ def _dot(city: Candidate, view: View) -> str:
 def _names(cities: Sequence[Candidate], view: View) -> str:
     """Return the names beside their dots, the likeliest first: at the side, above or below where there is room, else none."""
     placed: list[tuple[float, float, float, float]] = []
-    found = []
+    names = []
     for city in cities:
         x, y = view.at(city.latitude, city.longitude)
         text = f"{city.name} {100 * city.probability:.0f} %"
@@ -252,11 +252,11 @@ def _names(cities: Sequence[Candidate], view: View) -> str:
                 continue
             placed.append(box)
             anchor = "start" if side > 0 else "end"
-            found.append(
+            names.append(
                 f'<text x="{x + 6 * side:.1f}" y="{baseline:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
             )
             break
-    return "".join(found)
+    return "".join(names)
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

@@ -68,18 +68,18 @@ def find_photos(names: Iterable[str], stdin: BinaryIO, most_bytes: int = _MOST_B
 
     `-` is one photo's bytes on `stdin`, at most `most_bytes`. Names become printable text: a file may be called anything.
     """
-    found = Found([], [], Counter())
+    photo_files = Found([], [], Counter())
     for name in names:
         if name == "-":
             try:
-                found.photos.append(Source(_STDIN, data=_read_all(stdin, most_bytes)))
+                photo_files.photos.append(Source(_STDIN, data=_read_all(stdin, most_bytes)))
             except DataError as error:
-                found.unreadable.append((_STDIN, str(error)))
+                photo_files.unreadable.append((_STDIN, str(error)))
         elif os.path.isdir(name):  # Path.is_dir raises on a null byte
-            _search(name, found)
+            _search(name, photo_files)
         else:
-            found.photos.append(Source(shown(name), Path(name)))
-    return found
+            photo_files.photos.append(Source(shown(name), Path(name)))
+    return photo_files
 
 
 def read_photo(source: Source, side: int | None) -> Image.Image:

@@ -137,17 +137,17 @@ class Index:
         """Return at least k allowed rows of each query where so many are allowed, (N, ≥ min(k, G)); -1 fills."""
         if self.engine == "exact":
             return self._by_blocks(queries, min(k + _SPARE, len(self)), authors, sequences)
-        asked = min(k + _SPARE, len(self))
+        count = min(k + _SPARE, len(self))
         while True:
-            if self.engine == "approximate" and asked * _PROBED > len(self):
+            if self.engine == "approximate" and count * _PROBED > len(self):
                 self._faiss().nprobe = self._faiss().nlist  # so many may not lie in a part of the lists
             rows: NDArray[np.int64] = (
-                self._faiss().search(np.ascontiguousarray(queries, np.float32), asked)[1].astype(np.int64)
+                self._faiss().search(np.ascontiguousarray(queries, np.float32), count)[1].astype(np.int64)
             )
             rows[self._own(rows, authors[:, None], sequences[:, None])] = -1
-            if asked == len(self) or ((rows >= 0).sum(axis=1) >= k).all():
+            if count == len(self) or ((rows >= 0).sum(axis=1) >= k).all():
                 return rows
-            asked = min(2 * asked, len(self))
+            count = min(2 * count, len(self))
 
     def _by_blocks(
         self, queries: NDArray[np.float32], wanted: int, authors: NDArray[np.int64], sequences: NDArray[np.int64]

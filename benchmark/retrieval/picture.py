@@ -76,7 +76,7 @@ def colour_strengths(density: DensityMap, view: View, height: int) -> NDArray[np
     """Return how much of the colour each pixel has, (height, width), from 0 to 1."""
     latitude = view.north - (np.arange(height) + 0.5) / (view.scale * view.stretch)
     longitude = (view.west + (np.arange(int(view.width)) + 0.5) / view.scale + 180) % 360 - 180
-    found = np.zeros((height, len(longitude)))
+    strengths = np.zeros((height, len(longitude)))
     peak = density.share[0] / density.area_km2[0]
     value = np.clip(density.share / density.area_km2 / peak, 0, 1) * _STRENGTH[SHARES[-1]]
     for share in reversed(SHARES):
@@ -92,5 +92,5 @@ def colour_strengths(density: DensityMap, view: View, height: int) -> NDArray[np
         last = starts[ring + 1] if ring + 1 < len(starts) else len(south)
         cell = first + np.searchsorted(west[first:last], longitude, side="right") - 1
         held = (cell >= first) & (longitude <= density.east[order[np.maximum(cell, first)]])
-        found[row, held] = value[order[cell[held]]]
-    return found
+        strengths[row, held] = value[order[cell[held]]]
+    return strengths

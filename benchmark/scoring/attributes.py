@@ -78,7 +78,7 @@ def attribute_scores(
         values: of the layers, a row for each photo.
         held_out: (N,) of which photos training does not have the city; scored apart. None: of none.
     """
-    found = []
+    scores = []
     for number, question in enumerate(seeds[0].questions):
         if question.layer not in values:
             continue
@@ -86,8 +86,8 @@ def attribute_scores(
         for part in (None,) if held_out is None else (False, True):
             rows = np.flatnonzero((truth >= 0) & (True if part is None else held_out == part))
             if len(rows):
-                found.append(_scored(seeds, number, rows, truth[rows], part))
-    return found
+                scores.append(_scored(seeds, number, rows, truth[rows], part))
+    return scores
 
 
 def _scored(

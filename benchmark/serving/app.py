@@ -173,22 +173,22 @@ class Desk:
         return record(Result(Source(name), self.answerer.answer([image])[0]))
 
     def _explained(self, name: str, image: Image.Image) -> dict[str, Any]:
-        found = self.answerer.explain(image)
+        explanation = self.answerer.explain(image)
         names = {city.slug: city.name for city in self.answerer.about.cities}
         scale = _HEAT / max(image.size)
         size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
         heat = {
-            "image": data_uri(heat_layer(found.heat, size), "PNG"),
-            "method": METHODS[found.heat_method],
-            "strength": found.strength,
+            "image": data_uri(heat_layer(explanation.heat, size), "PNG"),
+            "method": METHODS[explanation.heat_method],
+            "strength": explanation.strength,
         }
-        near = [neighbour_record(one, names, self.workspace) for one in found.neighbours]
+        near = [neighbour_record(one, names, self.workspace) for one in explanation.neighbours]
         on_map = {
-            "svg": map_svg(found.answer),
-            "credit": map_credit(found.answer),
-            "density": density_svg(found.answer, found.neighbours),
+            "svg": map_svg(explanation.answer),
+            "credit": map_credit(explanation.answer),
+            "density": density_svg(explanation.answer, explanation.neighbours),
         }
-        return record(Result(Source(name), found.answer)) | {
+        return record(Result(Source(name), explanation.answer)) | {
             "explanation": {"heat": heat, "map": on_map, "neighbours": near}
         }
 

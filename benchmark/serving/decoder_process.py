@@ -61,15 +61,15 @@ def _size(data: bytes, most: int) -> tuple[int, int]:
             return image.size
     except UnidentifiedImageError as error:
         heic = str(error).startswith("is a HEIC photo")
-        said = (
+        message = (
             str(error)
             if heic
             else f"is not an image, or damaged from its first bytes; {', '.join(FORMATS)} can be read"
         )
-        raise RefusedError("not-a-picture", said) from error
+        raise RefusedError("not-a-picture", message) from error
     except Image.DecompressionBombError as error:
-        said = f"has more than {most / 1e6:g} megapixels; send a smaller copy"
-        raise RefusedError("too-many-pixels", said) from error
+        message = f"has more than {most / 1e6:g} megapixels; send a smaller copy"
+        raise RefusedError("too-many-pixels", message) from error
     except MemoryError as error:
         raise RefusedError(*_TOO_COSTLY) from error
     except Exception as error:  # broken files make Pillow raise anything

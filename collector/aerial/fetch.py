@@ -85,19 +85,19 @@ def ledger(workspace: Workspace, service: Service) -> dict[Tile, Entry]:
         DataError: a line is damaged.
     """
     path = _ledger(workspace, service)
-    found: dict[Tile, Entry] = {}
+    entries: dict[Tile, Entry] = {}
     if not path.is_file():
-        return found
+        return entries
     text = path.read_text(encoding="utf-8")
     # A last line without its end was cut off by a full disk or a power cut.
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
             of = json.loads(line)
             tile = Tile(*map(int, of["tile"]))
-            found[tile] = Entry(tile, str(of.get("sha256", "")), str(of.get("why", "")))
+            entries[tile] = Entry(tile, str(of.get("sha256", "")), str(of.get("why", "")))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: line {number} is damaged; take it out") from error
-    return found
+    return entries
 
 
 def wanted(service: Service, cities: Sequence[City], zoom: int) -> list[Tile]:

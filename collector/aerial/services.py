@@ -120,20 +120,20 @@ def find_service(asked: str, *, permitted: bool = False) -> Service:
         DataError: the file is damaged, or does not describe a service.
     """
     if asked.endswith(".toml"):
-        found = _of_file(Path(asked))
+        service = _of_file(Path(asked))
     elif asked in presets():
-        found = presets()[asked]
+        service = presets()[asked]
     else:
         raise UsageError(
             f"--service {asked[:60]!r}: no such service{did_you_mean(asked, presets())}; known are {', '.join(presets())}, "
             "or give a .toml file of your own"
         )
-    if found.licence not in OPEN and not permitted:
+    if service.licence not in OPEN and not permitted:
         raise UsageError(
-            f"service {found.name}: its licence ({found.licence[:60]}) is none of {', '.join(OPEN)}; read "
-            f"{found.terms[:200] or 'its terms'}, and give --permitted where you have its owner's permission"
+            f"service {service.name}: its licence ({service.licence[:60]}) is none of {', '.join(OPEN)}; read "
+            f"{service.terms[:200] or 'its terms'}, and give --permitted where you have its owner's permission"
         )
-    return found
+    return service
 
 
 def _of_file(path: Path) -> Service:

@@ -372,22 +372,22 @@ class Catalogue:
         Their rows keep the id and the author alone: what was withdrawn is not described either.
         """
         column = {"photo": "photo_id", "author": "author_id"}[kind]
-        found: list[Photo] = []
+        photos: list[Photo] = []
         # The review keeps its history in a table of its own (review/decisions.py), which is there after the first one.
         reviewed = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'reviews'").fetchone()
         with self.together():
             for one in ids:
                 row = (kind, one, reason, at.isoformat())
                 self._db.execute("INSERT OR IGNORE INTO withdrawals VALUES (?, ?, ?, ?)", row)
-                found += self._photos(f"WHERE photos.{column} = ? AND state <> 'withdrawn'", (one,))
-            for photo in found:
+                photos += self._photos(f"WHERE photos.{column} = ? AND state <> 'withdrawn'", (one,))
+            for photo in photos:
                 self._write({"photo_id": photo.photo_id, "author_id": photo.author_id, "state": "withdrawn"})
                 self._db.execute("DELETE FROM decisions WHERE photo_id = ?", (photo.photo_id,))
                 self.files.forget_photo(photo.photo_id)
                 self.beside.forget(photo.photo_id)
                 if reviewed:
                     self._db.execute("DELETE FROM reviews WHERE photo_id = ?", (photo.photo_id,))
-        return found
+        return photos
 
     def with_bytes(self, digests: Iterable[str]) -> list[str]:
         """Return the ids of the photos whose bytes have one of these sha256."""

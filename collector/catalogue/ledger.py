@@ -205,15 +205,15 @@ class Ledger:
         """
         with self._db:
             done = {c.cell: c.number for c in self._cells(provider, city, "state = 'done'") if c.cell.until is None}
-            wanted = list(dict.fromkeys(roots))
-            kept = [number for cell, number in done.items() if cell in set(wanted)]
+            cells = list(dict.fromkeys(roots))
+            kept = [number for cell, number in done.items() if cell in set(cells)]
             self._db.execute(
                 f"DELETE FROM cells WHERE {_OF_CITY} AND number NOT IN (SELECT value FROM json_each(?))",  # noqa: S608
                 (provider, city, json.dumps(kept)),
             )
             self._db.execute(f"UPDATE cells SET sweep = ? WHERE {_OF_CITY}", (sweep.number, provider, city))  # noqa: S608
             self._begin(provider, city, sweep)
-            self._insert_roots(provider, city, sweep, [cell for cell in wanted if cell not in done])
+            self._insert_roots(provider, city, sweep, [cell for cell in cells if cell not in done])
 
     def begin_again(self, provider: str, city: str, sweep: Sweep) -> None:
         """Begin a sweep over the leaf cells of the last one: each is open again, as if it had never been asked."""
@@ -326,12 +326,12 @@ class Ledger:
             FROM sweeps LEFT JOIN cells USING (provider, city)
             GROUP BY sweeps.provider, sweeps.city ORDER BY sweeps.provider, sweeps.city
         """
-        found = []
+        rows = []
         for provider, city, cells, open_cells, undividable, reported, unique, *rest in self._db.execute(
             query, (OVERLAP_S,)
         ).fetchall():
             fetched, calls, complete, next_since, finished_at = rest
             numbers = (cells or 0, open_cells or 0, undividable or 0, reported, unique or 0)
             costs = (self.photos(provider, city), fetched or 0, calls or 0)
-            found.append(Coverage(provider, city, *numbers, *costs, bool(complete), next_since, finished_at))
-        return found
+            rows.append(Coverage(provider, city, *numbers, *costs, bool(complete), next_since, finished_at))
+        return rows

@@ -132,7 +132,7 @@ class CellReader:
         cell holds more than `most` (None: whatever it holds)."""
         listing = Listing()
         token: str | None = None
-        asked = {token}
+        tokens = {token}
         while True:
             page = self.provider.page(self.city, cell, self.query, token, self.known)
             fresh = {item.photo_id: item for item in page.found if item.photo_id not in listing.found}
@@ -156,11 +156,11 @@ class CellReader:
             # Whatever a service sends has an end: no question twice, no more rows than anything makes plausible.
             if (
                 token is None
-                or token in asked
+                or token in tokens
                 or listing.rows > 4 * max(listing.reported or 0, self.provider.rules.aim)
             ):
                 return listing
-            asked.add(token)
+            tokens.add(token)
 
 
 def bounded(number: int | None) -> int | None:

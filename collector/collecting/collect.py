@@ -267,20 +267,20 @@ def _survey(job: _Job, service: Survey, city: City) -> None:
         tally.rejected.update(listed.rejected)
         tally.counts["withdrawn"] += listed.withdrawn
     listing = catalogue.listing(city.slug, service.name)
-    wanted: list[Photo] = []
-    asked: dict[str, int] = {}
+    photos: list[Photo] = []
+    attempts: dict[str, int] = {}
     for item in listing:
         here = item.state == "downloaded" and _is_here(job, catalogue.known(item.photo.photo_id))
         tally.counts["known"] += here
         if not here and (why := unwanted(item.photo, job.wish)):
             tally.waiting[why] += 1
             continue
-        wanted.append(item.photo)
+        photos.append(item.photo)
         if item.state == "failed" and not _is_due(job, item):
             tally.waiting["later"] += 1
         elif not here and (item.state != "rejected" or item.reason in job.retry):
-            asked[item.photo.photo_id] = item.attempts
-    _fetch(job, service, city, wanted, asked)
+            attempts[item.photo.photo_id] = item.attempts
+    _fetch(job, service, city, photos, attempts)
 
 
 def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], asked: Mapping[str, int]) -> None:

@@ -257,19 +257,19 @@ def _described(photo: Photo, data: bytes, request: ImageRequest, limits: Limits)
     Raises:
         NotUsableError: they are no usable photo, a placeholder, or a picture of another size than was asked for.
     """
-    found: Examined = examine(data, limits)
-    if request.flat_is_placeholder and found.flat >= _FLAT:
-        raise NotUsableError("placeholder", f"{found.flat:.0%} of it is of one colour")
-    if request.width is not None and found.width != request.width:
-        raise NotUsableError("wrong-size", f"{found.width} pixels wide, asked for were {request.width}")
+    examined: Examined = examine(data, limits)
+    if request.flat_is_placeholder and examined.flat >= _FLAT:
+        raise NotUsableError("placeholder", f"{examined.flat:.0%} of it is of one colour")
+    if request.width is not None and examined.width != request.width:
+        raise NotUsableError("wrong-size", f"{examined.width} pixels wide, asked for were {request.width}")
     return replace(
         photo,
-        sha256=found.sha256,
-        bytes=found.bytes,
-        width=found.width,
-        height=found.height,
-        phash=found.hashes.phash,
-        dhash=found.hashes.dhash,
+        sha256=examined.sha256,
+        bytes=examined.bytes,
+        width=examined.width,
+        height=examined.height,
+        phash=examined.hashes.phash,
+        dhash=examined.hashes.dhash,
     )
 
 

@@ -98,17 +98,17 @@ def _counted(provider: Survey, query: Query, cells: Sequence[LedgerCell]) -> Pla
     if not is_counted(rules) or sum(c.reported is None for c in cells) > DESCENTS:
         return None
     numbers: dict[Cell, int] = {}
-    asked = 0
+    requests = 0
     for c in cells:
         number = c.reported if c.reported is not None else bounded(provider.count(c.cell))
         if number is None:
             return None
         numbers[c.cell] = number
-        asked += c.reported is None
+        requests += c.reported is None
     fullest = max(numbers, key=lambda cell: numbers[cell])
     if numbers[fullest] > rules.page_size:
         halves = [half for way in ways_to_divide(fullest, rules)[:1] for half in divide(fullest, rules, way)]
-        asked += len(halves)
+        requests += len(halves)
         if sum(bounded(provider.count(half)) or 0 for half in halves) > CAPPED * numbers[fullest]:
             return None
     photos = sum(numbers.values())
@@ -118,7 +118,7 @@ def _counted(provider: Survey, query: Query, cells: Sequence[LedgerCell]) -> Pla
         query,
         photos,
         queries,
-        asked,
+        requests,
         "counted by the service; up to three times the queries if it loses rows",
     )
 
@@ -138,13 +138,13 @@ def _descended(provider: Survey, city: City, query: Query, cells: Sequence[Ledge
     section 4): that keeps the scatter small.
     """
     rules = provider.rules
-    asked = 0
+    requests = 0
 
     @cache
     def look(cell: Cell) -> tuple[int, tuple[Cell, ...]]:
         """Return a cell's photos, as far as they come, and the parts that will be asked in its place."""
-        nonlocal asked
-        asked += 1
+        nonlocal requests
+        requests += 1
         try:
             page = provider.page(city, cell, query, None, lambda _: True)  # no calls for details
         except RefusedError as error:
@@ -158,7 +158,7 @@ def _descended(provider: Survey, city: City, query: Query, cells: Sequence[Ledge
     photos, queries = (statistics.fmean(outcome[i] for outcome in outcomes) for i in (0, 1))
     scatter = statistics.stdev(outcome[0] for outcome in outcomes) / math.sqrt(DESCENTS) / max(photos, 1)
     how = f"estimated from {DESCENTS} random samples, ± {scatter:.0%} or more" if scatter else "exact"
-    return _plan(provider, query, round(photos), queries, asked, how)
+    return _plan(provider, query, round(photos), queries, requests, how)
 
 
 def _descend(

@@ -67,20 +67,20 @@ def plan(
     from collector.aerial.fetch import plan as plan_tiles
     from collector.aerial.services import find_service
 
-    found = plan_tiles(
+    tile_plan = plan_tiles(
         Workspace(workspace), find_service(service, permitted=permitted), _cities(region, listed_cities(city)), zoom
     )
 
     def text() -> str:
-        took = f", {duration(found.seconds)} or more" if found.ask and found.seconds else ""
+        took = f", {duration(tile_plan.seconds)} or more" if tile_plan.ask and tile_plan.seconds else ""
         lines = [
-            f"{found.tiles:,} tiles, {found.ground_m:,.0f} m wide: {found.here:,} are here, {found.without:,} have no "
-            f"picture, {found.ask:,} would be asked for{took}"
+            f"{tile_plan.tiles:,} tiles, {tile_plan.ground_m:,.0f} m wide: {tile_plan.here:,} are here, {tile_plan.without:,} have no "
+            f"picture, {tile_plan.ask:,} would be asked for{took}"
         ]
-        lines += [f"no pictures of: {', '.join(found.uncovered)}"] if found.uncovered else []
+        lines += [f"no pictures of: {', '.join(tile_plan.uncovered)}"] if tile_plan.uncovered else []
         return "\n".join(lines)
 
-    show(asdict(found), json, text)
+    show(asdict(tile_plan), json, text)
 
 
 @aerial.command("fetch")

@@ -366,7 +366,7 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
     from collector.workspace import existing_workspace
 
     with open_catalogue(existing_workspace(workspace)) as catalogue:
-        found = catalogue.ledger.coverage()
+        coverages = catalogue.ledger.coverage()
 
     def since(row: "Coverage") -> str:
         if not row.complete:
@@ -392,10 +392,10 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
             f"{100 * row.unique / row.reported:.1f}" if row.reported else "",
             *(row.photos, row.fetched, row.calls, row.cells, row.undividable, since(row)),
         )
-        for row in found
+        for row in coverages
     ]
     show(
-        [asdict(row) for row in found],
+        [asdict(row) for row in coverages],
         json,
         lambda: table(header, rows) if rows else "no service was asked yet: `t15 collect` asks, this shows what came",
     )

@@ -519,7 +519,7 @@ def audit(
             read = with_pictures(theirs, root, columns, track)
             theirs, remarks = read.foreign, [read.remark]
         with work_on(cluster, None, None) as work:
-            found = audit_foreign(theirs, min_distance, radius, remarks, work)
+            report = audit_foreign(theirs, min_distance, radius, remarks, work)
     else:
         if root is not None:
             raise UsageError(
@@ -529,7 +529,7 @@ def audit(
             raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
         data = read_manifest(locate(path, workspace / "cache"))
         with work_on(cluster, None, None) as work:
-            found = audit_manifest(data, min_distance, radius, work)
-    show(as_json(found, claims_only=claims_only), json, lambda: certificate(found))
-    if code := found.exit_code(claims_only=claims_only):
+            report = audit_manifest(data, min_distance, radius, work)
+    show(as_json(report, claims_only=claims_only), json, lambda: certificate(report))
+    if code := report.exit_code(claims_only=claims_only):
         raise typer.Exit(code)

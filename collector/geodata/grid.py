@@ -79,16 +79,16 @@ class Grid:
         For coasts: a photo taken on a quay lies in a cell of the sea. Distances are taken on the ground, a degree of
         longitude being shorter than one of latitude.
         """
-        found, inside = self.nearest(places)
+        nearest_values, inside = self.nearest(places)
         row, column, _ = self.cells(places)
-        found = found.copy()
-        for at in np.flatnonzero(inside & (found == skipped)):
+        nearest_values = nearest_values.copy()
+        for at in np.flatnonzero(inside & (nearest_values == skipped)):
             window = self._nearest_other(int(row[at]), int(column[at]), float(places[at, 0]), skipped)
             if window is None:
                 inside[at] = False
             else:
-                found[at] = window
-        return found, inside
+                nearest_values[at] = window
+        return nearest_values, inside
 
     def _nearest_other(self, row: int, column: int, latitude: float, skipped: Any) -> Any | None:
         rows, columns = self._window(row, column, _REACH)

@@ -30,8 +30,8 @@ def country_names(places: Places) -> NDArray[np.object_]:
         inside = np.asarray(np.isfinite(places).all(axis=1))
         found = np.full(len(places), None, dtype=object)
         for name, rings in countries().items():
-            asked = np.flatnonzero(inside & (found == None))  # noqa: E711 (each of an array)
-            found[asked[_holds(rings, places[asked])]] = name
+            rows = np.flatnonzero(inside & (found == None))  # noqa: E711 (each of an array)
+            found[rows[_holds(rings, places[rows])]] = name
         return _near_coasts(found, inside, places)
     names, painted = list(countries()), _painted()
     row, column, inside = painted.cells(places)
@@ -41,9 +41,9 @@ def country_names(places: Places) -> NDArray[np.object_]:
     doubtful = np.flatnonzero(inside & ~clear)
     neighbours = [set(painted.around(int(row[at]), int(column[at]), 1).flat) - {0} for at in doubtful]
     for number in sorted(set().union(*neighbours)) if neighbours else ():
-        asked = doubtful[[number in around for around in neighbours]]
-        asked = asked[[found[at] is None for at in asked]]
-        found[asked[_holds(countries()[names[number - 1]], places[asked])]] = names[number - 1]
+        rows = doubtful[[number in around for around in neighbours]]
+        rows = rows[[found[at] is None for at in rows]]
+        found[rows[_holds(countries()[names[number - 1]], places[rows])]] = names[number - 1]
     return _near_coasts(found, inside, places)
 
 

@@ -67,9 +67,9 @@ def climate(path: Path | None) -> Names:
 
     def at(places: Places) -> NDArray[np.object_]:
         zones, known = grid.nearest_but(places, _SEA)
-        found: NDArray[np.object_] = names[zones]
-        found[~known] = None
-        return found
+        values: NDArray[np.object_] = names[zones]
+        values[~known] = None
+        return values
 
     return at
 
@@ -111,23 +111,23 @@ def relief(path: Path | None) -> Numbers:
 
 def urbanisation(path: Path | None) -> Names:
     """Degree of urbanisation (level 2 of Eurostat, OECD and others 2021); on water that of the nearest land within 4 km."""
-    asked = _settlements(_there(path))
+    settlements = _settlements(_there(path))
 
     def at(places: Places) -> NDArray[np.object_]:
-        found = np.full(len(places), None, dtype=object)
+        values = np.full(len(places), None, dtype=object)
         known = np.flatnonzero(np.isfinite(places).all(axis=1))
-        found[known] = asked(places[known])
+        values[known] = settlements(places[known])
         for km in (1.0, 2.0, 4.0):
-            wet = np.flatnonzero([name == _WATER for name in found])
+            wet = np.flatnonzero([name == _WATER for name in values])
             if not len(wet):
                 break
-            around = asked(
+            around = settlements(
                 np.concatenate([_circle(float(places[row, 0]), float(places[row, 1]), km) for row in wet])
             ).reshape(len(wet), _RING)
             for row, names in zip(wet, around, strict=True):
-                found[row] = next((name for name in names if name not in (None, _WATER)), _WATER)
-        found[[name == _WATER for name in found]] = None
-        return found
+                values[row] = next((name for name in names if name not in (None, _WATER)), _WATER)
+        values[[name == _WATER for name in values]] = None
+        return values
 
     return at
 
@@ -189,9 +189,9 @@ def town_population(path: Path | None) -> Numbers:
     def at(places: Places) -> NDArray[np.float64]:
         known = np.isfinite(places).all(axis=1)
         near = tree.query_ball_point(unit_vectors(places[known, 0], places[known, 1]), chord)
-        found = np.full(len(places), np.nan)
-        found[known] = [towns[rows, 2].sum() for rows in near]
-        return found
+        values = np.full(len(places), np.nan)
+        values[known] = [towns[rows, 2].sum() for rows in near]
+        return values
 
     return at
 
@@ -205,7 +205,7 @@ def raster(path: Path | None, band: int = 1) -> Numbers:
         raise UsageError("layers of one's own need rasterio; install it with: pip install 't15[geodata]'") from error
 
     def at(places: Places) -> NDArray[np.float64]:
-        found = np.full(len(places), np.nan)
+        values = np.full(len(places), np.nan)
         known = np.flatnonzero(np.isfinite(places).all(axis=1))
         try:
             with rasterio.open(path) as source:
@@ -218,8 +218,8 @@ def raster(path: Path | None, band: int = 1) -> Numbers:
             raise DataError(f"{path}: cannot be read as a GeoTIFF ({one_line(error)})") from error
         for row, value, east, north in zip(known, sampled, x, y, strict=True):
             if bounds.left <= east <= bounds.right and bounds.bottom <= north <= bounds.top and not value.mask.any():
-                found[row] = float(value[0])
-        return found
+                values[row] = float(value[0])
+        return values
 
     return at
 

@@ -77,7 +77,7 @@ TILINGS = {
 
 def corners(cities: Iterable[City], degrees: int) -> list[tuple[int, int]]:
     """Return the south-west corners of the tiles that the circles of cities touch, sorted."""
-    found = set()
+    corner_set = set()
     for city in cities:
         tall = city.radius_km / KM_PER_DEGREE
         farthest = abs(city.latitude) + tall  # a circle around a pole crosses all meridians
@@ -85,8 +85,8 @@ def corners(cities: Iterable[City], degrees: int) -> list[tuple[int, int]]:
         south, north = max(-90.0, city.latitude - tall), min(89.999, city.latitude + tall)
         for latitude in _steps(south, north, degrees):
             for longitude in _steps(city.longitude - wide, city.longitude + wide, degrees)[: 360 // degrees]:
-                found.add((latitude, (longitude + 180) % 360 - 180))
-    return sorted(found)
+                corner_set.add((latitude, (longitude + 180) % 360 - 180))
+    return sorted(corner_set)
 
 
 def _steps(low: float, high: float, degrees: int) -> range:
@@ -108,11 +108,11 @@ def fetch(layer: str, cities: Iterable[City], track: Track = silent, *, dry_run:
     host = base.partition("://")[2].partition("/")[0]
     own = frozenset({base}) if base != tiling.base else frozenset[str]()
     http = Http(Access({host: _RATE} if not own else {}, own, parallel=1))
-    known, wanted = _known(layer), [tiling.address(*corner) for corner in corners(cities, tiling.degrees)]
-    missing = [address for address in wanted if address not in known]
-    here = sum(bool(known.get(address)) for address in wanted)
+    known, addresses = _known(layer), [tiling.address(*corner) for corner in corners(cities, tiling.degrees)]
+    missing = [address for address in addresses if address not in known]
+    here = sum(bool(known.get(address)) for address in addresses)
     if dry_run:
-        return Fetched(len(missing), here, sum(not known.get(address, "there") for address in wanted))
+        return Fetched(len(missing), here, sum(not known.get(address, "there") for address in addresses))
     failures: list[str] = []
     with storage_errors(_folder(layer)):
         _folder(layer).mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def fetch(layer: str, cities: Iterable[City], track: Track = silent, *, dry_run:
     return Fetched(
         sum(bool(known[address]) for address in missing),
         here,
-        sum(not known[address] for address in wanted),
+        sum(not known[address] for address in addresses),
     )
 
 
@@ -166,7 +166,7 @@ def read(layer: str) -> Callable[[Places], NDArray[np.float64]]:
     tiling, known = TILINGS[layer], _known(layer)
 
     def at(places: Places) -> NDArray[np.float64]:
-        found = np.full(len(places), np.nan)
+        values = np.full(len(places), np.nan)
         for address, rows in _by_tile(places, tiling):
             if address not in known:
                 name = Path(address).name
@@ -174,8 +174,8 @@ def read(layer: str) -> Callable[[Places], NDArray[np.float64]]:
                     f"layer {layer}: {name} is not here; `t15 geodata fetch {layer} --region …` brings a region's"
                 )
             if known[address]:
-                found[rows] = raster(_path(layer, address))(places[rows])
-        return found
+                values[rows] = raster(_path(layer, address))(places[rows])
+        return values
 
     return at
 

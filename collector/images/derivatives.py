@@ -33,18 +33,18 @@ def rendition(workspace: Workspace, sha256: str, side: int) -> bytes:
     """
     if not _SHA256.fullmatch(sha256):  # it becomes a path: a catalogue may be somebody else's
         raise CannotShowError("the catalogue is damaged")
-    kept = _path(workspace, sha256, side)
+    path = _path(workspace, sha256, side)
     with suppress(OSError):
-        return kept.read_bytes()
+        return path.read_bytes()
     original = workspace.photo(sha256)
     with _AT_ONCE:
         content = _small(original, side)
     # Where it cannot be kept, the page goes on without.
     with suppress(OSError):
-        write_atomically(kept, content)
+        write_atomically(path, content)
         # `withdraw` deletes the original first and the cache second: what was written between the two must not stay.
         if not original.exists():
-            kept.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     return content
 
 

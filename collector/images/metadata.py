@@ -26,16 +26,16 @@ _MARKUP = re.compile(r"https?://|^[\d\W]*$|^uuid:|^xmp", re.IGNORECASE)  # name 
 
 def texts(image: Image.Image) -> dict[str, str]:
     """Return the texts of an opened picture's metadata by where they stand, such as `iptc:city`; what is broken has none."""
-    found: dict[str, str] = {}
+    text_of: dict[str, str] = {}
     for read in (_exif, _iptc, _xmp, _comments):
         try:
             for where, value in read(image):
                 text = clean_text(value)
-                if text and len(found) < MOST:
-                    found.setdefault(where, text)
+                if text and len(text_of) < MOST:
+                    text_of.setdefault(where, text)
         except Exception:  # noqa: BLE001, S112 (Pillow's parsers raise whatever a broken block leads them to: see exif.py)
             continue
-    return found
+    return text_of
 
 
 def _exif(image: Image.Image) -> Iterator[tuple[str, Any]]:

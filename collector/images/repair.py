@@ -191,7 +191,7 @@ def _png_without_burden(data: bytes) -> bytes | None:
     These are texts and profiles that unfold beyond Pillow's limits, what stands before the pixels with a wrong checksum or
     too short (a reader leaves it out: PNG specification, 13.1 and 13.2), and what is cut off behind the pixels.
     """
-    kept: list[bytes] = []
+    chunks: list[bytes] = []
     text = total = 0
     pixels = False
     try:
@@ -201,14 +201,14 @@ def _png_without_burden(data: bytes) -> bytes | None:
             length = _unfolded(kind, chunk) if kind[0] & 0x20 else 0
             if length is not None and text + length <= _ALL_TEXT and (pixels or not _is_broken(kind, chunk)):
                 text += length
-                kept.append(chunk)
+                chunks.append(chunk)
     except LayoutError:
         cut_off = data[len(layout.PNG_START) + total :][4:8]
-        damaged = any(chunk[4:8] == b"IDAT" and _is_wrong(chunk) for chunk in kept)
+        damaged = any(chunk[4:8] == b"IDAT" and _is_wrong(chunk) for chunk in chunks)
         if not pixels or damaged or cut_off == b"IDAT":  # what lacks pixels stays as it is
             return None
-        return layout.PNG_START + b"".join(kept) + layout.png_chunk(b"IEND", b"")
-    return layout.PNG_START + b"".join(kept) if sum(map(len, kept)) < total else None
+        return layout.PNG_START + b"".join(chunks) + layout.png_chunk(b"IEND", b"")
+    return layout.PNG_START + b"".join(chunks) if sum(map(len, chunks)) < total else None
 
 
 def _is_broken(kind: bytes, chunk: bytes) -> bool:

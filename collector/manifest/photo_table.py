@@ -201,15 +201,15 @@ def _each(values: Values, name: str, texts: Sequence[str | None], read: Callable
     Raises:
         DataError: it refuses one with a UsageError.
     """
-    made: dict[str | None, Any] = {None: None}
+    converted: dict[str | None, Any] = {None: None}
     for row, text in enumerate(texts):
-        if text is not None and text not in made:
+        if text is not None and text not in converted:
             try:
-                made[text] = read(text)
+                converted[text] = read(text)
             except UsageError as error:
                 place = f"{values.source.path}: {values.source.place(row)}, column {values.chosen[name][:60]}"
                 raise DataError(f"{place}: {error}") from error
-    return [made[text] for text in texts]
+    return [converted[text] for text in texts]
 
 
 def _page(text: str) -> str:

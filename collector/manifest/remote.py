@@ -98,29 +98,29 @@ def _require_pin(folder: Path, pin: str | None) -> None:
 
 def cached(source: str, cache: Path, pin: str | None, constant: bool, fetch: Fetch) -> Path:
     """Return the folder that holds the manifest of `source`, fetching it unless it is there and cannot have changed."""
-    kept = cache / "manifests" / hashlib.sha256(source.encode(errors="backslashreplace")).hexdigest()[:16]
-    held = _stored_digest(kept)
+    folder = cache / "manifests" / hashlib.sha256(source.encode(errors="backslashreplace")).hexdigest()[:16]
+    held = _stored_digest(folder)
     # Whoever reads the manifest checks that it is what its digest says.
     if held and (held == pin or (constant and pin is None)):
-        return kept
+        return folder
     with storage_errors(cache):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        remove_drafts(kept.parent)
-        with _draft(kept) as draft:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(folder.parent)
+        with _draft(folder) as draft:
             fetch(draft)
             try:
-                found = read_manifest(draft).digest
+                digest = read_manifest(draft).digest
             except T15Error as error:
                 raise DataError(str(error).replace(str(draft), source)) from error
-            if pin and found != pin:
-                raise DataError(f"{source}: has digest {found}, not {pin} as asked for; nothing of it is kept")
-            shutil.rmtree(kept, ignore_errors=True)
+            if pin and digest != pin:
+                raise DataError(f"{source}: has digest {digest}, not {pin} as asked for; nothing of it is kept")
+            shutil.rmtree(folder, ignore_errors=True)
             try:
-                draft.rename(kept)
+                draft.rename(folder)
             except OSError:
-                if _stored_digest(kept) != found:  # another process was quicker, with the same
+                if _stored_digest(folder) != digest:  # another process was quicker, with the same
                     raise
-    return kept
+    return folder
 
 
 @contextmanager

@@ -145,16 +145,16 @@ class Transport(HTTPAdapter):
     def _dial(self, connection: HTTPConnection, _: str, *, any_address: bool = True) -> socket.socket:
         host, port = connection.host.strip("[]"), connection.port
         try:
-            found = self._resolve(host, port, 0, socket.SOCK_STREAM)
+            addresses = self._resolve(host, port, 0, socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            found = []
-        if not found:
+            addresses = []
+        if not addresses:
             raise TemporaryError("unresolved", f"{host}: no address found")
-        for *_, address in found if not any_address else ():
+        for *_, address in addresses if not any_address else ():
             if not is_public(str(address[0])):
                 raise RefusedError("private-address", f"{host} stands for {address[0]}")
         reason = "unreachable"
-        for family, kind, protocol, _, address in found:
+        for family, kind, protocol, _, address in addresses:
             reason = "unreachable"
             sock = socket.socket(family, kind, protocol)
             try:

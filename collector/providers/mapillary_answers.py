@@ -92,17 +92,17 @@ def _error(document: Mapping[str, Any]) -> _Error | None:
 
 
 def _meaning(error: _Error) -> Exception:
-    said = f"code {error.code}: {error.message}"
+    text = f"code {error.code}: {error.message}"
     # Code 1, "Please reduce the amount of data you're asking for, then retry your request"; seen with -3 too.
     if "reduce the amount of data" in error.message:
         return TooMuchError(error.message)
     if error.code in _LIMITS:
-        return TemporaryError("rate-limited", said)
+        return TemporaryError("rate-limited", text)
     if error.code in _PASSING or error.passing:
-        return TemporaryError("service-error", said)
+        return TemporaryError("service-error", text)
     # OAuthException is the type of most errors of the platform, so the code decides where there is a known one.
     if error.code in _TOKEN or (error.code is None and error.kind == "OAuthException"):
-        return TokenError(said)
+        return TokenError(text)
     return RefusedError(f"error-{error.code}", error.message)
 
 

@@ -92,29 +92,29 @@ def describe(item: object, city: City, own: frozenset[Origin]) -> Photo | Unusab
 
 
 def _photo(native: str, feature: Mapping[str, Any], city: City, own: frozenset[Origin]) -> Photo:
-    told = mapping(feature.get("properties"))
-    view = number(mapping(told.get("pers:interior_orientation")).get("field_of_view"))
+    properties = mapping(feature.get("properties"))
+    view = number(mapping(properties.get("pers:interior_orientation")).get("field_of_view"))
     if view is not None and view >= 360:
         raise NoPhotoError("panorama", "shows all directions at once")
     at = point(feature.get("geometry"))
     if at is None:
         raise NoPhotoError("no-location", "has no place")
     check_inside(city, at)
-    stated = _stated_licence(feature, told)
+    stated = _stated_licence(feature, properties)
     try:
         spdx = licence(stated).id
     except UsageError:
         raise NoPhotoError("unknown-licence", f"licence {stated!r} is unknown") from None
-    name, collection = _producer(feature, told), clean(feature.get("collection"))
+    name, collection = _producer(feature, properties), clean(feature.get("collection"))
     return Photo(
         photo_id=f"panoramax:{native}",
         city=city.slug,
         latitude=at[0],
         longitude=at[1],
-        taken_at=from_iso(told.get("datetime")),
-        heading=heading(told.get("view:azimuth")),
+        taken_at=from_iso(properties.get("datetime")),
+        heading=heading(properties.get("view:azimuth")),
         sequence_id=f"panoramax:{collection}" if collection else None,
-        position_accuracy_m=metres(told.get("quality:horizontal_accuracy")),
+        position_accuracy_m=metres(properties.get("quality:horizontal_accuracy")),
         author_id=f"panoramax:user:{normal_id(name)}" if name else None,
         author_name=name,
         license=spdx,

@@ -187,15 +187,15 @@ class StreetViewProvider:
         """Raise what an answer's status word says that passes; of a refusal, whatever it says."""
         if answer.status != 200 and "status" not in told(answer):
             return
-        found = parse_metadata(answer.body)
-        if not isinstance(found, Failure):
+        metadata = parse_metadata(answer.body)
+        if not isinstance(metadata, Failure):
             return
-        if is_passing(found):
+        if is_passing(metadata):
             raise TemporaryError(
-                "rate-limited" if found.status == "OVER_QUERY_LIMIT" else "unknown-error", found.message
+                "rate-limited" if metadata.status == "OVER_QUERY_LIMIT" else "unknown-error", metadata.message
             )
-        if answer.status != 200 and found.status in ("OVER_QUERY_LIMIT", "REQUEST_DENIED"):
-            raise self._error(found)
+        if answer.status != 200 and metadata.status in ("OVER_QUERY_LIMIT", "REQUEST_DENIED"):
+            raise self._error(metadata)
 
     def _with_key(self, url: str, query: dict[str, str]) -> str:
         unsigned = f"{url}?{urlencode({**query, 'key': self.key})}"

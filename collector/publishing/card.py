@@ -260,70 +260,70 @@ def collection(facts: Facts) -> str:
 
 def cleaning(manifest: Manifest) -> list[str]:
     """Return how the photos were cleaned and assigned, as far as the manifest's rules state it."""
-    said = ["Each file was decoded whole; broken, moving and too small ones were left out."]
+    sentences = ["Each file was decoded whole; broken, moving and too small ones were left out."]
     rules = manifest.header.rules
     left_out = rules.get("left_out") if isinstance(rules, Mapping) else None
     if isinstance(left_out, Mapping) and "near-duplicates" in left_out:
-        said.append(
+        sentences.append(
             "Exact copies and near-duplicates (by perceptual hashes) were left out before the split; one picture under "
             "several cities was set aside."
         )
-    return [*said, "Photos were assigned to training, validation and test by the rules in manifest.json."]
+    return [*sentences, "Photos were assigned to training, validation and test by the rules in manifest.json."]
 
 
 def biases(facts: Facts) -> list[str]:
     """Return where the selection leans, by the facts."""
-    said = ["What was on the publisher's disk: the selection is the publisher's."]
+    sentences = ["What was on the publisher's disk: the selection is the publisher's."]
     if not own_disk(facts):
-        said = [
+        sentences = [
             "Photos that people chose to publish: sights, good weather and daylight are over-represented; homes, "
             "outskirts and places without visitors are rare."
         ]
     counts = facts.authors.counts
     if len(counts) > 1:
-        said.append(
+        sentences.append(
             f"The most active tenth of the authors ({facts.authors.top_tenth} of {len(counts)}) took "
             f"{100 * facts.authors.top_tenth_share:.0f} % of the photos whose author is known."
         )
     if facts.earliest and facts.latest:
         span = _years(facts.earliest.year, facts.latest.year)
-        said.append(f"Taken {span}, as far as times are known: cities change, and cameras too.")
+        sentences.append(f"Taken {span}, as far as times are known: cities change, and cameras too.")
     largest, smallest = (f(row.photos for row in facts.cities) if facts.cities else 0 for f in (max, min))
     if largest != smallest:
-        said.append(f"Cities differ in size: {smallest} to {largest} photos.")
-    return said
+        sentences.append(f"Cities differ in size: {smallest} to {largest} photos.")
+    return sentences
 
 
 def limitations(manifest: Manifest, facts: Facts) -> list[str]:
     """Return what the data set cannot do, by the facts."""
-    said = [f"Note: {plain(manifest.header.note)}"] if manifest.header.note else []
-    said.append("A label says where a camera stood, not what is seen: a photo of a plate of food is labelled too.")
-    said.append("Places are as their authors or cameras told them; some are wrong.")
+    sentences = [f"Note: {plain(manifest.header.note)}"] if manifest.header.note else []
+    sentences.append("A label says where a camera stood, not what is seen: a photo of a plate of food is labelled too.")
+    sentences.append("Places are as their authors or cameras told them; some are wrong.")
     total = facts.total.photos
     if facts.located < total:
-        said.append(
+        sentences.append(
             f"{total - facts.located} of {total} photos have no coordinates; their city comes from their source."
         )
     if untrained := [plain(row.name) for row in facts.cities if row.test and not row.train]:
-        said.append(
+        sentences.append(
             f"{', '.join(untrained)}: tested but without training photos, so that no method can learn to name "
             f"{'it' if len(untrained) == 1 else 'them'}; accuracies of this data set are not those of one that trains them."
         )
     if facts.authors.on_both:
-        said.append(
+        sentences.append(
             f"{facts.authors.test_of_both} of {facts.total.test} test photos are by authors who also have training "
             "photos: a method may know the author's habits rather than the city."
         )
     if facts.authors.unknown:
-        said.append(f"The author of {facts.authors.unknown} photos is not known.")
+        sentences.append(f"The author of {facts.authors.unknown} photos is not known.")
     if facts.split_groups:
-        said.append(f"{facts.split_groups} groups of related photos lie on more than one side of the split.")
+        sentences.append(f"{facts.split_groups} groups of related photos lie on more than one side of the split.")
     if facts.ids_only:
-        said.append(
+        sentences.append(
             f"{facts.ids_only} rows are of services that keep their pictures: ids and parameters only, which everybody "
             "fetches with a key of their own. Panoramas move and disappear."
         )
-    return said
+    return sentences
 
 
 def _years(first: int, last: int) -> str:

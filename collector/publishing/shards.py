@@ -175,8 +175,8 @@ class _Writer:
 
     def add(self, row: Mapping[str, Any], content: bytes, suffix: str) -> None:
         """Add a photo; begins a shard where this one would grow too long."""
-        told = row_as_json(row).encode()
-        length = 2 * _BLOCK + _padded(len(content)) + _padded(len(told))
+        record = row_as_json(row).encode()
+        length = 2 * _BLOCK + _padded(len(content)) + _padded(len(record))
         if self._file is not None and self._length + length + 2 * _BLOCK > self.most:
             self.close()
         if self._file is None:
@@ -184,7 +184,7 @@ class _Writer:
         key = f"{self._all:09d}"
         offset = self._length + _BLOCK
         self._write(_member(key + suffix, content))
-        self._write(_member(key + ".json", told))
+        self._write(_member(key + ".json", record))
         place = (row["sha256"], row["photo_id"], self._side, self._name, offset, len(content))
         self._places.append((*place, hashlib.sha256(content).hexdigest()))
         self._photos += 1

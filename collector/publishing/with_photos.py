@@ -137,15 +137,15 @@ def include_photos(
     columns = (manifest.table[name].to_pylist() for name in ("photo_id", "license", "sha256"))
     rows = list(zip(*columns, strict=True))
     done: dict[str, File] = {}
-    found = Included({}, {})
+    included = Included({}, {})
     for photo_id, license_id, sha256 in track(rows, "photos", len(rows)):
         outcome: File | str = gate.reason(photo_id, license_id, sha256)
         outcome = outcome or done.get(sha256) or _written(gate.picture(photo_id, license_id, sha256), sha256, folder)
         if isinstance(outcome, File):
-            done[sha256] = found.files[photo_id] = outcome
+            done[sha256] = included.files[photo_id] = outcome
         else:
-            found.left_out[photo_id] = outcome
-    return found
+            included.left_out[photo_id] = outcome
+    return included
 
 
 def _written(picture: Picture | str, sha256: str, folder: Path) -> File | str:

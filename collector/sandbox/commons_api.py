@@ -319,7 +319,7 @@ def _extmetadata(item: Item) -> dict[str, dict[str, Any]]:
     scene = item.scene
     name = escape(scene.author_name)
     id_, short, url = _LICENCES[int(chance("commons-licence", item.number) * len(_LICENCES))]
-    told: dict[str, str] = {
+    fields: dict[str, str] = {
         "DateTime": datetime.fromtimestamp(item.uploaded, UTC).strftime("%Y-%m-%d %H:%M:%S"),
         "ObjectName": escape(file_name(item).rpartition(".")[0]),
         "Categories": _categories(item),
@@ -347,7 +347,7 @@ def _extmetadata(item: Item) -> dict[str, dict[str, Any]]:
     hidden = {"ImageDescription", "DateTimeOriginal", "Artist"}
     return {
         field: {"value": value, "source": "commons-desc-page"} | ({} if field in hidden else {"hidden": True})
-        for field, value in told.items()
+        for field, value in fields.items()
         if field not in missing
     }
 

@@ -92,7 +92,7 @@ def reply(listing: Listing, params: Mapping[str, str], origin: str, limits: Limi
     if params.get("format") != "json":
         # The real default is XML. A client of the sandbox asks for JSON.
         return _written(params, _failure(111, f'Format "{params.get("format", "rest")}" not found'))
-    asked = _Asked(listing, params, origin, limits, now)
+    request = _Asked(listing, params, origin, limits, now)
     try:
         if not re.fullmatch(r"[0-9a-f]{32}", params.get("api_key", "")):
             raise _FailError(100, "Invalid API Key (Key has invalid format)")  # noqa: TRY301 (one way out for all)
@@ -101,7 +101,7 @@ def reply(listing: Listing, params: Mapping[str, str], origin: str, limits: Limi
         method = {"flickr.photos.search": _search, "flickr.photos.getSizes": _get_sizes}.get(params.get("method", ""))
         if method is None:
             raise _FailError(112, f'Method "{params.get("method", "")[:100]}" not found')  # noqa: TRY301
-        return _written(params, {**method(asked), "stat": "ok"})
+        return _written(params, {**method(request), "stat": "ok"})
     except _FailError as error:
         return _written(params, _failure(error.code, error.message))
 
@@ -256,16 +256,16 @@ def row(item: Item, extras: str, origin: str, mixed: bool) -> dict[str, Any]:
         origin: `scheme://host:port` of the pictures.
         mixed: types are mixed and keys are missing.
     """
-    wanted = {part.strip() for part in extras.split(",")}
+    names = {part.strip() for part in extras.split(",")}
     facts: dict[str, Any] = {
         "id": str(item.number), "owner": owner(item), "secret": secret(item), "server": server(item), "farm": 66,
         "title": item.scene.title, "ispublic": 1, "isfriend": 0, "isfamily": 0,
     }  # fmt: skip
     for name, tell in _TOLD.items():
-        if name in wanted:
+        if name in names:
             facts |= tell(item, mixed)
     for letter in _EXTRAS:
-        if f"url_{letter}" in wanted and _has(item, letter, mixed):
+        if f"url_{letter}" in names and _has(item, letter, mixed):
             facts |= _picture(item, letter, origin, mixed)
     return facts
 

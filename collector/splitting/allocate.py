@@ -73,7 +73,7 @@ def units(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, fixed: 
     """
     cities = sorted({photo.city for photo in photos})
     number = {city: index for index, city in enumerate(cities)}
-    totals, held = [0] * len(cities), [[0] * len(ORDER) for _ in cities]
+    totals, fixed_counts = [0] * len(cities), [[0] * len(ORDER) for _ in cities]
     free: dict[str, list[str]] = defaultdict(list)
     of_city: dict[str, Counter[int]] = defaultdict(Counter)
     only: dict[str, int] = {}
@@ -85,13 +85,13 @@ def units(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, fixed: 
             of_city[group][number[photo.city]] += 1
             continue
         side = ORDER.index(fixed[photo.photo_id])
-        held[number[photo.city]][side] += 1
+        fixed_counts[number[photo.city]][side] += 1
         if only.setdefault(group, side) != side:
             raise DataError(f"group {group}: has photos in {ORDER[side]} and in {ORDER[only[group]]} already")
     drawn = sorted((draw(seed, group), group) for group in free)
     moving = [Group(tuple(sorted(of_city[group].items())), digits, only.get(group)) for digits, group in drawn]
     names = [group for _, group in drawn]
-    return Units(cities, totals, moving, names, [free[name] for name in names], held)
+    return Units(cities, totals, moving, names, [free[name] for name in names], fixed_counts)
 
 
 def draw(seed: int, name: str) -> str:
@@ -164,16 +164,16 @@ def allocate(
         DataError: the quotas cannot be met: the message says where, what is in the way, and what can be met.
     """
     _check(quotas, mode, drop_photos)
-    held = dict(fixed or {})
+    fixed_sides = dict(fixed or {})
     if mode == "paper":
         return _allocation(photos, groups, stratified(photos, quotas, seed))
     if mode == "fractions":
-        return _fractions(photos, groups, quotas, seed, held)
+        return _fractions(photos, groups, quotas, seed, fixed_sides)
     _require_enough(Counter(photo.city for photo in photos), quotas)
-    _require_room(photos, quotas, held)
+    _require_room(photos, quotas, fixed_sides)
     if drop_photos:
-        return _dropping(photos, clusters or [groups], quotas, seed, held)
-    return _whole(photos, groups, clusters or [groups], quotas, seed, held)
+        return _dropping(photos, clusters or [groups], quotas, seed, fixed_sides)
+    return _whole(photos, groups, clusters or [groups], quotas, seed, fixed_sides)
 
 
 def stratified(photos: Sequence[Photo], quotas: Mapping[str, float], seed: int) -> dict[str, str]:
@@ -269,15 +269,15 @@ def _fractions(
     if isinstance(photos, PhotoRows) and isinstance(groups, ByPhoto) and len(groups.index) == len(photos) and not fixed:
         return _fractions_of_rows(photos, groups, fractions, seed)
     numbered = units(photos, groups, seed, fixed)
-    wanted = [_shares(total, [fractions[side] for side in ORDER]) for total in numbered.totals]
-    free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(wanted, numbered.held, strict=True)]
+    shares = [_shares(total, [fractions[side] for side in ORDER]) for total in numbered.totals]
+    free = [[count - has for count, has in zip(*of, strict=True)] for of in zip(shares, numbered.held, strict=True)]
     sides = {
         photo_id: ORDER[side]
         for photo_ids, side in zip(numbered.members, balance(numbered.groups, free, numbered.held), strict=True)
         for photo_id in photo_ids
     }
     sides.update(fixed)
-    return _allocation(photos, groups, sides, deviations=_deviations(photos, sides, numbered.cities, wanted, ORDER))
+    return _allocation(photos, groups, sides, deviations=_deviations(photos, sides, numbered.cities, shares, ORDER))
 
 
 def _fractions_of_rows(rows: PhotoRows, groups: ByPhoto, fractions: Mapping[str, float], seed: int) -> Allocation:
@@ -359,18 +359,18 @@ def _linked(
     needed = without_nested(of_photo)
     used = {cluster: index for index, cluster in enumerate(sorted({cluster for of in needed for cluster in of}))}
     numbered = [tuple(used[cluster] for cluster in of) for of in needed]
-    held: dict[int, int] = {}
+    fixed_side: dict[int, int] = {}
     for photo, of in zip(ordered, numbered, strict=True):
         if photo.photo_id in fixed:
             side = ORDER.index(fixed[photo.photo_id])
-            if any(held.setdefault(cluster, side) != side for cluster in of):
+            if any(fixed_side.setdefault(cluster, side) != side for cluster in of):
                 raise DataError(
                     f"photo {photo.photo_id}: is in {ORDER[side]} and linked to one on another side already"
                 )
     draws = {used[number]: draw(seed, f"{kind}/{name}") for (kind, name), number in names.items() if number in used}
     order = sorted(draws, key=lambda cluster: draws[cluster])
     needs = [[int(quotas[side]) for side in ORDER] for _ in cities]
-    return Linked([cities[photo.city] for photo in ordered], numbered, order, held), needs
+    return Linked([cities[photo.city] for photo in ordered], numbered, order, fixed_side), needs
 
 
 def _allocation(

@@ -85,15 +85,15 @@ def medoids(vectors: Floats, count: int) -> list[int]:
     judges = vectors[:_SAMPLE]
     distances = 1 - judges @ vectors[:_SAMPLE].T  # rows are in the order of their draws: the first are a sample
     nearest = np.full(len(judges), np.inf, np.float32)
-    taken: list[int] = []
+    rows: list[int] = []
     open_ = np.ones(distances.shape[1], bool)
     for _ in range(min(count, distances.shape[1])):
         bounded = np.minimum(nearest[:, None], distances).sum(axis=0)
         best = int(np.where(open_, bounded, np.inf).argmin())
-        taken.append(best)
+        rows.append(best)
         open_[best] = False
         nearest = np.minimum(nearest, distances[:, best])
-    return taken
+    return rows
 
 
 def attempts(
@@ -109,20 +109,20 @@ def attempts(
         of = size.setdefault(photo.city, {})
         of[groups[photo.photo_id]] = of.get(groups[photo.photo_id], 0) + 1
     kept = {groups[photo_id] for photo_id in fixed}
-    wanted, most = float(total), max((sum(of.values()) for of in size.values()), default=0)
+    number, most = float(total), max((sum(of.values()) for of in size.values()), default=0)
     while True:
         taken = set(kept)
         for city, names in order.items():
             count = 0
             for name in names:
-                if count >= wanted:
+                if count >= number:
                     break
                 taken.add(name)
                 count += size[city].get(name, 0)
         yield [photo for photo in photos if groups[photo.photo_id] in taken]
-        if wanted >= most:
+        if number >= most:
             return
-        wanted = max(wanted + 1, wanted * _MORE)
+        number = max(number + 1, number * _MORE)
 
 
 def first_that_fits(tries: Iterator[list[Photo]], allocated: Callable[[list[Photo]], Allocation]) -> Allocation:

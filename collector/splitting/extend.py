@@ -111,17 +111,17 @@ def grow(earlier: Sequence[Photo], new: Sequence[Photo], gone: Sequence[str], gr
                 touched[photo.photo_id].add(side)
     bridges = {photo_id for photo_id, sides in touched.items() if len(sides) > 1}
     added = [photo for photo in new if photo.photo_id not in bridges]
-    kept = list(earlier)
-    group_of = group([*kept, *added])
+    staying = list(earlier)
+    group_of = group([*staying, *added])
     sides_of: dict[str, set[str]] = defaultdict(set)
-    for photo in kept:
+    for photo in staying:
         sides_of[group_of[photo.photo_id]].add(str(photo.split))
     strongest = {name: next(side for side in _STRONGER if side in sides) for name, sides in sides_of.items()}
-    retired = {photo.photo_id for photo in kept if photo.split != strongest[group_of[photo.photo_id]]}
-    kept = [photo for photo in kept if photo.photo_id not in retired]
+    retired = {photo.photo_id for photo in staying if photo.split != strongest[group_of[photo.photo_id]]}
+    staying = [photo for photo in staying if photo.photo_id not in retired]
     return Growth(
-        photos=(*kept, *added),
-        fixed={photo.photo_id: str(photo.split) for photo in kept},
+        photos=(*staying, *added),
+        fixed={photo.photo_id: str(photo.split) for photo in staying},
         bridges=tuple(sorted(bridges)),
         retired=tuple(sorted(retired)),
         gone=tuple(sorted(gone)),

@@ -248,22 +248,22 @@ class _Given:
             DataError: two rows put one photo on two sides.
         """
         by_sha256 = {photo.sha256: photo for photo in reversed(list(by_id.values()))}
-        found: dict[int, Photo] = {}
+        photo_of_row: dict[int, Photo] = {}
         for row in range(len(self.sides)):
             id_, sha256 = (self.texts[name][row] if name in self.texts else None for name in ("photo_id", "sha256"))
             if photo := by_id.get(id_ or "") or by_sha256.get(sha256 or ""):
-                found[row] = photo
+                photo_of_row[row] = photo
         if "file" in self.texts:
-            found |= self._by_file(catalogue, by_id, found)
+            photo_of_row |= self._by_file(catalogue, by_id, photo_of_row)
         first: dict[str, int] = {}
-        for row, photo in sorted(found.items()):
+        for row, photo in sorted(photo_of_row.items()):
             before = first.setdefault(photo.photo_id, row)
             if self.sides[before] != self.sides[row]:
                 raise DataError(
                     f"{self.source.path}: {self.source.place(row)} puts {self.place(row)} on {self.sides[row]}, "
                     f"{self.source.place(before)} on {self.sides[before]}"
                 )
-        return {row: found[row] for row in sorted(first.values())}
+        return {row: photo_of_row[row] for row in sorted(first.values())}
 
     def _by_file(
         self, catalogue: Catalogue, by_id: Mapping[str, Photo], known: Mapping[int, Photo]
@@ -274,7 +274,7 @@ class _Given:
             for row, file in enumerate(self.texts["file"])
             if file is not None and row not in known
         ]
-        found: dict[int, Photo] = {}
+        photo_of_row: dict[int, Photo] = {}
         catalogue.files.of(b"")  # makes the table in catalogues of before
         for root in catalogue.files.roots():
             top = Path(root.decode("utf-8", "surrogateescape"))
@@ -283,10 +283,10 @@ class _Given:
                 for file in catalogue.files.of(root)
                 if b"\0" not in file.path and file.photo_id in by_id
             }
-            matched = FileFinder(top, list(photo_of), [of for of in rows if of[0] not in found]).match()
-            found |= {row: by_id[photo_of[path]] for path, row in matched.row_of.items()}
-            found |= {row: by_id[photo_of[path]] for row, path in matched.again.items()}
-        return found
+            matched = FileFinder(top, list(photo_of), [of for of in rows if of[0] not in photo_of_row]).match()
+            photo_of_row |= {row: by_id[photo_of[path]] for path, row in matched.row_of.items()}
+            photo_of_row |= {row: by_id[photo_of[path]] for row, path in matched.again.items()}
+        return photo_of_row
 
     def other_cities(self, found: Mapping[int, Photo], region: Region) -> list[str]:
         """Return the rows that name another city than their photo has here."""

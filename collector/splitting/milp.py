@@ -218,9 +218,9 @@ def solve_linked(
     for photo, city in enumerate(cities):
         entries += [(row + city * sides + side, (count + photo) * sides + side, 1) for side in range(sides)]
     at, column, value = np.array(entries, dtype=np.int64).T
-    wanted = [need for of in needs for need in of]
+    all_needs = [need for of in needs for need in of]
     width = (count + len(cities)) * sides
-    matrix = coo_array((value.astype(np.float64), (at, column)), shape=(row + len(wanted), width)).tocsr()
+    matrix = coo_array((value.astype(np.float64), (at, column)), shape=(row + len(all_needs), width)).tocsr()
     lowest = np.zeros(width)
     lowest[[cluster * sides + side for cluster, side in held.items()]] = 1
     result = milp(
@@ -229,8 +229,8 @@ def solve_linked(
         bounds=Bounds(lowest, 1),
         constraints=LinearConstraint(
             matrix,
-            [*[1] * count, *[-np.inf] * (row - count), *wanted],
-            [*[1] * count, *[0] * (row - count), *[np.inf] * len(wanted)],
+            [*[1] * count, *[-np.inf] * (row - count), *all_needs],
+            [*[1] * count, *[0] * (row - count), *[np.inf] * len(all_needs)],
         ),
         options={"time_limit": SECONDS},
     )

@@ -66,23 +66,23 @@ def with_pictures(
     rows = [(row, path_key(file), cities[row]) for row, file in enumerate(files) if file]
     listed = [Path(folder, name) for folder, _, names in sorted(os.walk(root)) for name in sorted(names)]
     finder = FileFinder(root, listed, rows)
-    found = {row: path for row, file, city in rows if isinstance(path := finder.find(file, city), Path)}
-    if not found:
+    path_of = {row: path for row, file, city in rows if isinstance(path := finder.find(file, city), Path)}
+    if not path_of:
         such = f", such as {first_few([file for _, file, _ in rows], most=2)}" if rows else ""
         raise DataError(
             f"{foreign.path}: no row has its picture below {root}{such}; name the column with --column file=NAME"
         )
     told = dict(
-        zip(found, track(map_in_order(_look, list(found.values()), _AT_ONCE), "reading", len(found)), strict=True)
+        zip(path_of, track(map_in_order(_look, list(path_of.values()), _AT_ONCE), "reading", len(path_of)), strict=True)
     )
-    missing = [file for row, file, _ in rows if row not in found]
+    missing = [file for row, file, _ in rows if row not in path_of]
     broken = [files[row] or "" for row, (examined, _) in told.items() if examined is None]
     added = _columns(foreign, told)
     table = foreign.table
     for name, values in added.items():
         table = table.append_column(name, pa.chunked_array([values]))
     return WithPictures(
-        replace(foreign, table=table), len(found) - len(broken), tuple(added), tuple([*missing, *broken])
+        replace(foreign, table=table), len(path_of) - len(broken), tuple(added), tuple([*missing, *broken])
     )
 
 
