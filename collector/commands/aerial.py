@@ -67,20 +67,20 @@ def plan(
     from collector.aerial.fetch import plan as plan_tiles
     from collector.aerial.services import find_service
 
-    tile_plan = plan_tiles(
+    tiles = plan_tiles(
         Workspace(workspace), find_service(service, permitted=permitted), _cities(region, listed_cities(city)), zoom
     )
 
     def text() -> str:
-        took = f", {duration(tile_plan.seconds)} or more" if tile_plan.ask and tile_plan.seconds else ""
+        took = f", {duration(tiles.seconds)} or more" if tiles.ask and tiles.seconds else ""
         lines = [
-            f"{tile_plan.tiles:,} tiles, {tile_plan.ground_m:,.0f} m wide: {tile_plan.here:,} are here, {tile_plan.without:,} have no "
-            f"picture, {tile_plan.ask:,} would be asked for{took}"
+            f"{tiles.tiles:,} tiles, {tiles.ground_m:,.0f} m wide: {tiles.here:,} are here, {tiles.without:,} have no "
+            f"picture, {tiles.ask:,} would be asked for{took}"
         ]
-        lines += [f"no pictures of: {', '.join(tile_plan.uncovered)}"] if tile_plan.uncovered else []
+        lines += [f"no pictures of: {', '.join(tiles.uncovered)}"] if tiles.uncovered else []
         return "\n".join(lines)
 
-    show(asdict(tile_plan), json, text)
+    show(asdict(tiles), json, text)
 
 
 @aerial.command("fetch")
