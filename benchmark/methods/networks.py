@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.methods.head_kinds import HEADS
 from benchmark.methods.heads import on_vectors, origin, preprocessing
 from benchmark.methods.types import Context, Method, PaperRow, Parameter, Predictor, Training
+from benchmark.photos import LabelledPhotos
 from collector.errors import UsageError
 from collector.workspace import write_atomically
 
@@ -55,7 +56,9 @@ TRAINING_VERSION = "1"
 """Of the code that trains networks, and of the recipe's defaults; another one makes all runs of these methods new ones."""
 
 
-def fit_network(training: Training, validation: Training, context: Context, **recipe: Any) -> "TrainedNetwork":
+def fit_network(
+    training: LabelledPhotos, validation: LabelledPhotos, context: Context, **recipe: Any
+) -> "TrainedNetwork":
     """Train a network; `recipe` holds the fields of `networks.recipe.Recipe`."""
     from benchmark.networks.recipe import Recipe
     from benchmark.networks.train import train

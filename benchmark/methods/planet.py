@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmark.cells.drawing import files_of
 from benchmark.cells.grow import load_partition
 from benchmark.cells.partition import Stored
-from benchmark.methods.networks import TRAINING_VERSION, fine_tuned, from_scratch, save_curve
+from benchmark.methods.networks import TRAINING_VERSION, fine_tuned, fit_network, from_scratch
 from benchmark.methods.placing import PLACES_VERSION, best_spread, likeliest, partition, require_places, spread
 from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import LabelledPhotos, Photos, some_of
@@ -89,9 +89,6 @@ def fit(
     **recipe: Any,
 ) -> CellNetwork:
     """Train a network on cells; `recipe` holds the other fields of `networks.recipe.Recipe`."""
-    from benchmark.networks.recipe import Recipe
-    from benchmark.networks.train import train
-
     require_places(training)
     known = ~np.isnan(training.places).any(axis=1)
     cells = partition(training.places[known], training.label_set, split, most, least)
@@ -99,20 +96,7 @@ def fit(
     judged = _of_cells(validation, cells)
     # Without a validation photo whose place is known there is nothing to select by.
     selection = selection if len(judged) else "last-epoch"
-    network = train(
-        learnt,
-        judged,
-        context.seed,
-        context.device,
-        Recipe(selection=selection, **recipe),
-        context.weights,
-        context.engine,
-        context.checkpoint,
-        context.progress,
-        context.precision,
-    )
-    if context.curve:
-        save_curve(context.curve, network.curve)
+    network = fit_network(learnt, judged, context, selection=selection, **recipe)
     fitted, there = CellNetwork(network, cells), np.flatnonzero(~np.isnan(validation.places).any(axis=1))
     places = fitted.predict_places(validation).of(there.tolist())
     return replace(fitted, spread_km=best_spread(places, validation.places[there]))

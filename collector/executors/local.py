@@ -112,13 +112,17 @@ def _portable(outcome: Result | Fault) -> Result | Fault:
     return outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Serial:
-    """One after the other, in this thread."""
+class _OnThisMachine:
+    __slots__ = ()
 
     def share(self, value: Value) -> Callable[[], Value]:
         """Do `Work.share`."""
         return Here(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Serial(_OnThisMachine):
+    """One after the other, in this thread."""
 
     def outcomes(
         self,
@@ -135,14 +139,10 @@ class Serial:
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
+class Threads(_OnThisMachine):
     """In a few threads: for decoding, hashing and all else that releases Python's lock."""
 
     workers: int = _WORKERS
-
-    def share(self, value: Value) -> Callable[[], Value]:
-        """Do `Work.share`."""
-        return Here(value)
 
     def outcomes(
         self,
@@ -170,7 +170,7 @@ class Threads:
 
 
 @dataclass(frozen=True, slots=True)
-class Processes:
+class Processes(_OnThisMachine):
     """In as many processes as there are cores where the function holds Python's lock and things are many; else in threads.
 
     A process that dies takes nothing with it: what it was at is done again, one thing at a time, and only a thing whose
@@ -179,10 +179,6 @@ class Processes:
 
     workers: int = 0
     many: int = MANY
-
-    def share(self, value: Value) -> Callable[[], Value]:
-        """Do `Work.share`."""
-        return Here(value)
 
     def outcomes(
         self,
