@@ -410,12 +410,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     asked = time.perf_counter()
     of_test = _predict_test(predictor, inputs, training, shared, method.told)
     finished = time.perf_counter()
-    if answers := getattr(predictor, "predict_attributes", None):
-        write_atomically(
-            folder / ATTRIBUTES, answers(photos_of(manifest, "test", shared.store, inputs.level)).to_bytes()
-        )
-    if scores := getattr(predictor, "predict_map", None):
-        write_atomically(folder / MAP, scores(photos_of(manifest, "test", shared.store, inputs.level)).to_bytes())
+    _write_other_answers(predictor, inputs.level, shared, folder)
     own = _own_photos(predictor, training, shared)
     with_own = _predicted(predictor, "test", training, shared, excluding=False) if own else None
     run = Run(
@@ -440,11 +435,23 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         own=own,
     )
     if task.keeps_model:
-        # A ranking says nothing without the photos that it is of.
-        gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
-        save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": inputs.identity}, gallery)
+        _save_model(predictor, run, training, folder)
     files = [path for name in FILES if (path := folder / name).is_file()]
     return Finished(run, of_test, of_validation, files + _written(predictor, folder), with_own)
+
+
+def _write_other_answers(predictor: Predictor, level: str, shared: RunContext, folder: Path) -> None:
+    """Write what a predictor says of the test photos beside labels and places: their attributes, a map."""
+    for name, file in (("predict_attributes", ATTRIBUTES), ("predict_map", MAP)):
+        if answers := getattr(predictor, name, None):
+            photos = photos_of(shared.manifest, "test", shared.store, level)
+            write_atomically(folder / file, answers(photos).to_bytes())
+
+
+def _save_model(predictor: Predictor, run: Run, training: Training, folder: Path) -> None:
+    # A ranking says nothing without the photos that it is of.
+    gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
+    save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": run.inputs.identity}, gallery)
 
 
 def _written(predictor: Predictor, folder: Path) -> list[Path]:

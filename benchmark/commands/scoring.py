@@ -76,30 +76,27 @@ def leaderboard(
     from collector.workspace import existing_workspace, storage_errors, write_atomically
 
     formats = formats_of(figures) if figures is not None else []
-    asked: list[str | None] = [*manifest] if manifest else [None]
-    paths = [manifest_folders(one, manifests, workspace) for one in asked]
     here = existing_workspace(workspace)
+    names: list[str | None] = [*manifest] if manifest else [None]
+    paths = [manifest_folders(name, manifests, workspace) for name in names]
     data = [[what_is_here(read_manifest(path), here) for path in some] for some in paths]
-    pools = [len(some) > 1 for some in data]
-    if matches and (len(data) > 1 or any(pools)):
+    pooled = any(len(folds) > 1 for folds in data)
+    if matches and (len(data) > 1 or pooled):
         raise UsageError("--matches: shows the photos of one manifest; name one with --manifest")
-    if any(pools) and len(data) > 1:
+    if pooled and len(data) > 1:
         raise UsageError("--manifest: folds that are pooled have a board of their own; name them alone")
     (first, *_) = data
-    folder = out or here.reports / (pooled_folder_name(first) if any(pools) else folder_name([one for (one,) in data]))
+    folder = out or here.reports / (pooled_folder_name(first) if pooled else folder_name([one for (one,) in data]))
     if out is None and not os.access(here.root, os.W_OK):
         raise UsageError(f"{folder}: the workspace cannot be written to; name another folder with --out")
     with storage_errors(folder):
-        if any(pools):
-            boards = write_pooled(first, here.runs, folder, str(asked[0]), level)
+        if pooled:
+            boards = write_pooled(first, here.runs, folder, str(names[0]), level)
         else:
-            named = [None if path.is_absolute() else path for (path,) in paths]
+            relative = [None if path.is_absolute() else path for (path,) in paths]
+            pages = _matches(first[0], here, folder, level) if matches else None
             boards = write_leaderboard(
-                list(zip([one for (one,) in data], named, strict=True)),
-                here.runs,
-                folder,
-                level,
-                _matches(first[0], here, folder, level) if matches else None,
+                [(one, path) for (one,), path in zip(data, relative, strict=True)], here.runs, folder, level, pages
             )
         if formats:
             write_figures(boards, folder, formats)

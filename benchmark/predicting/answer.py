@@ -166,7 +166,7 @@ class Answerer:
         self.city_only = city_only
         found = read_model(model) if isinstance(model, Path) else model
         self.digest = found.digest
-        self.about, self._training, self._gallery = _parsed(found, name)
+        self.about, self.training, self._gallery = _parsed(found, name)
         plain = few and device in ("auto", "cpu") and answers_without_torch(found.kind, found.spec)
         on = WITHOUT_TORCH if plain else resolve_device(device)
         self.predictor: Predictor = predictor or build(found, on, name)
@@ -176,7 +176,7 @@ class Answerer:
     def training_photo(self, source: Source) -> str | None:
         """Return the id of the training photo that has the very bytes of this one; None where there is none that is known."""
         if not self._trained_on:
-            credits = self._training.credits if self._training else ()
+            credits = self.training.credits if self.training else ()
             self._trained_on = {credit.sha256: credit.photo_id for credit in credits}
         if not self._trained_on:
             return None
@@ -203,12 +203,12 @@ class Answerer:
 
     def _neighbours(self, photo: Photos, place: Places | None) -> tuple[Neighbour, ...]:
         embed, rank = getattr(self.predictor, "embed", None), getattr(self.predictor, "rank", None)
-        if self._training is None:
+        if self.training is None:
             return ()
-        if rank is not None and self._training.rows is not None:
-            credits = self._training.of_rows(rank(photo, _NEIGHBOURS).rows[0])
+        if rank is not None and self.training.rows is not None:
+            credits = self.training.of_rows(rank(photo, _NEIGHBOURS).rows[0])
             return tuple(Neighbour(credit, None, _vote(credit, place)) for credit in credits)
-        return tuple(self._training.nearest(embed(photo)[0], _NEIGHBOURS)) if embed is not None else ()
+        return tuple(self.training.nearest(embed(photo)[0], _NEIGHBOURS)) if embed is not None else ()
 
     def _probabilities(self, photos: Photos) -> NDArray[np.float64]:
         return self._asked(photos)[0]

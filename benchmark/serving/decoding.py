@@ -26,7 +26,7 @@ class Decoder:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._closed = False
-        self._process = self._started()
+        self.process = self._started()
         self._ready = False
 
     def decode(self, data: bytes | bytearray, side: int | None) -> Image.Image:
@@ -56,7 +56,7 @@ class Decoder:
         Raises:
             RefusedError: it does not start.
         """
-        if self._process.poll() is not None:  # it ended while there was nothing to do
+        if self.process.poll() is not None:  # it ended while there was nothing to do
             self._restart()
         if self._ready:
             return
@@ -70,7 +70,7 @@ class Decoder:
     def close(self) -> None:
         """End the process, whatever it is doing; `decode` fails then."""
         self._closed = True
-        _end(self._process)
+        _end(self.process)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -90,14 +90,14 @@ class Decoder:
         )
 
     def _restart(self) -> None:
-        _end(self._process)
+        _end(self.process)
         if not self._closed:
-            self._process, self._ready = self._started(), False
+            self.process, self._ready = self._started(), False
 
     @contextmanager
     def _killed_after(self, seconds: float) -> Iterator[threading.Event]:
         """End the process after the time; the event says that it came to that."""
-        late, process = threading.Event(), self._process
+        late, process = threading.Event(), self.process
 
         def end() -> None:
             late.set()
@@ -112,7 +112,7 @@ class Decoder:
             timer.cancel()
 
     def _write(self, *parts: bytes | bytearray) -> None:
-        pipe = self._process.stdin
+        pipe = self.process.stdin
         if pipe is None or self._closed:
             raise EOFError
         for part in parts:
@@ -120,7 +120,7 @@ class Decoder:
         pipe.flush()
 
     def _read(self, length: int) -> bytes:
-        pipe = self._process.stdout
+        pipe = self.process.stdout
         found = pipe.read(length) if pipe is not None else b""
         if len(found) < length:
             raise EOFError

@@ -43,17 +43,17 @@ class Rate:
         self._per_second = per_second
         self._burst = burst
         self._now = now
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
+        self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
 
     def wait(self, client: str) -> int:
         """Take one token and return 0, or return after how many seconds there is one."""
         now = self._now()
-        tokens, since = self._buckets.pop(client, (float(self._burst), now))
+        tokens, since = self.buckets.pop(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._per_second)
         allowed = tokens >= 1
-        self._buckets[client] = (tokens - allowed, now)
-        if len(self._buckets) > _CLIENTS:
-            self._buckets.popitem(last=False)
+        self.buckets[client] = (tokens - allowed, now)
+        if len(self.buckets) > _CLIENTS:
+            self.buckets.popitem(last=False)
         return 0 if allowed else max(1, math.ceil((1 - tokens) / self._per_second))
 
 

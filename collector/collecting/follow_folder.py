@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.catalogue.catalogue import Catalogue, KnownFile
+from collector.catalogue.catalogue import Catalogue
+from collector.catalogue.files import KnownFile
 from collector.images.exif import clean_text
 from collector.providers.base import Mirrors, SeenFile
 from collector.records import Unusable

@@ -83,16 +83,16 @@ class Http:
             UsageError: T15_CONTACT is neither an e-mail address nor a URL, or the CA bundle of the environment is none.
         """
         self.access, self._timeouts = access, timeouts
-        self._agent = user_agent(os.environ.get("T15_CONTACT", ""))
+        self.agent = user_agent(os.environ.get("T15_CONTACT", ""))
         self._redactor = Redactor(access.secrets)
         quiet_libraries(self._redactor)
         self._closed = threading.Event()
         self._nap, self._chance = sleep or self._closed.wait, chance
         self._own = frozenset(map(origin_of, access.own))
         self._transport = Transport(self._own, timeouts, resolve)
-        self._paces = Paces(access, self._own, clock, self._sleep)
+        self.paces = Paces(access, self._own, clock, self._sleep)
         self._sites = robots_txt.Sites(self._rules_of, clock)
-        self._session = _new_session(self._agent, self._whole)
+        self._session = _new_session(self.agent, self._whole)
 
     def require_open(self) -> None:
         """Raise TemporaryError where this was closed."""
@@ -100,7 +100,7 @@ class Http:
 
     def share(self, budget: Budget | None) -> None:
         """Let a budget that other machines ask too say when requests may be made; None: let this process say it again."""
-        self._paces.share(budget)
+        self.paces.share(budget)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process, with its secrets, where it keeps to the same budget.
@@ -108,9 +108,9 @@ class Http:
         Raises:
             TypeError: it has none that can be shared: two would ask twice as often.
         """
-        if self._paces.budget is None:
+        if self.paces.budget is None:
             raise TypeError("an Http travels only with a shared budget: see `share`")
-        return _arrived, (self.access, self._timeouts, self._agent, self._paces.budget)
+        return _arrived, (self.access, self._timeouts, self.agent, self.paces.budget)
 
     @property
     def session(self) -> requests.Session:
@@ -262,7 +262,7 @@ class Http:
         data: bytes | None = None,
     ) -> requests.PreparedRequest:
         kinds = ", ".join(kind + "*" if kind.endswith("/") else kind for kind in accept)
-        given = {"Accept": kinds or "*/*", **(headers or {}), "Accept-Encoding": encoding, "User-Agent": self._agent}
+        given = {"Accept": kinds or "*/*", **(headers or {}), "Accept-Encoding": encoding, "User-Agent": self.agent}
         try:
             return requests.Request(method, url, params=params, headers=given, data=data).prepare()
         except (requests.RequestException, ValueError):
@@ -276,7 +276,7 @@ class Http:
             if error.retry_after is None:
                 error.retry_after = retry_after(answer.headers, time.time())
             if error.retry_after is not None and error.retry_after > 0:
-                self._paces.of(origin_of(url)).pause(error.retry_after)
+                self.paces.of(origin_of(url)).pause(error.retry_after)
             raise
 
     def _answer(self, response: requests.Response, body: bytes = b"") -> Answer:
@@ -284,7 +284,7 @@ class Http:
 
     def _whole(self, request: requests.PreparedRequest) -> tuple[requests.Response, bytes]:
         """Answer the session: one try."""
-        request.headers.update({"User-Agent": self._agent, "Accept-Encoding": "gzip"})
+        request.headers.update({"User-Agent": self.agent, "Accept-Encoding": "gzip"})
         try:
             with self._opened(request, robots=False) as response:
                 return response, b"".join(bounded(response, MAX_BODY))
@@ -309,7 +309,7 @@ class Http:
             origin = self._permitted(url, status)
             if robots and not self._sites.allow(url):
                 raise RefusedError("robots", f"{origin} asks robots not to fetch this")
-            pace = self._paces.of(origin)
+            pace = self.paces.of(origin)
             with pace.turn():
                 response = self._transport.ask(request)
                 try:
@@ -396,7 +396,7 @@ class Http:
 def _arrived(access: Access, timeouts: Timeouts, agent: str, budget: Budget) -> Http:
     """Return an Http that was sent here; it names itself as where it comes from."""
     http = Http(access, timeouts=timeouts)
-    http._agent = agent
+    http.agent = agent
     http.share(budget)
     return http
 

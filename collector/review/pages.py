@@ -15,7 +15,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from collector.catalogue.catalogue import Files
+from collector.catalogue.files import Files
 from collector.curating.text_leaks import from_evidence
 from collector.records import City
 from collector.review import decisions, listing

@@ -95,9 +95,9 @@ def test_names_stay_text(trained: Trained, tmp_path: Path) -> None:
         )
         for row in range(24)
     )
-    training = answerer._training
+    training = answerer.training
     assert training is not None
-    answerer._training = Training(training.embeddings, training.mean, training.scale, credits)
+    answerer.training = Training(training.embeddings, training.mean, training.scale, credits)
     page = page_of(answerer, trained.world.workspace, HOSTILE)
     tags = tags_of(page)
     assert "script" not in tags.tags

@@ -38,10 +38,10 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(trained: Trained) -> Iterator[str]:
     answerer = Answerer(trained.file)
-    training = answerer._training
+    training = answerer.training
     assert training is not None
     credits = tuple(hostile(credit) for credit in training.credits)
-    answerer._training = replace(training, credits=credits)
+    answerer.training = replace(training, credits=credits)
     answerer.about = replace(answerer.about, title=EVIL)
     with serving(answerer, trained.world.workspace, limits=LIMITS) as url:
         yield url

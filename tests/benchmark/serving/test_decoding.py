@@ -44,14 +44,14 @@ def test_nothing_but_pixels(decoder: Decoder) -> None:
 
 def test_a_decoder_that_was_killed_starts_again(decoder: Decoder) -> None:
     decoder.decode(photo(), None)
-    decoder._process.kill()
-    decoder._process.wait()
+    decoder.process.kill()
+    decoder.process.wait()
     assert decoder.decode(photo(), None).size == (160, 120)
 
 
 def test_a_decoder_that_hangs_is_ended(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     decoder.decode(photo(), None)
-    process = decoder._process
+    process = decoder.process
     os.kill(process.pid, signal.SIGSTOP)
     monkeypatch.setattr(decoder, "limits", replace(LIMITS, decoding=0.05))
     with pytest.raises(RefusedError, match=r"more than 0\.05 seconds") as refused:
@@ -124,7 +124,7 @@ def test_a_decoder_can_do_little(decoder: Decoder, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FLICKR_API_KEY", "SECRET")
     own = Decoder(LIMITS)
     own.prepare()
-    process = Path("/proc", str(own._process.pid))
+    process = Path("/proc", str(own.process.pid))
     assert b"SECRET" not in (process / "environ").read_bytes()
     limits = {line[:25].strip(): line[25:].split()[0] for line in (process / "limits").read_text().splitlines()}
     assert limits["Max file size"] == limits["Max core file size"] == "0"
@@ -138,4 +138,4 @@ def test_a_closed_decoder_stays_closed() -> None:
     decoder.close()
     with pytest.raises(RefusedError):
         decoder.decode(photo(), None)
-    assert decoder._process.poll() is not None
+    assert decoder.process.poll() is not None

@@ -27,5 +27,5 @@ def test_clients_are_forgotten() -> None:
     assert [rate.wait("first"), rate.wait("first")] == [0, 1]
     for number in range(1024):
         rate.wait(str(number))
-    assert len(rate._buckets) == 1024
+    assert len(rate.buckets) == 1024
     assert rate.wait("first") == 0

@@ -1,7 +1,9 @@
 """Taking photos down: out of the store, onto the list, and passed over by every command from then on."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +48,9 @@ def listed(workspace: Workspace) -> list[tuple[str, str, str, str]]:
 
 def raw_row(workspace: Workspace, photo_id: str) -> dict[str, object]:
     """Return what the catalogue says of a photo, but for what is missing."""
-    with open_catalogue(workspace) as catalogue:
-        names = [row[1] for row in catalogue._db.execute("PRAGMA table_info(photos)")]
-        row = catalogue._db.execute("SELECT * FROM photos WHERE photo_id = ?", (photo_id,)).fetchone()
+    with closing(sqlite3.connect(workspace.catalogue)) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(photos)")]
+        row = connection.execute("SELECT * FROM photos WHERE photo_id = ?", (photo_id,)).fetchone()
     return {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 

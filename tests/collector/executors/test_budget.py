@@ -116,5 +116,5 @@ def test_an_http_travels_with_its_budget_only() -> None:
     http.share(Kept())
     there = pickle.loads(pickle.dumps(http))  # noqa: S301 (our own)
     assert there.access == http.access
-    assert there._agent == http._agent
-    assert isinstance(there._paces.budget, Kept)
+    assert there.agent == http.agent
+    assert isinstance(there.paces.budget, Kept)
