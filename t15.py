@@ -123,7 +123,7 @@ def collect(
         progress: show it on stderr.
     """
     from collector.collecting import collect as collecting
-    from collector.collecting.select import Wish
+    from collector.collecting.select import SelectionCriteria
     from collector.images.validate import Limits
     from collector.licences import licence_of
     from collector.providers.base import Query, Survey
@@ -140,8 +140,8 @@ def collect(
     source = make_provider(provider or ("folder" if root else "commons"), settings)
     wanted = (TARGET if isinstance(source, Survey) else 0) if target is None else target
     place, query = create_workspace(Path(workspace)), Query(None, wanted or None, seed)
-    wish = Wish(wanted or None, seed=seed)
-    return collecting.collect(place, known, chosen, source, query, Limits(), _track(progress), wish=wish)
+    criteria = SelectionCriteria(wanted or None, seed=seed)
+    return collecting.collect(place, known, chosen, source, query, Limits(), _track(progress), criteria=criteria)
 
 
 def dedup(workspace: PathLike = WORKSPACE, *, dry_run: bool = False) -> "DedupSummary":

@@ -10,11 +10,20 @@ from typing import Protocol
 
 from collector.catalogue.catalogue import PLACE_REASONS, Catalogue, Known, Waiting, open_catalogue
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Elsewhere, Failed, Failures, Outcome, bring_home, host_of, is_stored, is_whole
+from collector.collecting.download import (
+    Elsewhere,
+    Failed,
+    Failures,
+    Outcome,
+    download_photo,
+    host_of,
+    is_stored,
+    is_whole,
+)
 from collector.collecting.follow_folder import follow
 from collector.collecting.listing import in_area, labelled_elsewhere, list_city
 from collector.collecting.on_cluster import downloads
-from collector.collecting.select import Chooser, Wish, balanced_ranking, drawn, ranking, unwanted
+from collector.collecting.select import Chooser, SelectionCriteria, balanced_ranking, drawn, ranking, unwanted
 from collector.errors import IncompleteError, UsageError, did_you_mean
 from collector.executors.local import Work
 from collector.images.decode import quiet_decoders
@@ -105,7 +114,7 @@ class _Job:
     catalogue: Catalogue
     region: Region
     limits: Limits
-    wish: Wish
+    criteria: SelectionCriteria
     query: Query
     track: Track
     check: bool
@@ -128,7 +137,7 @@ def collect(
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     track: Track = silent,
     *,
-    wish: Wish = Wish(),  # noqa: B008 (frozen)
+    criteria: SelectionCriteria = SelectionCriteria(),  # noqa: B008 (frozen)
     check: bool = False,
     retry_failed: bool = False,
     retry: Set[str] = frozenset(),
@@ -164,7 +173,20 @@ def collect(
             raise UsageError(f"--retry {reason}: no photo was given up for that{near}; reasons here: {given_up}")
         withdrawn = Withdrawn(catalogue.withdrawals())
         job = _Job(
-            *(workspace, catalogue, region, limits, wish, query, track, check, retry_failed, retry, listed_only, now),
+            *(
+                workspace,
+                catalogue,
+                region,
+                limits,
+                criteria,
+                query,
+                track,
+                check,
+                retry_failed,
+                retry,
+                listed_only,
+                now,
+            ),
             *(_Tally(), withdrawn),
         )
         with downloads(work, provider, workspace) as (elsewhere, at_once):
@@ -183,8 +205,8 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
     found: Iterator[Photo | Unusable] = map(
         partial(_relabelled, job), _search(job, provider, cities, all_cities=len(cities) == len(job.region.cities))
     )
-    if job.wish.target is not None or job.wish.licences is not None:
-        found = _chosen(job, list(found), job.wish)
+    if job.criteria.target is not None or job.criteria.licences is not None:
+        found = _chosen(job, list(found), job.criteria)
     stream = (item for item in job.track(found, "collecting") if not _passed_over(job, item))
     for outcome in _outcomes(
         job, provider, _Stream(_unless_labelled_elsewhere(job, item) for item in stream), _WORKERS
@@ -213,14 +235,14 @@ def _search(job: _Job, provider: Provider, cities: Sequence[City], *, all_cities
         yield from provider.unplaced()
 
 
-def _chosen(job: _Job, found: Sequence[Photo | Unusable], wish: Wish) -> Iterator[Photo | Unusable]:
+def _chosen(job: _Job, found: Sequence[Photo | Unusable], criteria: SelectionCriteria) -> Iterator[Photo | Unusable]:
     """Yield what is wanted of things that are all at hand: the most welcome photos of each city, up to its target."""
     yield from (item for item in found if isinstance(item, Unusable))
     by_city: dict[str, list[Photo]] = {}
     for photo in found:
         if not isinstance(photo, Photo):
             continue
-        if why := unwanted(photo, wish):
+        if why := unwanted(photo, criteria):
             job.tally.waiting[why] += 1
         else:
             by_city.setdefault(photo.city, []).append(photo)
@@ -228,22 +250,22 @@ def _chosen(job: _Job, found: Sequence[Photo | Unusable], wish: Wish) -> Iterato
         known = {photo.photo_id for photo in photos if _is_known(job, photo)}
         yield from (photo for photo in photos if photo.photo_id in known)
         had = [author_of(*one) for one in job.catalogue.downloads_by_author(city)]
-        ranked = _ranked(job, city, photos, wish)
-        chooser = Chooser((p for p in ranked if p.photo_id not in known), wish, had)
+        ranked = _ranked(job, city, photos, criteria)
+        chooser = Chooser((p for p in ranked if p.photo_id not in known), criteria, had)
         chosen = list(iter(chooser.take, None))
         yield from (photo for photo in chosen if photo is not None)
         job.tally.waiting["not needed"] += len(photos) - len(known) - len(chosen)
 
 
-def _ranked(job: _Job, city: str, photos: Sequence[Photo], wish: Wish) -> Iterator[Photo]:
+def _ranked(job: _Job, city: str, photos: Sequence[Photo], criteria: SelectionCriteria) -> Iterator[Photo]:
     """Return a city's listed photos, most welcome first; balanced ones with an eye on what it has from elsewhere."""
-    if wish.target is None:
-        return drawn(photos, wish.seed)
-    if not wish.balance:
-        return ranking(photos, wish.seed)
+    if criteria.target is None:
+        return drawn(photos, criteria.seed)
+    if not criteria.balance:
+        return ranking(photos, criteria.seed)
     listed = {photo.photo_id for photo in photos}
     had = [one for one in job.catalogue.downloaded_rows(light=True) if one.city == city and one.photo_id not in listed]
-    return balanced_ranking(photos, wish.seed, had)
+    return balanced_ranking(photos, criteria.seed, had)
 
 
 def _passed_over(job: _Job, item: Photo | Unusable) -> bool:
@@ -272,7 +294,7 @@ def _survey(job: _Job, service: Survey, city: City) -> None:
     for item in listing:
         here = item.state == "downloaded" and _is_here(job, catalogue.known(item.photo.photo_id))
         tally.counts["known"] += here
-        if not here and (why := unwanted(item.photo, job.wish)):
+        if not here and (why := unwanted(item.photo, job.criteria)):
             tally.waiting[why] += 1
             continue
         photos.append(item.photo)
@@ -290,10 +312,10 @@ def _fetch(job: _Job, service: Survey, city: City, wanted: Sequence[Photo], aske
     """
     had = [author_of(*one) for one in job.catalogue.downloads_by_author(city.slug) if one[0] not in asked]
     shut: dict[str, Failed] = {}
-    ranked = _ranked(job, city.slug, wanted, job.wish)
+    ranked = _ranked(job, city.slug, wanted, job.criteria)
     fetchable = (p for p in ranked if p.photo_id in asked and host_of(p) not in shut)
-    source = Chooser(fetchable, job.wish, had)
-    needed = len(asked) if job.wish.target is None else min(len(asked), max(0, job.wish.target - len(had)))
+    source = Chooser(fetchable, job.criteria, had)
+    needed = len(asked) if job.criteria.target is None else min(len(asked), max(0, job.criteria.target - len(had)))
     hosts = {host_of(photo) for photo in wanted if photo.photo_id in asked}
     failures = Failures()
     fetched = came = 0
@@ -375,7 +397,9 @@ def _outcomes(job: _Job, provider: Provider | Survey, source: _Source, workers: 
                         waiting.append((item, None))
                     else:
                         args = (item, provider, http, job.workspace, job.limits)
-                        waiting.append((item, pool.submit(bring_home, *args, check=job.check, elsewhere=job.elsewhere)))
+                        waiting.append(
+                            (item, pool.submit(download_photo, *args, check=job.check, elsewhere=job.elsewhere))
+                        )
                 if not waiting:
                     return
                 item, future = waiting.popleft()

@@ -112,7 +112,7 @@ Outcome = Photo | Unusable | Failed
 """What became of a photo: brought home (with sha256), no usable photo, or to be tried again."""
 
 
-def bring_home(
+def download_photo(
     photo: Photo,
     provider: Provider | Survey | OwnPhotos,
     http: Http | None,
@@ -157,7 +157,7 @@ Elsewhere = Callable[[Photo, ImageRequest, Limits, bool], Outcome]
 def fetched(
     photo: Photo, request: ImageRequest, limits: Limits, check: bool, http: Http, workspace: Workspace
 ) -> Outcome:
-    """Fetch, examine and store a photo whose request is known; as `bring_home` otherwise."""
+    """Fetch, examine and store a photo whose request is known; as `download_photo` otherwise."""
     try:
         return _fetched(photo, request, http, workspace, limits, lambda _: None, check=check)
     except NotUsableError as error:

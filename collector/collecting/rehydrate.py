@@ -17,7 +17,7 @@ from typing import Any
 from collector.catalogue.catalogue import Catalogue, open_catalogue
 from collector.catalogue.rehearsal import rehearsal
 from collector.catalogue.withdrawals import Withdrawn
-from collector.collecting.download import Failed, Failures, Outcome, bring_home, is_stored
+from collector.collecting.download import Failed, Failures, Outcome, download_photo, is_stored
 from collector.collecting.own_photos import OwnPhotos
 from collector.curating.duplicates import same_picture
 from collector.errors import IncompleteError, T15Error, UsageError
@@ -428,4 +428,4 @@ def _bring(
             raise NotUsableError("changed", "another picture came than was published")
 
     http = getattr(provider, "http", None)
-    return bring_home(photo, provider, http, workspace, limits, check=False, judge=judge)
+    return download_photo(photo, provider, http, workspace, limits, check=False, judge=judge)

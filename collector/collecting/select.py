@@ -25,7 +25,7 @@ _METRES_PER_DEGREE = KM_PER_DEGREE * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SelectionCriteria:
     """Which photos are wanted.
 
     Attributes:
@@ -74,11 +74,11 @@ def licences_named(text: str) -> frozenset[str] | None:
     return frozenset(by_fold[part.casefold()] for part in chosen)
 
 
-def unwanted(photo: Photo, wish: Wish) -> str | None:
+def unwanted(photo: Photo, criteria: SelectionCriteria) -> str | None:
     """Return why a listed photo is not wanted, `licence` or `small`; None when it is."""
-    if wish.licences is not None and photo.license not in wish.licences:
+    if criteria.licences is not None and photo.license not in criteria.licences:
         return "licence"
-    if photo.width is not None and photo.height is not None and min(photo.width, photo.height) < wish.min_side:
+    if photo.width is not None and photo.height is not None and min(photo.width, photo.height) < criteria.min_side:
         return "small"
     return None
 
@@ -180,28 +180,28 @@ _KINDS: tuple[Callable[[Photo], str], ...] = (
 
 
 class Chooser:
-    """Hands out a city's photos, most welcome first, so that the wish is met exactly and no more than it is fetched.
+    """Hands out a city's photos, most welcome first, so that the criteria are met exactly and no more than it is fetched.
 
     `take` gives out a photo only when it will be needed if all photos that are on their way arrive, and no author's when
     the limit would be passed; whether it is, is known when those on their way are settled.
     """
 
-    def __init__(self, ranked: Iterator[Photo], wish: Wish, had: Sequence[str]) -> None:
+    def __init__(self, ranked: Iterator[Photo], criteria: SelectionCriteria, had: Sequence[str]) -> None:
         """Take the ranked photos that may be fetched, and the `author_of` each photo that the city has already."""
         self._ranked = ranked
-        self._wish = wish
+        self._criteria = criteria
         self._had: Counter[str] = Counter(had)
         self._coming: Counter[str] = Counter()
         self._held: Photo | None = None
 
     def take(self) -> Photo | None:
         """Return the next photo to fetch; None when none is needed, or none can be told before others are settled."""
-        if self._wish.target is not None and self._had.total() + self._coming.total() >= self._wish.target:
+        if self._criteria.target is not None and self._had.total() + self._coming.total() >= self._criteria.target:
             return None
         while (photo := self._held or next(self._ranked, None)) is not None:
             self._held = None
             author = author_of(photo.photo_id, photo.author_id)
-            limit = self._wish.per_author if self._wish.target is not None else None
+            limit = self._criteria.per_author if self._criteria.target is not None else None
             if limit is None or self._had[author] + self._coming[author] < limit:
                 self._coming[author] += 1
                 return photo

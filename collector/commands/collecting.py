@@ -186,13 +186,13 @@ def _collected(
     options: CollectOptions, provider: "Provider | Survey", region: "Region", cities: "list[City]", query: "Query"
 ) -> "Summary":
     from collector.collecting.collect import collect
-    from collector.collecting.select import Wish, licences_named
+    from collector.collecting.select import SelectionCriteria, licences_named
     from collector.executors.cluster import work_on
     from collector.executors.local import Threads
     from collector.images.validate import Limits
     from collector.workspace import create_workspace
 
-    wish = Wish(
+    criteria = SelectionCriteria(
         query.target,
         options.per_author,
         licences_named(options.licence),
@@ -210,7 +210,7 @@ def _collected(
             query,
             Limits(min_side=options.min_side),
             track,
-            wish=wish,
+            criteria=criteria,
             check=options.check,
             retry_failed=options.retry_failed,
             retry=frozenset(options.retry or ()),

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from collector.collecting import collect as collecting
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.net.client import Access, Http
 from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query
 from collector.records import City, Photo, Region
@@ -105,7 +105,7 @@ class Listed:
 def run_t15(folder: Path, origin: str, photos: int) -> None:
     region = Region("made", "Made", (CITY,))
     summary = collecting.collect(
-        create_workspace(folder / "workspace"), region, [CITY], Listed(origin, photos), wish=Wish()
+        create_workspace(folder / "workspace"), region, [CITY], Listed(origin, photos), criteria=SelectionCriteria()
     )
     assert summary.added == photos, summary
 

@@ -14,7 +14,7 @@ from collector import front_door
 from collector.catalogue.catalogue import open_catalogue
 from collector.catalogue.withdrawals import Withdrawal, require_none_withdrawn, withdraw
 from collector.collecting.collect import collect
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import read_manifest
 from collector.providers.base import Query
@@ -200,7 +200,7 @@ def test_collect_from_services(workspace: Workspace, monkeypatch: pytest.MonkeyP
     with serving(deal(1, 1, 40)) as sandbox:
         lead_to(sandbox, monkeypatch)
         cities = REGION.cities[:1]
-        run(workspace, "flickr", cities=cities, wish=Wish(6))
+        run(workspace, "flickr", cities=cities, criteria=SelectionCriteria(6))
         with open_catalogue(workspace) as catalogue:
             waiting = next(
                 w.photo

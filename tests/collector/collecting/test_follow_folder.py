@@ -14,7 +14,7 @@ from collector.catalogue.catalogue import open_catalogue
 from collector.catalogue.withdrawals import withdraw
 from collector.collecting.collect import Summary, collect
 from collector.collecting.follow_folder import GONE
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.images.validate import Limits
 from collector.manifest.photo_table import PhotoTable, read_photo_table
 from collector.providers.base import Query
@@ -156,7 +156,7 @@ def test_cities_one_by_one_lose_no_review(album: Album) -> None:
 def test_another_city_s_files_are_not_missing(album: Album) -> None:
     assert changes(album.collect(cities=(VAN,))) == (0, 0, 0)
     assert changes(album.collect(query=Query(limit=1))) == (0, 0, 0)
-    assert changes(album.collect(wish=Wish(target=1))) == (0, 0, 0)
+    assert changes(album.collect(criteria=SelectionCriteria(target=1))) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

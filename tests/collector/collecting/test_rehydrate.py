@@ -15,9 +15,9 @@ import pytest
 from benchmark.photos import available, missing_photos
 from collector.catalogue.withdrawals import withdraw
 from collector.collecting.collect import collect
-from collector.collecting.download import bring_home
+from collector.collecting.download import download_photo
 from collector.collecting.rehydrate import Rehydration, rehydrate
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.errors import DataError, IncompleteError
 from collector.images.validate import Limits
 from collector.manifest.manifest import Manifest, build_manifest, read_manifest, write_manifest
@@ -77,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     with pytest.MonkeyPatch.context() as monkeypatch, serving(deal(1, 2, 90)) as sandbox:
         lead_to(sandbox, monkeypatch)
         for service, target in (("flickr", 16), ("commons", 32), ("streetview", 44)):
-            run(home, service, query=Query(target=target), wish=Wish(target))
+            run(home, service, query=Query(target=target), criteria=SelectionCriteria(target))
         found = split(home, root / "manifests", QUOTAS, 0, recipe=Recipe("paper"))
         done = publish(found.folder, root / "out", release=Release("t15 test", "2026-01-01"))
         yield Published(done.folder, home, sandbox)
@@ -411,7 +411,7 @@ def test_hostile_addresses_are_never_asked_and_no_file_is_read(
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read.append(str(path)))
     provider = make(service)
     photo = make_photo(0, photo_id=f"{service}:1", image_url=url.format(port=9))
-    outcome = bring_home(photo, provider, getattr(provider, "http", None), fresh, Limits(), check=False)
+    outcome = download_photo(photo, provider, getattr(provider, "http", None), fresh, Limits(), check=False)
     assert isinstance(outcome, Unusable)
     assert outcome.reason in ("forbidden-host", "no-address", "bad-request")
     assert read == []

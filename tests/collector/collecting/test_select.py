@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.collecting.select import Chooser, Wish, licences_named, ranking, unwanted
+from collector.collecting.select import Chooser, SelectionCriteria, licences_named, ranking, unwanted
 from collector.errors import UsageError
 from collector.licences import licences
 from collector.providers.registry import author_of
@@ -91,41 +91,41 @@ def test_exactly_the_target_arrives_though_some_do_not() -> None:
     photos = [photo(n, None) for n in range(100)]
     good = {one.photo_id for one in photos if int(one.photo_id[-2:]) % 3}
     for at_once in (1, 4, 16):
-        arrived = run(Chooser(ranking(photos, 0), Wish(target=20), []), good, at_once)
+        arrived = run(Chooser(ranking(photos, 0), SelectionCriteria(target=20), []), good, at_once)
         assert arrived == [one.photo_id for one in ranking(photos, 0) if one.photo_id in good][:20]
 
 
 def test_what_the_city_has_counts() -> None:
     photos = [photo(n, None) for n in range(100)]
-    assert len(run(Chooser(ranking(photos, 0), Wish(target=20), ["x"] * 15))) == 5
-    assert run(Chooser(ranking(photos, 0), Wish(target=20), ["x"] * 25)) == []
+    assert len(run(Chooser(ranking(photos, 0), SelectionCriteria(target=20), ["x"] * 15))) == 5
+    assert run(Chooser(ranking(photos, 0), SelectionCriteria(target=20), ["x"] * 25)) == []
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 16])
 def test_no_author_gets_more_than_the_limit_and_failures_leave_room(at_once: int) -> None:
     photos = [photo(n, "flickr:a") for n in range(30)] + [photo(50 + n, f"flickr:{n}") for n in range(3)]
     good = {one.photo_id for one in photos if int(one.photo_id[-4:]) % 2 == 0}
-    arrived = run(Chooser(ranking(photos, 0), Wish(target=30, per_author=10), []), good, at_once)
+    arrived = run(Chooser(ranking(photos, 0), SelectionCriteria(target=30, per_author=10), []), good, at_once)
     by_author = Counter(one.author_id for one in photos if one.photo_id in arrived)
     assert by_author == {"flickr:a": 10, "flickr:0": 1, "flickr:2": 1}
-    assert arrived == run(Chooser(ranking(photos, 0), Wish(target=30, per_author=10), []), good, 1)
+    assert arrived == run(Chooser(ranking(photos, 0), SelectionCriteria(target=30, per_author=10), []), good, 1)
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_photos() -> None:
     photos = [photo(n, f"flickr:{n % 4}") for n in range(60)]
     good = {one.photo_id for one in photos if int(one.photo_id[-4:]) % 5}
-    wish = Wish(target=25, per_author=8)
-    whole = run(Chooser(ranking(photos, 0), wish, []), good)
+    criteria = SelectionCriteria(target=25, per_author=8)
+    whole = run(Chooser(ranking(photos, 0), criteria, []), good)
     for stopped in range(0, 25, 4):
         begun = whole[:stopped]
         had = [author_of(one.photo_id, one.author_id) for one in photos if one.photo_id in begun]
         rest = (one for one in ranking(photos, 0) if one.photo_id not in begun)
-        assert begun + run(Chooser(rest, wish, had), good) == whole
+        assert begun + run(Chooser(rest, criteria, had), good) == whole
 
 
 def test_without_a_target_everything_comes() -> None:
     photos = [photo(n) for n in range(30)]
-    assert len(run(Chooser(ranking(photos, 0), Wish(), []))) == 30
+    assert len(run(Chooser(ranking(photos, 0), SelectionCriteria(), []))) == 30
 
 
 def test_street_views_of_one_panorama_are_of_one_hand_and_unknown_authors_of_many() -> None:
@@ -158,9 +158,9 @@ def test_a_near_miss_gets_a_suggestion() -> None:
 
 
 def test_unwanted() -> None:
-    wish = Wish(licences=frozenset({"CC0-1.0"}), min_side=200)
+    criteria = SelectionCriteria(licences=frozenset({"CC0-1.0"}), min_side=200)
     good = photo(1, license="CC0-1.0", width=300, height=200)
-    assert unwanted(good, wish) is None
-    assert unwanted(replace(good, license="CC-BY-4.0"), wish) == "licence"
-    assert unwanted(replace(good, height=199), wish) == "small"
-    assert unwanted(replace(good, height=None), wish) is None
+    assert unwanted(good, criteria) is None
+    assert unwanted(replace(good, license="CC-BY-4.0"), criteria) == "licence"
+    assert unwanted(replace(good, height=199), criteria) == "small"
+    assert unwanted(replace(good, height=None), criteria) is None

@@ -11,7 +11,7 @@ import requests
 
 from collector.catalogue.catalogue import open_catalogue
 from collector.collecting.collect import collect
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.geo import distance_km
 from collector.images.validate import Limits as PictureLimits
 from collector.licences import licences
@@ -41,12 +41,12 @@ from tests.collector.collecting.sandboxed import (
 )
 
 HERE, THERE = REGION.cities
-SMALL_SAMPLE: dict[str, Any] = {"query": Query(target=12, seed=1), "wish": Wish(12)}
+SMALL_SAMPLE: dict[str, Any] = {"query": Query(target=12, seed=1), "criteria": SelectionCriteria(12)}
 """What is asked of Street View, which can be asked for any number of pictures."""
 
-OPEN = Wish(licences=frozenset({"CC-BY-2.0", "CC-BY-SA-2.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0"}))
+OPEN = SelectionCriteria(licences=frozenset({"CC-BY-2.0", "CC-BY-SA-2.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0"}))
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-LARGE = Wish(min_side=400)  # one in ten of Commons' originals is 256 pixels wide
+LARGE = SelectionCriteria(min_side=400)  # one in ten of Commons' originals is 256 pixels wide
 
 WHY = {
     "video": "not-a-photo",
@@ -157,7 +157,7 @@ def test_flickr_is_asked_for_what_is_new(sandbox: Sandbox, workspace: Workspace)
 def test_a_target_is_met_exactly(sandbox: Sandbox, workspace: Workspace, service: str) -> None:
     """No more is fetched than is needed, the authors' limit holds, and a larger target goes on from the smaller one."""
     for target in (5, 9):
-        summary = run(workspace, service, wish=Wish(target, per_author=2), query=Query(target=target))
+        summary = run(workspace, service, criteria=SelectionCriteria(target, per_author=2), query=Query(target=target))
         check_adds_up(summary)
         for city in REGION.cities:
             by_author = Counter(author_of(p.photo_id, p.author_id) for p in downloaded(workspace, city=city.slug))
@@ -168,7 +168,7 @@ def test_a_target_is_met_exactly(sandbox: Sandbox, workspace: Workspace, service
     ]
     assert sandbox.requests[PICTURES[service]] <= len(downloaded(workspace)) + 2 * len(refused) + 4  # placeholders
     at_once = create_workspace(workspace.root.with_name("at once"))
-    run(at_once, service, wish=Wish(9, per_author=2), query=Query(target=9))
+    run(at_once, service, criteria=SelectionCriteria(9, per_author=2), query=Query(target=9))
     assert set(ids(downloaded(at_once))) == set(ids(downloaded(workspace)))
 
 
@@ -182,16 +182,18 @@ def there_are(sandbox: Sandbox, service: str, city: City, per_author: int) -> in
 
 
 def test_a_target_counts_all_services(sandbox: Sandbox, workspace: Workspace) -> None:
-    run(workspace, "commons", wish=Wish(8))
-    summary = run(workspace, "flickr", wish=Wish(12))
+    run(workspace, "commons", criteria=SelectionCriteria(8))
+    summary = run(workspace, "flickr", criteria=SelectionCriteria(12))
     assert summary.added == 8
     assert summary.by_city == {HERE.slug: 12, THERE.slug: 12}
-    assert run(workspace, "flickr", wish=Wish(10)).added == 0
+    assert run(workspace, "flickr", criteria=SelectionCriteria(10)).added == 0
 
 
-@pytest.mark.parametrize(("service", "wish"), [("flickr", OPEN), ("commons", OPEN), ("commons", LARGE)])
-def test_what_is_not_wanted_is_not_fetched(sandbox: Sandbox, workspace: Workspace, service: str, wish: Wish) -> None:
-    summary = run(workspace, service, wish=wish, limits=PictureLimits(min_side=wish.min_side))
+@pytest.mark.parametrize(("service", "criteria"), [("flickr", OPEN), ("commons", OPEN), ("commons", LARGE)])
+def test_what_is_not_wanted_is_not_fetched(
+    sandbox: Sandbox, workspace: Workspace, service: str, criteria: SelectionCriteria
+) -> None:
+    summary = run(workspace, service, criteria=criteria, limits=PictureLimits(min_side=criteria.min_side))
     check_adds_up(summary)
     check_store(workspace)
     with open_catalogue(workspace) as catalogue:
@@ -201,10 +203,10 @@ def test_what_is_not_wanted_is_not_fetched(sandbox: Sandbox, workspace: Workspac
     assert len(waiting) == sum(summary.waiting.values()) > 0
     had = downloaded(workspace)
     assert had
-    if wish.licences:
-        assert {photo.license for photo in had} <= wish.licences
-        assert not wish.licences & {photo.license for photo in waiting}
-    assert all(min(photo.width or 0, photo.height or 0) >= wish.min_side for photo in had)
+    if criteria.licences:
+        assert {photo.license for photo in had} <= criteria.licences
+        assert not criteria.licences & {photo.license for photo in waiting}
+    assert all(min(photo.width or 0, photo.height or 0) >= criteria.min_side for photo in had)
     fetched = {seen.target for seen in sandbox.log if seen.endpoint == PICTURES[service]}
     assert not fetched & {str(photo.image_url).removeprefix(sandbox.url) for photo in waiting}
     run(workspace, service)
@@ -317,7 +319,7 @@ def test_nearly_all_of_a_city_far_beyond_the_cap_is_listed(
     with serving(deal(0, 1, 3000, {"flickr": 1.0}), limits=limits) as sandbox:
         lead_to(sandbox, monkeypatch)
         provider = replace(flickr.make(), rules=replace(flickr.RULES, aim=500))
-        collect(workspace, REGION, [HERE], provider, wish=Wish(0), now=lambda: NOW)
+        collect(workspace, REGION, [HERE], provider, criteria=SelectionCriteria(0), now=lambda: NOW)
         truth = sandbox.holdings.what("flickr", HERE.slug).collectable
     with open_catalogue(workspace) as catalogue:
         listed = {waiting.photo.photo_id for waiting in catalogue.listing(HERE.slug, "flickr")}

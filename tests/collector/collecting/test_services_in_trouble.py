@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from collector.collecting.collect import Summary, collect
-from collector.collecting.select import Wish
+from collector.collecting.select import SelectionCriteria
 from collector.errors import IncompleteError, ServiceError
 from collector.providers import flickr, streetview
 from collector.providers.base import Query
@@ -36,7 +36,7 @@ from tests.collector.collecting.sandboxed import (
 )
 
 HERE, THERE = REGION.cities
-SAMPLE: dict[str, Any] = {"query": Query(target=26, seed=1), "wish": Wish(26)}
+SAMPLE: dict[str, Any] = {"query": Query(target=26, seed=1), "criteria": SelectionCriteria(26)}
 """What is asked of Street View. Of the others all is wanted, unless a test says otherwise."""
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -131,7 +131,15 @@ def test_failed_photos_are_asked_for_when_their_time_comes(
     """The pauses grow fourfold, a photo is given up after five runs, and --retry-failed asks all the same."""
     sandbox.change(outage("commons.file"))
     clock = [START]
-    again = partial(run, workspace, "commons", now=lambda: clock[0], cities=[HERE], wish=Wish(8), query=Query(limit=12))
+    again = partial(
+        run,
+        workspace,
+        "commons",
+        now=lambda: clock[0],
+        cities=[HERE],
+        criteria=SelectionCriteria(8),
+        query=Query(limit=12),
+    )
     with pytest.raises(IncompleteError, match=r"commons stopped answering \(http-50[023]: "):
         again()
     photos = states(workspace)["failed"]
@@ -198,7 +206,7 @@ def test_the_service_goes_down_while_it_is_listed(
 def test_flickr_goes_down_between_two_of_many_cells(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are lost and doubled in this one: what is listed in the end is what an undisturbed run lists."""
     stopped, calm = create_workspace(tmp_path / "stopped"), create_workspace(tmp_path / "calm")
-    options: dict[str, Any] = {"cities": [HERE], "wish": Wish(1), "now": lambda: START}
+    options: dict[str, Any] = {"cities": [HERE], "criteria": SelectionCriteria(1), "now": lambda: START}
     with serving(deal(0, 1, 3000, {"flickr": 1.0}), limits=FlickrLimits(row_loss=0.03), pictures="pool") as sandbox:
         lead_to(sandbox, monkeypatch)
         run(calm, "flickr", **options)
