@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.methods.registry import choose
 from collector.sandbox.scenes import World, draw_world
+from tests import warm
 from tests.in_process import t15, t15_json
 
 T15 = Path(sysconfig.get_path("scripts")) / "t15"
@@ -24,9 +25,9 @@ KINDS = (
 QUOTAS = ("--train", "10", "--val", "4", "--test", "4", "--drop-photos")
 
 
-def installed_t15(folder: Path, *arguments: object) -> None:
-    """Run the installed command in `folder`, in a process of its own."""
-    command = [str(T15), *map(str, arguments)]
+def own_process(folder: Path, program: str, *arguments: object) -> None:
+    """Run t15 in `folder`, in a process of its own."""
+    command = [program, *map(str, arguments)]
     finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
 
@@ -42,8 +43,9 @@ def house(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which the drawn world was collected, cleaned and split."""
     folder = tmp_path_factory.mktemp("house")
     collect = ("collect", "--provider", "folder", "--root", world.root / "photos", "--region", world.region_file)
-    for command in (collect, ("dedup",), ("split", "--seed", "0", *QUOTAS)):
-        installed_t15(folder, *command)
+    own_process(folder, str(T15), *collect)  # as it is installed
+    for command in (("dedup",), ("split", "--seed", "0", *QUOTAS)):
+        own_process(folder, warm.t15(), *command)
     return folder
 
 

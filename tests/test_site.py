@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -23,10 +22,10 @@ import pytest
 import typer
 
 from collector import front_door
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SCRIPTS = Path(sysconfig.get_path("scripts"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -134,7 +133,7 @@ class Terminals:
         """Start what runs on, on a free port, export what it tells to, and return what it printed."""
         program, *arguments = shlex.split(commands)
         process = subprocess.Popen(
-            [str(SCRIPTS / program), *arguments, "--port", "0"],
+            [str(Path(self.environment["PATH"].partition(os.pathsep)[0], program)), *arguments, "--port", "0"],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -177,7 +176,7 @@ class Terminals:
 @pytest.fixture
 def terminals(tmp_path: Path) -> Iterator[Terminals]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("T15_")}
-    paths = f"{SCRIPTS}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    paths = os.pathsep.join([*dict.fromkeys(str(Path(of).parent) for of in (warm.t15(), warm.python())), kept["PATH"]])
     opened = Terminals(tmp_path, {**kept, "PATH": paths, "T15_WEIGHTS": str(tmp_path / "weights")})
     yield opened
     opened.close()

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
@@ -186,9 +187,8 @@ def _ca_bundle() -> tuple[str, str] | None:
     """Return the variable that names a CA bundle, and the bundle."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if path := os.environ.get(variable):
-            where = {"capath": path} if os.path.isdir(path) else {"cafile": path}
             try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**where)
+                _require_certificates(path, os.stat(path).st_mtime_ns)
             except OSError as error:  # ssl.SSLError is one
                 why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificates"
                 raise UsageError(
@@ -196,6 +196,14 @@ def _ca_bundle() -> tuple[str, str] | None:
                 ) from error
             return variable, path
     return None
+
+
+@cache
+def _require_certificates(path: str, changed_ns: int) -> None:
+    """Raise OSError unless a file or folder holds certificates; what was found good is read again when it has changed."""
+    del changed_ns  # it is part of what is remembered
+    where = {"capath": path} if os.path.isdir(path) else {"cafile": path}
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**where)
 
 
 def _pools(

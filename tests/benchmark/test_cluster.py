@@ -218,6 +218,7 @@ def head(ray: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_TMPDIR", place)  # a short path: sockets lie below it, whose names have 107 bytes at most
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_worker_niceness", "0")  # 15 otherwise: beside a busy suite they would hardly run
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("RAY_agent_register_timeout_ms", "400000")  # of a busy machine
         patch.setattr(nodes, "HEALTH_SECONDS", 120.0)

@@ -1,6 +1,7 @@
 """A drawn world: textured planes, each a place, seen by cameras that move. Gallery and queries as a method gets them."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ METRES = 1 / 111_195
 """Of a degree of latitude."""
 
 
+@cache
 def plane(place: int, side: int = 2 * SIDE) -> Image.Image:
     """Return the texture of a place: patches, blots and edges that no other place has."""
     random = np.random.default_rng(1000 + place)

@@ -236,6 +236,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("RAY_TMPDIR", place)  # a short path: sockets lie below it, whose names have 107 bytes at most
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_worker_niceness", "0")  # 15 otherwise: beside a busy suite they would hardly run
         patch.delenv("RAY_ADDRESS", raising=False)
         for wait in ("RAY_agent_register_timeout_ms", "RAY_gcs_server_request_timeout_seconds"):
             patch.setenv(wait, "400000" if wait.endswith("ms") else "400")  # of a busy machine
