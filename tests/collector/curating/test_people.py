@@ -53,11 +53,11 @@ def test_faces_are_kept_by_digest(workspace: Workspace, monkeypatch: pytest.Monk
 )
 def test_what_is_no_list_of_faces_is_passed_over(tmp_path: Path, value: str | bytes) -> None:
     path = tmp_path / "kept.sqlite"
-    with Kept(path, people._is_whole) as kept:
+    with Kept(path, people.is_whole) as kept:
         kept.write({"b": [], "c": [[0, 0, 1, 1, 50]]})
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("INSERT INTO kept VALUES ('a', ?)", (value,))
-    with Kept(path, people._is_whole) as kept:
+    with Kept(path, people.is_whole) as kept:
         assert [kept.get(key) for key in "abcd"] == [None, [], [[0, 0, 1, 1, 50]], None]
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_list_of_faces_is_passed_over(tmp_path: Path, value: str | by
 def test_what_is_no_table_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "kept.sqlite"
     path.write_bytes(content)
-    with Kept(path, people._is_whole) as kept:
+    with Kept(path, people.is_whole) as kept:
         kept.write({"a": []})
         assert kept.get("a") == []
 
