@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.commands.shared import ManifestOption, manifest_folder, manifest_folders, what_is_here
+from benchmark.commands.shared import LevelOfRunsOption, ManifestOption, manifest_folder, manifest_folders, what_is_here
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
 from collector.progress import note
@@ -40,9 +40,7 @@ ManifestsToCompare = Annotated[
 def leaderboard(
     manifest: ManifestsToCompare = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: in the workspace's reports.")] = None,
-    level: Annotated[
-        str, typer.Option(help="Level of the labels that the runs answered at, such as district.")
-    ] = "city",
+    level: LevelOfRunsOption = "city",
     figures: Annotated[
         str | None,
         typer.Option(metavar="FORMATS", help="Also write the figures as files for a paper: svg, pdf or svg,pdf."),
@@ -134,9 +132,7 @@ def explore(
     pixels: Annotated[
         int, typer.Option(min=0, max=400, help="Longer side of the pictures, which licences have to allow; 0: none.")
     ] = 96,
-    level: Annotated[
-        str, typer.Option(help="Level of the labels that the runs answered at, such as district.")
-    ] = "city",
+    level: LevelOfRunsOption = "city",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,

@@ -28,6 +28,9 @@ ManifestOption = Annotated[
     ),
 ]
 
+LevelOfRunsOption = Annotated[
+    str, typer.Option("--level", help="Level of the labels that the runs answered at, such as district.")
+]
 
 ShardsOption = Annotated[
     Path | None,
