@@ -34,6 +34,9 @@ ColumnOption = Annotated[
         "--column", metavar="OURS=THEIRS", help="What a file's column is, such as latitude=lat; repeat for several."
     ),
 ]
+RegionOption = Annotated[str, typer.Option("--region", help="turkiye15, turkiye81, or a TOML file of your own.")]
+PortOption = Annotated[int, typer.Option("--port", help="Port of the server; 0: any free one.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 NAMED = 10
 """How many photos are named in a text; JSON names all."""
 

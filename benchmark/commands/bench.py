@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.commands.shared import ManifestsOfRunsOption, ShardsOption, manifest_folders, what_is_here
+from benchmark.commands.shared import DeviceOption, ManifestsOfRunsOption, ShardsOption, manifest_folders, what_is_here
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
@@ -81,7 +81,7 @@ class BenchOptions:
     tier: Annotated[str, typer.Option(help="`paper`: the paper's settings. `smoke`: small and short, no result.")] = (
         "paper"
     )
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
+    device: DeviceOption = "auto"
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.shared import ShardsOption, what_is_here
+from benchmark.commands.shared import DeviceOption, ShardsOption, what_is_here
 from collector.errors import UsageError
 from collector.options import ClusterOption, JsonOption, WorkspaceOption, show
 from collector.progress import note, track
@@ -29,7 +29,7 @@ def embed(
         int | None, typer.Option(help="Pixels of a side of the crop; the network's own by default.")
     ] = None,
     stored: Annotated[str, typer.Option(help="Number format: float16 or float32.")] = "float16",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     cluster: ClusterOption = "",
     shards: ShardsOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from benchmark.commands.shared import ManifestOption, manifest_folder
+from benchmark.commands.shared import DeviceOption, ManifestOption, manifest_folder
 from collector.errors import IncompleteError, UsageError
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import JsonOption, ManifestsOption, OpenOption, PortOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -32,8 +32,6 @@ app = typer.Typer()
 
 _FEW = 200
 """Photos that are answered sooner without torch, where a model can: importing it takes about three seconds."""
-
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 @app.command("export-model")
@@ -253,7 +251,7 @@ def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "t
 @app.command()
 def serve(
     model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
-    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 0,
+    port: PortOption = 0,
     max_mb: Annotated[float, typer.Option(min=0.1, max=500, help="The largest photo that is taken, in MB.")] = 20,
     per_second: Annotated[
         float, typer.Option(min=0.01, help="Photos a second that one client may send in the long run.")
@@ -265,7 +263,7 @@ def serve(
             help="Keep to the city, or show coordinates, where the model gives some: see docs/responsible-use.md.",
         ),
     ] = True,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    open_browser: OpenOption = False,
     device: DeviceOption = "auto",
     manifest: ManifestOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

@@ -28,6 +28,7 @@ ManifestOption = Annotated[
     ),
 ]
 
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 LevelOfRunsOption = Annotated[
     str, typer.Option("--level", help="Level of the labels that the runs answered at, such as district.")
 ]

@@ -12,6 +12,8 @@ from collector.options import (
     ClusterOption,
     ColumnOption,
     JsonOption,
+    PortOption,
+    RegionOption,
     WorkspaceOption,
     listed_cities,
     parse_columns,
@@ -45,7 +47,7 @@ class CollectOptions:
     """The options of `t15 collect`."""
 
     city: CityOption = None
-    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = DEFAULT_REGION
+    region: RegionOption = DEFAULT_REGION
     provider: Annotated[
         str | None,
         typer.Option(
@@ -403,7 +405,7 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 8015,
+    port: PortOption = 8015,
     trouble: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that go wrong.")] = 0.1,
     photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated world.")] = 0,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.errors import UsageError
-from collector.options import NAMED, ClusterOption, JsonOption, WorkspaceOption, show
+from collector.options import NAMED, ClusterOption, JsonOption, OpenOption, PortOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.records import PHASH_RADIUS
 from collector.text_table import table
@@ -169,9 +169,9 @@ def review(
     static: Annotated[
         Path | None, typer.Option(help="Write contact sheets into this folder, for those who only look; serve nothing.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 0,
+    port: PortOption = 0,
     reviewer: Annotated[str | None, typer.Option(help="Who decides. Default: your login name.")] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    open_browser: OpenOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ from collector.options import (
     CityOption,
     ColumnOption,
     JsonOption,
+    RegionOption,
     WorkspaceOption,
     listed_cities,
     parse_columns,
@@ -31,7 +32,7 @@ app = typer.Typer()
 
 @app.command()
 def cities(
-    region: Annotated[str, typer.Option(help="turkiye15, turkiye81, or a TOML file of your own.")] = "turkiye81",
+    region: RegionOption = "turkiye81",
     place: Annotated[
         list[str] | None,
         typer.Option(
