@@ -6,7 +6,7 @@
     t15.leaderboard(manifest).to_pandas()
 
 Every function does what the command of its name does, returns what the command prints, and is silent unless `progress` is
-asked for. Errors are `collector.errors.T15Error`s: what is wrong, where, and what to do. Nothing heavy is imported before it
+asked for. Errors are `t15.T15Error`s: what is wrong, where, and what to do. Nothing heavy is imported before it
 is used.
 """
 

@@ -86,7 +86,7 @@ def plan(
 
     Raises:
         UsageError: no method has a parameter of `settings`, a value is none of its kind, or the manifest has no such level.
-        DataError: there is one label of that level, or a side has no photo with one.
+        DataError: there is one label of that level (but for galleries, protocol `place`), or a side has no photo with one.
     """
     _require_labels(manifest, level)
     settings = settings or {}
@@ -107,7 +107,7 @@ def plan(
 def _require_labels(manifest: Manifest, level: str) -> None:
     labels = label_set(manifest, level)
     of = f"{manifest.header.name} {manifest.header.version}"
-    if len(labels) < 2:
+    if len(labels) < 2 and manifest.header.protocol != "place":
         towns = "; t15 cities --grid KM makes districts of a town, for --level district" if level == "city" else ""
         raise DataError(f"{of}: has one {level}; a benchmark needs two or more{towns}")
     empty = [side for side in SPLITS if manifest.photos(side) and not photos_at(manifest, side, level)]
@@ -132,6 +132,8 @@ def _tasks(
     changed = {name: value for name, value in parameters.items() if value != usual[name]}
     weights_digest, state = _weights(method, tier)
     lacks = lacking(method.needs, manifest, level) or (_too_few(manifest, level, shots) if shots else "")
+    if method.gives == {"labels"} and len(label_set(manifest, level)) < 2:
+        lacks = f"the manifest has one {level}, and the method tells these apart and nothing else"
     for number, seed in enumerate(seeds if method.stochastic or state == "random" or shots else [0]):
         inputs = RunInputs(
             manifest_digest=manifest.digest,

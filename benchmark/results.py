@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -326,14 +327,22 @@ def all_runs(runs: Path, method: str = "*") -> list[Run]:
 
 
 def find_run(runs: Path, prefix: str) -> Run:
-    """Return the finished run whose identity begins with `prefix`, four hex digits or more.
+    """Return the finished run whose identity begins with `prefix`, four hex digits or more, or the only one of that method.
 
     Raises:
         UsageError: there is none, or more than one.
         DataError: its run.json cannot be read.
     """
     if not _IDENTITY.fullmatch(prefix):
-        raise UsageError(f"{prefix[:80]!r}: no such file or run; a run is named by 4 to 16 of its hex digits")
+        of_method = all_runs(runs, escape(prefix)) if prefix else []
+        if len(of_method) == 1:
+            return of_method[0]
+        several = ", ".join(run.inputs.identity for run in of_method[:5])
+        said = f"several runs are of this method: {several}" if of_method else "no such file or run"
+        raise UsageError(
+            f"{prefix[:80]!r}: {said}; a run is named by 4 to 16 of its hex digits (`t15 runs list`), or by its method where "
+            "it has one run"
+        )
     found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
     if len(found) != 1:
         said = f"several runs begin so: {', '.join(found[:5])}" if found else f"no such run in {runs}"

@@ -69,6 +69,10 @@ class Outcome:
     seconds: float = 0.0
     reason: str = ""
 
+    def __repr__(self) -> str:
+        of, why = self.task.inputs, f": {self.reason}" if self.reason else ""
+        return f"<{of.method}, seed {of.seed}: {self.state}, run {of.identity}{why}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:

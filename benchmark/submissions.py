@@ -125,6 +125,23 @@ def put_on_board(
     """Score a checked submission and save it as a run, so that leaderboards of this manifest show it.
 
     That the test labels were looked at is entered in the ledger first. The same file under the same name is the same run.
+    Arguments and errors are those of `entry`.
+    """
+    run, others = entry(submission, manifest, runs, name, description, replacing=replacing)
+    record_test_read(runs, run.inputs)
+    scored = Scored(run, scores(submission, manifest), others)
+    save_run(runs, run, _saved(submission, manifest))
+    for identity in others:
+        shutil.rmtree(runs / identity)
+    return scored
+
+
+def entry(
+    submission: Submission, manifest: Manifest, runs: Path, name: str, description: str = "", *, replacing: bool = False
+) -> tuple[Run, tuple[str, ...]]:
+    """Return the run that a submission would be on the board, and the runs that it would take the place of.
+
+    Nothing is written, and no test label is looked at.
 
     Args:
         submission: from `read_submission` with the same manifest.
@@ -157,16 +174,7 @@ def put_on_board(
             f"--name {title!r}: {others[0].title!r} with other content is on the board as {inputs.method}; "
             "choose another name, or take its place with --replace"
         )
-    record_test_read(runs, inputs)
-    scored = Scored(
-        _as_run(inputs, manifest, title, summary, submission),
-        scores(submission, manifest),
-        tuple(run.inputs.identity for run in others),
-    )
-    save_run(runs, scored.run, _saved(submission, manifest))
-    for identity in scored.replaced:
-        shutil.rmtree(runs / identity)
-    return scored
+    return _as_run(inputs, manifest, title, summary, submission), tuple(run.inputs.identity for run in others)
 
 
 def _as_run(inputs: RunInputs, manifest: Manifest, title: str, description: str, submission: Submission) -> Run:

@@ -28,6 +28,9 @@ def csv_safe(value: object) -> object:
 _NARROWEST = 8
 """Letters that a column keeps whatever the width."""
 
+_READABLE = 20
+"""Letters that a column keeps before the last ones are left out for it."""
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
     """Return rows as aligned plain text; numbers stand right, everything else left.
@@ -61,19 +64,24 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | 
 
 
 def _kept(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> int:
-    """Return how many columns leave the first one whole, or half of a line; two stay whatever the width."""
-    narrowest = [max(width // 2, _NARROWEST), *[_NARROWEST] * (len(widths) - 1)]
-    least = [min(w, most) if may else w for w, may, most in zip(widths, may_shrink, narrowest, strict=True)]
+    """Return how many columns leave the first one whole, or half of a line, and all readable; two stay whatever the width."""
+    least = _least(widths, may_shrink, width)
     return next((n for n in range(len(least), 2, -1) if sum(least[:n]) + 2 * (n - 1) <= width), min(2, len(least)))
 
 
+def _least(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> list[int]:
+    """Return how many letters make each column readable."""
+    readable = [max(width // 2, _NARROWEST), *[_READABLE] * (len(widths) - 1)]
+    return [min(w, most) if may else w for w, may, most in zip(widths, may_shrink, readable, strict=True)]
+
+
 def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> list[int]:
-    fitted = list(widths)
+    fitted, least = list(widths), _least(widths, may_shrink, width)
     while sum(fitted) + 2 * (len(fitted) - 1) > width:
         long = [i for i, may in enumerate(may_shrink) if may and fitted[i] > _NARROWEST]
         if not long:
             break
-        fitted[max(long, key=lambda i: (i > 0, fitted[i]))] -= 1
+        fitted[max(long, key=lambda i: (fitted[i] > least[i], i > 0, fitted[i]))] -= 1
     return fitted
 
 
@@ -86,6 +94,12 @@ def _shortened(text: str, most: int) -> str:
 
 def _is_number(text: str) -> bool:
     return text.strip("-+.%0123456789 ") == ""
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in the words for it: `1 row without a file` for `rows without a file`."""
+    first, _, more = what.partition(" ")
+    return f"{number} {first.removesuffix('s') if number == 1 else first} {more}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -48,11 +48,13 @@ class Workspace:
     """Paths of one workspace; nothing is created by looking at them.
 
     Photos are content-addressed and hold the original bytes, whatever their format: the suffix `.jpg` is nominal.
-    `shards` is a folder of shards (`collector.images.shards`) that the benchmark takes photos from first.
+    `shards` is a folder of shards (`collector.images.shards`) that the benchmark takes photos from first. A `borrowed`
+    workspace shows another one's photos, and keeps none.
     """
 
     root: Path
     shards: Path | None = None
+    borrowed: bool = False
 
     @property
     def catalogue(self) -> Path:
@@ -324,11 +326,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 def store_photo(workspace: Workspace, sha256: str, content: bytes) -> None:
     """Write a photo's original bytes to its place in the store, whole or not at all.
 
-    Drafts lie in the store's root, where they are found without a look into 65,536 folders.
+    Drafts lie in the store's root, where they are found without a look into 65,536 folders. In a borrowed workspace
+    nothing is written.
 
     Raises:
         OSError: as `replacing` does.
     """
+    if workspace.borrowed:
+        return
     path = workspace.photo(sha256)
     with replacing(path, draft_of(workspace.photos / path.name)) as file:
         file.write(content)

@@ -70,6 +70,10 @@ def test_the_page_leads_from_photos_to_a_leaderboard(notebook: dict[str, Any]) -
     assert notebook["came"].added == 40
     assert repr(notebook["manifest"]) == "<Manifest region 1.0.0: 2 cities, train 16, val 8, test 8>"
     assert [run.state for run in notebook["runs"]] == ["done", "done"]
+    assert max(len(repr(notebook[name])) for name in ("made", "score", "manifest", "train", "came")) < 200
+    assert all(len(repr(run)) < 200 for run in notebook["runs"])
+    board = t15.leaderboard(notebook["manifest"], notebook["folder"] / "workspace")
+    assert re.fullmatch(r"<leaderboard of region 1.0.0: 2 rows, 8 test photos; first .*>", repr(board))
     assert set(notebook["board"]["method"]) == {"tiny-64+knn", "hog-32+logreg"}
     assert notebook["board"]["accuracy"].between(0, 1).all()
 

@@ -42,12 +42,12 @@ def methods(json: JsonOption = False) -> None:
 
     known = list(listed().values())
     rows = [
-        (m.name, m.titled(m.parameters), m.pretraining, f"{m.paper.accuracy:.2f}" if m.paper else "") for m in known
+        (m.name, m.titled(m.parameters), f"{m.paper.accuracy:.2f}" if m.paper else "", m.pretraining) for m in known
     ]
     show(
         [_facts(one) for one in known],
         json,
-        lambda: table(("method", "title", "pre-training", "paper %"), rows),
+        lambda: table(("method", "title", "paper %", "pre-training"), rows),
     )
 
 

@@ -80,6 +80,17 @@ def _data(title: str, name: str, version: str, digest: str) -> dict[str, str]:
     return {"key": f"{name}-{version}", "type": "misc", "title": title or name, "version": version, "note": note}
 
 
+_PHOTOS_OF = {
+    "commons": "photographs from Wikimedia Commons",
+    "flickr": "photographs from Flickr",
+    "folder": "own photographs",
+    "mapillary": "photographs from Mapillary",
+    "panoramax": "photographs from Panoramax",
+    "sandbox": "pictures of imaginary places, drawn by t15",
+    "streetview": "views from Google Street View",
+}
+
+
 def service_entries(manifest: "Manifest") -> list[dict[str, str]]:
     """Return an entry for each service that photos came from, and for one's own, with their number and licences."""
     from collections import Counter
@@ -92,8 +103,7 @@ def service_entries(manifest: "Manifest") -> list[dict[str, str]]:
         {
             "key": f"{manifest.header.name}-{service}",
             "type": "misc",
-            "title": f"{sum(of.values())} "
-            + ("own photographs" if service == "folder" else f"photographs from {service}"),
+            "title": f"{sum(of.values())} {_PHOTOS_OF.get(service, f'photographs from {service}')}",
             "note": f"Authors in ATTRIBUTION.csv; licences: {', '.join(f'{name} ({n})' for name, n in of.most_common())}",
         }
         for service, of in sorted(licences.items())

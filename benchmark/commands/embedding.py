@@ -1,7 +1,7 @@
 """Vectors of a manifest's photos as a file, for other tools."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ def embed(
     device: DeviceOption = "auto",
     cluster: ClusterOption = "",
     shards: ShardsOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say of how many photos which vectors would be written; compute none.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -56,11 +59,23 @@ def embed(
     on = ("cuda" if device == "cuda" else "cpu") if cluster else resolve_device(device)
     tower = trained_tower(backbone, size, on, pooling=pooling, stored=stored)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {backbone}, {tower.size} pixels")
+    facts: dict[str, Any] = {"file": str(out), "backbone": backbone, "weights": tower.weights_digest}
+    facts |= {"pooling": pooling, "stored": stored, "manifest_digest": data.digest}
+    if dry_run:
+        photos = data.table.num_rows
+        show(
+            {**facts, "photos": photos, "dry_run": True},
+            json,
+            lambda: (
+                f"{out}: {photos} vectors would be written ({pooling}, {stored}), weights {str(tower.weights_digest)[:12]} "
+                "(dry run: nothing was computed)"
+            ),
+        )
+        return
     with storage_errors(out), work_on(cluster, place, None, gpus=float(on == "cuda")) as work:
         rows, width = write_vectors(tower, data, WorkspacePhotos(place, track, work), out)
-    facts = {"file": str(out), "photos": rows, "width": width, "backbone": backbone, "weights": tower.weights_digest}
     show(
-        {**facts, "pooling": pooling, "stored": stored, "manifest_digest": data.digest},
+        {**facts, "photos": rows, "width": width},
         json,
         lambda: (
             f"{out}: {rows} vectors of {width} values ({pooling}, {stored}), weights {str(tower.weights_digest)[:12]}"

@@ -35,12 +35,12 @@ def listed(
         raise UsageError(f"--origin {origin[:40]!r}: choose {' or '.join(_ORIGINS)}")
     runs = existing_workspace(workspace).runs
     facts = [_facts(runs, run) for run in all_runs(runs, method) if origin in (None, run.origin)]
-    head = ("run", "method", "seed", "tier", "manifest", "origin", "MiB", "finished")
+    head = ("run", "method", "manifest", "seed", "tier", "origin", "finished", "MiB")
     rows = [
         (
-            *(one[name] for name in ("run", "method", "seed", "tier", "manifest", "origin")),
-            _mib(one),
+            *(one[name] for name in ("run", "method", "manifest", "seed", "tier", "origin")),
             one["finished"][:10],
+            _mib(one),
         )
         for one in facts
     ]

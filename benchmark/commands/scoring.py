@@ -167,8 +167,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
-            help="CSV, TSV, JSON Lines or Parquet: photo_id and a column for each city; or city, with or without confidence; "
-            "or latitude and longitude; or both. See docs/leaderboard.md."
+            help="CSV, TSV, JSON Lines or Parquet: file, photo_id or sha256, and a column for each city; or city, with or "
+            "without confidence; or latitude and longitude; or both. See docs/leaderboard.md."
         ),
     ],
     name: Annotated[str, typer.Option(help="What the leaderboard calls it.")],
@@ -186,13 +186,16 @@ def score(
         ),
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of the submission of this name.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the file alone: no score is computed, no test label looked at.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
 ) -> None:
     """Check and score predictions that were made elsewhere, and put them on the leaderboard."""
     from benchmark.label_set import left_out, left_out_note
-    from benchmark.submissions import put_on_board, read_ranked, read_submission
+    from benchmark.submissions import entry, put_on_board, read_ranked, read_submission
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, storage_errors
 
@@ -201,6 +204,19 @@ def score(
     data = what_is_here(data, here)
     with storage_errors(predictions):
         submission = (read_ranked if rankings else read_submission)(predictions, data, level)
+    if dry_run:
+        run, others = entry(submission, data, here.runs, name, description, replacing=replace)
+        facts = {"name": run.title, "method": run.inputs.method, "run": run.inputs.identity, "replaced": list(others)}
+        photos, instead = len(submission.answers.photo_ids), f", in place of {', '.join(others)}" if others else ""
+        show(
+            {**facts, "answers": submission.kind, "photos": photos, "dry_run": True},
+            json,
+            lambda: (
+                f"{predictions}: {submission.kind} for {photos} test photos of {data.header.name} {data.header.version}; "
+                f"would be on the board as {run.inputs.method}{instead} (dry run: not scored, nothing was written)"
+            ),
+        )
+        return
     with storage_errors(here.root):
         scored = put_on_board(submission, data, here.runs, name, description, replacing=replace)
     note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {scored.scores.photos} test photos")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 
-_HEAD = ("network", "state", "MiB", "digest", "licence", "commercial", "redistribute", "from")
+_HEAD = ("network", "state", "licence", "MiB", "digest", "commercial", "redistribute", "from")
 _MARKS = {True: "yes", False: "no", None: "not settled"}
 
 
@@ -90,6 +90,7 @@ def add(
     sha256: Annotated[
         str | None, typer.Option(help="Digest of the file, 8 to 64 hex digits; counts instead of the known one.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file alone, and keep nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Take weights from a file: read as data, checked against the network, kept as safetensors."""
@@ -97,8 +98,12 @@ def add(
     from benchmark.networks.backbones import find_backbone
 
     backbone = find_backbone(name)
-    stored = weights.add(backbone, file, sha256)
-    show(_facts(backbone.name, stored), json, lambda: _said(backbone.name, stored))
+    stored = weights.add(backbone, file, sha256, dry_run=dry_run)
+    show(
+        {**_facts(backbone.name, stored), "dry_run": dry_run},
+        json,
+        lambda: _said(backbone.name, stored) + "\ndry run: the file is right, nothing was kept" * dry_run,
+    )
 
 
 def _plan_text(plans: "list[Planned]") -> str:
@@ -116,10 +121,10 @@ def _plan_text(plans: "list[Planned]") -> str:
 def _row(entry: "Entry") -> tuple[str, ...]:
     size = f"{entry.size / 2**20:.1f}" if entry.size is not None else ""
     marks = (_MARKS[entry.commercial], _MARKS[entry.redistribute])
-    return (entry.name, entry.state, size, (entry.digest or "")[:12], entry.licence, *marks, entry.source or entry.page)
+    return (entry.name, entry.state, entry.licence, size, (entry.digest or "")[:12], *marks, entry.source or entry.page)
 
 
-def _facts(name: str, stored: "Stored") -> dict[str, str]:
+def _facts(name: str, stored: "Stored") -> dict[str, Any]:
     return {"name": name, **{key: str(value) for key, value in asdict(stored).items()}}
 
 

@@ -184,10 +184,11 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
 
 
 def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> Picture:
-    counts = np.array(details.confusion, np.float64)
+    shown = [number for number, city in enumerate(board.cities) if city.photos]  # districts may have none
+    counts = np.array(details.confusion, np.float64)[np.ix_(shown, shown)]
     photos = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, photos, out=np.zeros_like(counts), where=photos > 0)
-    cities = len(board.cities)
+    all_names, cities = [board.cities[number].name for number in shown], len(shown)
 
     def draw() -> Figure:
         left, top = (1.2, 1.0) if cities <= _MOST_NAMES else (0.35, 0.05)
@@ -203,7 +204,7 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
             for row, column in taken:
                 _cell_number(axes, column, row, shares[row, column])
         _frame(axes, cities)
-        names = [shortened(city.name, 14) for city in board.cities] if cities <= _MOST_NAMES else []
+        names = [shortened(name, 14) for name in all_names] if cities <= _MOST_NAMES else []
         places = np.arange(len(names))
         axes.set_xticks(places, names, rotation=60, ha="left", rotation_mode="anchor", fontsize=9)
         axes.set_yticks(places, names, fontsize=9)
@@ -214,9 +215,9 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
 
     off = shares - np.diag(np.diag(shares))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
-    names = [city.name for city in board.cities]
     text = (
-        f"The commonest confusion: {_share(off[row, column])} of the photos of {names[row]} are taken for {names[column]}."
+        f"The commonest confusion: {_share(off[row, column])} of the photos of {all_names[row]} are taken for "
+        f"{all_names[column]}."
         if off.max() > 0
         else f"No photo is taken for one of another {board.level}."
     )

@@ -260,6 +260,11 @@ class CityRow:
     val: int
     test: int
 
+    @property
+    def photos(self) -> int:
+        """How many photos of it there are on all sides."""
+        return self.train + self.val + self.test
+
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
@@ -374,6 +379,12 @@ class Leaderboard:
         """Return the rows by section, in the order of SECTIONS; sections without rows are left out."""
         by_section = {section: [row for row in self.rows if row.section == section] for section in SECTIONS}
         return {section: rows for section, rows in by_section.items() if rows}
+
+    def __repr__(self) -> str:
+        first = f"; first {self.rows[0].run.title}" if self.rows else ""
+        return (
+            f"<leaderboard of {self.name} {self.version}: {len(self.rows)} rows, {self.test_photos} test photos{first}>"
+        )
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the rows, and failed runs behind them, as a data frame; columns as in `leaderboard.csv`, shares 0 to 1."""
@@ -494,7 +505,9 @@ def points(fraction: float, digits: int = 2) -> str:
 
 
 def kilometres(distance: float) -> str:
-    """Return a distance in kilometres, without the unit."""
+    """Return a distance in kilometres, without the unit; below 1 km to 10 m, below 0.1 km to 1 m."""
+    if 0 < distance < 1:
+        return f"{distance:.2f}" if distance >= 0.1 else f"{distance:.3f}"
     return f"{distance:.1f}" if distance < 100 else f"{distance:,.0f}"
 
 

@@ -65,11 +65,16 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
     return "\n\n".join(parts)
 
 
+_FURTHER_RECALLS = ("recall_5", "recall_10")
+"""What a terminal shows beside the photos that were found at first."""
+
+
 def _short(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
     """Return the head and the lines of a table that a terminal has room for."""
     located = any(row.scores.get("median_km") for row in rows)
     papers = any(row.paper_accuracy is not None for row in rows)
     above = [metric for metric in board.metrics(rows) if metric.name in ACCURACIES_ABOVE]
+    above += [metric for metric in board.metrics(rows) if metric.name in _FURTHER_RECALLS]
     head = ["rank", "method", _title(rows), "95 % interval", *map(_head, above), *(["median km"] if located else [])]
     lines = [head + (["paper %"] if papers else [])]
     for row in rows:

@@ -87,16 +87,17 @@ def methods() -> dict[str, Method]:
     return known
 
 
-SHOWN = ("scratch", "features", "finetune-classifier", "finetune")
+SHOWN = ("scratch", "features", "finetune-classifier", "finetune", "retrieval")
 """Of the methods of networks that are here, those that have a row in lists; patterns find all of them."""
 
 
 def listed() -> dict[str, Method]:
     """Return all that `t15 methods` lists: those of `methods`, the usual ones of the networks that are here, those
-    that need a table beside the manifest, and the oracles, which are no methods.
+    that need a table beside the manifest or a gallery, and the oracles, which are no methods.
     """
     known = methods() | {oracle.name: oracle for oracle in ORACLES}
     on_tables = [place_variant(form.name.replace("{net}", LISTED[0])) for form in ON_TABLES]
+    on_tables.append(retrieval_variant(f"retrieval:{LISTED[0]}"))
     known |= {one.name: one for one in on_tables if one}
     here = {name: one for name, one in of_networks_here().items() if name.partition(":")[0] in SHOWN}
     return known | {name: one for name, one in here.items() if name not in known}
@@ -104,11 +105,13 @@ def listed() -> dict[str, Method]:
 
 def of_networks_here() -> dict[str, Method]:
     """Return the methods of networks whose weights are on this machine, and of those that packages add: each head on their
-    vectors, and each way of fine-tuning.
+    vectors, each way of fine-tuning, and retrieval by their vectors.
     """
     learnt = (*(kind for kind in HEADS if kind != "concat"), *TRANSFER_VARIANTS)
     names = [f"{kind}:{of.name}" for of in _networks_here() for kind in (learnt if of.pretrained else ("scratch",))]
-    return {method.name: method for method in map(transfer_variant, names) if method}
+    likest = [f"retrieval:{of.name}" for of in _networks_here() if of.pretrained]
+    found = [*map(transfer_variant, names), *map(retrieval_variant, likest)]
+    return {method.name: method for method in found if method}
 
 
 def _networks_here() -> Iterator[Backbone]:
@@ -146,8 +149,9 @@ def choose(patterns: Sequence[str]) -> list[Method]:
             if not method:
                 everything = listed()
                 begin = [name for name in everything if pattern and name.startswith(pattern)]
-                meant = f" (did you mean '{pattern}*', that is {first_few(begin, most=3)}?)" if begin else ""
-                near = did_you_mean(pattern, everything)
+                words = [name for name in begin if not name[len(pattern)].isalnum()]
+                meant = f" (did you mean '{pattern}*', that is {first_few(words or begin, most=3)}?)" if begin else ""
+                near = "" if words else did_you_mean(pattern, everything)
                 raise UsageError(f"no method {pattern!r}{near or meant}; `t15 methods` lists all {len(everything)}")
             known[method.name] = method
             matching = {method.name}

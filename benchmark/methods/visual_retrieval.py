@@ -31,6 +31,7 @@ from benchmark.methods.place_recognition import (
     predictor,
 )
 from benchmark.methods.types import Context, Method, Training
+from benchmark.methods.vectors import NETS
 from benchmark.photos import Photos
 
 _POOLED = {
@@ -109,6 +110,8 @@ def fit_feature(
 def retrieval_variant(name: str) -> Method | None:
     """Return the method `retrieval:NET`, of a network also `retrieval:NET@POOLING`, either perhaps with `+verify` behind it.
 
+    Of a feature without its size, such as `gist`, it is that of the size that other methods of places take.
+
     None where there is no such network, feature or pooling.
     """
     from benchmark.networks.backbones import backbones
@@ -117,6 +120,9 @@ def retrieval_variant(name: str) -> Method | None:
     described, plus, verified = rest.partition("+")
     if kind != "retrieval" or (plus and verified != "verify"):
         return None
+    if described in NETS:
+        described = "{}-{}".format(*NETS[described])
+        name = f"{kind}:{described}{plus}{verified}"
     verify = 20 if plus else 0
     common: dict[str, Any] = {
         "name": name,

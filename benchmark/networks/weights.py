@@ -204,8 +204,8 @@ def load(backbone: Backbone, digest: str | None = None) -> "Tensors":
     return _own(backbone, tensors, entry.path)
 
 
-def add(backbone: Backbone, file: Path, sha256: str | None = None) -> Stored:
-    """Take a backbone's weights from a file of PyTorch or safetensors, and keep them as safetensors.
+def add(backbone: Backbone, file: Path, sha256: str | None = None, *, dry_run: bool = False) -> Stored:
+    """Take a backbone's weights from a file of PyTorch or safetensors, and keep them as safetensors; only check in a dry run.
 
     The file has to be the one that its publisher names and the one that was first seen here for this backbone. A digest
     that the caller names, 8 to 64 hex digits, counts instead of both, and is remembered.
@@ -215,7 +215,7 @@ def add(backbone: Backbone, file: Path, sha256: str | None = None) -> Stored:
         DataError: it is another file, or holds something else than this network's weights; nothing is stored.
         IncompleteError: the disk is full.
     """
-    return _take(backbone, file, file.name, sha256)
+    return _take(backbone, file, file.name, sha256, dry_run=dry_run)
 
 
 def fetch(backbone: Backbone, track: Track) -> Stored:
@@ -380,7 +380,9 @@ def _entry(backbone: Backbone) -> Entry:
     )
 
 
-def _take(backbone: Backbone, file: Path, source: str, sha256: str | None, said: str = "") -> Stored:
+def _take(
+    backbone: Backbone, file: Path, source: str, sha256: str | None, said: str = "", *, dry_run: bool = False
+) -> Stored:
     """Check a file and keep its weights: everything is checked before anything is written; `said` is what a hub says its
     sha256 is.
     """
@@ -399,8 +401,9 @@ def _take(backbone: Backbone, file: Path, source: str, sha256: str | None, said:
         tensors = _own(backbone, read_checkpoint(file), file)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = Stored(path, digest_of(tensors), pretrained.licence, source, pretrained.data, now, found)
-        _write(backbone, kept, tensors)
-        pins[backbone.name] = found
+        if not dry_run:
+            _write(backbone, kept, tensors)
+            pins[backbone.name] = found
     return kept
 
 

@@ -73,6 +73,10 @@ class Answer:
     decimals: int | None = None
     density: "Density | None" = None
 
+    def __repr__(self) -> str:
+        said = ", ".join(f"{one.name} {one.probability:.3f}" for one in self.candidates[:3])
+        return f"<answer: {'none of these; ' * self.none_of_these}{said}>"
+
 
 @dataclass(frozen=True)
 class Density:

@@ -107,6 +107,7 @@ def far_text(km: float) -> str:
 def _credit(photo: Photo) -> dict[str, Any]:
     return {
         "photo_id": plain(photo.photo_id),
+        "title": plain(photo.title or ""),
         "author": plain(photo.author_name or ""),
         "licence": plain(photo.license),
         "url": link_address(photo.page_url),

@@ -120,6 +120,10 @@ class Scores:
     slices: Mapping[str, tuple[Slice, ...]]
     units: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        value = f"{self.values[self.primary].value:.3f}" if self.primary in self.values else "not known"
+        return f"<scores of {self.photos} photos: {self.primary} {value}>"
+
     def __getitem__(self, name: str) -> Score:
         return self.values[name]
 

@@ -164,8 +164,9 @@ def collect(
         UsageError: no photo was given up for a reason in `retry`.
     """
     with storage_errors(workspace.root), exclusive(workspace), open_catalogue(workspace) as catalogue, quiet_decoders():
-        remove_drafts(workspace.photos, ".*.part", alone=True)
-        remove_drafts(workspace.photos, "??/.*.part", alone=True)  # where they lay until December 2026
+        if not workspace.borrowed:
+            remove_drafts(workspace.photos, ".*.part", alone=True)
+            remove_drafts(workspace.photos, "??/.*.part", alone=True)  # where they lay until December 2026
         catalogue.remember_region(region)
         for reason in sorted(retry - catalogue.reasons()):
             given_up = ", ".join(sorted(catalogue.reasons())) or "none"

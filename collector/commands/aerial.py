@@ -93,6 +93,7 @@ def fetch(
         int | None, typer.Option(min=1, help="Tiles to ask for at most. Default: the service's number.")
     ] = None,
     permitted: PermittedOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="As `t15 aerial plan`: ask nobody.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -100,6 +101,9 @@ def fetch(
     from collector.aerial.fetch import fetch as fetch_tiles
     from collector.aerial.services import find_service
 
+    if dry_run:
+        plan(region, service, zoom, city, permitted, workspace, json)
+        return
     of = find_service(service, permitted=permitted)
     note(f"{of.title}: {of.licence}; to be credited: {of.attribution}")
     found = fetch_tiles(Workspace(workspace), of, _cities(region, listed_cities(city)), zoom, most, track)
@@ -120,6 +124,9 @@ def add(
     service: ServiceOption = "s2cloudless",
     zoom: ZoomOption = 14,
     permitted: PermittedOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many tiles have a picture, and write nothing.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -130,6 +137,7 @@ def add(
     from collector.aerial.fetch import pictures, wanted
     from collector.aerial.services import find_service
     from collector.aerial.table import NAME, write
+    from collector.catalogue.rehearsal import written_to
     from collector.manifest.manifest import read_manifest
 
     of, asked = read_manifest(manifest), find_service(service, permitted=permitted)
@@ -139,9 +147,11 @@ def add(
         raise UsageError(
             f"service {asked.name}: no tile of {of.header.name} at zoom {zoom} is here; `t15 aerial fetch` brings them"
         )
-    write(of, asked, entries, manifest / NAME)
-    result = {"file": str(manifest / NAME), "tiles": len(tiles), "with_picture": len(entries)}
-    show(result, json, lambda: f"{len(entries):,} of {len(tiles):,} tiles have a picture; written to {manifest / NAME}")
+    with written_to(manifest / NAME, dry_run=dry_run) as path:
+        write(of, asked, entries, path)
+    result = {"file": str(manifest / NAME), "tiles": len(tiles), "with_picture": len(entries), "dry_run": dry_run}
+    where = f"{'would be ' * dry_run}written to {manifest / NAME}{' (dry run: nothing was)' * dry_run}"
+    show(result, json, lambda: f"{len(entries):,} of {len(tiles):,} tiles have a picture; {where}")
 
 
 def _cities(region: str, names: "Sequence[str]") -> "tuple[City, ...]":

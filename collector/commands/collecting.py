@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from collector.options import (
 )
 from collector.progress import note, track
 from collector.records import TARGET
-from collector.text_table import duration, table
+from collector.text_table import counted, duration, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ class CollectOptions:
         typer.Option(help="Licence of the photos under --root: an SPDX id, or LicenseRef-NAME for one of your own."),
     ] = "LicenseRef-Unknown"
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate requests, quota and time, and do nothing else.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would come, of a service with requests, quota and time; keep nothing."
+        ),
     ] = False
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again now for photos that could not be fetched.")
@@ -128,6 +131,7 @@ def collect(_: typer.Context, options: CollectOptions) -> None:
     """Bring photos of cities into the workspace; run again to go on where it stopped."""
     from collector.areas import read_area
     from collector.licences import licence_of
+    from collector.providers.base import Survey
     from collector.providers.registry import Settings, make_provider
     from collector.regions import find_city
 
@@ -141,14 +145,14 @@ def collect(_: typer.Context, options: CollectOptions) -> None:
     )
     provider = make_provider(options.provider or ("commons" if options.root is None else "folder"), settings)
     query = _query(options, provider, region, areas)
-    if options.dry_run:
+    if options.dry_run and isinstance(provider, Survey):
         _show_plan(provider, cities, query, options.workspace, options.json)
         return
     if remark := getattr(provider, "remark", ""):
         note(remark)
     if photo_table := getattr(provider, "table", None):
         note(photo_table.described())
-    _report(_collected(options, provider, region, cities, query), provider, region, options.json)
+    _report(options, _collected(options, provider, region, cities, query), provider, region)
 
 
 def _check(options: CollectOptions) -> None:
@@ -187,12 +191,15 @@ def _query(options: CollectOptions, provider: "Provider | Survey", region: "Regi
 def _collected(
     options: CollectOptions, provider: "Provider | Survey", region: "Region", cities: "list[City]", query: "Query"
 ) -> "Summary":
+    from contextlib import nullcontext
+
+    from collector.catalogue.rehearsal import rehearsal
     from collector.collecting.collect import collect
     from collector.collecting.select import SelectionCriteria, licences_named
     from collector.executors.cluster import work_on
     from collector.executors.local import Threads
     from collector.images.validate import Limits
-    from collector.workspace import create_workspace
+    from collector.workspace import Workspace, create_workspace
 
     criteria = SelectionCriteria(
         query.target,
@@ -202,8 +209,11 @@ def _collected(
         options.seed,
         options.balance,
     )
-    workspace = create_workspace(options.workspace)
-    with work_on(options.cluster, workspace, Threads()) as work:
+    of = options.workspace
+    with (
+        rehearsal(Workspace(of)) if options.dry_run else nullcontext(create_workspace(of)) as workspace,
+        work_on(options.cluster, workspace, Threads()) as work,
+    ):
         return collect(
             workspace,
             region,
@@ -221,7 +231,7 @@ def _collected(
         )
 
 
-def _report(summary: "Summary", provider: "Provider | Survey", region: "Region", json: bool) -> None:
+def _report(options: CollectOptions, summary: "Summary", provider: "Provider | Survey", region: "Region") -> None:
     """Show what came of collecting.
 
     Raises:
@@ -236,9 +246,9 @@ def _report(summary: "Summary", provider: "Provider | Survey", region: "Region",
     if hint and not nothing:
         note(hint)
     show(
-        asdict(summary) | ({"table": account} if account else {}),
-        json,
-        lambda: _collect_text(summary, region.name, account),
+        asdict(summary) | ({"table": account} if account else {}) | ({"dry_run": True} if options.dry_run else {}),
+        options.json,
+        lambda: _collect_text(summary, region.name, account) + "\n\ndry run: nothing was kept" * options.dry_run,
     )
     if nothing:
         raise DataError(_nothing_found(summary, region.name, hint))
@@ -300,7 +310,7 @@ def _collect_text(summary: "Summary", region: str, account: "Mapping[str, int] |
         changed = ", ".join(f"{_WORDS.get(name, name)} {count}" for name, count in summary.changed.items())
         lines += [f"of the known ones {summary.updated} are described otherwise now: {changed}"]
     lines += [f"of the known ones {summary.relabelled} are of another city now"] * bool(summary.relabelled)
-    lines += [f"table: {', '.join(f'{count} {what}' for what, count in account.items())}"] if account else []
+    lines += [f"table: {', '.join(counted(count, what) for what, count in account.items())}"] if account else []
     lines += [f"  rejected, {reason}: {count}" for reason, count in summary.rejected.items()]
     lines += ["  (`t15 rejected` names them)"] if summary.rejected else []
     if "labelled-elsewhere" in summary.rejected:
@@ -315,18 +325,15 @@ def _collect_text(summary: "Summary", region: str, account: "Mapping[str, int] |
     return "\n".join(lines)
 
 
-def _show_plan(source: Any, cities: "list[City]", query: "Query", workspace: Path, json: bool) -> None:
+def _show_plan(source: "Survey", cities: "list[City]", query: "Query", workspace: Path, json: bool) -> None:
     """Estimate, city by city, what collecting is going to ask of a service."""
     from datetime import UTC, datetime
     from tempfile import TemporaryDirectory
 
     from collector.catalogue.catalogue import open_catalogue
     from collector.collecting.estimate import estimate
-    from collector.providers.base import Survey
     from collector.workspace import Workspace
 
-    if not isinstance(source, Survey):
-        raise UsageError(f"--dry-run: provider {source.name} asks no service; there is nothing to plan")
     plans = {}
     # What was asked before counts; where nothing was, nothing is made.
     known = Workspace(workspace).catalogue.is_file()

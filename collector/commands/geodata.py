@@ -76,6 +76,7 @@ def bring(
     source: Annotated[str, typer.Option(help="Whose data they are.")] = "",
     licence: Annotated[str, typer.Option(help="Their licence, such as CC-BY-4.0.")] = "",
     date: Annotated[str, typer.Option(help="Of which time they are.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it can be read, and keep nothing.")] = False,
 ) -> None:
     """Keep a file as the data of a layer. A layer of your own needs --source and --licence."""
     import re
@@ -83,7 +84,7 @@ def bring(
     import numpy as np
 
     from collector.geodata import store
-    from collector.geodata.layers import LAYERS, find_layer
+    from collector.geodata.layers import LAYERS, reader
 
     about: dict[str, str] | None = None
     if name not in LAYERS:
@@ -92,18 +93,13 @@ def bring(
         if not source or not licence:
             raise UsageError(f"layer {name}: say whose data it is and under what licence: --source and --licence")
         about = {"title": title or name, "unit": unit, "source": source, "licence": licence, "date": date}
-    elif not file.is_file():
+    if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    else:
-        LAYERS[name].read(file)(np.array([[39.93, 32.85]]))  # a file that cannot be read is not kept
+    reader(name)(file)(np.array([[39.93, 32.85]]))  # a file that cannot be read is not kept
+    if dry_run:
+        note(f"layer {name}: {file} can be read (dry run: nothing was kept)")
+        return
     path = store.add(name, file, about)
-    if about is not None:
-        try:
-            find_layer(name).values(np.array([[39.93, 32.85]]))
-        except Exception:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".about").unlink(missing_ok=True)
-            raise
     note(f"layer {name}: kept in {path.parent}")
 
 
@@ -138,6 +134,9 @@ def fetch(
 def add(
     manifest: Annotated[Path, typer.Argument(help="A manifest's folder.")],
     layer: LayersOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is known of how many, and write nothing.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -145,6 +144,7 @@ def add(
 
     What they say all over its region is written as geodata-map.parquet.
     """
+    from collector.catalogue.rehearsal import written_to
     from collector.geodata.table import MAP, NAME, look_up, write, write_map
     from collector.manifest.manifest import read_manifest
 
@@ -152,17 +152,25 @@ def add(
     of = read_manifest(manifest)
     chosen = _chosen(layer)
     attributes = look_up(of, chosen)
-    write(of, attributes, manifest / NAME)
-    places = write_map(of, chosen, manifest / MAP)
+    with written_to(manifest / NAME, dry_run=dry_run) as path, written_to(manifest / MAP, dry_run=dry_run) as map_path:
+        write(of, attributes, path)
+        places = write_map(of, chosen, map_path)
     counts = {name: sum(_plain(value) is not None for value in column) for name, column in attributes.columns.items()}
-    result = {"file": str(manifest / NAME), "photos": of.table.num_rows, "known": counts, "map": places}
+    result = {
+        "file": str(manifest / NAME),
+        "photos": of.table.num_rows,
+        "known": counts,
+        "map": places,
+        "dry_run": dry_run,
+    }
     rows = [(name, f"{count} of {of.table.num_rows}") for name, count in counts.items()]
     show(
         result,
         json,
         lambda: (
             table(("layer", "photos with a value"), rows)
-            + f"\nwritten to {manifest / NAME}; {places} places of its region to {MAP}"
+            + f"\n{'would be ' * dry_run}written to {manifest / NAME}; {places} places of its region to {MAP}"
+            + " (dry run: nothing was)" * dry_run
         ),
     )
 

@@ -18,7 +18,7 @@ from collector.options import (
     show,
 )
 from collector.progress import note, track
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.workspace import DEFAULT_WORKSPACE, storage_errors
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def import_(
         str | None, typer.Option(help="Of photos whose row says none. Default: what the data set is published under.")
     ] = None,
     min_side: Annotated[int, typer.Option(min=1, help="Pixels that the shorter side of a photo must have.")] = 64,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come in, and keep nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -159,29 +160,36 @@ def import_(
 
     Columns that t15 does not know are kept and come with every manifest.
     """
+    from contextlib import nullcontext
+
+    from collector.catalogue.rehearsal import rehearsal
     from collector.imports.importing import described, read_data_set, write_sides
     from collector.imports.kinds import kind_named
     from collector.licences import licence_of
     from collector.regions import region as find_region
     from collector.regions import slugify
-    from collector.workspace import create_workspace
+    from collector.workspace import Workspace, create_workspace
 
     known = kind_named(kind)
     if region and grid is not None:
         raise UsageError("--region and --grid: both say what the labels are, choose one")
     licence_id = licence_of(licence or known.licence).id
     named = name or slugify(path.resolve().stem) or kind
-    unpacked = workspace / "imports" / named
     own = find_region(region) if region else None
-    data = read_data_set(known, path, unpacked, parse_columns(column), own, grid, named)
-    note(described(data))
-    where = create_workspace(workspace)
+    with rehearsal(Workspace(workspace)) if dry_run else nullcontext(Workspace(workspace)) as where:
+        imports = where.root / "imports"
+        data = read_data_set(known, path, imports / named, parse_columns(column), own, grid, named)
+        note(described(data))
+        create_workspace(where.root)
+        has_sides = write_sides(data, imports / f"{named}.csv")
+        result, text = _brought(where, data, root or data.root, licence_id, min_side)
     sides = workspace / "imports" / f"{named}.csv"
-    has_sides = write_sides(data, sides)
-    result, text = _brought(where, data, root or data.root, licence_id, min_side)
     if has_sides:
         result["split"] = str(sides)
         text += f"\n\nthe data set's own split: `t15 split --given {sides}`"
+    if dry_run:
+        result["dry_run"] = True
+        text += "\n\ndry run: nothing was kept"
     show({"region": data.region.name, "labels": len(data.region.cities), **result}, json, lambda: text)
 
 
@@ -214,7 +222,7 @@ def _summary_text(summary: "Summary", account: dict[str, int]) -> str:
     lines = [
         f"read {summary.read}: {summary.added} new, {summary.known} known already, {sum(summary.rejected.values())} rejected",
         f"photos of {count} of {len(summary.by_city)} labels",
-        f"table: {', '.join(f'{number} {what}' for what, number in account.items())}",
+        f"table: {', '.join(counted(number, what) for what, number in account.items())}",
     ]
     lines += [f"  rejected, {reason}: {number}" for reason, number in summary.rejected.items()]
     return "\n".join(lines)

@@ -230,32 +230,43 @@ def export(
         typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; again for more."),
     ] = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a shard has at most.")] = 256,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much would be written, and write nothing that stays.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Write a manifest's rows as CSV or JSON Lines, or photos and rows as folders and shards for other tools."""
+    from collector.catalogue.rehearsal import written_to
     from collector.manifest.export import export as write
 
     _check_export(form, out, column, vpr, shards, hf, spreadsheet=spreadsheet, gated=bool(originals or redistributable))
     manifest = _read(path, workspace)
     if vpr is not None:
-        _export_vpr(manifest, workspace, vpr)
+        _export_vpr(manifest, workspace, vpr, dry_run=dry_run)
     elif shards is not None:
-        _export_shards(manifest, workspace, shards, shard_mb, originals, redistributable or ())
+        _export_shards(manifest, workspace, shards, shard_mb, originals, redistributable or (), dry_run=dry_run)
     elif (folder := hf or (out if form in ("hf", "fiftyone") else None)) is not None:
         kind = "hf" if hf else form
-        _export_folder(kind, manifest, workspace, folder, column or (), originals or hf is None, redistributable or ())
-    else:
-        done = write(
-            *(manifest, out or sys.stdout.buffer, "jsonl" if form == "jsonl" else "csv", column or ()),
-            spreadsheet=spreadsheet,
+        _export_folder(
+            *(kind, manifest, workspace, folder, column or (), originals or hf is None, redistributable or ()),
+            dry_run=dry_run,
         )
-        if out:
-            note(f"{out}: {done.rows} rows")
+    else:
+        with written_to(out or Path("the terminal"), dry_run=dry_run) as place:
+            done = write(
+                *(manifest, place if out or dry_run else sys.stdout.buffer),
+                *("jsonl" if form == "jsonl" else "csv", column or ()),
+                spreadsheet=spreadsheet,
+            )
+        if out or dry_run:
+            note(f"{out or 'the terminal'}: {done.rows} rows")
         if done.formulas and not spreadsheet:
             note(
                 f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet "
                 "program"
             )
+    if dry_run:
+        note("dry run: nothing was written")
 
 
 def _check_export(
@@ -289,20 +300,24 @@ def _export_shards(
     megabytes: int,
     originals: bool,
     redistributable: "Sequence[str]",
+    *,
+    dry_run: bool,
 ) -> None:
+    from collector.catalogue.rehearsal import written_to
     from collector.catalogue.withdrawals import require_none_withdrawn
     from collector.publishing.shards import write_shards
     from collector.workspace import existing_workspace
 
     place = existing_workspace(workspace)
     require_none_withdrawn(manifest, place)
-    done = write_shards(
-        *(manifest, place, folder),
-        shard_bytes=megabytes * 1_000_000,
-        originals=originals,
-        redistributable=redistributable,
-        track=track,
-    )
+    with written_to(folder, dry_run=dry_run) as out:
+        done = write_shards(
+            *(manifest, place, out),
+            shard_bytes=megabytes * 1_000_000,
+            originals=originals,
+            redistributable=redistributable,
+            track=track,
+        )
     counts = ", ".join(f"{side} {count}" for side, count in done.photos.items())
     note(f"{folder}: {done.shards} shards, {done.bytes / 1e6:.1f} MB, photos: {counts}")
     _note_left_out(done.left_out)
@@ -316,20 +331,24 @@ def _export_folder(
     columns: "Sequence[str]",
     originals: bool,
     redistributable: "Sequence[str]",
+    *,
+    dry_run: bool,
 ) -> None:
+    from collector.catalogue.rehearsal import written_to
     from collector.catalogue.withdrawals import require_none_withdrawn
     from collector.publishing.image_folder import write_fiftyone, write_image_folder
     from collector.workspace import existing_workspace
 
     place = existing_workspace(workspace)
     require_none_withdrawn(manifest, place)
-    made = (
-        write_fiftyone(manifest, place, folder, columns, track)
-        if kind == "fiftyone"
-        else write_image_folder(
-            manifest, place, folder, columns, track, originals=originals, redistributable=redistributable
+    with written_to(folder, dry_run=dry_run) as out:
+        made = (
+            write_fiftyone(manifest, place, out, columns, track)
+            if kind == "fiftyone"
+            else write_image_folder(
+                manifest, place, out, columns, track, originals=originals, redistributable=redistributable
+            )
         )
-    )
     note(f"{folder}: {made.written} photos")
     _note_left_out(made.left_out)
 
@@ -341,13 +360,15 @@ def _note_left_out(left_out: "Mapping[str, int]") -> None:
         note(f"left out, {reason}: {count} ({REASONS[reason]})")
 
 
-def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path) -> None:
+def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path, *, dry_run: bool) -> None:
+    from collector.catalogue.rehearsal import written_to
     from collector.manifest.vpr import FOLDERS, export_vpr
     from collector.workspace import existing_workspace
 
     if manifest.header.protocol != "place":
         note("protocol city: no query has a photo of the gallery near it; `t15 split --protocol place` makes galleries")
-    done = export_vpr(manifest, existing_workspace(workspace), folder)
+    with written_to(folder, dry_run=dry_run) as out:
+        done = export_vpr(manifest, existing_workspace(workspace), out)
     for side, count in done.photos.items():
         note(f"{folder / 'images' / FOLDERS[side]}: {count} photos")
     if done.left_out:
@@ -499,6 +520,10 @@ _MEANINGS = {
 }
 
 
+def _each(ids: "Sequence[str]") -> str:
+    return ids[0] if len(ids) == 1 else f"{len(ids)}, each ({first_few(ids, most=3)})"
+
+
 def _rehydrated_text(done: "Rehydration") -> str:
     header = done.manifest.header
     from collector.collecting.rehydrate import SURVIVED
@@ -518,9 +543,12 @@ def _rehydrated_text(done: "Rehydration") -> str:
         table(("", "", "here", "photos", "%"), rows),
     ]
     if lost:
-        more = f"\n  and {len(lost) - NAMED} more (--json names all)" if len(lost) > NAMED else ""
-        named = (" ".join(f"{f.what}: {f.photo.photo_id} {f.detail}".split()) for f in lost[:NAMED])
-        parts.append("\n".join(f"  {line}" for line in named) + more)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for fate in lost:
+            alike.setdefault((fate.what, " ".join(fate.detail.split())), []).append(fate.photo.photo_id)
+        more = f"\n  and {len(alike) - NAMED} other reasons (--json has all)" if len(alike) > NAMED else ""
+        named = (f"  {what}: {_each(ids)} {why}".rstrip() for (what, why), ids in list(alike.items())[:NAMED])
+        parts.append("\n".join(named) + more)
     if done.partial:
         parts.append(f"`t15 bench` on it scores what is here and says so; that is the manifest {done.partial}")
     return "\n\n".join(parts)

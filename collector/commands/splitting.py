@@ -498,6 +498,9 @@ def audit(
     claims_only: Annotated[
         bool, typer.Option("--claims-only", help="Fail only where a manifest breaks its own rules.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also print what was measured: tables of sides, cities, licences, authors.")
+    ] = False,
     cluster: ClusterOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
@@ -530,6 +533,7 @@ def audit(
         data = read_manifest(locate(path, workspace / "cache"))
         with work_on(cluster, None, None) as work:
             report = audit_manifest(data, min_distance, radius, work)
-    show(as_json(report, claims_only=claims_only), json, lambda: certificate(report))
+    more = "" if full else "\n\nthe tables of what was measured: --full"
+    show(as_json(report, claims_only=claims_only), json, lambda: certificate(report, full=full) + more)
     if code := report.exit_code(claims_only=claims_only):
         raise typer.Exit(code)

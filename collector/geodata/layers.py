@@ -149,11 +149,16 @@ def layers() -> dict[str, Layer]:
         DataError: what is said of a layer of one's own is damaged.
     """
     own = {
-        name: Layer(name=name, read=partial(readers.raster, band=1), **facts)
+        name: Layer(name=name, read=reader(name), **facts)
         for name, facts in store.own_layers().items()
         if name not in LAYERS
     }
     return {**LAYERS, **own}
+
+
+def reader(name: str) -> Read:
+    """Return what reads a layer's file; of one of one's own, a GeoTIFF's first band."""
+    return LAYERS[name].read if name in LAYERS else partial(readers.raster, band=1)
 
 
 def find_layer(name: str) -> Layer:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse
 from collector.catalogue.files import Files
 from collector.curating.text_leaks import from_evidence
 from collector.records import City
+from collector.regions import fold
 from collector.review import decisions, listing
 from collector.review.decisions import STAGE, Entry, history
 from collector.review.listing import FLAG_STAGES
@@ -135,7 +136,7 @@ class View:
             city=city,
             rows=self.rows,
             names=self.names,
-            cities=sorted(self.known_names.items(), key=lambda item: item[1]),
+            cities=sorted(self.known_names.items(), key=lambda item: fold(item[1])),
             reviewer=self.desk.reviewer,
             note=listing.note(self.db),
             decided=sum(row.decided for row in mine),

@@ -220,6 +220,7 @@ class Audit:
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
         titles: of the photos that findings name, as far as they have one; hostile text.
+        authors: names by id of the authors that findings name, as far as they have one; hostile text.
         scenes: of two sides, such as `train-test`: scenes (`t15 split --group-scenes`) that have photos on both, and how many
             photos of the judged side are in them; empty where no scenes are known. No leak by itself: nobody promised it.
         named: by side, how many photos name their answer, by where they do; empty where nobody looked (`t15 quality --text`).
@@ -247,9 +248,13 @@ class Audit:
     unjudged: tuple[str, ...]
     remarks: tuple[str, ...]
     titles: Mapping[str, str] = field(default_factory=dict)
+    authors: Mapping[str, str] = field(default_factory=dict)
     held_out: Mapping[str, int] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scenes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<audit of {self.name}: {self.verdict}, {len(self.leaks)} leaks>"
 
     @property
     def verdict(self) -> str:
@@ -345,6 +350,21 @@ def _not_excluded(table: pa.Table) -> Iterator[str]:
     for column, what in (("author_id", "author"), ("sequence_id", "sequence"), ("phash", "hashes")):
         if count := queries[column].null_count:
             yield f"{what} unknown of {count} of {queries.num_rows} queries: the gallery may hold photos that share it"
+    gallery = set(_points(table.filter(pc.equal(table["split"], "train"))))
+    unknown = queries.filter(pc.is_null(queries["sequence_id"]))
+    if count := sum(point in gallery for point in _points(unknown)):
+        yield (
+            f"{count} of {queries.num_rows} queries have a gallery photo at the very same point: where these are views "
+            "of one panorama, only a column `sequence` of the photos' table keeps them apart (`t15 collect --column "
+            "sequence=NAME`)"
+        )
+
+
+def _points(table: pa.Table) -> Iterator[tuple[float, float]]:
+    """Yield the places of the rows that have one."""
+    for place in zip(table["latitude"].to_pylist(), table["longitude"].to_pylist(), strict=True):
+        if None not in place:
+            yield place
 
 
 def audit_foreign(
@@ -433,6 +453,7 @@ def _audit(
     comparisons = tuple(compare(rows, r, j, metres, radius, work) for r, j in pairs)
     cities = codes(table["city"]) if "city" in table.column_names else None
     photos_of = counts(table, rows.sides)
+    concentration = tuple(concentrations(rows.authors, cities, rows.sides))
     return Audit(
         name=name,
         digest=digest,
@@ -457,14 +478,28 @@ def _audit(
             if sides["test"] and not sides["train"]
         ),
         counts=photos_of,
-        concentration=tuple(concentrations(rows.authors, cities, rows.sides)),
+        concentration=concentration,
         missing=missing(table, rows.sides),
         absent=tuple(name for name in FORMATS[1].columns if name not in table.column_names),
         unknown={name: count for name, count in unknown(rows).items() if count},
         unjudged=tuple(_unjudged(comparisons)),
         remarks=tuple(remarks),
         titles=_titles(table, comparisons),
+        authors=_author_names(table, comparisons, concentration),
     )
+
+
+def _author_names(
+    table: pa.Table, comparisons: tuple[Comparison, ...], concentration: tuple[Concentration, ...]
+) -> dict[str, str]:
+    """Return the names of the authors that findings name."""
+    if not {"author_id", "author_name"} <= set(table.column_names):
+        return {}
+    named = {value.value for comparison in comparisons for value in comparison.authors.worst}
+    named |= {row.top_author for row in concentration}
+    rows = table.filter(pc.is_in(table["author_id"], pa.array(sorted(named), pa.string())))
+    pairs = zip(rows["author_id"].to_pylist(), rows["author_name"].to_pylist(), strict=True)
+    return {author: name for author, name in pairs if name}
 
 
 def _titles(table: pa.Table, comparisons: tuple[Comparison, ...]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from collector.records import SPLITS
@@ -20,8 +21,8 @@ def as_json(audit: Audit, *, claims_only: bool = False) -> dict[str, Any]:
     return {"verdict": audit.verdict, "exit_code": audit.exit_code(claims_only=claims_only), **asdict(audit)}
 
 
-def certificate(audit: Audit) -> str:
-    """Return the audit as text: the verdict first, then what leaks, then what was measured.
+def certificate(audit: Audit, *, full: bool = True) -> str:
+    """Return the audit as text: the verdict first, then what leaks, then, where it is `full`, what was measured.
 
     File names, ids and labels are hostile text: print it through `text_table.printable`, as `options.show` does.
     """
@@ -29,11 +30,14 @@ def certificate(audit: Audit) -> str:
         "\n".join([*_wrapped(_verdict(audit)), *_about(audit)]),
         *(["\n".join(findings)] if (findings := list(_findings(audit))) else []),
         *([_answerable(audit)] if audit.answerable else []),
-        *([_measures(audit)] if audit.comparisons else []),
-        *(_counts(name, counts) for name, counts in audit.counts.items()),
-        *([_spread(audit)] if audit.concentration else []),
-        _missing(audit),
     ]
+    if full:
+        parts += [
+            *([_measures(audit)] if audit.comparisons else []),
+            *(_counts(name, counts) for name, counts in audit.counts.items()),
+            *([_spread(audit)] if audit.concentration else []),
+            _missing(audit),
+        ]
     return "\n\n".join(parts)
 
 
@@ -188,6 +192,7 @@ def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
         title = audit.titles.get(photo_id)
         return f"{_short(photo_id)} ({_short(title)})" if title else _short(photo_id)
 
+    shown = partial(_author, audit) if leak.kind == "author" else _short
     shared = {
         "author": comparison.authors,
         "sequence": comparison.sequences,
@@ -197,7 +202,7 @@ def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
     }
     if leak.kind in shared:
         return [
-            f"{_short(value.value)}: {value.judged_photos} in {comparison.judged} such as {named(value.judged)}, "
+            f"{shown(value.value)}: {value.judged_photos} in {comparison.judged} such as {named(value.judged)}, "
             f"{value.reference_photos} in {comparison.reference} such as {named(value.reference)}"
             for value in shared[leak.kind].worst
         ]
@@ -207,6 +212,12 @@ def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
         for pair in pairs
         if pair.metres is None or pair.metres < audit.min_distance_m
     ]
+
+
+def _author(audit: Audit, author: str) -> str:
+    """Return an author's name, where it is known, and the id."""
+    name = audit.authors.get(author)
+    return _short(author) if name is None else f"{_short(name, 40)}, {_short(author)}"
 
 
 def _apart(pair: PhotoPair) -> str:
@@ -273,7 +284,7 @@ def _spread(audit: Audit) -> str:
             row.authors,
             f"{row.effective_authors:.1f}",
             f"{row.top_share:.1%}",
-            _short(row.top_author, 30),
+            _short(audit.authors.get(row.top_author, row.top_author), 30),
         )
         for row in [*whole, *shown]
     ]

@@ -42,8 +42,9 @@ class EmptySides:
             return f"{self.city} has {where}: it has {self.photos} photo{'' if self.photos == 1 else 's'} in all"
         share = f"{self.group_photos} of its {self.photos} photos ({self.group_photos / self.photos:.0%})"
         by = "" if self.author is None else f", {_by(self)} by {self.author[:60]!r}"
-        groups = "one group" if self.groups == 1 else f"{self.groups} groups, the largest"
-        return f"{self.city} has {where}: its photos are {groups}: {self.group} with {share}{by}"
+        groups = "one group with" if self.groups == 1 else f"{self.groups} groups, the largest with"
+        named = "" if self.author is not None else f" ({self.group})"
+        return f"{self.city} has {where}: its photos are {groups} {share}{by}{named}"
 
 
 def _folds(folds: Sequence[int]) -> str:
@@ -96,11 +97,13 @@ def _described(
 
 def refusal(found: Sequence[EmptySides]) -> str:
     """Return one line: which cities would lack photos where, why, and what can be done."""
-    more = [f"{len(found) - _NAMED} more cities lack photos too"] if len(found) > _NAMED else []
+    rest = len(found) - _NAMED
+    more = [f"{rest} more {'city lacks' if rest == 1 else 'cities lack'} photos too"] if rest > 0 else []
     said = "; ".join([*map(str, found[:_NAMED]), *more])
     return (
-        f"{said}; nothing was written: collect more photos, by other people and elsewhere, loosen the rules of the groups, "
-        "ask for fewer folds or leave cities out with --city; or accept empty sides with --allow-empty-sides"
+        f"{said}; nothing was written: collect more photos, by other people and elsewhere; or let photos of one author part "
+        "with --no-authors (--min-distance 0: of one place); or leave cities out with --city or --min-photos; or accept "
+        "empty sides with --allow-empty-sides"
     )
 
 

@@ -171,6 +171,10 @@ class SplitResult:
     missed_shares: list[MissedShare]
     held_out: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        left = sum(self.left_out.values()) + len(self.misplaced) + sum(self.elsewhere.values())
+        return f"<split: {self.manifest!r} in {self.folder}, {left} left out>"
+
 
 @dataclass(frozen=True, slots=True)
 class FoldsResult:

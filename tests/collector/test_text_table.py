@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.text_table import csv_safe, duration, is_formula, printable, table
+from collector.text_table import counted, csv_safe, duration, is_formula, printable, table
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:
@@ -107,11 +107,20 @@ def test_a_table_fits_the_width_that_it_is_given() -> None:
 def test_the_column_that_names_the_rows_is_shortened_last() -> None:
     rows = [("vit_small_patch14/lvd", "Apache-2.0", "https://example.org", "a long remark")]  # of 21 letters and more
     header = ("network", "licence", "from", "remark")
-    assert table(header, rows, width=55).splitlines()[2] == "vit_small_patch14/lvd  Apache….0  https:…rg  a long…ark"
+    whole = "vit_small_patch14/lvd  Apache-2.0  https://example.org"
+    assert table(header, rows, width=70).splitlines()[2] == f"{whole}  a long remark"
+    assert table(header, rows, width=60).splitlines()[2:] == [whole, "(no room for: remark)"]
     assert table(header, rows, width=45).splitlines()[2:] == [
-        "vit_small_patch14/lvd  Apache-2.0  https:…org",
-        "(no room for: remark)",
+        "vit_small_patch14/lvd  Apache-2.0",
+        "(no room for: from, remark)",
     ]
+    long = [("x" * 60, "a licence of many words", "")]
+    assert table(header[:3], long, width=60).splitlines()[2] == f"{'x' * 21}…{'x' * 10}  a licence of … words"
+
+
+def test_one_thing_is_not_several() -> None:
+    assert [counted(n, "rows without a file") for n in (1, 2)] == ["1 row without a file", "2 rows without a file"]
+    assert counted(1, "files") == "1 file"
 
 
 def test_a_table_too_narrow_for_anything_is_still_a_table() -> None:

@@ -171,9 +171,10 @@ def test_what_a_head_cannot_take_is_said(world: World, name: str, changes: dict[
 def test_vectors_as_a_file(world: World, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"vectors.{suffix}"
     options = ["--backbone", ONE.name, "--out", str(out), "--size", "28", "--pooling", "mean", "--json"]
-    said = CliRunner().invoke(
-        app, ["embed", str(world.folder), "--workspace", str(world.workspace.root), *options], catch_exceptions=False
-    )
+    command = ["embed", str(world.folder), "--workspace", str(world.workspace.root), *options]
+    tried = json.loads(CliRunner().invoke(app, [*command, "--dry-run"], catch_exceptions=False).stdout)
+    assert (tried["photos"], tried["dry_run"], out.exists()) == (24, True, False)
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
     assert said.exit_code == 0, said.output
     facts = json.loads(said.stdout)
     assert (facts["photos"], facts["width"], facts["stored"]) == (24, 6, "float16")

@@ -306,6 +306,17 @@ def test_an_unknown_method_comes_with_a_suggestion(pattern: str, meant: str) -> 
     assert "t15 methods" in str(caught.value)
 
 
+def test_a_word_that_begins_methods_is_offered_with_these() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'gist\*', that is gist-64\+knn"):
+        choose(["gist"])
+
+
+def test_retrieval_is_found_by_the_name_that_other_methods_have_for_a_feature() -> None:
+    assert names(["retrieval:gist"]) == names(["retrieval:gist-lear-64"]) == ["retrieval:gist-lear-64"]
+    assert names(["retrieval:tiny+verify"]) == ["retrieval:tiny-16+verify"]
+    assert "retrieval:gist-lear-64" in registry.listed()
+
+
 @pytest.mark.parametrize("pattern", ["TINY-64+KNN", "Tiny-64+k*", "tiny-64+KNN"])
 def test_patterns_are_the_same_in_capitals(pattern: str) -> None:
     assert names([pattern])[0] == "tiny-64+knn"

@@ -82,7 +82,10 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
 
 def test_weights_are_added_and_loaded(tmp_path: Path, place: Path) -> None:
     file = checkpoint(tmp_path / "net.pth.tar")
+    tried = weights.add(SMALL, file, dry_run=True)
+    assert everything(place) == []
     added = weights.add(SMALL, file)
+    assert tried.digest == added.digest
     assert added == weights.stored(SMALL)
     assert (added.licence, added.source, added.data) == ("CC-BY-4.0", "net.pth.tar", "Places365")
     assert added.file_sha256 == sha256(file)

@@ -177,8 +177,12 @@ def test_a_manifest_gets_the_table_of_its_tiles(
     assert "no tile of land at zoom 10 is here" in capsys.readouterr().err
     assert front_door.run(["aerial", "plan", "--region", str(region), *common]) == 0
     assert "would be asked for" in capsys.readouterr().out
+    assert front_door.run(["aerial", "fetch", "--region", str(region), "--dry-run", *common]) == 0
+    assert "0 are here" in capsys.readouterr().out
     assert front_door.run(["aerial", "fetch", "--region", str(region), *common]) == 0
     assert "to be credited: nobody" in capsys.readouterr().err
+    assert front_door.run(["aerial", "add", str(land.folder), "--dry-run", *common]) == 0
+    assert not (land.folder / NAME).exists()
     assert front_door.run(["aerial", "add", str(land.folder), *common]) == 0
     found = read(read_manifest(land.folder), land.folder / NAME)
     assert found is not None

@@ -127,7 +127,6 @@ def test_a_missing_key(
         (["--root", "nowhere"], r"--root nowhere: no such folder"),
         (["--root", ".", "--column", "city=stadt"], r"--column: says what the columns of --table FILE are"),
         (["--root", ".", "--root-licence", "mine"], r"'mine' is unknown.*LicenseRef-NAME for one of your own"),
-        (["--provider", "folder", "--root", ".", "--dry-run"], r"asks no service; there is nothing to plan"),
     ],
 )
 def test_options_that_mean_nothing(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
@@ -352,12 +351,17 @@ def test_a_folder_with_a_table_from_the_first_time_to_the_second(
         "--column",
         "city=ort",
     )
+    code, out, _ = run(*command, "--dry-run")
+    assert (code, Path("workspace").exists()) == (0, False)
+    assert "read 4: 2 new" in out
+    assert "dry run: nothing was kept" in out
     code, out, said = run(*command)
     assert code == 0
     assert "read 4: 2 new, 0 known already, 2 rejected" in out
-    assert "table: 3 rows, 1 rows without a file, 3 files, 1 files without a row" in out
+    assert "table: 3 rows, 1 row without a file, 3 files, 1 file without a row" in out
     assert "table.csv: 3 rows; columns: file from datei, city from ort, license from licence (" in said
     table.write_text("datei,ort,licence\nbolu/1.jpg,Ankara,CC BY 4.0\nbolu/2.jpg,Ankara,LicenseRef-Mine\n")
+    assert json.loads(run(*command, "--dry-run", "--json")[1])["relabelled"] == 1
     code, out, _ = run(*command)
     assert code == 0
     assert "read 3: 0 new, 2 known already, 1 rejected" in out

@@ -38,6 +38,8 @@ def manifest(tmp_path: Path) -> Path:
 
 def test_a_table_beside_the_manifest_that_stays_as_it_is(run: Run, manifest: Path) -> None:
     before = {file.name: file.read_bytes() for file in manifest.iterdir()}
+    assert "would be written" in run("add", manifest, "--layer", "coast", "--dry-run")[1]
+    assert {file.name for file in manifest.iterdir()} == set(before)
     code, out, _ = run("add", manifest, "--layer", "coast", "--layer", "country", "--json")
     result = json.loads(out)
     assert (code, result["photos"]) == (0, 480)

@@ -230,6 +230,26 @@ def test_export(house: House, first: Path, tmp_path: Path) -> None:
     assert [tuple(row) for row in told] == [("photo_id", "split")] * 32
 
 
+def test_a_dry_run_of_export_writes_nothing(house: House, first: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for options, said in (
+        (("--out", tmp_path / "rows.csv"), f"{tmp_path / 'rows.csv'}: 32 rows"),
+        ((), "the terminal: 32 rows"),
+        (("--shards", tmp_path / "shards"), "photos: train 16, val 8, test 8"),
+        (("--hf", tmp_path / "hf"), "hf: 32 photos"),
+        (("--vpr", tmp_path / "vpr"), "vpr/images/test/"),
+    ):
+        out, err = house.run("export", first, *options, "--dry-run")
+        assert out == ""
+        assert said in err
+        assert "dry run: nothing was written" in err
+    assert f"{tmp_path / 'full'}: holds other things (x)" in house.complaint(
+        "export", first, "--hf", tmp_path / "full", "--dry-run", code=2
+    )
+    assert not {"rows.csv", "shards", "hf", "vpr"} & {path.name for path in tmp_path.iterdir()}
+
+
 def test_export_to_the_terminal(house: House, first: Path) -> None:
     for options in ((), ("--format", "csv")):
         out, err = house.run("export", first, "--column", "photo_id", *options)

@@ -257,7 +257,12 @@ def test_import_to_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     for number in (1, 2, 3):
         put(tmp_path / "images" / "00" / f"{number}.jpg", photo_bytes(number, (96, 96)))
     put(tmp_path / "train.csv", OSV + "9,38.5,43.4,Van,Csa\n")
-    out, said = house.run("import", "osv5m", tmp_path / "train.csv", "--root", tmp_path / "images", "--name", "osv")
+    command = ("import", "osv5m", tmp_path / "train.csv", "--root", tmp_path / "images", "--name", "osv")
+    out, _ = house.run(*command, "--dry-run")
+    assert "read 4: 2 new" in out
+    assert "dry run: nothing was kept" in out
+    assert not house.workspace.exists()
+    out, said = house.run(*command)
     assert "OpenStreetView-5M: 3 photos, 1 labels" in said
     assert "read 4: 2 new, 0 known already, 2 rejected" in out
     assert "t15 split --given" in out

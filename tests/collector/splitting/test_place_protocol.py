@@ -253,6 +253,21 @@ def test_a_query_without_its_place_in_the_gallery_is_a_breach(make_photo: MakePh
     assert any(remark.startswith("author unknown of 1 of 2 queries") for remark in found.remarks)
 
 
+def test_views_of_one_panorama_of_which_no_sequence_tells_are_remarked(make_photo: MakePhoto) -> None:
+    same = {"latitude": 39.9, "longitude": 32.8}
+    photos = [
+        make_photo(0, author_id="x:0", split="train", **same),
+        make_photo(3, author_id="x:1", split="test", **same),
+    ]
+
+    def remarked(photos: Sequence[Photo]) -> bool:
+        said = audit_manifest(place_manifest(photos)).remarks
+        return any(remark.startswith("1 of 1 queries have a gallery photo at the very same point") for remark in said)
+
+    assert remarked(photos)
+    assert not remarked([photos[0], replace(photos[1], sequence_id="x:drive")])
+
+
 def test_the_city_protocol_has_no_gallery(small: Manifest) -> None:
     assert audit_manifest(small).answerable == ()
 
