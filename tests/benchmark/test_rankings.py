@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from benchmark.leaderboard.table import leaderboard
+from benchmark.methods.registry import choose
 from benchmark.rankings import read_rankings
+from benchmark.runner import bench, plan
 from benchmark.submissions import put_on_board, read_ranked
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, build_manifest
@@ -54,6 +56,24 @@ def test_a_table_is_scored_and_on_the_board(placed: tuple[World, Manifest], tmp_
     assert turned.rows.tolist() == [[k + 1, k] for k in range(6)]
     assert turned.inliers is not None
     assert (turned.inliers == 7).all()
+
+
+def test_one_town_is_enough_for_what_ranks_its_gallery(tmp_path: Path) -> None:
+    world = make_world(tmp_path, ("one",), {"train": 4, "val": 2, "test": 2})
+    with pytest.raises(DataError, match="has one city; a benchmark needs two or more"):
+        plan(world.manifest, choose(["retrieval:tiny"]), [0], "smoke")
+    places = [
+        replace(photo, latitude=40 + 30 * number / 111_195, longitude=30.0)
+        for side in ("train", "val", "test")
+        for number, photo in enumerate(world.manifest.photos(side))
+    ]
+    town = build_manifest(replace(world.manifest.header, protocol="place"), places, "tests")
+    tasks = plan(town, choose(["retrieval:tiny", "tiny-64+knn"]), [0], "smoke")
+    states = {task.task.inputs.method: task.state for task in bench(town, world.workspace, tasks, "cpu")}
+    assert states == {"retrieval:tiny-16": "done", "tiny-64+knn": "missing"}
+    board = leaderboard(town, world.workspace.runs)
+    assert board.rows[0].scores.primary == "recall_1"
+    assert "the manifest has one city" in board.failed[0].reason
 
 
 def test_texts_of_a_harness(placed: tuple[World, Manifest], tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def run(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
     return call
 
 
+def test_a_dry_run_of_score_looks_at_no_label(world: World, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    before = run("list", "--json"), reads_of(world.workspace.runs)
+    file = str(world.workspace.root / "mine.csv")
+    capsys.readouterr()
+    assert front_door.run(["score", file, "--name", "Another", "--dry-run", *world.options]) == 0
+    said = capsys.readouterr().out
+    assert "labels for" in said
+    assert "would be on the board as submission:another (dry run: not scored, nothing was written)" in said
+    assert (run("list", "--json"), reads_of(world.workspace.runs)) == before
+
+
 def test_runs_are_listed_shown_and_removed(world: World, run: Any) -> None:
     found = json.loads(run("list", "--json"))
     assert {(one["method"], one["origin"]) for one in found} == {

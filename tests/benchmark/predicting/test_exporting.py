@@ -25,6 +25,7 @@ def copy(trained: Trained, tmp_path: Path) -> Workspace:
 def test_a_run_is_found_by_the_beginning_of_its_identity(trained: Trained) -> None:
     identity, runs = trained.run.inputs.identity, trained.world.workspace.runs
     assert find_run(runs, identity) == find_run(runs, identity[:4]) == trained.run
+    assert find_run(runs, trained.run.inputs.method.upper()) == trained.run  # the only one of its method
 
 
 @pytest.mark.parametrize("name", ["", "abc", "../runs", "ABCD", "*", "0" * 17, "no run", "/etc/passwd"])
