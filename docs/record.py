@@ -18,6 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DOCS = Path(__file__).parent
 
@@ -35,11 +39,10 @@ INSTEAD = {
     "embed": "t15 embed manifests/sandbox/1.0.0 --backbone tf_efficientnet_lite0/in1k --out vectors.npz",
     "geodata add": "t15 geodata add manifests/sandbox/1.0.0",
     "geodata fetch": "t15 geodata fetch elevation_90m --region turkiye15 --dry-run",
+    "aerial fetch": "t15 aerial fetch --service orthophotos.toml --region imaginary.toml --zoom 11",
+    "aerial add": "t15 aerial add manifests/sandbox/1.0.0 --service orthophotos.toml --zoom 11",
 }
 """What is run where a command's own example opens a browser, downloads, or is of files that nobody has here."""
-
-ASKING = ("aerial fetch", "aerial add")
-"""Commands that ask services, or that need what these gave: nothing of them is recorded."""
 
 SERVERS = ("review", "serve", "sandbox")
 """Commands that answer until they are stopped: what they say first is kept."""
@@ -128,15 +131,38 @@ def _pictures(scratch: Scratch) -> None:
     _table(scratch.here / "osv5m" / "test.csv", head, lines)
 
 
-def _raster(path: Path) -> None:
-    """Write a small GeoTIFF around Ankara, where the library is."""
-    import numpy as np
+def _raster(path: Path, north: float, west: float, step: float, values: "NDArray[Any]") -> None:
+    """Write bands, (B, H, W), as a GeoTIFF in degrees, where the library is."""
     import rasterio
     from rasterio.transform import from_origin
 
-    profile = {"driver": "GTiff", "height": 20, "width": 20, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
-    with rasterio.open(path, "w", transform=from_origin(32, 41, 0.1, 0.1), **profile) as file:
-        file.write(np.arange(400, dtype=np.float32).reshape(20, 20), 1)
+    bands, height, width = values.shape
+    profile = {"driver": "GTiff", "height": height, "width": width, "count": bands, "dtype": values.dtype.name}
+    with rasterio.open(path, "w", transform=from_origin(west, north, step, step), crs="EPSG:4326", **profile) as file:
+        file.write(values)
+
+
+def _above(here: Path) -> None:
+    """Write a picture of the sandbox's land from above, a service that reads it, and a region file of its cities."""
+    import numpy as np
+
+    from collector.areas import as_toml
+    from collector.manifest.manifest import read_manifest
+    from collector.records import Region
+
+    header = read_manifest(DOCS.parent / "manifests" / "sandbox" / "1.0.0").header
+    (here / "imaginary.toml").write_text(
+        as_toml(Region("imaginary", "Imaginary cities", header.cities)), encoding="utf-8"
+    )
+    north, west = max(city.latitude for city in header.cities) + 1, min(city.longitude for city in header.cities) - 1
+    south, east = min(city.latitude for city in header.cities) - 1, max(city.longitude for city in header.cities) + 1
+    noise = np.random.default_rng(0).integers(0, 256, (3, int((north - south) * 50), int((east - west) * 50)), np.uint8)
+    _raster(here / "orthophotos.tif", north, west, 0.02, noise)
+    (here / "orthophotos.toml").write_text(
+        f'[orthophotos]\ntitle = "Drawn land from above"\nkind = "raster"\nurl = "{here / "orthophotos.tif"}"\n'
+        'licence = "CC0-1.0"\nattribution = "t15"\n',
+        encoding="utf-8",
+    )
 
 
 def _table(path: Path, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
@@ -159,14 +185,12 @@ def _answers(path: Path) -> None:
 
 def record(only: list[str]) -> None:
     """Run the examples, all or those of some commands, and keep what they print."""
+    import numpy as np
+
     from collector.help_texts import EXAMPLES
 
     OUTPUTS.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        name: INSTEAD.get(name, line)
-        for name, line in EXAMPLES.items()
-        if name not in ASKING and (not only or name in only)
-    }
+    wanted = {name: INSTEAD.get(name, line) for name, line in EXAMPLES.items() if not only or name in only}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(Path(folder).resolve())
         _pictures(scratch)
@@ -175,7 +199,8 @@ def record(only: list[str]) -> None:
         if (real / WEIGHTS).is_file():
             (scratch.here / "Downloads").mkdir()
             shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "efficientnet_lite0.pth")
-        _raster(scratch.here / "income.tif")
+        _raster(scratch.here / "income.tif", 41, 32, 0.1, np.arange(400, dtype=np.float32).reshape(1, 20, 20))
+        _above(scratch.here)
         # Other people's photos go into workspaces of their own, so that the others find the sandbox's alone.
         alone = ("collect", "import", "aerial list", "aerial plan", "sandbox", "demo")
         apart = {name: wanted.pop(name) for name in alone if name in wanted}
@@ -198,6 +223,8 @@ def record(only: list[str]) -> None:
             own = line.replace("3f2a", identity[:4]).replace("commons:12345", photo)
             if name == "score":
                 own += " --replace"
+            if name == "aerial add":
+                scratch.run(INSTEAD["aerial fetch"])
             _keep(scratch, name, own, scratch.first_words(own) if name in SERVERS else scratch.run(own))
 
 
