@@ -8,8 +8,9 @@ import pytest
 
 from benchmark.leaderboard.table import leaderboard
 from benchmark.methods.registry import choose
+from benchmark.planning import plan
 from benchmark.rankings import read_rankings
-from benchmark.runner import bench, plan
+from benchmark.runner import bench
 from benchmark.submissions import put_on_board, read_ranked
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest, build_manifest
