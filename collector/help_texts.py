@@ -78,7 +78,7 @@ EXAMPLES = {
 
 WORDS = {
     **dict.fromkeys(("workspace", "manifests", "root", "static", "explain"), "FOLDER"),
-    **dict.fromkeys(("file", "predictions", "source", "table", "region_file"), "FILE"),
+    **dict.fromkeys(("file", "predictions", "source", "table", "region_file", "density"), "FILE"),
     **dict.fromkeys(("manifest", "extend", "before", "after"), "MANIFEST"),
     **dict.fromkeys(("url", "cluster"), "ADDRESS"),
     **dict.fromkeys(("root_licence", "licence"), "LICENCE"),

@@ -17,6 +17,7 @@ from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 if TYPE_CHECKING:
     from benchmark.models import Model
     from benchmark.predicting.answer import Answerer
+    from benchmark.predicting.density_file import DensityFile
     from benchmark.predicting.read_image import Source
     from benchmark.results import Run
     from collector.manifest.manifest import Manifest
@@ -99,6 +100,12 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(help="Folder for a page on each photo: heat map, similar training photos, map.")
     ] = None,
+    density: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the areas of 50 and 90 % where the model gives a density: .geojson, or .png of one photo."
+        ),
+    ] = None,
     city_only: Annotated[
         bool,
         typer.Option("--city-only", help="Keep to the city: its centre in place of coordinates that a model gives."),
@@ -109,10 +116,12 @@ def predict(
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
 ) -> None:
     """Say in which city photos were taken, how sure that is, and when it is none of the cities."""
+    from benchmark.predicting.density_file import DensityFile
     from benchmark.predicting.formats import print_records
     from benchmark.predicting.read_image import described, find_photos
 
-    _check_predict(form, json, model, url, {"--city-only": city_only, "--explain": explain is not None})
+    of_models = {"--city-only": city_only, "--explain": explain is not None, "--density": density is not None}
+    _check_predict(form, json, model, url, of_models)
     if model is not None and sys.stderr.isatty():  # a person sees at once that it works: the libraries take seconds
         note(f"loading {model} …")
     found = find_photos(photos, sys.stdin.buffer)
@@ -120,6 +129,7 @@ def predict(
         note(f"passed over in folders, by suffix: {described(found.others)}")
     if not found.photos and not found.unreadable:
         raise UsageError(f"predict: no photo in {', '.join(photos)[:200]}; name files, or folders that hold some")
+    file = None if density is None else DensityFile(density, len(found.photos) + len(found.unreadable))
     if model is None:
         records, facts = _asked(str(url), found.photos)
     else:
@@ -128,11 +138,13 @@ def predict(
         answerer = answerer_of(
             model, manifest, device, workspace, manifests, neighbours=with_them, city_only=city_only, few=few
         )
-        records, facts = _answered(answerer, found.photos, explain, workspace)
+        records, facts = _answered(answerer, found.photos, explain, file, workspace)
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
     if explain is not None and failed < len(found.photos) + len(found.unreadable):
         note(f"{explain / 'index.html'}: the pages")
+    if file is not None:
+        file.write(facts)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
@@ -150,13 +162,20 @@ def _check_predict(form: str, json: bool, model: str | None, url: str | None, of
         raise UsageError("predict: --city-only is for a model here; a server says itself whether it keeps to the city")
     if url is not None and of_models["--explain"]:
         raise UsageError("predict: --explain needs a model here; the server's own page explains its answers")
+    if of_models["--density"] and (url is not None or of_models["--city-only"]):
+        other = "--url" if url is not None else "--city-only"
+        raise UsageError(f"predict: --density needs a model here that may tell places; leave {other} out")
 
 
-def _answered(answerer: "Answerer", photos: list["Source"], explain: Path | None, workspace: Path) -> "Records":
+def _answered(
+    answerer: "Answerer", photos: list["Source"], explain: Path | None, file: "DensityFile | None", workspace: Path
+) -> "Records":
     from benchmark.predicting.answer import answers
     from benchmark.predicting.formats import model_facts, recorded
 
     results = _tracked(answers(answerer, photos), len(photos))
+    if file is not None:
+        results = file.noting(results)
     if explain is None:
         return recorded(answerer, results), model_facts(answerer.about, answerer.digest)
     from benchmark.predicting.page import explained

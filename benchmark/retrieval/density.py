@@ -4,27 +4,30 @@ For places x₁ … x_K with weights w, the density at a place is Σ wᵢ exp(-d
 what N. Vo, N. Jacobs and J. Hays sum on a flat grid ("Revisiting IM2GPS in the deep learning era", ICCV 2017), without that
 grid's faults: the kernel has one width at every latitude, and the date line and the poles are places like others.
 
-It is evaluated at the neighbours themselves (O(K²) a photo), climbed from there, or laid on a grid of cells of nearly one
-area: rings of one height, each with as many cells as its circumference has room for. Only cells within 4σ of a place are
-kept, which hold all but about 0.03 % of a lone kernel.
+It is evaluated at the neighbours themselves (O(K²) a photo) or climbed from there. What an answer states (`mixture`) is
+laid on a grid of cells of nearly one area: rings of one height, each with as many cells as its circumference has room for.
+Only cells within 4σ of a place are kept, which hold all but about 0.03 % of a lone kernel.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.retrieval.mixture import Mixture
 from collector.errors import UsageError
 from collector.geo import EARTH_RADIUS_KM, places_of, unit_vectors
 
-SHARES = (0.5, 0.9)
-"""Shares of the density whose areas are drawn."""
+SHARES = {0.5: 0.5, 0.9: 0.9}
+"""Shares of a density whose areas are drawn, by the chance that they hold the photo, where it is taken at its word."""
 
 _BLOCK = 1 << 21  # pairs in memory at once
 _REACH = 4.0  # σ
 _MOST_CELLS = 4_000_000
+_FEW_CELLS = 200_000
+_LAID = 0.999  # of the weight of places
 _ROUNDS = 100
 
 
@@ -148,17 +151,27 @@ class DensityMap:
             ).any()
         )
 
-    def to_geojson(self) -> str:
-        """Return the areas of SHARES as GeoJSON, RFC 7946: no polygon crosses the date line."""
-        features = [
+    def features(self, levels: Mapping[float, float], **properties: Any) -> list[dict[str, Any]]:
+        """Return areas as features of GeoJSON, RFC 7946: no polygon crosses the date line.
+
+        Args:
+            levels: the share of the density that each area holds, by the chance with which it is said to hold the photo;
+                equal where the density is taken at its word (`SHARES`).
+            properties: further ones of each feature, beside `chance`, `share` and `area_km2`.
+        """
+        return [
             {
                 "type": "Feature",
-                "properties": {"share": share, "area_km2": round(self.area(share), 3)},
+                "properties": {
+                    **properties,
+                    "chance": chance,
+                    "share": round(share, 4),
+                    "area_km2": float(f"{self.area(share):.3g}"),
+                },
                 "geometry": {"type": "MultiPolygon", "coordinates": [[ring] for ring in self._rings(share)]},
             }
-            for share in SHARES
+            for chance, share in levels.items()
         ]
-        return json.dumps({"type": "FeatureCollection", "features": features})
 
     def _rings(self, share: float) -> list[list[list[float]]]:
         """Return the outlines of the runs of neighbouring cells in each ring, anticlockwise."""
@@ -172,28 +185,40 @@ class DensityMap:
                 runs[-1][3] = east
             else:
                 runs.append([south, north, west, east])
-        return [[[w, s], [e, s], [e, n], [w, n], [w, s]] for s, n, w, e in runs]
+        corners = np.round(runs, 6).tolist()
+        return [[[w, s], [e, s], [e, n], [w, n], [w, s]] for s, n, w, e in corners]
 
 
-def density_map(
-    places: NDArray[np.float64], weights: NDArray[np.float64], sigma_km: float, step_km: float | None = None
-) -> DensityMap:
-    """Return the density of one photo's places (K, 2) with weights (K,) on cells of about step_km (σ/4) a side.
+def density_map(density: Mixture, step_km: float | None = None) -> DensityMap:
+    """Return the density of one photo on cells of about step_km a side.
+
+    By default a cell is a quarter of the narrowest spread, larger where a map would have more than about 200,000 cells.
+    A place that spreads less than half a cell is laid as wide as that; places of the last thousandth of weight are left out.
 
     Raises:
-        ValueError: σ is not above 0, the step not from 0 to 2σ, or no place with a weight is known.
+        ValueError: it is not the density of one photo, none is stated, or the step is not above 0.
         UsageError: it would take too many cells.
     """
-    step = sigma_km / 4 if step_km is None else step_km
-    voting = _known(places) & (weights > 0)
-    if not sigma_km > 0 or not 0 < step <= 2 * sigma_km or not voting.any():
-        raise ValueError(f"sigma_km {sigma_km}, step_km {step}, {int(voting.sum())} places with a weight")
-    centres, strong = places[voting], weights[voting]
+    if len(density) != 1 or not density.weights.any() or (step_km is not None and not step_km > 0):
+        raise ValueError(
+            f"a density of {len(density)} photos, step_km {step_km}: one that is stated, and a step above 0"
+        )
+    order = np.argsort(-density.weights[0], kind="stable")
+    heavy = order[: int(np.searchsorted(np.cumsum(density.weights[0][order]), _LAID * density.weights.sum())) + 1]
+    spreads = EARTH_RADIUS_KM / np.sqrt(density.kappas[0, heavy])
+    step = step_km or max(spreads.min() / 4, np.sqrt(np.pi * np.square(_REACH * spreads).sum() / _FEW_CELLS))
+    step = min(step, np.pi * EARTH_RADIUS_KM / 8)
+    spreads = np.maximum(spreads, step / 2)
+    laid = Mixture(density.centres[:, heavy], density.weights[:, heavy], np.square(EARTH_RADIUS_KM / spreads)[None])
     rings = max(2, int(np.ceil(np.pi * EARTH_RADIUS_KM / step)))
-    # For the choice of cells, places within a tenth of one are one.
-    near = np.unique(np.round(centres / (18.0 / rings)), axis=0, return_index=True)[1]
-    cells = np.unique(np.concatenate([_cells_near(centres[row], rings, sigma_km, len(near)) for row in near]), axis=0)
-    return _map_of(cells, rings, centres, strong, sigma_km)
+    # For the choice of cells, places within a tenth of one are one, which spreads as the widest of them.
+    places = places_of(laid.centres[0])
+    widest = np.argsort(-spreads, kind="stable")
+    near = widest[np.unique(np.round(places[widest] / (18.0 / rings)), axis=0, return_index=True)[1]]
+    cells = np.unique(
+        np.concatenate([_cells_near(places[row], rings, float(spreads[row]), len(near)) for row in near]), axis=0
+    )
+    return _map_of(cells, rings, laid)
 
 
 def _columns(ring: NDArray[np.int64], rings: int) -> NDArray[np.int64]:
@@ -225,9 +250,7 @@ def _cells_near(place: NDArray[np.float64], rings: int, sigma_km: float, among: 
     return np.stack([np.repeat(ring, counts), column % np.repeat(columns, counts)], axis=1)
 
 
-def _map_of(
-    cells: NDArray[np.int64], rings: int, places: NDArray[Any], weights: NDArray[Any], sigma_km: float
-) -> DensityMap:
+def _map_of(cells: NDArray[np.int64], rings: int, laid: Mixture) -> DensityMap:
     height, columns = 180 / rings, _columns(cells[:, 0], rings)
     south: NDArray[np.float64] = np.asarray(cells[:, 0] * height - 90, np.float64)
     west: NDArray[np.float64] = np.asarray(cells[:, 1] * 360 / columns - 180, np.float64)
@@ -235,13 +258,8 @@ def _map_of(
     east: NDArray[np.float64] = np.asarray((cells[:, 1] + 1) * 360 / columns - 180, np.float64)
     area = EARTH_RADIUS_KM**2 * np.radians(360 / columns) * (np.sin(np.radians(north)) - np.sin(np.radians(south)))
     centres = np.stack([(south + north) / 2, (west + east) / 2], axis=1)
-    step = max(1, _BLOCK // len(places))
-    density = np.concatenate(
-        [
-            densities(centres[None, at : at + step], places[None], weights[None], sigma_km)[0]
-            for at in range(0, len(cells), step)
-        ]
-    )
-    order = np.argsort(-density, kind="stable")
-    mass = (density * area)[order]
+    step = max(1, _BLOCK // laid.weights.shape[1])
+    logs = np.concatenate([laid.log_density(centres[None, at : at + step])[0] for at in range(0, len(cells), step)])
+    order = np.argsort(-logs, kind="stable")
+    mass = (np.exp(logs - logs.max()) * area)[order]
     return DensityMap(south[order], north[order], west[order], east[order], area[order], mass / mass.sum())

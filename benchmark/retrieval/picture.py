@@ -1,25 +1,28 @@
 """A density as a picture: PNG, with the countries' borders and the areas that hold 50 and 90 % of it."""
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.retrieval.density import SHARES, DensityMap
 from collector.web.maps import View, countries, view_of
 
 _SEA, _LAND, _BORDER = (220, 230, 238), (247, 244, 236), (185, 179, 164)
 _HOT = np.array([160, 28, 28], np.float64)
-_STRENGTH = {0.5: 0.75, 0.9: 0.4}  # how much of the colour the areas have; outside of both by the density
+_INNER, _OUTER = 0.75, 0.4  # how much of the colour the areas have; outside of them by the density
+_TEXT = (60, 55, 45)
 _FRAMED = 0.999  # share of the density that the picture has to show
 
 
-def to_png(density: DensityMap, width: int = 640) -> bytes:
+def to_png(density: DensityMap, width: int = 640, levels: Mapping[float, float] = SHARES) -> bytes:
     """Return the picture, `width` pixels wide, of the part of the Earth where nearly all of the density lies.
 
-    North is up, a degree of longitude as long as it is in the middle of the picture. What lies in the area that holds 50 % is
-    dark, in that of 90 % lighter.
+    North is up, a degree of longitude as long as it is in the middle of the picture. What lies in the area of the least
+    level is dark, in that of the greatest lighter; a line says how large these areas are. `levels` are as in
+    `DensityMap.features`.
 
     Raises:
         ValueError: the width is not from 16 to 8192.
@@ -40,14 +43,19 @@ def to_png(density: DensityMap, width: int = 640) -> bytes:
                 if x.max() > 0 and x.min() < width and y.max() > 0 and y.min() < height and len(ring) > 2:
                     pen.polygon(list(zip(x.tolist(), y.tolist(), strict=True)), fill=_LAND, outline=_BORDER)
     pixels = np.asarray(picture, np.float64)
-    strength = colour_strengths(density, view, height)[..., None]
+    strength = colour_strengths(density, view, height, levels)[..., None]
     buffer = io.BytesIO()
     mixed = (pixels * (1 - strength) + _HOT * strength).round().astype(np.uint8)
     whole = Image.fromarray(mixed)
     # An area smaller than a pixel would be lost: a ring marks the densest cell.
     at = view.at(float(density.south[0] + density.north[0]) / 2, float(density.west[0] + density.east[0]) / 2)
     box = (at[0] - 4, at[1] - 4, at[0] + 4, at[1] + 4)
-    ImageDraw.Draw(whole).ellipse(box, outline=tuple(_HOT.astype(int).tolist()))
+    pen = ImageDraw.Draw(whole)
+    pen.ellipse(box, outline=tuple(_HOT.astype(int).tolist()))
+    areas = ", ".join(
+        f"{100 * chance:.0f} % in {float(f'{density.area(share):.2g}'):,.10g} km²" for chance, share in levels.items()
+    )
+    pen.text((6, height - 6), areas, _TEXT, ImageFont.load_default(max(9, width // 45)), anchor="ld")
     whole.save(buffer, format="PNG")
     return buffer.getvalue()
 
@@ -72,15 +80,17 @@ def framed_view(density: DensityMap, width: int) -> View:
     return View(east - wide, east + wide, max(-90.0, middle - half), min(90.0, middle + half), width)
 
 
-def colour_strengths(density: DensityMap, view: View, height: int) -> NDArray[np.float64]:
+def colour_strengths(
+    density: DensityMap, view: View, height: int, levels: Mapping[float, float] = SHARES
+) -> NDArray[np.float64]:
     """Return how much of the colour each pixel has, (height, width), from 0 to 1."""
     latitude = view.north - (np.arange(height) + 0.5) / (view.scale * view.stretch)
     longitude = (view.west + (np.arange(int(view.width)) + 0.5) / view.scale + 180) % 360 - 180
     strengths = np.zeros((height, len(longitude)))
     peak = density.share[0] / density.area_km2[0]
-    value = np.clip(density.share / density.area_km2 / peak, 0, 1) * _STRENGTH[SHARES[-1]]
-    for share in reversed(SHARES):
-        value[: density.region(share)] = _STRENGTH[share]
+    value = np.clip(density.share / density.area_km2 / peak, 0, 1) * _OUTER
+    for share, strength in zip(sorted(levels.values(), reverse=True), (_OUTER, _INNER)[-len(levels) :], strict=True):
+        value[: density.region(share)] = strength
     order = np.lexsort((density.west, density.south))
     south, west = density.south[order], density.west[order]
     starts = np.searchsorted(south, south[np.append(True, np.diff(south) > 0)])

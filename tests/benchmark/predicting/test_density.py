@@ -1,11 +1,14 @@
 """Answers with a density: calibrated regions, coordinates no finer than validation supports, votes, the city alone."""
 
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmark.methods.registry import choose
 from benchmark.methods.settings import with_settings
@@ -24,7 +27,7 @@ from collector.geo import distance_km
 from collector.manifest.manifest import build_manifest
 from collector.records import City
 from tests.benchmark.conftest import World, make_world, paint
-from tests.benchmark.predicting.conftest import jpeg
+from tests.benchmark.predicting.conftest import Cli, Trained, jpeg, read
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,43 @@ def test_keeping_to_the_city(file: Path) -> None:
     assert answer.radius50_km is not None  # of centres, not of places
     assert answerer.explain(paint(1, 1)).answer == answer
     assert density_svg(answer) == ""
+
+
+def test_densities_become_a_file(file: Path, cli: Cli, tmp_path: Path) -> None:
+    one, two, broken = (tmp_path / name for name in ("one.jpg", "two.jpg", "broken.jpg"))
+    one.write_bytes(jpeg(paint(1, 1)))
+    two.write_bytes(jpeg(paint(2, 2)))
+    broken.write_bytes(b"broken")
+    code, out, _ = cli("predict", one, two, broken, "--model", file, "--json", "--density", tmp_path / "all.geojson")
+    assert code == 5  # of the broken one; the others are there
+    told = json.loads((tmp_path / "all.geojson").read_text(encoding="utf-8"))
+    said = [feature["properties"] for feature in told["features"]]
+    assert [(of["photo"], of.get("chance")) for of in said] == [
+        *((str(photo), chance) for photo in (one, two) for chance in (0.5, 0.9)),
+        (str(broken), None),
+    ]
+    assert said[-1]["reason"]
+    assert told["features"][-1]["geometry"] is None
+    answered = read(out)["photos"][0]
+    for of, share in zip(said, (50, 90), strict=False):
+        assert of["area_km2"] == pytest.approx(answered[f"area{share}_km2"], rel=0.15)  # polygons beside draws
+    assert cli("predict", one, "--model", file, "--density", tmp_path / "one.png")[0] == 0
+    assert Image.open(io.BytesIO((tmp_path / "one.png").read_bytes())).size[0] == 640
+
+
+def test_where_there_is_no_density_none_is_written(trained: Trained, file: Path, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg(paint(1, 1)))
+    one, target = tmp_path / "one.jpg", tmp_path / "one.png"
+    code, out, err = cli("predict", one, "--model", trained.file, "--density", target)
+    assert (code, "the model states none" in err, "0.0000" in out or "1.0000" in out) == (5, True, True)
+    for more, said in (
+        (("--density", tmp_path / "one.txt"), "ends with .geojson"),
+        (("--density", target, one), "of one photo, not of 2"),
+        (("--density", target, "--city-only"), "leave --city-only out"),
+    ):
+        code, out, err = cli("predict", one, "--model", file, *more)
+        assert (code, out, said in err) == (2, "", True)
+    assert not target.exists()
 
 
 def test_the_photos_that_voted_are_credited(file: Path, placed: World) -> None:

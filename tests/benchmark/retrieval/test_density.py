@@ -1,6 +1,5 @@
 """Densities on the sphere: against the plain sum, against the integral of a lone kernel, at the poles and the date line."""
 
-import json
 import math
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from benchmark.retrieval.density import climbed, densities, density_map, modes_at_places
 from collector.errors import UsageError
 from collector.geo import distance_km, distances_km
-from tests.benchmark.retrieval.spheres import CORNERS, crowd, turned
+from tests.benchmark.retrieval.spheres import CORNERS, crowd, stated, turned
 
 everywhere = pytest.mark.parametrize("corner", CORNERS)
 
@@ -61,7 +60,7 @@ def test_climbing_ends_between_two_equal_places(corner: tuple[float, float]) -> 
 @everywhere
 @pytest.mark.parametrize("sigma", [0.1, 25.0])
 def test_the_areas_of_a_lone_kernel_are_those_of_its_integral(corner: tuple[float, float], sigma: float) -> None:
-    drawn = density_map(np.array([corner]), np.ones(1), sigma, step_km=sigma / 8)
+    drawn = density_map(stated(np.array([corner]), np.ones(1), sigma), step_km=sigma / 8)
     for share in (0.5, 0.9):
         # exp(-d²/2σ²) on a plane: the disc that holds a share p has d² = -2σ² ln(1 - p).
         assert drawn.area(share) == pytest.approx(-2 * math.pi * sigma**2 * math.log(1 - share), rel=0.03)
@@ -73,7 +72,7 @@ def test_the_areas_of_a_lone_kernel_are_those_of_its_integral(corner: tuple[floa
 
 def test_a_share_of_places_drawn_from_a_density_lies_in_its_area() -> None:
     sigma, places = 30.0, np.array([[0.0, 179.9], [0.5, -179.0]])
-    drawn = density_map(places, np.array([0.7, 0.3]), sigma)
+    drawn = density_map(stated(places, np.array([0.7, 0.3]), sigma))
     random = np.random.default_rng(0)
     inside = []
     for number in range(1500):
@@ -85,9 +84,12 @@ def test_a_share_of_places_drawn_from_a_density_lies_in_its_area() -> None:
 
 @everywhere
 def test_geojson_has_polygons_that_cross_no_seam(corner: tuple[float, float]) -> None:
-    document = json.loads(density_map(crowd(corner, 10, 5, 0), np.ones(5), 8.0).to_geojson())
-    assert [feature["properties"]["share"] for feature in document["features"]] == [0.5, 0.9]
-    for feature in document["features"]:
+    drawn = density_map(stated(crowd(corner, 10, 5, 0), np.ones(5), 8.0))
+    features = drawn.features({0.5: 0.6, 0.9: 0.95}, photo="a.jpg")
+    said = [(of["photo"], of["chance"], of["share"]) for of in (one["properties"] for one in features)]
+    assert said == [("a.jpg", 0.5, 0.6), ("a.jpg", 0.9, 0.95)]
+    for feature in features:
+        assert feature["properties"]["area_km2"] == pytest.approx(drawn.area(feature["properties"]["share"]), rel=0.01)
         for (ring,) in feature["geometry"]["coordinates"]:
             points = np.array(ring)
             assert points[0].tolist() == points[-1].tolist()
@@ -99,7 +101,6 @@ def test_geojson_has_polygons_that_cross_no_seam(corner: tuple[float, float]) ->
 
 def test_unknown_places_count_nothing() -> None:
     places = np.array([[41.0, 29.0], [np.nan, np.nan]])
-    assert density_map(places, np.ones(2), 1.0).area(0.9) == density_map(places[:1], np.ones(1), 1.0).area(0.9)
     value = densities(places[None, :1], places[None], np.ones((1, 2)), 1.0)
     assert value.tolist() == [[1.0]]
 
@@ -108,21 +109,29 @@ def test_what_is_asked_wrongly_is_refused() -> None:
     place = np.array([[41.0, 29.0]])
     with pytest.raises(ValueError, match="sigma_km"):
         densities(place[None], place[None], np.ones((1, 1)), 0.0)
-    for places, weights, step in (
-        (place * np.nan, 1.0, None),
-        (place, 0.0, None),
-        (place, 1.0, 3.0),
-        (place, 1.0, -1.0),
+    for density, step in (
+        (stated(np.full((1, 2), np.nan), np.ones(1), 1.0), None),
+        (stated(place, np.ones(1), 1.0), -1.0),
     ):
-        with pytest.raises(ValueError, match="places with a weight"):
-            density_map(places, np.array([weights]), 1.0, step)
+        with pytest.raises(ValueError, match="one that is stated"):
+            density_map(density, step)
     with pytest.raises(UsageError, match="larger step_km"):
-        density_map(place, np.ones(1), 5000.0, 1.0)
+        density_map(stated(place, np.ones(1), 5000.0), 1.0)
+
+
+def test_places_that_spread_unlike_each_other_are_laid_in_one_map() -> None:
+    """A kernel of 100 m beside one of 300 km: cells stay few, and half of the density lies in the first."""
+    places, spreads = np.array([[41.0, 29.0], [10.0, 20.0]]), np.array([0.1, 300.0])
+    drawn = density_map(stated(places, np.array([0.6, 0.4]), spreads))
+    assert len(drawn.share) < 400_000
+    assert drawn.area(0.5) < 1e-3 * drawn.area(0.9)
+    assert drawn.holds(41.0, 29.0, 0.5)
+    assert drawn.area(0.9) == pytest.approx(2 * math.pi * 300**2 * math.log(4), rel=0.05)
 
 
 def test_neighbours_all_over_the_world_fit_into_memory() -> None:
     random = np.random.default_rng(0)
     places = np.stack([np.degrees(np.arcsin(random.uniform(-1, 1, 100))), random.uniform(-180, 180, 100)], axis=1)
-    drawn = density_map(places, np.ones(100), 1.0)
+    drawn = density_map(stated(places, np.ones(100), 1.0))
     assert drawn.area(0.9) == pytest.approx(100 * 2 * math.pi * math.log(10), rel=0.05)
     assert (distances_km(drawn.south[0], drawn.west[0], places[:, 0], places[:, 1]) < 2).any()
