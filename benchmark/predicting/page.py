@@ -321,13 +321,10 @@ def _regions(density: Density, view: View) -> Image.Image:
 
 
 def _scale(view: View) -> str:
-    """Return a bar of a round number of kilometres, about a fifth of the map wide, with its length beside it."""
-    units = view.scale * view.stretch / KM_PER_DEGREE  # of a kilometre
-    about = _WIDTH / 5 / units
-    decade = 10.0 ** math.floor(math.log10(about))
-    length = max(step * decade for step in (1, 2, 5) if step * decade <= about)
+    """Return a bar of a round number of kilometres with its length beside it."""
+    km, length = view.bar()
     y = view.height - 14
     return (
-        f'<path class="scale" d="M14 {y - 4:.1f}V{y:.1f}H{14 + length * units:.1f}V{y - 4:.1f}" fill="none" '
-        f'stroke="currentColor"/><text x="18" y="{y - 6:.1f}">{length:g} km</text>'
+        f'<path class="scale" d="M14 {y - 4:.1f}V{y:.1f}H{14 + length:.1f}V{y - 4:.1f}" fill="none" '
+        f'stroke="currentColor"/><text x="18" y="{y - 6:.1f}">{km:g} km</text>'
     )

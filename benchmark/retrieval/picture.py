@@ -14,15 +14,16 @@ _SEA, _LAND, _BORDER = (220, 230, 238), (247, 244, 236), (185, 179, 164)
 _HOT = np.array([160, 28, 28], np.float64)
 _INNER, _OUTER = 0.75, 0.4  # how much of the colour the areas have; outside of them by the density
 _TEXT = (60, 55, 45)
+_LOST = 20  # pixels: of a smaller area a ring marks where it is
 _FRAMED = 0.999  # share of the density that the picture has to show
 
 
 def to_png(density: DensityMap, width: int = 640, levels: Mapping[float, float] = SHARES) -> bytes:
     """Return the picture, `width` pixels wide, of the part of the Earth where nearly all of the density lies.
 
-    North is up, a degree of longitude as long as it is in the middle of the picture. What lies in the area of the least
-    level is dark, in that of the greatest lighter; a line says how large these areas are. `levels` are as in
-    `DensityMap.features`.
+    North is up, a degree of longitude as long as it is in the middle of the picture. What lies in the area of the least level
+    is dark, in that of the greatest lighter; a line says how large these areas are, and a bar how long a kilometre is.
+    `levels` are as in `DensityMap.features`.
 
     Raises:
         ValueError: the width is not from 16 to 8192.
@@ -47,17 +48,22 @@ def to_png(density: DensityMap, width: int = 640, levels: Mapping[float, float] 
     buffer = io.BytesIO()
     mixed = (pixels * (1 - strength) + _HOT * strength).round().astype(np.uint8)
     whole = Image.fromarray(mixed)
-    # An area smaller than a pixel would be lost: a ring marks the densest cell.
-    at = view.at(float(density.south[0] + density.north[0]) / 2, float(density.west[0] + density.east[0]) / 2)
-    box = (at[0] - 4, at[1] - 4, at[0] + 4, at[1] + 4)
     pen = ImageDraw.Draw(whole)
-    pen.ellipse(box, outline=tuple(_HOT.astype(int).tolist()))
-    areas = ", ".join(
-        f"{100 * chance:.0f} % in {float(f'{density.area(share):.2g}'):,.10g} km²" for chance, share in levels.items()
-    )
-    pen.text((6, height - 6), areas, _TEXT, ImageFont.load_default(max(9, width // 45)), anchor="ld")
+    if (strength == _INNER).sum() < _LOST:
+        x, y = view.at(float(density.south[0] + density.north[0]) / 2, float(density.west[0] + density.east[0]) / 2)
+        pen.ellipse((x - 4, y - 4, x + 4, y + 4), outline=tuple(_HOT.astype(int).tolist()))
+    font = ImageFont.load_default(max(9, width // 45))
+    areas = ", ".join(f"{100 * of:.0f} % in {_rough(density.area(share))} square km" for of, share in levels.items())
+    pen.text((6, height - 6), areas, _TEXT, font, anchor="ld")
+    km, length = view.bar()
+    pen.line((width - 6 - length, height - 10, width - 6, height - 10), _TEXT, 2)
+    pen.text((width - 6, height - 14), f"{km:g} km", _TEXT, font, anchor="rd")
     whole.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _rough(area: float) -> str:
+    return f"{float(f'{area:.2g}'):,.10g}"
 
 
 def framed_view(density: DensityMap, width: int) -> View:

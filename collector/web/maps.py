@@ -139,6 +139,14 @@ class View:
         wide = radius_km / (KM_PER_DEGREE * max(0.1, math.cos(math.radians(latitude)))) * self.scale
         return f'<ellipse {attributes} cx="{x:.1f}" cy="{y:.1f}" rx="{wide:.1f}" ry="{tall:.1f}"/>'
 
+    def bar(self) -> tuple[float, float]:
+        """Return a round number of kilometres, about a fifth of the width, and how many units that is from south to north."""
+        units = self.scale * self.stretch / KM_PER_DEGREE
+        about = self.width / 5 / units
+        decade = 10.0 ** math.floor(math.log10(about))
+        km = max(step * decade for step in (1, 2, 5) if step * decade <= about)
+        return km, km * units
+
 
 def view_of(
     places: Sequence[tuple[float, float]],
