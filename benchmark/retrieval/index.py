@@ -10,7 +10,7 @@ Rows of the query's own author or sequence can be left out. Whatever the engine,
 remain: faiss, which knows no such rule, is asked for more until enough remain.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from collector.errors import DataError, UsageError
 
 ENGINES = ("exact", "faiss", "approximate")
 
-_QUERIES, _GALLERY = 1024, 16_384  # a block of distances: 64 MiB
+_QUERIES, _FIRST, _GALLERY = 1024, 1024, 16_384  # the largest block of distances: 64 MiB
 _SPARE = 8  # candidates beyond k whose distances are computed again, since float32 may order near-equals wrongly
 _PROBED = 8  # where more than one row in so many is asked for, an approximate search looks into all lists
 RECALL = 0.97
@@ -155,8 +155,8 @@ class Index:
         best = np.full((len(queries), 0), np.inf, np.float32)
         rows = np.full((len(queries), 0), -1, np.int64)
         owned = bool((authors >= 0).any() or (sequences >= 0).any())
-        for at in range(0, len(self), _GALLERY):
-            block = self.vectors[at : at + _GALLERY]
+        for at, end in _blocks(len(self)):
+            block = self.vectors[at:end]
             distances = queries @ (-2 * block).T
             distances += np.einsum("ij,ij->i", block, block)
             if owned:
@@ -222,7 +222,7 @@ class Index:
         tried, wanted = self.vectors[rows], min(_SOUGHT, len(self))
         nobody = np.full(len(rows), -1, np.int64)
         exact = self._by_blocks(tried, wanted, nobody, nobody)
-        for probed in (2**power for power in range(32)):
+        for probed in (int(np.ceil(1.3**power)) for power in range(90)):
             built.nprobe = min(probed, built.nlist)
             found = built.search(np.ascontiguousarray(tried), wanted)[1]
             shared = [np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]
@@ -234,6 +234,15 @@ def new_index(width: int, engine: str = "exact") -> Index:
     """Return an index without rows, for vectors of so many values."""
     nobody = np.empty(0, np.int64)
     return Index(np.empty((0, width), np.float32), nobody, nobody, engine)
+
+
+def _blocks(count: int) -> Iterator[tuple[int, int]]:
+    """Yield where blocks of the gallery begin and end: each as large as all before, so that few of its rows are nearer."""
+    at = 0
+    while at < count:
+        end = min(count, at + min(_GALLERY, max(_FIRST, at)))
+        yield at, end
+        at = end
 
 
 def _smallest(values: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
