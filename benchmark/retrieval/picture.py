@@ -50,8 +50,9 @@ def to_png(density: DensityMap, width: int = 640, levels: Mapping[float, float] 
     whole = Image.fromarray(mixed)
     pen = ImageDraw.Draw(whole)
     if (strength == _INNER).sum() < _LOST:
-        x, y = view.at(float(density.south[0] + density.north[0]) / 2, float(density.west[0] + density.east[0]) / 2)
-        pen.ellipse((x - 4, y - 4, x + 4, y + 4), outline=tuple(_HOT.astype(int).tolist()))
+        at = view.at(float(density.south[0] + density.north[0]) / 2, float(density.west[0] + density.east[0]) / 2)
+        box = (at[0] - 4, at[1] - 4, at[0] + 4, at[1] + 4)
+        pen.ellipse(box, outline=tuple(_HOT.astype(int).tolist()))
     font = ImageFont.load_default(max(9, width // 45))
     areas = ", ".join(f"{100 * of:.0f} % in {_rough(density.area(share))} square km" for of, share in levels.items())
     pen.text((6, height - 6), areas, _TEXT, font, anchor="ld")
