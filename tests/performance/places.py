@@ -63,6 +63,7 @@ def search(count: int, width: int = 512) -> None:
     print(f"it looks into {probed} of {lists} lists; recall {recall(rows, wanted):.3f}", flush=True)
     near._built.clear()
     factory: Any = faiss.index_factory(width, f"IVF{lists},SQ8")
+    factory.cp.max_points_per_centroid, factory.cp.niter = 64, 10
     timed("faiss IVF,SQ8 called plainly, built", lambda: (factory.train(vectors), factory.add(vectors)))
     factory.nprobe = probed
     rows = timed("faiss IVF,SQ8 called plainly, as many lists", lambda: factory.search(queries, 100))[1]
