@@ -19,6 +19,7 @@ import csv
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def write(
     write_table(out / f"{town.lower()}.csv", ["file", "city", "latitude", "longitude", "heading", *columns], table)
 
 
-def write_table(path: Path, columns: list[str], rows: list[tuple[object, ...]]) -> None:
+def write_table(path: Path, columns: list[str], rows: Sequence[tuple[object, ...]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
 
