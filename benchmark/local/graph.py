@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from benchmark.local.keypoints import WIDTH, Features
+from benchmark.local.keypoints import Features, gathered
 from benchmark.local.verification import PairVerifier
 from collector.geo import distances_km
 
@@ -108,8 +108,8 @@ def tracks_of(features: Sequence[Features], graph: PhotoGraph, least: int) -> Tr
     """Return the tracks of a graph; photos that see fewer than `least` add their strongest other features, one by one."""
     number, members = members_of(features, graph, least)
     photo = np.repeat(np.arange(len(features)), [len(of) for of in features])
-    descriptors = np.concatenate([np.empty((0, WIDTH), np.uint8), *(of.descriptors for of in features)])
-    return _tracks(number, photo[members], descriptors[members], len(features))
+    descriptors = gathered([of.descriptors for of in features], members)
+    return _tracks(number, photo[members], descriptors, len(features))
 
 
 def members_of(

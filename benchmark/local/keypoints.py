@@ -166,6 +166,18 @@ def extract_features(photos: Photos, front_end: FrontEnd) -> list[Features]:
     return [_unpacked(packed, digest) for packed, digest in zip(arrays, photos.digests, strict=True)]
 
 
+def gathered(parts: Sequence[NDArray[np.uint8]], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return some rows of arrays (n, D), counted over all of them, one behind the other, without a copy of the whole."""
+    ends = np.cumsum([len(part) for part in parts])
+    order = np.argsort(rows, kind="stable")
+    bounds = np.searchsorted(rows[order], ends).tolist()
+    found = np.empty((len(rows), parts[0].shape[1] if parts else WIDTH), np.uint8)
+    for part, end, low, high in zip(parts, ends, [0, *bounds], bounds, strict=False):
+        chosen = order[low:high]
+        found[chosen] = part[rows[chosen] - (end - len(part))]
+    return found
+
+
 def _opencv() -> Any:
     try:
         import cv2

@@ -15,8 +15,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.local.keypoints import WIDTH, Features
-from benchmark.local.words import k_means
+from benchmark.local.keypoints import WIDTH, Features, gathered
+from benchmark.local.words import lloyd, sampled
 from collector.errors import UsageError
 
 _AT_ONCE = 50_000  # features
@@ -28,27 +28,24 @@ class FeatureIndex:
     """The features of a gallery.
 
     Attributes:
-        index: of faiss.
-        photo: (n,) which photo of the gallery each feature is of.
+        index: of faiss; each feature's id is its photo's position in the gallery.
         photos: how many photos there are.
         k: neighbours that vote.
     """
 
     index: Any
-    photo: NDArray[np.int64]
     photos: int
     k: int
 
     def scores(self, features: Features) -> NDArray[np.float64]:
         """Return the score of each photo of the gallery, (photos,), 0 or more."""
-        if not len(features) or not len(self.photo):
+        if not len(features) or not self.index.ntotal:
             return np.zeros(self.photos)
-        squares, rows = self.index.search(features.descriptors.astype(np.float32), self.k + 1)
-        squares = np.where(rows >= 0, squares, -np.inf).astype(np.float64)
-        anything = squares.max(axis=1, keepdims=True)
-        votes = np.where(rows >= 0, anything - squares, 0.0)
-        voting = rows >= 0
-        return np.bincount(self.photo[rows[voting]], votes[voting], minlength=self.photos).astype(np.float64)
+        squares, photos = self.index.search(features.descriptors.astype(np.float32), self.k + 1)
+        voting = photos >= 0
+        squares = np.where(voting, squares, -np.inf).astype(np.float64)
+        votes = squares.max(axis=1, keepdims=True) - squares
+        return np.bincount(photos[voting], votes[voting], minlength=self.photos).astype(np.float64)
 
 
 def index_features(
@@ -72,24 +69,41 @@ def index_features(
             f"k={k}, keep={keep}, lists={lists}, probes={probes}: k from 1 to 1000, keep above 0 and at most 1, "
             "1 to 65536 lists, and not more probes"
         )
-    kept = [features.descriptors[_spread(len(features), keep)] for features in gallery]
-    descriptors = np.concatenate([np.empty((0, WIDTH), np.uint8), *kept])
-    photo = np.repeat(np.arange(len(gallery)), [len(of) for of in kept])
-    count = max(1, min(lists, len(descriptors) // _LEAST_IN_LIST))
-    centres = k_means(descriptors, count, rng) if len(descriptors) else np.zeros((1, WIDTH), np.uint8)
+    kept = [of.descriptors if keep == 1 else of.descriptors[_spread(len(of), keep)] for of in gallery]
+    total = sum(len(of) for of in kept)
+    count = max(1, min(lists, total // _LEAST_IN_LIST))
+    centres = np.zeros((1, WIDTH), np.uint8)
+    if total:
+        centres = lloyd(gathered(kept, sampled(total, count, rng)), count, rng)
     quantizer = faiss.IndexFlatL2(WIDTH)
     quantizer.add(centres.astype(np.float32))
     index = faiss.IndexIVFScalarQuantizer(
         quantizer, WIDTH, len(centres), faiss.ScalarQuantizer.QT_8bit_direct, faiss.METRIC_L2, False
     )
     index.nprobe = min(probes, len(centres))
-    if len(descriptors):
-        index.train(
-            descriptors[:1].astype(np.float32)
-        )  # bytes as they are, and centres that are there: nothing to learn
-        for at in range(0, len(descriptors), _AT_ONCE):  # as float32 all would take four times their memory
-            index.add(descriptors[at : at + _AT_ONCE].astype(np.float32))
-    return FeatureIndex(index, photo, len(gallery), k)
+    index.train(np.zeros((1, WIDTH), np.float32))  # bytes as they are, and centres that are there: nothing to learn
+    _fill(index, kept)
+    return FeatureIndex(index, len(gallery), k)
+
+
+def _fill(index: Any, kept: Sequence[NDArray[np.uint8]]) -> None:
+    """Put the photos' descriptors into an index's lists, each list made as long as it will be: one that grows takes twice."""
+    photo = np.repeat(np.arange(len(kept)), [len(of) for of in kept])
+    blocks = [np.arange(at, min(at + _AT_ONCE, len(photo))) for at in range(0, len(photo), _AT_ONCE)]
+    near = [index.quantizer.search(gathered(kept, rows).astype(np.float32), 1)[1][:, 0] for rows in blocks]
+    filled = np.zeros(index.nlist, np.int64)
+    for number, size in enumerate(np.bincount(np.concatenate([[], *near]).astype(np.int64), minlength=index.nlist)):
+        index.invlists.resize(number, int(size))
+    for rows, lists in zip(blocks, near, strict=True):
+        order = np.argsort(lists, kind="stable")
+        codes, ids = gathered(kept, rows)[order], photo[rows[order]]
+        begin = np.searchsorted(lists[order], np.arange(index.nlist + 1))
+        for number in np.flatnonzero(np.diff(begin)).tolist():
+            low, high = begin[number : number + 2].tolist()
+            swig = [faiss.swig_ptr(of[low:high]) for of in (ids, codes)]
+            index.invlists.update_entries(number, int(filled[number]), high - low, *swig)
+        filled += np.diff(begin)
+    index.ntotal = len(photo)
 
 
 def _spread(count: int, keep: float) -> NDArray[np.int64]:

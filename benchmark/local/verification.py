@@ -69,7 +69,7 @@ class PairVerifier:
     Attributes:
         front_end: how the features were found.
         rules: how they are judged.
-        cache: folder of arrays; None keeps nothing on disk.
+        cache: folder of arrays, where pairs of photos in a workspace are kept; None keeps nothing on disk.
     """
 
     front_end: FrontEnd
@@ -85,9 +85,9 @@ class PairVerifier:
             UsageError: poselib is not installed.
         """
         wanted = list(pairs)
+        if self.cache is None or not wanted or not all(side.photo for pair in wanted for side in pair):
+            return [self._verified(*pair) for pair in wanted]  # of a photo in no workspace nothing stays
         keys = [_pair_key(*pair) for pair in wanted]
-        if self.cache is None or not wanted:
-            return [self._verified(*pair) for pair in wanted]
         store = ArrayStore(self.cache, self._key, np.dtype(np.int32))
         missing = store.missing(keys)
         # Behind a row of zeros, since a store keeps no empty array.
@@ -171,5 +171,5 @@ def _direction(first: Features, second: Features) -> int:
 
 
 def _pair_key(first: Features, second: Features) -> str:
-    digests = sorted((first.digest, second.digest))
+    digests = sorted((first.photo, second.photo))
     return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -28,12 +28,21 @@ _FAR = 1 << 24  # farther than any two descriptors
 
 
 def k_means(descriptors: NDArray[np.uint8], count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return at most `count` centres (k, 128) of descriptors (n, 128), by `lloyd` from a sample of them."""
+    return lloyd(descriptors[sampled(len(descriptors), count, rng)], count, rng)
+
+
+def sampled(total: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return which of `total` descriptors so many centres are learnt from, ascending."""
+    rows: NDArray[np.int64] = np.sort(rng.choice(total, min(total, _SAMPLE * count), replace=False))
+    return rows
+
+
+def lloyd(sample: NDArray[np.uint8], count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return at most `count` centres (k, 128) of descriptors (n, 128), whole numbers; Lloyd's iterations, ten of them.
 
     Fewer where there are not so many different descriptors. An empty group keeps its centre.
     """
-    size = min(len(descriptors), _SAMPLE * count)
-    sample = descriptors[np.sort(rng.choice(len(descriptors), size, replace=False))]
     centres = np.unique(sample, axis=0)
     centres = centres[np.sort(rng.choice(len(centres), min(count, len(centres)), replace=False))]
     for _ in range(_ROUNDS):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from benchmark.local.keypoints import Features, FrontEnd, Sift, extract_features
+from benchmark.local.keypoints import Features, FrontEnd, Sift, bounded, extract_features
 from benchmark.local.verification import PairVerifier, Rules
 from benchmark.methods.types import Parameter, Training
 from benchmark.photos import Photos
@@ -29,6 +29,7 @@ from collector.geo import distances_km, mean_place
 NEAR_KM = 0.05
 """Photos of the gallery that are taken so near to the best have a say in the place."""
 
+_SHOWN = 5  # photos of the gallery that an explanation draws
 _VOTING = 10  # photos that have a say at most
 _TEMPERATURES = np.geomspace(1e-3, 1e2, 51)
 
@@ -135,6 +136,20 @@ class GalleryPredictor:
         places = np.array([self._place(*row) for row in rows], np.float64).reshape(-1, 2)
         places = np.where(np.isnan(of.cameras), places, of.cameras)
         return Places(places[:, 0], places[:, 1])
+
+    def matching_points(self, photo: Photos) -> NDArray[np.float64] | None:
+        """Return where keypoints of one photo lie that match its first photos of the gallery by one move of the camera.
+
+        (n, 2), as shares of its width and height; None where no keypoints are compared.
+        """
+        if not self.features:
+            return None
+        (query,), (picture,) = extract_features(photo, self.front_end), photo.pictures(self.front_end.side, enlarge=False)
+        best = _descending(self._compared(photo).scores)[0, :_SHOWN].tolist() if len(query) else []
+        inliers = self.verifier.inliers((query, self.features[column]) for column in best)
+        rows = np.concatenate([np.empty(0, np.int32), *(of[:, 0] for of in inliers)])
+        height, width = picture.shape[1:]
+        return np.asarray(query.points[rows, :2] / bounded(width, height, self.front_end.side), np.float64)
 
     def files(self) -> Mapping[str, bytes]:
         """Return what a run keeps beside the model, by file name."""

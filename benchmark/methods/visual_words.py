@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from benchmark.local.keypoints import WIDTH, Features
+from benchmark.local.keypoints import Features, gathered
 from benchmark.local.words import (
     VocabularyTree,
     counts,
@@ -175,10 +175,10 @@ def vlad_of(gallery: Gallery, words: int, settings: LocalSettings, context: Cont
 
 def sample_of(gallery: Sequence[Features], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return descriptors of a gallery, at most 200,000 of them, to learn a vocabulary from."""
-    width = gallery[0].descriptors.shape[1] if len(gallery) else WIDTH
-    descriptors = np.concatenate([np.empty((0, width), np.uint8), *(features.descriptors for features in gallery)])
-    size = min(len(descriptors), _LEARNT_FROM)
-    return descriptors[np.sort(rng.choice(len(descriptors), size, replace=False))] if size else descriptors
+    descriptors = [features.descriptors for features in gallery]
+    total = sum(len(of) for of in descriptors)
+    rows = rng.choice(total, min(total, _LEARNT_FROM), replace=False) if total else np.empty(0, np.int64)
+    return gathered(descriptors, np.sort(rows))
 
 
 def locations(places: NDArray[np.float64], metres: float) -> NDArray[np.int64]:

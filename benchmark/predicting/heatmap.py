@@ -1,4 +1,8 @@
-"""Where in a photo an answer comes from: Grad-CAM for networks that learnt, occlusion for every other predictor."""
+"""Where in a photo an answer comes from.
+
+Grad-CAM for networks that learnt, matching keypoints for methods that compare these with a gallery's, occlusion for every
+other predictor.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
+from benchmark.methods.place_recognition import GalleryPredictor
 from benchmark.methods.types import Predictor
 from benchmark.photos import Photos, given_photos
 
@@ -16,11 +22,13 @@ if TYPE_CHECKING:
 
 METHODS = {
     "grad-cam": "Grad-CAM on the last feature map (R. R. Selvaraju et al., ICCV 2017)",
+    "keypoints": "keypoints that match the first photos of the gallery by one move of the camera (no colour: none do)",
     "occlusion": "occlusion: what is lost when a window is grey (M. D. Zeiler, R. Fergus, ECCV 2014, section 4.1)",
 }
 """How a heat map may come about, and whose idea it is."""
 
 _GRID = 8  # cells a side; a window covers 2 × 2 of them, so that there are 49 questions to the predictor
+_FINE = 32  # cells a side in which keypoints are counted
 _LARGEST = 320  # pixels of the longer side of a picture that is covered window by window
 _WINDOWS_AT_ONCE = 16
 
@@ -50,7 +58,18 @@ def heat_of(predictor: Predictor, image: Image.Image, city: int, ask: Ask) -> He
         found = grad_cam(predictor, image, city)  # type: ignore[arg-type]
         if found is not None:
             return found
+    if isinstance(predictor, GalleryPredictor):
+        points = predictor.matching_points(given_photos([image]))
+        if points is not None:
+            return keypoint_heat(points)
     return occlusion(image, city, ask)
+
+
+def keypoint_heat(points: NDArray[np.float64]) -> Heat:
+    """Return how densely points lie, (n, 2) as shares of a photo's width and height; 0 everywhere where there are none."""
+    counts = np.histogram2d(points[:, 1], points[:, 0], bins=_FINE, range=((0, 1), (0, 1)))[0]
+    dense = gaussian_filter(counts, 1.0)
+    return Heat((dense / (dense.max() or 1)).astype(np.float32), "keypoints")
 
 
 def occlusion(image: Image.Image, city: int, ask: Ask) -> Heat:

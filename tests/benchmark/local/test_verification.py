@@ -1,7 +1,9 @@
 """Pairs: views of one place are verified, strangers are not, whatever the order; pairs are kept."""
 
 import csv
+import hashlib
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,8 @@ def test_inliers_lie_where_the_cameras_move_says(views: list[Features]) -> None:
 
 
 def test_pairs_are_kept_by_both_digests(views: list[Features], tmp_path: Path) -> None:
+    passing = [*views]
+    views = [replace(one, photo=hashlib.sha256(bytes([row])).hexdigest()) for row, one in enumerate(views)]
     verifier, plain = PairVerifier(SMALL, cache=tmp_path), PairVerifier(SMALL)
     pairs = [(a, b) for a in views for b in views]
     for _ in range(2):
@@ -61,6 +65,9 @@ def test_pairs_are_kept_by_both_digests(views: list[Features], tmp_path: Path) -
     PairVerifier(SMALL, Rules(0.9), tmp_path).inliers(pairs)
     assert len(list(tmp_path.iterdir())) == 2
     assert verifier.inliers([]) == []
+    kept = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    assert len(verifier.inliers([(passing[0], views[1])])[0])
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == kept  # nothing of a photo in no workspace
 
 
 @given(bytes_of, bytes_of, st.sampled_from([0.5, 0.8, 0.95]))

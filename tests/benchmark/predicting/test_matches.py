@@ -117,10 +117,17 @@ def asked(root: Path, manifest: Manifest, workspace: Workspace) -> str:
     photo = root / "asked.png"
     photo.write_bytes(png(view(1, 8)))
     source = Source(photo.name, photo)
-    before = sorted(workspace.root.rglob("*"))
-    text = as_html(answerer, source, answerer.explain(read_photo(source, answerer.side)), workspace)
-    assert sorted(workspace.root.rglob("*")) == before  # nothing of the photo stays
+    before = sizes(workspace.root)
+    explanation = answerer.explain(read_photo(source, answerer.side))
+    assert explanation.heat_method == "keypoints"
+    assert explanation.heat.max() == 1
+    text = as_html(answerer, source, explanation, workspace)
+    assert sizes(workspace.root) == before  # nothing of the photo stays
     return text
+
+
+def sizes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*")}
 
 
 def test_an_explanation_draws_the_photo_beside_the_first_of_the_gallery(tmp_path: Path) -> None:
