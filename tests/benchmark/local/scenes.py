@@ -28,6 +28,11 @@ def plane(place: int, side: int = 2 * SIDE) -> Image.Image:
 
 def view(place: int, camera: int) -> Image.Image:
     """Return what a camera sees of a place: shifted, turned and tilted, a little differently for each camera."""
+    return _view(place, camera).copy()
+
+
+@cache
+def _view(place: int, camera: int) -> Image.Image:
     random = np.random.default_rng([place, camera])
     texture = plane(place)
     corners = np.array([(40, 40), (40, 200), (200, 200), (200, 40)], np.float64)  # of a QUAD: counter-clockwise

@@ -1,5 +1,6 @@
 """Every method that recognises places: a drawn world is recognised, order changes nothing, odd photos are answered."""
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmark.derivations import predict
+from benchmark.local import keypoints
 from benchmark.methods.place_recognition import best_temperature
 from benchmark.methods.registry import choose
 from benchmark.methods.types import Context, Training
@@ -36,6 +38,23 @@ SMALL = {"side": 128, "keypoints": 150, "lists": 16, "branching": 12, "words": 8
 PLACES = 5
 QUERIES = [(place, camera) for place in range(PLACES) for camera in (7, 8)]
 every_row = pytest.mark.parametrize("name", ROWS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_photo_once() -> Iterator[None]:
+    """Keypoints of a picture are found once for all tests of this file."""
+    known: dict[tuple[bytes, keypoints.Sift], keypoints.Features] = {}
+    find = keypoints.rootsift
+
+    def once(picture: np.ndarray, front_end: keypoints.Sift) -> keypoints.Features:
+        key = (repr(picture.shape).encode() + picture.tobytes(), front_end)
+        if key not in known:
+            known[key] = find(picture, front_end)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keypoints, "rootsift", once)
+        yield
 
 
 def fitted(name: str, gallery: Training, validation: Training | None = None, **changed: Any) -> Any:
@@ -90,7 +109,7 @@ def test_threads_change_nothing(name: str) -> None:
     gallery, queries = world(2), given_photos([view(1, 7)])
     before, answers = faiss.omp_get_max_threads(), []
     try:
-        for threads in (1, 3):
+        for threads in (1, 2):
             faiss.omp_set_num_threads(threads)
             with threadpool_limits(threads):
                 one = fitted(name, gallery)
@@ -122,13 +141,13 @@ def matcher(name: str, gallery: Training, file: Path | None) -> Any:
 
 @pytest.mark.parametrize("name", MATCHERS)
 def test_networks_recognise_a_drawn_world(name: str, real_data: Path) -> None:
-    gallery = world(3, (0, 1))
+    gallery = world(3, (0,))
     fitted_one = matcher(name, gallery, real_data / "new" / "weights" / f"{MATCHERS[name]}.pth")
-    queries = given_photos([view(place, 7) for place in range(3)])
+    queries = given_photos([view(place, 7) for place in (2, 0)])
     predictions = predict(fitted_one, queries, gallery.label_set, gallery)
     assert predictions.ranking is not None
     assert predictions.ranking.inliers is not None
-    assert (predictions.ranking.rows[:, 0] // 2).tolist() == [0, 1, 2]
+    assert predictions.ranking.rows[:, 0].tolist() == [2, 0]
     assert (predictions.ranking.inliers[:, 0] >= 15).all()
 
 
@@ -163,10 +182,11 @@ def test_odd_galleries(name: str, only: str) -> None:
     gallery = training(pictures, [0] * len(pictures))
     if only == "no places":
         gallery.places[:] = np.nan
-    predictions = predict(fitted(name, gallery), given_photos([view(0, 3)]), gallery.label_set, gallery)
+    method = fitted(name, gallery)
+    predictions = predict(method, given_photos([view(0, 3)]), gallery.label_set, gallery)
     assert predictions.probabilities is not None
     assert predictions.probabilities[0, 0] >= 0.5
-    assert predict(fitted(name, gallery), given_photos([]), gallery.label_set, gallery).ranking is not None
+    assert predict(method, given_photos([]), gallery.label_set, gallery).ranking is not None
 
 
 @pytest.mark.parametrize("name", ROWS)
