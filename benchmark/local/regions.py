@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.spatial import cKDTree
 
 _STEPS = 50
+_PARTS = 1 << 20  # of a photo's side: positions are whole numbers of these
+_AT_ONCE = 1 << 22  # distances
 _SMALL = 64  # pixels of a side of what saliency is computed of
 
 
@@ -36,12 +38,12 @@ def mean_shift(points: NDArray[np.float64], bandwidth: float) -> NDArray[np.int6
     """Return the group of each point (n, 2), numbered by the first point of each; flat kernel."""
     if not len(points):
         return np.empty(0, np.int64)
-    tree = cKDTree(points)
+    points = np.round(points * _PARTS) / _PARTS  # sums of whole numbers: exact, in whatever order they are added
     modes = points.copy()
     moving = np.arange(len(points))
     for _ in range(_STEPS):
-        around = tree.query_ball_point(modes[moving], bandwidth)
-        means = np.array([points[rows].mean(axis=0) for rows in map(sorted, around)])
+        blocks = np.array_split(moving, -(-len(moving) * len(points) // _AT_ONCE))
+        means = np.concatenate([_means(modes[rows], points, bandwidth) for rows in blocks])
         far = np.abs(means - modes[moving]).max(axis=1) > 1e-3 * bandwidth
         modes[moving] = means
         moving = moving[far]
@@ -56,6 +58,14 @@ def mean_shift(points: NDArray[np.float64], bandwidth: float) -> NDArray[np.int6
             group[near[group[near] < 0]] = count
             count += 1
     return group
+
+
+def _means(centres: NDArray[np.float64], points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Return the mean of the points (n, 2) within a radius of each centre (m, 2); of a centre with none, itself."""
+    (x, y), (across, down) = points.T, centres.T[:, :, None]
+    inside = ((x - across) ** 2 + (y - down) ** 2 <= radius**2).astype(np.float64)
+    counts = inside.sum(axis=1, keepdims=True)
+    return np.where(counts > 0, inside @ points / np.maximum(counts, 1), centres)
 
 
 def regions_of(
