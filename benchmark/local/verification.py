@@ -101,9 +101,7 @@ class PairVerifier:
 
     @property
     def _key(self) -> dict[str, Any]:
-        import poselib
-
-        version = getattr(poselib, "__version__", "")
+        version = getattr(_poselib(), "__version__", "")
         return {**self.front_end.key, "what": "pairs", "rules": asdict(self.rules), "poselib": version}
 
     def _verified(self, first: Features, second: Features) -> NDArray[np.int32]:
@@ -151,18 +149,22 @@ def squared_distances(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> ND
     return squares
 
 
-def _epipolar(first: NDArray[np.float32], second: NDArray[np.float32], rules: Rules) -> NDArray[np.bool_]:
+def _poselib() -> Any:
     try:
         import poselib
     except ModuleNotFoundError as error:
         raise UsageError("this needs poselib, of the extra local: pip install 't15[local]'") from error
+    return poselib
+
+
+def _epipolar(first: NDArray[np.float32], second: NDArray[np.float32], rules: Rules) -> NDArray[np.bool_]:
     options = {
         "max_epipolar_error": rules.pixels,
         "seed": rules.seed,
         "max_iterations": rules.trials,
         "min_iterations": min(100, rules.trials),
     }
-    _, info = poselib.estimate_fundamental(first.astype(np.float64), second.astype(np.float64), options, {})
+    _, info = _poselib().estimate_fundamental(first.astype(np.float64), second.astype(np.float64), options, {})
     return np.asarray(info["inliers"], bool)
 
 

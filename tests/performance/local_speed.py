@@ -13,7 +13,6 @@ machine makes little longer. OpenCV and faiss take the cores that there are.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -187,7 +186,8 @@ def both(seconds: NDArray[np.float64], digits: int) -> str:
 
 def memory() -> float:
     """Return this process's largest memory so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024  # getrusage's would be at least that of the process that started this one
 
 
 def load() -> str:

@@ -1,5 +1,6 @@
 """Every method that recognises places: a drawn world is recognised, order changes nothing, odd photos are answered."""
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -292,6 +293,15 @@ def test_the_benchmark_runs_them(world_on_disk: World) -> None:
     assert [(outcome.state, outcome.reason) for outcome in outcomes] == [("done", "")] * 3
     lacking = plan(manifest, choose(["schindler2007"]), [0], "smoke")
     assert [outcome.state for outcome in bench(manifest, workspace, lacking, "cpu")] == ["missing"]
+
+
+@pytest.mark.parametrize("module", ["cv2", "poselib"])
+def test_a_missing_extra_is_named(world_on_disk: World, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    tasks = plan(world_on_disk.manifest, choose(["bow+ransac"]), [0], "smoke")
+    (outcome,) = bench(world_on_disk.manifest, world_on_disk.workspace, tasks, "cpu")
+    assert outcome.reason.endswith(f"this needs {module}, of the extra local: pip install 't15[local]'")
+    assert "\n" not in outcome.reason
 
 
 @pytest.fixture
