@@ -1,8 +1,9 @@
 """Local naive Bayes nearest neighbour (McCann and Lowe, CVPR 2012), with photos of the gallery in the place of classes.
 
 Each feature of a query looks for its k + 1 nearest features of the whole gallery; the (k + 1)-th stands for "anything". Each
-of the k nearer ones gives its photo d²(k + 1) - d²: what it is nearer than anything. A photo's score is the sum. Nothing is
-learnt. The gallery is searched by lists (faiss IVF): features lie in the list of their nearest centre, and the lists of the
+of the k nearer ones gives its photo d²(k + 1) - d²: what it is nearer than anything. With a `power` above 0 that counts times
+(1 - d² / d²(k + 1)) to this power: few features that nothing else is like then weigh more than many that are a little nearer.
+A photo's score is the sum. Nothing is learnt. The gallery is searched by lists (faiss IVF): features lie in the list of their nearest centre, and the lists of the
 query's `probes` nearest centres are looked through. Descriptors and centres are whole numbers: distances are exact, and no
 score depends on threads. Cost of a query: its features × (centres + gallery features × probes / lists).
 """
@@ -31,11 +32,13 @@ class FeatureIndex:
         index: of faiss; each feature's id is its photo's position in the gallery.
         photos: how many photos there are.
         k: neighbours that vote.
+        power: of how much nearer they are than anything, by which votes are weighed; 0 for votes as in the paper.
     """
 
     index: Any
     photos: int
     k: int
+    power: float = 0.0
 
     def scores(self, features: Features) -> NDArray[np.float64]:
         """Return the score of each photo of the gallery, (photos,), 0 or more."""
@@ -44,12 +47,20 @@ class FeatureIndex:
         squares, photos = self.index.search(features.descriptors.astype(np.float32), self.k + 1)
         voting = photos >= 0
         squares = np.where(voting, squares, -np.inf).astype(np.float64)
-        votes = squares.max(axis=1, keepdims=True) - squares
+        anything = squares.max(axis=1, keepdims=True)
+        nearer = anything - squares
+        votes = nearer * (nearer / np.maximum(anything, 1)) ** self.power
         return np.bincount(photos[voting], votes[voting], minlength=self.photos).astype(np.float64)
 
 
 def index_features(
-    gallery: Sequence[Features], k: int, keep: float, lists: int, probes: int, rng: np.random.Generator
+    gallery: Sequence[Features],
+    k: int,
+    keep: float,
+    lists: int,
+    probes: int,
+    rng: np.random.Generator,
+    power: float = 0.0,
 ) -> FeatureIndex:
     """Return the index of a gallery's features.
 
@@ -60,14 +71,15 @@ def index_features(
         lists: how many at most; fewer of a small gallery.
         probes: lists that are looked through.
         rng: for the lists' centres.
+        power: of votes, see `FeatureIndex`.
 
     Raises:
         UsageError: a value makes no sense.
     """
-    if not 1 <= k <= 1000 or not 0 < keep <= 1 or not 1 <= probes <= lists <= 65_536:
+    if not 1 <= k <= 1000 or not 0 < keep <= 1 or not 1 <= probes <= lists <= 65_536 or not 0 <= power <= 10:
         raise UsageError(
-            f"k={k}, keep={keep}, lists={lists}, probes={probes}: k from 1 to 1000, keep above 0 and at most 1, "
-            "1 to 65536 lists, and not more probes"
+            f"k={k}, keep={keep}, lists={lists}, probes={probes}, power={power}: k from 1 to 1000, keep above 0 and at "
+            "most 1, 1 to 65536 lists, and not more probes, a power from 0 to 10"
         )
     kept = [of.descriptors if keep == 1 else of.descriptors[_spread(len(of), keep)] for of in gallery]
     total = sum(len(of) for of in kept)
@@ -83,7 +95,7 @@ def index_features(
     index.nprobe = min(probes, len(centres))
     index.train(np.zeros((1, WIDTH), np.float32))  # bytes as they are, and centres that are there: nothing to learn
     _fill(index, kept)
-    return FeatureIndex(index, len(gallery), k)
+    return FeatureIndex(index, len(gallery), k, power)
 
 
 def _fill(index: Any, kept: Sequence[NDArray[np.uint8]]) -> None:

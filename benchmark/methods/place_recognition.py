@@ -144,7 +144,10 @@ class GalleryPredictor:
         """
         if not self.features:
             return None
-        (query,), (picture,) = extract_features(photo, self.front_end), photo.pictures(self.front_end.side, enlarge=False)
+        (query,), (picture,) = (
+            extract_features(photo, self.front_end),
+            photo.pictures(self.front_end.side, enlarge=False),
+        )
         best = _descending(self._compared(photo).scores)[0, :_SHOWN].tolist() if len(query) else []
         inliers = self.verifier.inliers((query, self.features[column]) for column in best)
         rows = np.concatenate([np.empty(0, np.int32), *(of[:, 0] for of in inliers)])

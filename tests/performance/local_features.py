@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rankings", type=Path, help="file that rankings are added to, for `--compare`")
     parser.add_argument("--workspace", type=Path, help="where features stay; else they go with the run")
     options = parser.parse_args()
+    given = {name: json.loads(of) for name, _, of in (one.partition("=") for one in options.set)}
     real = Path(os.environ["T15_REAL_DATA"])
     if options.landmarks:
         judge(real / "new" / "landmark_pairs")
@@ -63,16 +64,13 @@ def main() -> None:
         kept = options.workspace or Path(folder) / "workspace"
         workspace = Workspace(kept) if kept.exists() else create_workspace(kept)
         if options.data == "capitals7":
-            cities(real / "capitals7", workspace, options.each)
+            cities(real / "capitals7", workspace, options.each, {"side": 480, **given})
             return
         gallery, queries = sides(real, options.data, workspace)
         if options.compare:
             compare(gallery, part_of(queries, options.part), options.rankings)
             return
-        changed = {
-            "side": options.side,
-            **{name: json.loads(of) for name, _, of in (one.partition("=") for one in options.set)},
-        }
+        changed = {"side": options.side, **given}
         measure(gallery, part_of(queries, options.part), changed, options.method or METHODS, options.rankings)
 
 
@@ -112,11 +110,12 @@ def sides(real: Path, data: str, workspace: Workspace) -> tuple[Training, Traini
     return side(False), side(True)
 
 
-def cities(folder: Path, workspace: Workspace, each: int) -> None:
+def cities(folder: Path, workspace: Workspace, each: int, changed: dict[str, Any]) -> None:
     """Print the accuracy of sift-nbnn on seven capitals, test photos that share much with a training photo left out.
 
     A test photo shares much with one where a tenth of its features, or more, are mutual nearest ones that pass the ratio
-    of 0.8. Of a city's photos, in a random order, the first are trained on and a quarter as many behind them are asked about.
+    of 0.8. Of a city's photos, in a random order, the first are trained on and a quarter as many behind them are asked about; as
+    many behind these are for validation. `changed` are parameters.
     """
     names = sorted(one.name for one in folder.iterdir() if one.is_dir())
     files = {name: sorted(one for one in (folder / name).iterdir() if one.is_file()) for name in names}
@@ -145,8 +144,8 @@ def cities(folder: Path, workspace: Workspace, each: int) -> None:
 
     train, test, validation = side(0, each), side(each, asked), side(each + asked, asked)
     method = choose(["sift-nbnn"])[0]
-    front_end = Sift(480, 300)
-    parameters = {**method.parameters, "side": 480, "keypoints": 300}
+    parameters = {**method.parameters, **changed}
+    front_end = Sift(*(parameters[name] for name in ("side", "keypoints", "contrast")))
     fitted: Any = method.fit(train, validation, Context(), **parameters)
     shares = fitted.predict_labels(test)
     features, others = extract_features(test, front_end), extract_features(train, front_end)

@@ -187,7 +187,9 @@ def both(seconds: NDArray[np.float64], digits: int) -> str:
 def memory() -> float:
     """Return this process's largest memory so far, MiB."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024  # getrusage's would be at least that of the process that started this one
+    return (
+        int(status["VmHWM"].split()[0]) / 1024
+    )  # getrusage's would be at least that of the process that started this one
 
 
 def load() -> str:
