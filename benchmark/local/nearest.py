@@ -3,9 +3,10 @@
 Each feature of a query looks for its k + 1 nearest features of the whole gallery; the (k + 1)-th stands for "anything". Each
 of the k nearer ones gives its photo d²(k + 1) - d²: what it is nearer than anything. With a `power` above 0 that counts times
 (1 - d² / d²(k + 1)) to this power: few features that nothing else is like then weigh more than many that are a little nearer.
-A photo's score is the sum. Nothing is learnt. The gallery is searched by lists (faiss IVF): features lie in the list of their nearest centre, and the lists of the
-query's `probes` nearest centres are looked through. Descriptors and centres are whole numbers: distances are exact, and no
-score depends on threads. Cost of a query: its features × (centres + gallery features × probes / lists).
+A photo's score is the sum. Nothing is learnt. The gallery is searched by lists (faiss IVF): features lie in the list of
+their nearest centre, and the lists of the query's `probes` nearest centres are looked through. Descriptors and centres are
+whole numbers: distances are exact, and no score depends on threads. Cost of a query: its features × (centres + gallery
+features × probes / lists).
 """
 
 from collections.abc import Sequence
@@ -46,9 +47,8 @@ class FeatureIndex:
             return np.zeros(self.photos)
         squares, photos = self.index.search(features.descriptors.astype(np.float32), self.k + 1)
         voting = photos >= 0
-        squares = np.where(voting, squares, -np.inf).astype(np.float64)
-        anything = squares.max(axis=1, keepdims=True)
-        nearer = anything - squares
+        anything = np.where(voting, squares, 0).max(axis=1, keepdims=True).astype(np.float64)
+        nearer = np.where(voting, anything - squares, 0)
         votes = nearer * (nearer / np.maximum(anything, 1)) ** self.power
         return np.bincount(photos[voting], votes[voting], minlength=self.photos).astype(np.float64)
 

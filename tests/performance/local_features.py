@@ -114,8 +114,8 @@ def cities(folder: Path, workspace: Workspace, each: int, changed: dict[str, Any
     """Print the accuracy of sift-nbnn on seven capitals, test photos that share much with a training photo left out.
 
     A test photo shares much with one where a tenth of its features, or more, are mutual nearest ones that pass the ratio
-    of 0.8. Of a city's photos, in a random order, the first are trained on and a quarter as many behind them are asked about; as
-    many behind these are for validation. `changed` are parameters.
+    of 0.8. Of a city's photos, in a random order, the first are trained on and a quarter as many behind them are asked about;
+    as many behind these are for validation. `changed` are parameters.
     """
     names = sorted(one.name for one in folder.iterdir() if one.is_dir())
     files = {name: sorted(one for one in (folder / name).iterdir() if one.is_file()) for name in names}

@@ -14,7 +14,7 @@ def features(seed: int, count: int) -> Features:
     return Features(random.integers(0, 256, (count, 128), dtype=np.uint8), np.zeros((count, 4), np.float32))
 
 
-def defined(query: Features, gallery: list[Features], k: int) -> list[float]:
+def defined(query: Features, gallery: list[Features], k: int, power: float) -> list[float]:
     photo = np.repeat(np.arange(len(gallery)), [len(one) for one in gallery])
     known = np.concatenate([one.descriptors for one in gallery]).astype(int)
     scores = np.zeros(len(gallery))
@@ -22,17 +22,18 @@ def defined(query: Features, gallery: list[Features], k: int) -> list[float]:
         squares = ((known - descriptor) ** 2).sum(axis=1)
         order = np.argsort(squares, kind="stable")[: k + 1]
         for row in order[:k]:
-            scores[photo[row]] += squares[order[-1]] - squares[row]
+            nearer = squares[order[-1]] - squares[row]
+            scores[photo[row]] += nearer * (nearer / squares[order[-1]]) ** power
     return scores.tolist()
 
 
-@pytest.mark.parametrize("k", [1, 10])
-def test_votes_are_those_of_the_definition_where_all_lists_are_looked_through(k: int) -> None:
+@pytest.mark.parametrize(("k", "power"), [(1, 0.0), (10, 0.0), (4, 2.0)])
+def test_votes_are_those_of_the_definition_where_all_lists_are_looked_through(k: int, power: float) -> None:
     gallery = [features(seed, 60 + seed) for seed in range(5)]
-    index = index_features(gallery, k, 1.0, 8, 8, np.random.default_rng(0))
+    index = index_features(gallery, k, 1.0, 8, 8, np.random.default_rng(0), power)
     for seed in range(3):
         query = features(100 + seed, 20)
-        assert index.scores(query).tolist() == defined(query, gallery, k)
+        assert index.scores(query) == pytest.approx(defined(query, gallery, k, power), rel=1e-12, abs=0)
 
 
 def test_neither_threads_nor_company_change_a_score() -> None:
