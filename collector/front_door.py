@@ -44,7 +44,7 @@ DEMO_METHODS = {
 }
 """A row or two of each family, quick enough to wait for, with the package that it needs beside those of `bench`."""
 
-DEMO_SIDES = {"train": 40, "val": 10, "test": 10}
+DEMO_SIDES = {"train": 24, "val": 6, "test": 6}
 """Photos of each imaginary city in the demonstration."""
 
 app = typer.Typer(
@@ -108,8 +108,8 @@ def demo(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         region.write_text(region_text(len(CITIES)), encoding="utf-8")
-    with serving(deal(seed, len(CITIES), 76), Trouble(0.01, seed)) as sandbox:
-        collect = ["collect", "--region", str(region), "--target", "80", "--provider"]
+    with serving(deal(seed, len(CITIES), 46), Trouble(0.01, seed)) as sandbox:
+        collect = ["collect", "--region", str(region), "--target", "48", "--provider"]
         services = [[*collect, provider] for provider in ("commons", "flickr", "streetview")]
         run_steps([*services, ["coverage"]], out, sandbox.environment())
     manifests = ["--manifests", str(out / "manifests")]
