@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # A file for each worker, so that what its tests share is made once; in the order of tests/conftest.py, slow files first.
 SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test check lint style types contracts changed docs clean
 
 demo: $(READY)
 	$(BIN)/t15 demo
@@ -15,14 +15,24 @@ test: $(READY)
 	$(BIN)/python -m pytest $(SHARED_OUT)
 
 # What a change needs before it is committed: quick, and no substitute for `make test`.
-check: lint
-	$(BIN)/python -m pytest $(SHARED_OUT) -q -m "not slow and not browser and not gpu" $$($(BIN)/python tests/changed.py)
+check: $(READY)
+	$(MAKE) --jobs style types contracts changed
 
 lint: $(READY)
+	$(MAKE) --jobs style types contracts
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
+
+contracts:
 	$(BIN)/lint-imports
+
+changed:
+	$(BIN)/python -m pytest $(SHARED_OUT) -q -m "not slow and not browser and not gpu" $$($(BIN)/python tests/changed.py)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

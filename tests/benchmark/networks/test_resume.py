@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmark.networks import train_run as run_module
 from benchmark.networks.recipe import Recipe
 from benchmark.networks.train import DivergedError, Job, TrainedNetwork, train, train_many
 from benchmark.networks.train_run import TrainingRun
+from tests import warm
 from tests.benchmark.conftest import World
 from tests.benchmark.networks.conftest import Sides
 
@@ -217,7 +217,7 @@ def test_a_process_that_is_killed_is_taken_up_by_another(
     arguments = [small_world.folder, small_world.workspace.root, path]
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    child = subprocess.run([sys.executable, "-c", CHILD, *map(str, arguments)], env=environment, check=False)
+    child = subprocess.run([warm.python(), "-c", CHILD, *map(str, arguments)], env=environment, check=False)
     assert child.returncode == -signal.SIGKILL
     assert path.is_file()
     assert_same(train(*sides, 1, "cpu", recipe, checkpoint=path), train(*sides, 1, "cpu", recipe))

@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -30,6 +32,7 @@ from benchmark.serving import app as serving_app
 from benchmark.serving.app import serve, serving
 from benchmark.serving.limits import STATUS, Limits
 from collector.errors import UsageError
+from tests import warm
 from tests.benchmark.predicting.conftest import Trained
 from tests.benchmark.serving.conftest import LIMITS, photo, predict
 
@@ -227,10 +230,13 @@ def test_ctrl_c_ends_it(trained: Trained) -> None:
         "app = typer.Typer(); app.add_typer(predicting.app); app.callback()(lambda: None); "
         "front_door.app = app; front_door.main()"
     )
-    command = [sys.executable, "-c", program, "serve", "--model", str(trained.file), "--device", "cpu"]
+    command = [warm.python(), "-c", program, "serve", "--model", str(trained.file), "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert "http://127.0.0.1:" in process.stderr.readline()
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
+        # Once it answers it listens to signals.
+        with urlopen(f"{address}/api/v1/model", timeout=120) as answer:  # noqa: S310
+            assert answer.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()

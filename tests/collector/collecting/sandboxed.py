@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
@@ -26,6 +25,7 @@ from collector.sandbox.server import Sandbox
 from collector.sandbox.streetview_api import KEY as GOOGLE_KEY
 from collector.sandbox.streetview_api import SECRET
 from collector.workspace import Workspace
+from tests import warm
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ def start(workspace: Workspace, region_file: Path, service: str, *options: str) 
     """Start `t15 collect` as a process of its own; the environment leads it to the sandbox."""
     command = ["collect", "--provider", service, "--region", str(region_file), "--workspace", str(workspace.root)]
     return subprocess.Popen(
-        [sys.executable, "-m", "t15", *command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [warm.python(), "-m", "t15", *command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
