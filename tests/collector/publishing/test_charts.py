@@ -98,3 +98,24 @@ def test_colours_differ_in_lightness() -> None:
     values = sorted(lightness(colour) for colour in COLOURS.values())
     assert values[0] + 0.2 < values[1]
     assert len(set(values)) == 3
+
+
+def test_licences_beyond_what_colours_there_are_are_summed(make_photo: MakePhoto) -> None:
+    few = [make_photo(n, license="CC-BY-4.0" if n else "LicenseRef-Mine") for n in range(4)]
+    assert {"CC-BY-4.0", "LicenseRef-Mine"} <= set(
+        texts(drawn(build_manifest(HEADER, few, "t15"))["licences.svg"]).split()
+    )
+    many = [make_photo(n, license=f"LicenseRef-{min(n, 11)}") for n in range(24)]
+    shown = texts(drawn(build_manifest(HEADER, many, "t15"))["licences.svg"])
+    assert "LicenseRef-11" in shown  # it has the most photos
+    assert shown.count("LicenseRef") == 8
+    assert "4 more" in shown
+
+
+def test_what_is_not_known_of_one_city_is_said_beside_the_others(small: Manifest) -> None:
+    found = [replace(of, indoors=None if at else 0.25) for at, of in enumerate(stats(small))]
+    shown = texts(charts(small, gather(small), found)["cities.svg"])
+    assert "indoors" in shown
+    assert "25 %" in shown
+    assert shown.count("not known") == 2
+    assert "filled by people" not in shown
