@@ -53,20 +53,22 @@ class Source:
     ) -> tuple[str, NDArray[np.float32], NDArray[np.bool_]]:
         """Return what gave them, the vectors (N, D) of length 1, and which photos could be read, (N,).
 
+        Of several networks (`net` has commas) each photo's vectors stand side by side, each as long as the others.
+
         Raises:
             UsageError: there is no such network or feature.
             MissingWeightsError: its weights are not here.
         """
-        name, of, values = _feature(net or best())
-        if turn:
-            of = _turned(of, turn)
+        kinds = [_feature(one.strip()) for one in (net or best()).split(",")]
         readable, known = _readable(workspace, photos, track)
-        found = extract(of, readable, "cpu")
-        rows = np.zeros((len(photos), found[:, values].shape[1]), np.float32)
-        rows[known] = found[:, values]
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        np.divide(rows, lengths, out=rows, where=lengths > 0)
-        return name, rows, known
+        parts = []
+        for _, of, values in kinds:
+            found = extract(_turned(of, turn) if turn else of, readable, "cpu")[:, values]
+            rows = np.zeros((len(photos), found.shape[1]), np.float32)
+            rows[known] = found
+            parts.append(_of_length_one(rows))
+        rows = parts[0] if len(parts) == 1 else _of_length_one(np.hstack(parts))
+        return ", ".join(name for name, *_ in kinds), rows, known
 
     def inliers(
         self, workspace: Workspace, photos: Sequence[Photo], pairs: Sequence[tuple[int, int]], track: Track
@@ -119,6 +121,13 @@ class Source:
         if known.any() and isinstance(describing, NetworkVectors):
             found[known] = scene_shares(describing, readable)[:, KINDS.index("i")]
         return f"{net} {str(digest)[:8]}", found
+
+
+def _of_length_one(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors with their lengths made 1, in place; zeros stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    np.divide(rows, lengths, out=rows, where=lengths > 0)
+    return rows
 
 
 def _laid_over(first: Features, second: Features, inliers: NDArray[np.int32]) -> bool:

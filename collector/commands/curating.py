@@ -101,7 +101,8 @@ def quality(
     net: Annotated[
         str | None,
         typer.Option(
-            help="With --labels: a network with weights, or a feature such as gist. Default: the best that is here."
+            help="With --labels: a network with weights, or a feature such as gist; several with commas, whose vectors stand "
+            "side by side. Default: the best that is here."
         ),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

@@ -38,7 +38,7 @@ class VectorSource(Protocol):
         Args:
             workspace: that has the photos.
             photos: N of them.
-            net: a network with weights or a feature; None for the best that is here.
+            net: a network with weights or a feature, or several with commas; None for the best that is here.
             track: shows progress.
             turn: quarter turns against the clock by which photos are turned before.
 

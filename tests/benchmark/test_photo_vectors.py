@@ -12,6 +12,7 @@ from benchmark.networks import weights
 from benchmark.networks.backbones import find_backbone
 from benchmark.photo_vectors import Source, best
 from collector.catalogue.catalogue import open_catalogue
+from collector.errors import UsageError
 from collector.progress import silent
 from collector.records import Photo
 from collector.workspace import Workspace, write_atomically
@@ -38,6 +39,15 @@ def test_vectors_of_what_can_be_read(workspace: Workspace, photos: list[Photo]) 
     assert name == "gist 64"
     assert known.tolist() == [True, True, True, False, False]
     assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1, 1, 0, 0], abs=1e-5)
+
+
+def test_vectors_of_several_stand_side_by_side(workspace: Workspace, photos: list[Photo]) -> None:
+    (_, gist, _), (_, tiny, _) = (Source().vectors(workspace, photos, net, silent) for net in ("gist", "tiny"))
+    name, rows, known = Source().vectors(workspace, photos, "gist, tiny", silent)
+    assert (name, known.sum()) == ("gist 64, tiny 16", 3)
+    assert rows == pytest.approx(np.hstack([gist, tiny]) / np.sqrt(2), abs=1e-6)
+    with pytest.raises(UsageError, match="''"):
+        Source().vectors(workspace, photos, "gist,", silent)
 
 
 def test_turned_photos(workspace: Workspace, photos: list[Photo]) -> None:
