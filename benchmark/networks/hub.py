@@ -7,6 +7,7 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmark.networks.download import DownloadError, without_secrets
 from collector.errors import one_line
@@ -44,7 +45,9 @@ def fetch(url: str, folder: Path) -> tuple[Path, str]:
         IncompleteError, UsageError: the folder is full, or cannot be written to.
     """
     import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub import errors as hub_errors
+
+    errors: Any = hub_errors  # `HTTPError` is the HTTP library's, and a stranger to type checkers
 
     named = _FILE.fullmatch(url)
     assert named is not None  # noqa: S101 (`serves` was asked)
@@ -64,10 +67,10 @@ def fetch(url: str, folder: Path) -> tuple[Path, str]:
                 local_dir=folder / f"{named['owner']}+{named['name']}",
                 endpoint=endpoint,
             )
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise TermsError(f"{repository}: {terms(url)}") from error
-    except RepositoryNotFoundError as error:
+    except errors.RepositoryNotFoundError as error:
         raise DownloadError(f"{repository}: there is no such repository, or it needs a login; {terms(url)}") from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (errors.HTTPError, OSError, ValueError) as error:  # also where nobody answers, which is no HfHubHTTPError
         raise DownloadError(f"{repository}: {one_line(error, 200)}") from error
     return Path(path), metadata.etag if metadata.etag and _SHA256.fullmatch(metadata.etag) else ""

@@ -207,7 +207,7 @@ def _from_hub(hub: re.Match[str], folder: Path) -> None:
             ask(filename=name, revision=revision)
         except errors.HFValidationError as error:
             raise UsageError(f"{hub[0]}: is no name of a data set on the hub") from error
-        except (errors.EntryNotFoundError, OSError) as error:
+        except (errors.EntryNotFoundError, errors.HTTPError, OSError) as error:
             raise _hub_error(f"{hub[0]}: {name}", errors, error) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the library's notes on what it fetched
 
@@ -220,7 +220,7 @@ def _hub_error(what: str, errors: Any, error: Exception) -> Exception:
         return UsageError(f"{what}: there is no such data set on the hub, or it is private: then set HF_TOKEN")
     if isinstance(error, errors.RevisionNotFoundError | errors.RemoteEntryNotFoundError):
         return UsageError(f"{what}: is not there in this revision; a data set of t15 holds it at its top")
-    if isinstance(error, errors.HfHubHTTPError | errors.LocalEntryNotFoundError | errors.FileMetadataError):
+    if isinstance(error, errors.HTTPError | errors.LocalEntryNotFoundError | errors.FileMetadataError):
         reason = f"HTTP {status}" if status else type(error.__cause__ or error).__name__
         return IncompleteError(f"{what}: the hub did not answer to the end ({reason}); try again later")
     return error

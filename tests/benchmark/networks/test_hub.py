@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,14 @@ def test_a_repository_that_is_none_or_private_is_told(served: Hub) -> None:
     served.refusal = Response("no", 404, headers={"X-Error-Code": "RepoNotFound"})
     with pytest.raises(IncompleteError, match="no such repository, or it needs a login"):
         weights.fetch(NET, silent)
+
+
+def test_a_hub_that_nobody_answers_for_is_told(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(IncompleteError, match=r"nobody/net: .*refused"):
+            weights.fetch(NET, silent)
 
 
 def test_without_the_library_t15_s_own_way_tells_terms_too(
