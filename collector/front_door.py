@@ -44,7 +44,7 @@ DEMO_METHODS = {
 }
 """A row or two of each family, quick enough to wait for, with the package that it needs beside those of `bench`."""
 
-DEMO_SIDES = {"train": 24, "val": 6, "test": 6}
+DEMO_SIDES = {"train": 18, "val": 6, "test": 6}
 """Photos of each imaginary city in the demonstration."""
 
 app = typer.Typer(
