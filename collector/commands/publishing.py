@@ -30,7 +30,8 @@ Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// ad
 PopulatedOption = Annotated[
     Path | None,
     typer.Option(
-        help="CSV of populated places (latitude, longitude): cells near one count, not a city's whole circle."
+        metavar="FILE",
+        help="Table of populated places (latitude, longitude): cells near one count, not a city's whole circle.",
     ),
 ]
 PicturesOption = Annotated[

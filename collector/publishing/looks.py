@@ -26,7 +26,7 @@ def look(workspace: Workspace, manifest: Manifest, source: IndoorSource, track: 
     """
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
     here = [photo for photo in photos if photo.sha256 and workspace.photo(photo.sha256).is_file()]
-    lines = [f"pictures: {len(here)} of {len(photos)} photos are in {workspace.root}"]
+    lines = [f"pictures: {len(here)} of {len(photos)} photos were here to be looked at"]
     if len(here) < len(photos):
         lines[0] += "; `t15 rehydrate` brings others"
     if not here:

@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError
+from collector.manifest.columns import Values, choose, held
 from collector.manifest.manifest import Manifest
+from collector.manifest.read_table import open_table
 from collector.records import SPLITS, City, Photo, provider_of
 from collector.web.maps import kilometres
 
@@ -242,23 +244,20 @@ def _wanting(of: CityStats) -> Iterable[str]:
         yield f"views without people: {of.people:.0%} are filled by people"
 
 
+_PLACE_NAMES = {"latitude": ("latitude", "lat"), "longitude": ("longitude", "lon", "lng", "long")}
+
+
 def read_populated(path: Path) -> Floats:
-    """Return latitude and longitude (N, 2) of the populated places in a table with columns of these names.
+    """Return latitude and longitude (N, 2) of the populated places in a table: CSV, TSV, JSON Lines or Parquet.
 
     Raises:
         UsageError: there is no such file.
-        DataError: it is no table, or lacks the columns.
+        DataError: it is no table, lacks the columns, or a value is no place.
     """
-    if not path.is_file():
-        raise UsageError(f"--populated {path}: no such file")
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path)
-        degrees = frame[["latitude", "longitude"]].to_numpy(np.float64)
-    except (KeyError, ValueError, UnicodeError) as error:
-        raise DataError(
-            f"--populated {path}: a CSV with numbers in columns latitude and longitude is wanted ({error})"
-        ) from error
-    known: NDArray[np.float64] = degrees[np.isfinite(degrees).all(axis=1)]
-    return known
+    source = open_table(path)
+    chosen = choose(source, {}, _PLACE_NAMES)
+    if not chosen:
+        raise DataError(f"{path}: has no columns latitude and longitude; {held(source)}")
+    values = Values(source, chosen, source.read(list(chosen.values())))
+    degrees: Floats = np.stack([values.numbers(name).to_numpy() for name in _PLACE_NAMES], axis=-1)
+    return degrees[np.isfinite(degrees).all(axis=1)]

@@ -217,12 +217,16 @@ def test_a_city_that_is_tested_and_never_trained_is_a_limitation(make_photo: Mak
 
 
 def test_cities_side_by_side(small: Manifest) -> None:
-    said, looked = gather(small), ("pictures: 3 of 4 photos are in w", "people: skipped")
+    said, looked = (
+        gather(small),
+        ("pictures: 3 of 4 photos were here", "indoors: by net", "people: skipped, x is missing"),
+    )
     rows = [replace(of, indoors=0.5, people=None) for of in stats(small)]
     page = card(small, said, Release("t15"), ["cities.svg", "licences.svg"], None, Shown(rows, True, looked))
     assert "| indoors | people fill it |" in page
     assert "| 50 % | – |" in page
     assert "within two kilometres of a populated place" in page
-    assert "pictures: 3 of 4 photos are in w; people: skipped." in page
+    assert "pictures: 3 of 4 photos were here; indoors: by net." in page
+    assert "missing" not in page.partition("## Is the city in it?")[2].partition("## Sources")[0]
     assert "pictures/cities.svg" in page
     assert "indoors" not in card(small, said, Release("t15"), [], None, Shown(rows))

@@ -173,7 +173,7 @@ def test_pictures_are_looked_at_as_far_as_they_are_here(workspace: Workspace, mo
     looks = look(workspace, manifest, Scenes([0.7, 0.1, np.nan]), silent)
     assert looks.indoors == {"made:000": 0.7, "made:001": 0.1}
     assert looks.people == {"made:000": True, "made:001": False}
-    assert looks.lines[0].startswith("pictures: 3 of 4 photos are in")
+    assert looks.lines[0].startswith("pictures: 3 of 4 photos were here")
     assert "indoors: by the categories of Places365 that net 12345678 sees" in looks.lines
 
 
@@ -199,12 +199,34 @@ def test_the_command_says_how_pictures_were_looked_at(tmp_path: Path, capsys: py
     assert "pictures: 0 of" in out.read_text(encoding="utf-8")
 
 
-def test_tables_of_populated_places(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,latitude,longitude,population\nA,1.5,2.5,9\nB,,3,1\n",
+        "geonameid;LAT;Lon\n7;1,5;2,5\n",
+        '{"lat": 1.5, "lng": 2.5}\n',
+    ],
+)
+def test_tables_of_populated_places(tmp_path: Path, text: str) -> None:
     table = tmp_path / "towns.csv"
-    table.write_text("name,latitude,longitude,population\nA,1.5,2.5,9\nB,,3,1\n", encoding="utf-8")
+    table.write_text(text, encoding="utf-8")
     assert read_populated(table).tolist() == [[1.5, 2.5]]
-    table.write_text("lat,lon\n1,2\n", encoding="utf-8")
-    with pytest.raises(DataError, match="latitude"):
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("name,x\nA,1\n", "has no columns latitude and longitude; it has name, x"),
+        ("lat,x\n1,2\n", "there is no longitude"),
+        ("lat,lon\n1,2\n91,2\n", "line 3, column lat: .*must be from -90 to 90"),
+        ("lat,lon\n1,<b>\n", "line 2, column lon: .*is no number"),
+        ("", "is empty"),
+    ],
+)
+def test_what_is_no_table_of_populated_places(tmp_path: Path, text: str, why: str) -> None:
+    table = tmp_path / "towns.csv"
+    table.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=why):
         read_populated(table)
 
 
