@@ -205,28 +205,23 @@ def lacking(needs: frozenset[str], manifest: Manifest, level: str = "city") -> s
         UsageError: a need is none of these.
     """
     photos = photos_at(manifest, "train", level) if needs else []
+    return ", ".join(words for need in sorted(needs) if (words := _lacks(need, manifest, photos)))
+
+
+def _lacks(need: str, manifest: Manifest, photos: Sequence[Photo]) -> str:
+    kind, _, name = need.partition(":")
     protocol = manifest.header.protocol
-    missing = []
-    for need in sorted(needs):
-        kind, _, wanted = need.partition(":")
-        if kind == "protocol" and wanted:
-            missing += [] if wanted == protocol else [f"protocol {wanted} (its protocol is {protocol})"]
-        elif need == "attributes":
-            missing += (
-                [] if surroundings(manifest) else ["attributes (`t15 geodata add MANIFEST` writes them beside it)"]
-            )
-        elif need == "overhead":
-            missing += (
-                []
-                if aerial_map(manifest)
-                else ["pictures from above (`t15 aerial fetch`, then `t15 aerial add MANIFEST`)"]
-            )
-        elif need == "gallery":
-            missing += [] if all(photo.latitude is not None for photo in photos) else ["a place of each training photo"]
-        elif need in _KNOWN:
-            missing += [] if any(_KNOWN[need](photo) is not None for photo in photos) else [need]
-        else:
-            raise UsageError(
-                f"a method needs {need!r}: known needs are {', '.join(_KNOWN)}, attributes, overhead, gallery, protocol:NAME"
-            )
-    return ", ".join(missing)
+    if kind == "protocol" and name:
+        return "" if name == protocol else f"protocol {name} (its protocol is {protocol})"
+    if need == "attributes":
+        return "" if surroundings(manifest) else "attributes (`t15 geodata add MANIFEST` writes them beside it)"
+    if need == "overhead":
+        how = "`t15 aerial fetch`, then `t15 aerial add MANIFEST`"
+        return "" if aerial_map(manifest) else f"pictures from above ({how})"
+    if need == "gallery":
+        return "" if all(photo.latitude is not None for photo in photos) else "a place of each training photo"
+    if need in _KNOWN:
+        return "" if any(_KNOWN[need](photo) is not None for photo in photos) else need
+    raise UsageError(
+        f"a method needs {need!r}: known needs are {', '.join(_KNOWN)}, attributes, overhead, gallery, protocol:NAME"
+    )
