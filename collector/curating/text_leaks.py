@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,29 @@ SHORTER, LONGER = 288, 960
 
 _LEAST = 0.5  # confidence of a line that is kept
 _MOST_LINES = 60
-_LEAST_LETTERS = 16  # of a picture from which on its language is told
+_LEAST_LETTERS = 16  # of a picture from which on its language is told,
+_LEAST_CERTAIN = 0.5  # and the probability: a few words on a sign are as like several
+_READ_LANGUAGES = [
+    "cs",
+    "da",
+    "de",
+    "en",
+    "es",
+    "fi",
+    "fr",
+    "hu",
+    "it",
+    "ja",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "ro",
+    "sv",
+    "tr",
+    "zh",
+]
+"""Languages in letters that the reader knows."""
 
 _AGENCIES = (
     *(
@@ -215,10 +238,18 @@ def _findings(text: str, city: str, names: PlaceNames) -> list[tuple[str, float,
 
 
 def _language(lines: Sequence[Line]) -> dict[str, str]:
-    """Return the language of the texts (ISO 639-1), where there is enough of it and py3langid is installed."""
+    """Return the language of the texts (ISO 639-1), where there is enough of it to be told and py3langid is installed."""
     text = " ".join(line.text for line in lines)
     if sum(map(str.isalpha, text)) < _LEAST_LETTERS or find_spec("py3langid") is None:
         return {}
-    import py3langid
+    language, probability = _language_identifier().classify(text)
+    return {"language": str(language)} if probability >= _LEAST_CERTAIN else {}
 
-    return {"language": str(py3langid.classify(text)[0])}
+
+@cache
+def _language_identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(_READ_LANGUAGES)
+    return identifier

@@ -196,6 +196,7 @@ class Card:
         boxes: of the text that was read in it.
         reasons: flag and what it was concluded from, in words.
         suggestion: slug of the city that its pixels rather speak for; None where none was suggested.
+        language: of the text that was read in it, ISO 639-1; None where there is too little of it.
     """
 
     photo: Mapping[str, Any]
@@ -210,6 +211,7 @@ class Card:
     boxes: tuple[Box, ...] = ()
     reasons: tuple[tuple[str, str], ...] = ()
     suggestion: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,7 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
             boxes=tuple(facts.boxes),
             reasons=tuple(facts.reasons),
             suggestion=facts.suggestion,
+            language=facts.language,
         )
         for photo_id in dict.fromkeys(ids)
         if (facts := made.get(photo_id))
@@ -261,6 +264,7 @@ class _Facts:
     boxes: list[Box] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
     suggestion: str | None = None
+    language: str | None = None
 
     def take(self, stage: str, verdict: str, evidence: Mapping[str, Any]) -> None:
         if stage == STAGE:
@@ -276,6 +280,8 @@ class _Facts:
             self.reasons += _reasons(evidence)
             thinks = evidence.get("thinks")
             self.suggestion = thinks if isinstance(thinks, str) else self.suggestion
+            language = evidence.get("language")
+            self.language = language if isinstance(language, str) else self.language
 
 
 def _boxes(evidence: Mapping[str, Any]) -> Iterator[Box]:

@@ -61,6 +61,20 @@ def test_scores_and_reasons() -> None:
     assert found["why"] == {"name-in-picture": {"found": ["Bursa (word)"], "lines": [1, 2]}}
 
 
+@pytest.mark.parametrize(
+    ("said", "language"),
+    [
+        (("Things to do in April", "what to add to your agenda this month"), "en"),
+        (("Weihnachtsmarkt vor dem", "Schloss Charlottenburg"), "de"),
+        (("alamy", "alamy stock photo"), None),  # words that are as like several
+        (("Short",), None),
+    ],
+)
+def test_the_language_is_told_where_it_can_be(said: tuple[str, ...], language: str | None) -> None:
+    pytest.importorskip("py3langid", reason="the extra ocr is not installed")
+    assert judge([Line(text, 0.9, BOX) for text in said], "van", NAMES).get("language") == language
+
+
 def test_kept_lines_of_anybody() -> None:
     good = text_leaks.as_evidence([Line("a", 0.7, BOX)])
     assert text_leaks.from_evidence(good) == [Line("a", 0.7, BOX)]

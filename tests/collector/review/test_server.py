@@ -103,6 +103,34 @@ def test_a_flag_is_sorted_by_its_score(shelf: Workspace) -> None:
     assert page.values("data-id") == ["made:0006", "made:0003"]
 
 
+def test_each_flag_has_its_evidence_and_hostile_evidence_is_text(shelf: Workspace) -> None:
+    line = {"text": HOSTILE, "score": 0.9, "box": [0.1, 0.2, 0.5, 0.4]}
+    read = {"lines": [line], "language": HOSTILE[:60], "why": {"name-in-picture": {"found": [HOSTILE], "lines": [0]}}}
+    thinks = {"thinks": HOSTILE_ID, "why": {"wrong-label": {"thinks": "van (0.90)", "vectors": HOSTILE}}}
+    beside = {"why": {"name-in-metadata": {"exif:artist": HOSTILE}}}
+    with open_catalogue(shelf) as catalogue:
+        for stage, flag, evidence in (
+            ("text", "name-in-picture", read),
+            ("metadata", "name-in-metadata", beside),
+            ("label-errors", "wrong-label", thinks),
+        ):
+            catalogue.decide(stage, [Decision("made:0001", "keep", None, {flag: 0.9, **evidence})])
+    with reviewing(shelf) as reviewer:
+        text = reviewer.page("/photos", city="bursa", filter="flag:wrong-label")
+    page = Page(text)
+    assert page.values("data-id") == ["made:0001"]
+    for shown in (
+        "name-in-picture: ",
+        "name-in-metadata: exif:artist: ",
+        "wrong-label: thinks: van (0.90)",
+        "Language",
+    ):
+        assert shown in page.text
+    assert [of.get("class") for tag, of in page.tags if tag == "rect"] == ["flagged"]
+    assert "<script>document" not in text
+    assert "49" not in page.text
+
+
 def test_hostile_text_is_text(looking: Reviewer) -> None:
     pages = [
         looking.page("/photos", city="bursa"),
