@@ -385,6 +385,18 @@ def test_publish(house: House, first: Path, tmp_path: Path) -> None:
     assert house.json("verify", done)["photos"] == 32
 
 
+def test_publish_with_what_pictures_show(house: House, first: Path, tmp_path: Path) -> None:
+    towns = tmp_path / "towns.csv"
+    towns.write_text("lat,lon\n39.93,32.86\n", encoding="utf-8")
+    out, _ = house.run("publish", first, "--out", tmp_path / "out", "--pictures", "--populated", towns)
+    assert "photos were here to be looked at" in out
+    card = next((tmp_path / "out").rglob("README.md")).read_text(encoding="utf-8")
+    assert "photos were here to be looked at" in card
+    assert "within two kilometres of a populated place" in card
+    assert str(tmp_path) not in card
+    house.complaint("publish", first, "--out", tmp_path / "out", "--populated", tmp_path / "none.csv", code=2)
+
+
 def test_publish_with_photos(house: House, first: Path, tmp_path: Path) -> None:
     out, _ = house.run("publish", first, "--out", tmp_path / "out", "--with-photos")
     assert "photos: 32 included" in out
