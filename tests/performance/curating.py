@@ -6,8 +6,8 @@ Photos are links to 200 drawn ones of 96 × 72 pixels, under digests of their ow
 are drawn too: 20 cities around centres, a copy for each twentieth photo, a wrong label for each fiftieth. `quality` reads
 the texts beside pictures too, as `--text` does without the extra `ocr`. `deep` proposes pairs, is told at once which are
 copies in place of looking at pixels, and keeps what it was told: all but the looking. Both are first done by a process that
-is killed (-9) on its way, then to the end, then once more: found are how many photos were measured, or pairs looked at, by the
-second run and the third. Each size runs in a process of its own; printed are seconds of the processor, the killed process's
+is killed (-9), then to the end, then once more: found are how many photos were measured, or pairs looked at, by the second
+run and the third. Each size runs in a process of its own; printed are seconds of the processor, the killed process's
 among them, the highest anonymous memory of the other two runs, what was there before the step began, and by how much it
 grew for each photo from one size to the next.
 """
@@ -139,7 +139,7 @@ def seconds() -> float:
 
 
 def killed_and_again(work: Callable[[Track], int], total: int) -> str:
-    """Let a process be killed at half of `total`, go on, and begin once more; return what the second and the third run had to do."""
+    """Let a process be killed at half of `total`, go on, and begin once more; return what the last two runs had to do."""
     killed = multiprocessing.get_context("fork").Process(target=work, args=(partial(kill, total // 2),))
     killed.start()
     killed.join()
