@@ -229,21 +229,24 @@ def _require_sense(
 ) -> None:
     path, level = source.path, labels.level
     known = {*of_label.values(), *chosen.values()}
+    answered = chosen["label"] or chosen["latitude"]
     if of_label and chosen["label"]:
         raise DataError(
             f"{path}: give the column {level} or a column for each {level}, not both: it has {_some(given)}"
         )
     for name in given:
         if name not in known:
+            wanted = (
+                "" if of_label or answered else f"; a table of answers has a column `{level}`, or one for each {level}"
+            )
             raise DataError(
                 f"{path}: column {_shown(name)!r} is no {level} of the manifest"
-                f"{did_you_mean(name, [*labels.names, level, CONFIDENCE])}"
+                f"{did_you_mean(name, [*labels.names, level, CONFIDENCE])}{wanted}"
             )
     if (chosen["latitude"] is None) != (chosen["longitude"] is None):
         there, missing = ("latitude", "longitude") if chosen["latitude"] else ("longitude", "latitude")
         raise DataError(f"{path}: has a column {_shown(str(chosen[there]))} and none for the {missing}")
     absent = [label for label in labels.names if label not in of_label]
-    answered = chosen["label"] or chosen["latitude"]
     if absent and (of_label or not answered):
         raise DataError(
             f"{path}: has no column for {_some(absent)}; give each {level}'s probability, 0 where there is none, "

@@ -228,7 +228,7 @@ def export(
     ] = False,
     redistributable: Annotated[
         list[str] | None,
-        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; again for more."),
+        typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; repeat for several."),
     ] = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a shard has at most.")] = 256,
     dry_run: Annotated[
@@ -454,6 +454,8 @@ def _published_text(done: "Published", target: str | None, with_photos: bool, dr
     if with_photos:
         lines.append(f"photos: {done.photos_included} {'would be ' * dry_run}included")
         lines += [f"  left out, {reason}: {count}" for reason, count in done.photos_left_out.items()]
+        if "licence" in done.photos_left_out:
+            lines.append("  (photos under a licence of your own, LicenseRef-NAME: --redistributable LicenseRef-NAME)")
     return "\n".join([*lines, *([f"{'would be ' * dry_run}sent to {target}"] if target else [])])
 
 

@@ -150,7 +150,11 @@ WRONG: dict[str, tuple[Callable[[World], list[Row]], str]] = {
     "no city": (lambda w: changed(labels(w), 1, city="alhpa"), r"line 3 .*'alhpa' is no city.*did you mean 'alpha'\?"),
     "city column": (
         lambda w: [{**row, "zulo": 0} for row in without(answers(w), "zulu")],
-        r"column 'zulo' is no city of the manifest \(did you mean 'zulu'\?\)",
+        r"column 'zulo' is no city of the manifest \(did you mean 'zulu'\?\)$",
+    ),
+    "another name": (
+        lambda w: [{"photo_id": row["photo_id"], "prediction": row["city"]} for row in labels(w)],
+        "column 'prediction' is no city of the manifest; a table of answers has a column `city`, or one for each city",
     ),
     "column missing": (lambda w: without(answers(w), "zulu"), "has no column for zulu; give each city's probability"),
     "both": (lambda w: [{**row, "city": "alpha"} for row in answers(w)], "not both: it has alpha, mike, zulu, city"),
