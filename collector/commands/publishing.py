@@ -549,7 +549,8 @@ def _rehydrated_text(done: "Rehydration") -> str:
         alike: dict[tuple[str, str], list[str]] = {}
         for fate in lost:
             alike.setdefault((fate.what, " ".join(fate.detail.split())), []).append(fate.photo.photo_id)
-        more = f"\n  and {len(alike) - NAMED} other reasons (--json has all)" if len(alike) > NAMED else ""
+        left = sum(map(len, list(alike.values())[NAMED:]))
+        more = f"\n  and {left} more (--json names all)" if left else ""
         named = (f"  {what}: {_each(ids)} {why}".rstrip() for (what, why), ids in list(alike.items())[:NAMED])
         parts.append("\n".join(named) + more)
     if done.partial:
