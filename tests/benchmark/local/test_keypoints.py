@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.local.keypoints import Features, Sift, extract_features, rootsift
+from benchmark.local.keypoints import Features, Sift, extract_features, gathered, rootsift
 from benchmark.local.verification import PairVerifier
 from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from collector.errors import T15Error, UsageError
@@ -130,3 +130,12 @@ def test_real_views_have_features(real_data: Path) -> None:
     pictures = [Image.open(path) for path in sorted((real_data / "streetview_grid").glob("*.jpg"))[:2]]
     features = extract_features(given_photos([picture.convert("RGB") for picture in pictures]), Sift(side=320))
     assert all(len(one) > 400 for one in features)
+
+
+def test_gathered_rows_are_those_of_the_whole() -> None:
+    random = np.random.default_rng(0)
+    parts = [random.integers(0, 256, (count, 4), dtype=np.uint8) for count in (3, 0, 5, 1)]
+    rows = np.array([8, 0, 3, 2, 3, 7])
+    assert np.array_equal(gathered(parts, rows), np.concatenate(parts)[rows])
+    assert gathered(parts, rows[:0]).shape == (0, 4)
+    assert gathered([], rows[:0]).shape == (0, 128)
