@@ -6,7 +6,7 @@ whoever made it. `t15 audit` says what it is worth.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,21 +111,13 @@ def split_given(
         IncompleteError: the disk is full.
     """
     given = _Given.read(table, columns or {})
-    with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
-        chosen = chosen_region(catalogue, region)
-        photos = catalogue.downloaded()
-        photo_of_row = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
-        stamps, columns_of = catalogue.hash_stamps(), columns_beside(catalogue)
-        decided = {
-            stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
-            for stage in ("dedup", "review")
-        }
-    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in photo_of_row)
-    sided = _sided(given, photo_of_row, chosen)
+    held = _held(workspace, given, region)
+    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in held.photo_of_row)
+    sided = _sided(given, held.photo_of_row, held.region)
     if not sided:
         such = f", such as {first_few(missing, most=2)}" if missing else ""
         raise DataError(
-            f"{table}: none of its {len(given.sides)} rows names a photo of {chosen.name} in the workspace "
+            f"{table}: none of its {len(given.sides)} rows names a photo of {held.region.name} in the workspace "
             f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
             "--column file=NAME"
         )
@@ -141,12 +133,12 @@ def split_given(
             raise UsageError(f"--val-share: {table} has validation photos of its own; leave it out")
         sided = _with_validation(sided, val_share, seed)
         rules |= {"val_share": val_share, "val_seed": seed}
-    candidates = Candidates(wanted.of(chosen), sided, stamps=stamps, columns=columns_of)
+    candidates = Candidates(wanted.of(held.region), sided, stamps=held.stamps, columns=held.columns)
     stored = store_manifest(
         manifests,
         replace(header_of(candidates, name, version, 0, {}, rules, sided, None), protocol=protocol),
         sided,
-        columns_of,
+        held.columns,
         explicit=version is not None,
         dry_run=dry_run,
     )
@@ -161,11 +153,35 @@ def split_given(
         given.chosen,
         len(given.sides),
         missing,
-        other_city=tuple(given.other_cities(photo_of_row, chosen)),
-        unused=sum(photo.city in present and photo.photo_id not in used for photo in photos),
-        against_decisions={stage: count for stage, ids in decided.items() if (count := len(ids & used))},
+        other_city=tuple(given.other_cities(held.photo_of_row, held.region)),
+        unused=sum(photo.city in present and photo.photo_id not in used for photo in held.photos),
+        against_decisions={stage: count for stage, ids in held.decided.items() if (count := len(ids & used))},
         without={side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a workspace holds of what a table names; `decided` are ids that a stage would leave out."""
+
+    region: Region
+    photos: Sequence[Photo]
+    photo_of_row: Mapping[int, Photo]
+    stamps: Mapping[str, str] | str
+    columns: Mapping[str, Mapping[str, str]]
+    decided: Mapping[str, set[str]]
+
+
+def _held(workspace: Workspace, given: "_Given", region: str | Region | None) -> _Held:
+    with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
+        chosen = chosen_region(catalogue, region)
+        photos = catalogue.downloaded()
+        photo_of_row = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
+        decided = {
+            stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
+            for stage in ("dedup", "review")
+        }
+        return _Held(chosen, photos, photo_of_row, catalogue.hash_stamps(), columns_beside(catalogue), decided)
 
 
 def _sided(given: "_Given", photo_of_row: Mapping[int, Photo], region: Region) -> list[Photo]:
