@@ -94,11 +94,11 @@ def compare(train: Training, val: Training, test: Training, names: list[str]) ->
     said("fusion", own, time.process_time() - worked)
     print("weights:", fusion.files()["fusion.json"].decode())
     best = max(right, key=lambda name: (right[name][0].mean(), name))
-    gained, lost = int((own[1] & ~right[best][1]).sum()), int((~own[1] & right[best][1]).sum())
-    p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    print(
-        f"against {best}, the best on validation: {gained} right that it has wrong, {lost} the other way, p = {p:.3f}"
-    )
+    for name, theirs in right.items():
+        gained, lost = int((own[1] & ~theirs[1]).sum()), int((~own[1] & theirs[1]).sum())
+        p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+        which = ", the best on validation" if name == best else ""
+        print(f"against {name}{which}: {gained} right that it has wrong, {lost} the other way, p = {p:.3g}")
 
 
 def answered(predictor: object, photos: Training, gallery: Training) -> NDArray[np.int64]:
