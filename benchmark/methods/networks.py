@@ -128,6 +128,14 @@ def fine_tuned(backbone: "Backbone", kind: str, paper: PaperRow | None = None, s
     return _trained(backbone, f"{kind}:{backbone.name}", title, frozen, paper, recipe)
 
 
+def can_learn(backbone: "Backbone", kind: str) -> bool:
+    """Return whether the network has what a kind of fine-tuning freezes or adapts; heads take every network."""
+    if kind == "finetune-lora":
+        return backbone.patch > 1  # adapters are for transformers
+    frozen, _ = TRANSFER_VARIANTS.get(kind, ("none", ""))
+    return frozen in ("none", "all but the classifier", *backbone.cuts)
+
+
 def transfer_variant(name: str) -> Method | None:
     """Return the method of this name for any backbone, built in or plugged in: `finetune-c:squeezenet1_1/places365`.
 

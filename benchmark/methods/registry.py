@@ -16,7 +16,7 @@ from benchmark.methods.lee2015 import LEE2015
 from benchmark.methods.li2010 import LI2010
 from benchmark.methods.li2010_sfm import LI2010_SFM
 from benchmark.methods.matching import MATCHING, match_variant
-from benchmark.methods.networks import TRANSFER_VARIANTS, transfer_variant
+from benchmark.methods.networks import TRANSFER_VARIANTS, can_learn, transfer_variant
 from benchmark.methods.oracle import ORACLES
 from benchmark.methods.paper import PAPER
 from benchmark.methods.planet import planet_variant
@@ -108,7 +108,12 @@ def of_networks_here() -> dict[str, Method]:
     vectors, each way of fine-tuning, and retrieval by their vectors.
     """
     learnt = (*(kind for kind in HEADS if kind != "concat"), *TRANSFER_VARIANTS)
-    names = [f"{kind}:{of.name}" for of in _networks_here() for kind in (learnt if of.pretrained else ("scratch",))]
+    names = [
+        f"{kind}:{of.name}"
+        for of in _networks_here()
+        for kind in (learnt if of.pretrained else ("scratch",))
+        if can_learn(of, kind)
+    ]
     likest = [f"retrieval:{of.name}" for of in _networks_here() if of.pretrained]
     found = [*map(transfer_variant, names), *map(retrieval_variant, likest)]
     return {method.name: method for method in found if method}

@@ -426,6 +426,19 @@ def test_networks_that_are_here_are_methods(monkeypatch: pytest.MonkeyPatch) -> 
         assert registry.listed()[name] is one  # a row of the paper stays that
 
 
+def test_patterns_leave_out_what_a_network_cannot_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of timm says nothing of cuts, a convolutional one has no matrices for adapters; asked by name, it is told."""
+    here = {"resnet34/imagenet", "tf_efficientnet_lite0/in1k", "vit_small_patch14_dinov2/lvd142m"}
+    stored = weights.Stored(Path("w"), "ab" * 32, "MIT", "page", "ImageNet", "2026-01-01", "00")
+    monkeypatch.setattr(weights, "stored", lambda backbone: stored if backbone.name in here else None)
+    of_paper = {name for name in METHODS if name.startswith("finetune-c:")}
+    assert {*names(["finetune-c:*"])} - of_paper == {"finetune-c:resnet34/imagenet"}
+    assert names(["finetune-lora:*"]) == ["finetune-lora:vit_small_patch14_dinov2/lvd142m"]
+    assert {f"finetune-classifier:{one}" for one in here} <= {*names(["finetune-classifier:*"])}
+    with pytest.raises(UsageError, match="its cuts are"):
+        names(["finetune-c:tf_efficientnet_lite0/in1k"])
+
+
 def test_damaged_weights_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(backbone: object) -> None:
         raise DataError("damaged")
