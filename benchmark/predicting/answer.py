@@ -17,7 +17,6 @@ from benchmark.methods.features import WITHOUT_TORCH, answers_without_torch
 from benchmark.methods.types import Predictor
 from benchmark.models import Model, build, read_model
 from benchmark.photos import GivenPictures, Photos, given_photos
-from benchmark.predicting.heatmap import heat_of
 from benchmark.predicting.model_card import About, Certainty, about_from_json
 from benchmark.predicting.neighbours import Credit, Neighbour, Training, training_from_arrays
 from benchmark.predicting.read_image import Source, read_photo
@@ -201,6 +200,8 @@ class Answerer:
         """Return the answer for a picture, where in it that comes from, and what it resembles."""
         photo = given_photos([image])
         (calibrated,), (place,) = self._asked(photo)
+        from benchmark.predicting.heatmap import heat_of  # here: answers without a picture do without scipy
+
         heat = heat_of(self.predictor, image, int(calibrated.argmax()), self._probabilities)
         near = self._neighbours(photo, place)
         return Explanation(self._answer(calibrated, place), heat.values, heat.method, heat.strength, near)

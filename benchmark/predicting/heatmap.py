@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from benchmark.methods.place_recognition import GalleryPredictor
 from benchmark.methods.types import Predictor
@@ -66,8 +67,6 @@ def heat_of(predictor: Predictor, image: Image.Image, city: int, ask: Ask) -> He
 
 def keypoint_heat(points: NDArray[np.float64]) -> Heat:
     """Return how densely points lie, (n, 2) as shares of a photo's width and height; 0 everywhere where there are none."""
-    from scipy.ndimage import gaussian_filter  # here: answers without a picture do without it
-
     counts = np.histogram2d(points[:, 1], points[:, 0], bins=_FINE, range=((0, 1), (0, 1)))[0]
     dense = gaussian_filter(counts, 1.0)
     return Heat((dense / (dense.max() or 1)).astype(np.float32), "keypoints")
