@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from collector.errors import DataError, IncompleteError, UsageError, first_few
-from collector.options import NAMED, JsonOption, WorkspaceOption, show
+from collector.options import NAMED, JsonOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
 from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
     from collector.publishing.stats import CityStats
+    from collector.workspace import Workspace
 
 app = typer.Typer()
 
@@ -182,12 +183,14 @@ def diff(
     show(as_json(found), json, lambda: as_text(found))
 
 
-@app.command()
-def export(
-    path: Source,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write (hf, fiftyone: folder). Default: the terminal.")
-    ] = None,
+@dataclass(frozen=True)
+class ExportOptions:
+    """The options of `t15 export`."""
+
+    path: Source
+    out: Annotated[Path | None, typer.Option(help="File to write (hf, fiftyone: folder). Default: the terminal.")] = (
+        None
+    )
     form: Annotated[
         str,
         typer.Option(
@@ -195,13 +198,13 @@ def export(
             help="csv, jsonl (a JSON object per line), or a folder of photos and metadata: hf (as --hf with --originals), "
             "fiftyone for FiftyOne.",
         ),
-    ] = "csv",
-    column: Annotated[
-        list[str] | None, typer.Option(help="Write this column; repeat for several. Default: all.")
-    ] = None,
+    ] = "csv"
+    column: Annotated[list[str] | None, typer.Option(help="Write this column; repeat for several. Default: all.")] = (
+        None
+    )
     spreadsheet: Annotated[
         bool, typer.Option("--spreadsheet", help="Titles that begin like a formula get a ' before them.")
-    ] = False,
+    ] = False
     vpr: Annotated[
         Path | None,
         typer.Option(
@@ -209,15 +212,15 @@ def export(
             help="Write the photos instead, below a new folder, as harnesses of place recognition want them: gallery and "
             "queries, UTM in the names.",
         ),
-    ] = None,
+    ] = None
     shards: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write photos and rows as tar files for WebDataset and `t15 bench --shards`."),
-    ] = None,
+    ] = None
     hf: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write photos and rows as a folder that Hugging Face `datasets` reads."),
-    ] = None,
+    ] = None
     originals: Annotated[
         bool,
         typer.Option(
@@ -225,98 +228,105 @@ def export(
             help="With --shards and --hf: files as they are, whatever their licence, for your own use. Else as `t15 publish "
             "--with-photos`: what licences allow, without EXIF.",
         ),
-    ] = False,
+    ] = False
     redistributable: Annotated[
         list[str] | None,
         typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; repeat for several."),
-    ] = None,
-    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a shard has at most.")] = 256,
+    ] = None
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a shard has at most.")] = 256
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how much would be written, and write nothing that stays.")
-    ] = False,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-) -> None:
-    """Write a manifest's rows as CSV or JSON Lines, or photos and rows as folders and shards for other tools."""
-    from collector.catalogue.rehearsal import written_to
-    from collector.manifest.export import export as write
+    ] = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE
 
-    _check_export(form, out, column, vpr, shards, hf, spreadsheet=spreadsheet, gated=bool(originals or redistributable))
-    manifest = _read(path, workspace)
-    if vpr is not None:
-        _export_vpr(manifest, workspace, vpr, dry_run=dry_run)
-    elif shards is not None:
-        _export_shards(manifest, workspace, shards, shard_mb, originals, redistributable or (), dry_run=dry_run)
-    elif (folder := hf or (out if form in ("hf", "fiftyone") else None)) is not None:
-        kind = "hf" if hf else form
-        _export_folder(
-            *(kind, manifest, workspace, folder, column or (), originals or hf is None, redistributable or ()),
-            dry_run=dry_run,
-        )
+
+@app.command()
+@with_options(ExportOptions)
+def export(context: typer.Context, options: ExportOptions) -> None:
+    """Write a manifest's rows as CSV or JSON Lines, or photos and rows as folders and shards for other tools."""
+    del context
+    _check_export(options)
+    manifest = _read(options.path, options.workspace)
+    if options.vpr is not None:
+        _export_vpr(manifest, options, options.vpr)
+    elif options.shards is not None:
+        _export_shards(manifest, options, options.shards)
+    elif options.hf is not None:
+        _export_image_folder(manifest, options, options.hf, originals=options.originals)
+    elif options.form == "hf":
+        _export_image_folder(manifest, options, _own_folder(options), originals=True)
+    elif options.form == "fiftyone":
+        _export_fiftyone(manifest, options, _own_folder(options))
     else:
-        with written_to(out or Path("the terminal"), dry_run=dry_run) as place:
-            done = write(
-                *(manifest, place if out or dry_run else sys.stdout.buffer),
-                *("jsonl" if form == "jsonl" else "csv", column or ()),
-                spreadsheet=spreadsheet,
-            )
-        if out or dry_run:
-            note(f"{out or 'the terminal'}: {done.rows} rows")
-        if done.formulas and not spreadsheet:
-            note(
-                f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet "
-                "program"
-            )
-    if dry_run:
+        _export_rows(manifest, options)
+    if options.dry_run:
         note("dry run: nothing was written")
 
 
-def _check_export(
-    form: str,
-    out: Path | None,
-    column: list[str] | None,
-    vpr: Path | None,
-    shards: Path | None,
-    hf: Path | None,
-    *,
-    spreadsheet: bool,
-    gated: bool,
-) -> None:
-    folders = ("hf", "fiftyone")
-    if form not in ("csv", "jsonl", *folders):
-        raise UsageError(f"--format {form[:40]!r}: choose csv, jsonl, hf or fiftyone")
-    if form in folders and (out is None or spreadsheet):
-        raise UsageError(f"export: --format {form} writes a folder, named with --out, and takes no --spreadsheet")
-    if sum(folder is not None for folder in (vpr, shards, hf)) + (form in folders) > 1:
+_FORMS_OF_FOLDERS = ("hf", "fiftyone")
+
+
+def _check_export(options: ExportOptions) -> None:
+    if options.form not in ("csv", "jsonl", *_FORMS_OF_FOLDERS):
+        raise UsageError(f"--format {options.form[:40]!r}: choose csv, jsonl, hf or fiftyone")
+    if options.form in _FORMS_OF_FOLDERS:
+        _own_folder(options)
+    folders = {"--vpr": options.vpr, "--shards": options.shards, "--hf": options.hf}
+    chosen = [name for name, folder in folders.items() if folder is not None]
+    if len(chosen) + (options.form in _FORMS_OF_FOLDERS) > 1:
         raise UsageError("export: --vpr, --shards and --hf each write a folder of another kind; choose one")
-    if gated and not (shards or hf):
+    if (options.originals or options.redistributable) and not (options.shards or options.hf):
         raise UsageError("--originals and --redistributable: belong to --shards and --hf")
-    if shards is not None and (column or out):
-        raise UsageError("--shards: writes whole rows, into its own folder; leave --column and --out out")
+    others = {
+        "--out": options.out is not None,
+        "--format": options.form != "csv",
+        "--spreadsheet": options.spreadsheet,
+        "--column": bool(options.column) and options.hf is None,
+    }
+    if chosen and (unused := [name for name, is_given in others.items() if is_given]):
+        raise UsageError(
+            f"{chosen[0]}: writes photos and whole rows into its own folder; leave {' and '.join(unused)} out"
+        )
 
 
-def _export_shards(
-    manifest: "Manifest",
-    workspace: Path,
-    folder: Path,
-    megabytes: int,
-    originals: bool,
-    redistributable: "Sequence[str]",
-    *,
-    dry_run: bool,
-) -> None:
+def _own_folder(options: ExportOptions) -> Path:
+    if options.out is None or options.spreadsheet:
+        raise UsageError(
+            f"export: --format {options.form} writes a folder, named with --out, and takes no --spreadsheet"
+        )
+    return options.out
+
+
+def _export_rows(manifest: "Manifest", options: ExportOptions) -> None:
     from collector.catalogue.rehearsal import written_to
-    from collector.catalogue.withdrawals import require_none_withdrawn
-    from collector.publishing.shards import write_shards
-    from collector.workspace import existing_workspace
+    from collector.manifest.export import export as write
 
-    place = existing_workspace(workspace)
-    require_none_withdrawn(manifest, place)
-    with written_to(folder, dry_run=dry_run) as out:
+    named = options.out or Path("the terminal")
+    with written_to(named, dry_run=options.dry_run) as place:
+        done = write(
+            *(manifest, place if options.out or options.dry_run else sys.stdout.buffer),
+            *("jsonl" if options.form == "jsonl" else "csv", options.column or ()),
+            spreadsheet=options.spreadsheet,
+        )
+    if options.out or options.dry_run:
+        note(f"{named}: {done.rows} rows")
+    if done.formulas and not options.spreadsheet:
+        note(
+            f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet program"
+        )
+
+
+def _export_shards(manifest: "Manifest", options: ExportOptions, folder: Path) -> None:
+    from collector.catalogue.rehearsal import written_to
+    from collector.publishing.shards import write_shards
+
+    place = _workspace_without_withdrawn(manifest, options.workspace)
+    with written_to(folder, dry_run=options.dry_run) as out:
         done = write_shards(
             *(manifest, place, out),
-            shard_bytes=megabytes * 1_000_000,
-            originals=originals,
-            redistributable=redistributable,
+            shard_bytes=options.shard_mb * 1_000_000,
+            originals=options.originals,
+            redistributable=options.redistributable or (),
             track=track,
         )
     counts = ", ".join(f"{side} {count}" for side, count in done.photos.items())
@@ -324,34 +334,45 @@ def _export_shards(
     _note_left_out(done.left_out)
 
 
-def _export_folder(
-    kind: str,
-    manifest: "Manifest",
-    workspace: Path,
-    folder: Path,
-    columns: "Sequence[str]",
-    originals: bool,
-    redistributable: "Sequence[str]",
-    *,
-    dry_run: bool,
-) -> None:
+def _export_image_folder(manifest: "Manifest", options: ExportOptions, folder: Path, *, originals: bool) -> None:
     from collector.catalogue.rehearsal import written_to
+    from collector.publishing.image_folder import write_image_folder
+
+    place = _workspace_without_withdrawn(manifest, options.workspace)
+    with written_to(folder, dry_run=options.dry_run) as out:
+        done = write_image_folder(
+            *(manifest, place, out, options.column or (), track),
+            originals=originals,
+            redistributable=options.redistributable or (),
+        )
+    note(f"{folder}: {done.written} photos")
+    _note_left_out(done.left_out)
+
+
+def _export_fiftyone(manifest: "Manifest", options: ExportOptions, folder: Path) -> None:
+    from collector.catalogue.rehearsal import written_to
+    from collector.publishing.image_folder import write_fiftyone
+
+    place = _workspace_without_withdrawn(manifest, options.workspace)
+    with written_to(folder, dry_run=options.dry_run) as out:
+        done = write_fiftyone(manifest, place, out, options.column or (), track)
+    note(f"{folder}: {done.written} photos")
+    _note_left_out(done.left_out)
+
+
+def _workspace_without_withdrawn(manifest: "Manifest", folder: Path) -> "Workspace":
+    """Return the workspace whose photos are to leave it.
+
+    Raises:
+        UsageError: there is none.
+        DataError: it has withdrawn photos of the manifest.
+    """
     from collector.catalogue.withdrawals import require_none_withdrawn
-    from collector.publishing.image_folder import write_fiftyone, write_image_folder
     from collector.workspace import existing_workspace
 
-    place = existing_workspace(workspace)
-    require_none_withdrawn(manifest, place)
-    with written_to(folder, dry_run=dry_run) as out:
-        made = (
-            write_fiftyone(manifest, place, out, columns, track)
-            if kind == "fiftyone"
-            else write_image_folder(
-                manifest, place, out, columns, track, originals=originals, redistributable=redistributable
-            )
-        )
-    note(f"{folder}: {made.written} photos")
-    _note_left_out(made.left_out)
+    workspace = existing_workspace(folder)
+    require_none_withdrawn(manifest, workspace)
+    return workspace
 
 
 def _note_left_out(left_out: "Mapping[str, int]") -> None:
@@ -361,15 +382,15 @@ def _note_left_out(left_out: "Mapping[str, int]") -> None:
         note(f"left out, {reason}: {count} ({REASONS[reason]})")
 
 
-def _export_vpr(manifest: "Manifest", workspace: Path, folder: Path, *, dry_run: bool) -> None:
+def _export_vpr(manifest: "Manifest", options: ExportOptions, folder: Path) -> None:
     from collector.catalogue.rehearsal import written_to
     from collector.manifest.vpr import FOLDERS, export_vpr
     from collector.workspace import existing_workspace
 
     if manifest.header.protocol != "place":
         note("protocol city: no query has a photo of the gallery near it; `t15 split --protocol place` makes galleries")
-    with written_to(folder, dry_run=dry_run) as out:
-        done = export_vpr(manifest, existing_workspace(workspace), out)
+    with written_to(folder, dry_run=options.dry_run) as out:
+        done = export_vpr(manifest, existing_workspace(options.workspace), out)
     for side, count in done.photos.items():
         note(f"{folder / 'images' / FOLDERS[side]}: {count} photos")
     if done.left_out:
@@ -602,10 +623,10 @@ def _kind(text: str | None) -> Literal["photo", "author"] | None:
 
 def _ids_of(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # an id may hold what else ends lines
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [name for line in lines if (name := line.strip()) and not name.startswith("#")]
 
 
 def _withdrawn_text(done: "Withdrawal", dry_run: bool) -> str:

@@ -1,5 +1,6 @@
 """Commands that make a data set of what was collected, and prove what it promises."""
 
+import re
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -442,7 +443,7 @@ def parse_hold_out(text: str | None) -> "HoldOut":
     """
     if text is None:
         return 0
-    if text.strip().lstrip("+-").isdigit():
+    if re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()):
         if int(text) < 1:
             raise UsageError(f"--hold-out-cities {text[:40]}: give a number above 0, or names of cities")
         return int(text)

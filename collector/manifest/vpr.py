@@ -20,7 +20,7 @@ import utm
 from collector.errors import DataError, UsageError, first_few
 from collector.manifest.manifest import Manifest
 from collector.records import Photo
-from collector.workspace import Workspace, storage_errors
+from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors
 
 FOLDERS = {"train": "test/database", "test": "test/queries", "val": "val/queries"}
 """Where each side goes; queries for validation ask the same gallery."""
@@ -92,18 +92,25 @@ def export_vpr(manifest: Manifest, workspace: Workspace, folder: Path) -> Writte
         UsageError: the folder holds something.
         DataError: no photo of the gallery or no query is left, or they lie too far apart for UTM.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty; name a new folder")
+    if folder.is_dir():
+        remove_drafts(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError(f"{folder}: is {'not empty' if folder.is_dir() else 'a file'}; name a new folder")
     chosen = {side: list(_with_files(manifest.photos(side), workspace)) for side in FOLDERS}
     if not chosen["train"] or not chosen["test"]:
         raise DataError("no gallery photo, or no query, has both a place and its file here; nothing was written")
     zone = _zone([photo for photos in chosen.values() for photo in photos])
+    draft = draft_of(folder / "images")
     with storage_errors(folder):
-        for side, photos in chosen.items():
-            below = folder / "images" / FOLDERS[side]
-            below.mkdir(parents=True)
-            for photo in photos:
-                _link(workspace.photo(str(photo.sha256)), below / name_of(photo, zone))
+        try:
+            for side, photos in chosen.items():
+                below = draft / FOLDERS[side]
+                below.mkdir(parents=True)
+                for photo in photos:
+                    _link(workspace.photo(str(photo.sha256)), below / name_of(photo, zone))
+            draft.rename(folder / "images")
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     every = sum(len(manifest.photos(side)) for side in FOLDERS)
     counts = {side: len(photos) for side, photos in chosen.items()}
     return Written(counts, every - sum(counts.values()))

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from collector.errors import DataError, UsageError, did_you_mean
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.publishing.with_photos import REASONS, Gate, Picture
+from collector.publishing.with_photos import REASONS, Gate
 from collector.workspace import Workspace, replacing, storage_errors, write_atomically
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
@@ -73,11 +73,11 @@ def write_image_folder(
             side = row["split"]
             if side not in metadata:
                 metadata[side] = files.enter_context(replacing(out / FOLDERS[side] / "metadata.jsonl"))
-            told = {"file_name": name, **{key: row[key] for key in columns or row}}
-            metadata[side].write(f"{row_as_json(told)}\n".encode())
+            described = {"file_name": name, **{key: row[key] for key in columns or row}}
+            metadata[side].write(f"{row_as_json(described)}\n".encode())
 
-        own = set(FOLDERS.values())
-        return _written(manifest, gate, out, columns, track, own, lambda row: FOLDERS[row["split"]], describe)
+        layout = _Layout(tuple(FOLDERS.values()), lambda row: FOLDERS[row["split"]])
+        return _written(manifest, gate, out, columns, track, layout, describe)
 
 
 def write_fiftyone(
@@ -93,17 +93,17 @@ def write_fiftyone(
     def describe(row: Row, name: str) -> None:
         samples.append(_sample({key: row[key] for key in columns or row}, row, f"data/{name}"))
 
-    own = {"data", "samples.json", "metadata.json"}
     gate = Gate(manifest, workspace, originals=True)
-    done = _written(manifest, gate, out, columns, track, own, lambda _: "data", describe)
+    layout = _Layout(("data",), lambda _: "data", ("samples.json", "metadata.json"))
+    done = _written(manifest, gate, out, columns, track, layout, describe)
     header = manifest.header
     info = {
         **{"name": header.name, "version": header.version, "digest": manifest.digest, "title": header.title},
         **{"note": header.note, "classes": [city.slug for city in header.cities]},
     }
     with storage_errors(out):
-        for name, told in (("samples", {"samples": samples}), ("metadata", {"media_type": "image", "info": info})):
-            write_atomically(out / f"{name}.json", json.dumps(told, ensure_ascii=True, default=_plain).encode())
+        for name, document in (("samples", {"samples": samples}), ("metadata", {"media_type": "image", "info": info})):
+            write_atomically(out / f"{name}.json", json.dumps(document, ensure_ascii=True, default=_plain).encode())
     return done
 
 
@@ -112,7 +112,7 @@ _TAKEN = ("id", "filepath", "tags", "metadata", "frames", "media_type", "ground_
 """Names of fields that FiftyOne, or an export, has for something else."""
 
 
-def _sample(told: Row, row: Row, filepath: str) -> Row:
+def _sample(chosen: Row, row: Row, filepath: str) -> Row:
     """Return a row as a sample of FiftyOne; values that it does not have are left out."""
     sample: Row = {
         "filepath": filepath,
@@ -122,11 +122,20 @@ def _sample(told: Row, row: Row, filepath: str) -> Row:
     if row["latitude"] is not None and row["longitude"] is not None:
         point = {"type": "Point", "coordinates": [row["longitude"], row["latitude"]]}
         sample["location"] = {"_cls": "GeoLocation", "point": point}
-    for name, value in told.items():
+    for name, value in chosen.items():
         if value is not None and name not in ("city", "split", "latitude", "longitude"):
             field = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_") or "column"
             sample[f"{field}_" if field in _TAKEN else field] = value
     return sample
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What an export is made of: the folders of its photos, which of them a row's photo goes to, and files beside them."""
+
+    folders: tuple[str, ...]
+    folder_of: Callable[[Row], str]
+    files: tuple[str, ...] = ()
 
 
 def _written(
@@ -135,45 +144,69 @@ def _written(
     out: Path,
     columns: Sequence[str],
     track: Track,
-    own: Collection[str],
-    folder_of: Callable[[Row], str],
+    layout: _Layout,
     describe: Callable[[Row, str], None],
 ) -> Written:
-    """Write the photos that pass to `folder_of(row)` below `out`, and describe each by its row and file name.
+    """Write the photos that pass below `out`, and describe each by its row and file name.
+
+    Photos of the manifest that an earlier export left there, and that do not pass now, are removed.
 
     Raises:
-        UsageError: an unknown column, or `out` holds something that is none of `own`.
+        UsageError: an unknown column, or `out` holds something that is no part of an export of this manifest.
         DataError: no photo passes.
     """
-    if unknown := [name for name in columns if name not in manifest.rows.column_names]:
-        known = manifest.rows.column_names
-        raise UsageError(f"--column {unknown[0][:60]!r}: no such column{did_you_mean(unknown[0], known)}")
-    foreign = {path.name for path in out.iterdir()} - set(own) if out.is_dir() else set()
-    if foreign:
-        raise UsageError(f"{out}: holds other things ({sorted(foreign)[0][:60]}); name a new folder")
     rows = manifest.rows
+    if unknown := [name for name in columns if name not in rows.column_names]:
+        raise UsageError(f"--column {unknown[0][:60]!r}: no such column{did_you_mean(unknown[0], rows.column_names)}")
+    stale = _earlier_photos(out, layout, set(rows["sha256"].to_pylist()))
     left_out = dict.fromkeys(REASONS, 0)
     with storage_errors(out):
         every = (row for batch in rows.to_batches(max_chunksize=_ROWS) for row in batch.to_pylist())
         for row in track(every, "photos", rows.num_rows):
-            found = gate.picture(row["photo_id"], row["license"], row["sha256"])
-            if isinstance(found, str):
-                left_out[found] += 1
+            picture = gate.picture(row["photo_id"], row["license"], row["sha256"])
+            if isinstance(picture, str):
+                left_out[picture] += 1
             else:
-                describe(row, _copied(found, row["sha256"], out / folder_of(row)))
-    reasons = {reason: count for reason, count in left_out.items() if count}
-    if sum(reasons.values()) == rows.num_rows:
-        why = "; ".join(f"{count}: {REASONS[reason]}" for reason, count in reasons.items()) or "it has none"
-        brings = "; `t15 rehydrate` brings them" if "missing" in reasons else ""
-        raise DataError(f"{out}: no photo of {manifest.header.name} is written ({why}){brings}")
+                file = out / layout.folder_of(row) / f"{row['sha256']}{picture.suffix}"
+                if not file.is_file() or file.read_bytes() != picture.content:
+                    write_atomically(file, picture.content)
+                stale.discard(file)
+                describe(row, file.name)
+        reasons = {reason: count for reason, count in left_out.items() if count}
+        if sum(reasons.values()) == rows.num_rows:
+            brings = "; `t15 rehydrate` brings them" if "missing" in reasons else ""
+            raise DataError(f"{out}: no photo of {manifest.header.name} is written ({why_left_out(reasons)}){brings}")
+        for file in stale:
+            file.unlink()
     return Written(rows.num_rows - sum(reasons.values()), reasons)
 
 
-def _copied(picture: Picture, sha256: str, folder: Path) -> str:
-    target = folder / f"{sha256}{picture.suffix}"
-    if not target.is_file() or target.stat().st_size != len(picture.content):
-        write_atomically(target, picture.content)
-    return target.name
+def why_left_out(reasons: Mapping[str, int]) -> str:
+    """Return how many photos stay out, and why, for an error."""
+    return "; ".join(f"{count}: {REASONS[reason]}" for reason, count in reasons.items()) or "it has none"
+
+
+def _earlier_photos(out: Path, layout: _Layout, digests: Collection[str]) -> set[Path]:
+    """Return the photos of a manifest's `digests` that an earlier export wrote below `out`.
+
+    Raises:
+        UsageError: `out` is a file, or holds something else: another manifest's photos would be passed on as this one's.
+    """
+    if not out.is_dir():
+        if out.exists():
+            raise UsageError(f"{out}: is a file, not a folder; name a new folder")
+        return set()
+    photos: set[Path] = set()
+    strange = {path.name for path in out.iterdir()} - {*layout.folders, *layout.files}
+    for folder in (out / name for name in layout.folders if (out / name).is_dir()):
+        for path in folder.iterdir():
+            if path.stem in digests:
+                photos.add(path)
+            elif path.name != "metadata.jsonl" and not path.name.startswith("."):
+                strange.add(f"{folder.name}/{path.name}")
+    if strange:
+        raise UsageError(f"{out}: holds other things ({min(strange)[:60]}); name a new folder")
+    return photos
 
 
 def row_as_json(row: Mapping[str, Any]) -> str:

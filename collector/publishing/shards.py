@@ -9,6 +9,7 @@ allow to be passed on stays out, and metadata is taken out of files, unless the 
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ from collector.errors import DataError, UsageError
 from collector.images.shards import INDEX, PLACES, columns_of_places
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.publishing.image_folder import row_as_json
+from collector.publishing.image_folder import row_as_json, why_left_out
 from collector.publishing.with_photos import REASONS, Gate
 from collector.records import SPLITS
 from collector.workspace import Workspace, remove_drafts, replacing, storage_errors, write_atomically
@@ -34,6 +35,7 @@ SHARD_BYTES = 256 * 1000 * 1000
 
 _ROWS = 4096  # rows in memory at a time
 _BLOCK = tarfile.BLOCKSIZE
+_SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{6,}}\.tar")  # what this module calls its files, and removes
 _PLACE = ("sha256", "photo_id", "split", "shard", "offset", "bytes", "file_sha256")
 
 
@@ -83,18 +85,19 @@ def write_shards(
         for side in SPLITS:
             writer.begin(side)
             for row in track(_rows(manifest, side), f"photos of {side}", _count(manifest, side)):
-                found = gate.picture(row["photo_id"], row["license"], row["sha256"])
-                if isinstance(found, str):
-                    left_out[found] += 1
+                picture = gate.picture(row["photo_id"], row["license"], row["sha256"])
+                if isinstance(picture, str):
+                    left_out[picture] += 1
                 else:
-                    writer.add(row, found.content, found.suffix)
+                    writer.add(row, picture.content, picture.suffix)
         writer.close()
         reasons = {reason: count for reason, count in left_out.items() if count}
         if not writer.shards:
             brings = "; `t15 rehydrate` brings them" if "missing" in reasons else ""
-            raise DataError(f"{out}: no photo of {manifest.header.name} is written ({_told(reasons)}){brings}")
+            raise DataError(f"{out}: no photo of {manifest.header.name} is written ({why_left_out(reasons)}){brings}")
         writer.finish()
-        for name in {path.name for path in out.glob("*.tar")} - {str(of["url"]) for of in writer.shards}:
+        own = {path.name for path in out.iterdir() if _SHARD.fullmatch(path.name)}
+        for name in own - {str(of["url"]) for of in writer.shards}:
             (out / name).unlink()  # of a run that was killed, under other options
         write_atomically(out / INDEX, _index(manifest, writer, reasons, originals=originals))
     photos = {side: sum(of["nsamples"] for of in writer.shards if of["split"] == side) for side in SPLITS}
@@ -105,7 +108,7 @@ def _check(out: Path, manifest: Manifest) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file, not a folder; give another --shards")
     held = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
-    if foreign := [name for name in sorted(held) if name not in (INDEX, PLACES) and not name.endswith(".tar")]:
+    if foreign := [name for name in sorted(held) if name not in (INDEX, PLACES) and not _SHARD.fullmatch(name)]:
         raise UsageError(f"{out}: holds other things ({foreign[0][:60]}); name a new folder")
     if INDEX in held:
         try:
@@ -127,10 +130,6 @@ def _rows(manifest: Manifest, side: str) -> Iterator[dict[str, Any]]:
 
 def _count(manifest: Manifest, side: str) -> int:
     return sum(sides[side] for sides in manifest.counts().values())
-
-
-def _told(reasons: Mapping[str, int]) -> str:
-    return "; ".join(f"{count}: {REASONS[reason]}" for reason, count in reasons.items()) or "it has none"
 
 
 def _index(manifest: Manifest, writer: "_Writer", left_out: Mapping[str, int], *, originals: bool) -> bytes:

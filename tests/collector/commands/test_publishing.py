@@ -314,7 +314,9 @@ def test_folders_and_shards_hold_what_may_be_passed_on(house: House, first: Path
     for options, said in (
         (("--shards", tmp_path / "x", "--hf", tmp_path / "y"), "choose one"),
         (("--originals",), "belong to --shards and --hf"),
-        (("--shards", tmp_path / "x", "--out", tmp_path / "y"), "leave --column and --out out"),
+        (("--shards", tmp_path / "x", "--out", tmp_path / "y"), "leave --out out"),
+        (("--hf", tmp_path / "x", "--out", tmp_path / "y"), "leave --out out"),
+        (("--vpr", tmp_path / "x", "--format", "jsonl", "--column", "city"), "leave --format and --column out"),
         (("--shards", tmp_path / "hf"), "holds other things (test)"),
         (("--hf", tmp_path / "shards"), "holds other things"),
     ):
@@ -568,7 +570,7 @@ def test_withdraw(house: House, first: Path) -> None:
 def test_withdraw_from_a_file(house: House, first: Path, tmp_path: Path) -> None:
     ids = photos_of(read_manifest(first))[:3]
     file = tmp_path / "ids.txt"
-    file.write_text(f"# by mail\n{ids[0]}\n\n  {ids[1]}  \n", "utf-8")
+    file.write_text(f"{ids[0]}\r\n # by mail\n\n  {ids[1]}  \n", "utf-8-sig")  # as Windows saves it
     found = house.json("withdraw", "--from", file, ids[2])
     assert found["photos"] == sorted(ids)
     (tmp_path / "bad").write_bytes(b"\xff\xfe")

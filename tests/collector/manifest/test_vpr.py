@@ -1,5 +1,6 @@
 """Names that say places, and folders of them written and read."""
 
+import errno
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import utm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, IncompleteError, UsageError
 from collector.geo import distance_km
 from collector.imports.importing import read_data_set
 from collector.imports.kinds import kind_named
@@ -113,8 +114,23 @@ def test_a_folder_is_written_and_read_again(tmp_path: Path) -> None:
     row = next(data.table.row(n) for n in range(4) if data.sides[n] == "test")
     assert (row.latitude, row.longitude, row.heading) == (39.93, 32.862, 20.0)
     assert row.author_id == row.sequence == "02" * 32
-    with pytest.raises(UsageError, match="not empty"):
-        export_vpr(manifest, workspace, tmp_path / "out")
+    for place, why in (("out", "not empty"), ("out/images/test/queries/" + query.name, "a file")):
+        with pytest.raises(UsageError, match=why):
+            export_vpr(manifest, workspace, tmp_path / place)
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, workspace = world(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.link", full)
+        patch.setattr("shutil.copyfile", full)
+        with pytest.raises(IncompleteError, match="disk is full"):
+            export_vpr(manifest, workspace, tmp_path / "out")
+    assert export_vpr(manifest, workspace, tmp_path / "out").photos == {"train": 2, "test": 1, "val": 1}
 
 
 def test_photos_too_far_apart_are_refused(tmp_path: Path) -> None:

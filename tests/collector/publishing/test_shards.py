@@ -103,6 +103,17 @@ def test_the_same_each_time_and_within_the_bound(manifest: Manifest, workspace: 
     assert open_shards(tmp_path / "one").names == ("train-000000.tar", "val-000000.tar", "test-000000.tar")
 
 
+def test_a_folder_with_somebody_s_own_tar_files_is_refused(
+    manifest: Manifest, workspace: Workspace, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backups" / "backup.tar"
+    backup.parent.mkdir()
+    backup.write_text("kept", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"holds other things \(backup.tar\)"):
+        write_shards(manifest, workspace, backup.parent)
+    assert list(backup.parent.iterdir()) == [backup]
+
+
 def test_originals_stay_as_they_are(manifest: Manifest, workspace: Workspace, tmp_path: Path) -> None:
     done = write_shards(manifest, workspace, tmp_path / "shards", originals=True)
     assert done.left_out == {"missing": 1}

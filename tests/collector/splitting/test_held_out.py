@@ -105,6 +105,8 @@ def test_what_the_option_takes() -> None:
     assert parse_hold_out(None) == 0
     assert parse_hold_out(" 3 ") == 3
     assert parse_hold_out("Konya, van,") == ("Konya", "van")
+    assert parse_hold_out("²,+-3") == ("²", "+-3")
+    assert parse_hold_out("²") == ("²",)
     for text in ("0", "-1", "", " , "):
         with pytest.raises(UsageError, match="--hold-out-cities"):
             parse_hold_out(text)
