@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import DataError, UsageError, did_you_mean, first_few, one_line
 from collector.geo import KM_PER_DEGREE, distance_km, distances_km, unit_vectors
 from collector.records import City, Label, Region
-from collector.regions import MOST_CITIES, MOST_LABELS, fold, slugify
+from collector.regions import MOST_CITIES, MOST_LABELS, fold, plain_name, slugify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,15 +129,29 @@ def _centre(row: int, column: int, step: float) -> Place:
 
 
 def _squares_in(polygon: Outline, step: float) -> set[tuple[int, int]]:
-    latitudes, longitudes = zip(*polygon, strict=True)
-    found: set[tuple[int, int]] = set()
-    for row in range(math.floor(min(latitudes) / step), math.floor(max(latitudes) / step) + 1):
+    """Return row and column of the squares whose centre a polygon holds: in each row those between its sides, two by two."""
+    crossings: dict[int, list[float]] = defaultdict(list)
+    count = 0
+    for (lat1, lon1), (lat2, lon2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        # The rows whose middle lies in the half-open stretch of latitudes of this side, as `inside` counts it.
+        first, after = (math.ceil(latitude / step - 0.5) for latitude in sorted((lat1, lat2)))
+        count += after - first
+        _check_count(count)
+        for row in range(first, after):
+            crossings[row].append(lon1 + ((row + 0.5) * step - lat1) / (lat2 - lat1) * (lon2 - lon1))
+    squares: set[tuple[int, int]] = set()
+    for row, longitudes in crossings.items():
         width = _width(row, step)
-        first, last = math.floor(min(longitudes) / width), math.floor(max(longitudes) / width)
-        if len(found) + last - first > 100 * MOST_CITIES:
-            raise UsageError(f"--grid: more than {MOST_CITIES} squares; give a larger one")
-        found |= {(row, column) for column in range(first, last + 1) if inside(_centre(row, column, step), polygon)}
-    return found
+        columns = [math.ceil(longitude / width - 0.5) for longitude in sorted(longitudes)]
+        for first, after in zip(columns[::2], columns[1::2], strict=True):
+            _check_count(len(squares) + after - first)
+            squares.update((row, column) for column in range(first, after))
+    return squares
+
+
+def _check_count(squares: int) -> None:
+    if squares > 100 * MOST_CITIES:
+        raise UsageError(f"--grid: more than {MOST_CITIES} squares; give a larger one")
 
 
 def inside(place: Place, polygon: Outline) -> bool:
@@ -173,7 +187,8 @@ def read_area(path: Path) -> list[tuple[str, list[Outline]]]:
         name = properties.get("name") if isinstance(properties, dict) else None
         polygons = _polygons(geometry, f"{path}: feature {number}")
         if polygons:
-            areas.append((name if isinstance(name, str) and fold(name) else f"area {number}", polygons))
+            plain = plain_name(name) if isinstance(name, str) else ""
+            areas.append((plain if fold(plain) else f"area {number}", polygons))
     if not areas:
         raise DataError(f"{path}: holds no Polygon or MultiPolygon")
     return areas
@@ -212,7 +227,7 @@ def region_in(path: Path, areas: Sequence[tuple[str, list[Outline]]]) -> Region:
         raise DataError(f"{path}: two areas are called {again[:60]!r}")
     corners = [(label, lat, lon) for label, outlines in areas for outline in outlines for lat, lon in outline]
     name = slugify(path.stem) or "area"
-    region = region_of_labels(name, path.stem, corners)
+    region = region_of_labels(name, plain_name(path.stem) or name, corners)
     for city in region.cities:
         if city.radius_km > 500:
             wide = f"{city.radius_km:.0f} km from its middle to its farthest corner"
@@ -272,6 +287,7 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
     cities: list[City] = []
     lines: list[str] = []
     slugs: set[str] = set()
+    known: set[int] = set()
     for place in places:
         town_name, _, country = (part.strip() for part in place.partition(","))
         code = countries.get(fold(country), country.upper())
@@ -288,6 +304,9 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
             f"{place}: {town['name']}, {town['countrycode']} ({town['population']:,} people)"
             + (f"; not {first_few(others, most=3)}" if others else "")
         )
+        if town["geonameid"] in known:  # by another name, or once more
+            continue
+        known.add(town["geonameid"])
         named = {fold(other.name) for other in cities}
         called = f"{town['name']}, {town['countrycode']}" if fold(town["name"]) in named else town["name"]
         aliases = (town_name,) if fold(town_name) not in {*named, fold(called)} else ()

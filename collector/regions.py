@@ -8,6 +8,7 @@ import os.path
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,13 +19,25 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from collector.errors import DataError, UsageError, did_you_mean
-from collector.geo import distance_km, distances_km
+from collector.geo import KM_PER_DEGREE, distance_km, distances_km
 from collector.records import City, Label, Region
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Misplaced", "find_city", "fold", "misplaced", "nearest_city", "region", "regions", "slugify", "words"]
+__all__ = [
+    "Misplaced",
+    "find_city",
+    "fold",
+    "misplaced",
+    "nearest_city",
+    "plain_name",
+    "region",
+    "regions",
+    "slugify",
+    "slugs_by_name",
+    "words",
+]
 
 _ALL = "turkiye81"
 _ROUNDING_KM = 1e-6  # a millimetre: what is on a border is within
@@ -36,6 +49,8 @@ _HOW_TO_WRITE_ONE = (
 _LARGEST_FILE = 10_000_000  # bytes; guards against /dev/zero and mistaken downloads, and a pipe may still be read
 MOST_CITIES, MOST_LABELS = 10_000, 20_000
 """Cities of a region, and labels beside them, at most."""
+
+_LONGEST_NAME = 100
 
 # A region's name or a city's slug: safe as a file name, as an option's value and in a URL.
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -102,6 +117,12 @@ def slugify(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", _plain(name)).strip("-")[:64].rstrip("-")
 
 
+def plain_name(text: str) -> str:
+    """Return a text as a name that a region file can hold: NFC, blanks for what cannot be printed, at most 100 characters."""
+    normal = unicodedata.normalize("NFC", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in normal).split())[:_LONGEST_NAME].strip()
+
+
 # --- region files
 
 
@@ -134,7 +155,7 @@ def _like(pattern: re.Pattern[str], rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_Name = Annotated[str, _at_most(100), AfterValidator(_name)]
+_Name = Annotated[str, _at_most(_LONGEST_NAME), AfterValidator(_name)]
 _Slug = Annotated[_Name, _like(_SLUG, "must be 1 to 64 of a-z, 0-9 and -, the first no hyphen")]
 _Language = Annotated[str, _like(_LANGUAGE, "must be by language tags such as 'en'")]
 _Names = Annotated[dict[_Language, _Name], Field(max_length=200)]
@@ -303,9 +324,9 @@ def _cities_and_labels(tables: Sequence[_CityTable], source: str) -> tuple[tuple
         where = f"{source}: city {number} ({table.name[:60]})"
         cities.append(_city(table, where))
         labels += [_district(of, cities[-1], f"{where}: district {n}") for n, of in enumerate(table.district, start=1)]
-        slugs = [label.id for label in labels]
-        if len(set(slugs)) < len(slugs):
-            raise DataError(f"{where}: two districts are called {slugs[-1].partition('/')[2]}")
+        slugs = Counter(of.label for of in table.district)
+        if again := next((slug for slug, count in slugs.items() if count > 1), None):
+            raise DataError(f"{where}: two districts are called {again}")
     if len(labels) > MOST_LABELS:
         raise DataError(f"{source}: holds {len(labels)} districts; {MOST_LABELS} are the most")
     _no_ambiguity(cities, source)
@@ -468,6 +489,26 @@ def _matches(region: Region, name: str) -> list[City]:
     return [city for city in region.cities if city.code and fold(city.code) == key]
 
 
+def slugs_by_name(region: Region, *, codes: bool = False) -> dict[str, str]:
+    """Return the slug of each city by its names, folded: to look up many; with `codes` by all that `find_city` knows it by.
+
+    A code that several cities share is none of theirs. Of cities that a made region calls alike the first counts, and a
+    city's own name before other names, those before codes.
+    """
+    coded = [(code, city.slug) for city in region.cities for code in _codes(city)] if codes else []
+    shared = Counter(code for code, _ in coded)
+    slugs = {code: slug for code, slug in coded if shared[code] == 1}
+    slugs.update((fold(name), city.slug) for city in reversed(region.cities) for _, name in city_names(city))
+    slugs.update((fold(city.name), city.slug) for city in reversed(region.cities))
+    slugs.pop("", None)
+    return slugs
+
+
+def _codes(city: City) -> set[str]:
+    plates = {f"{city.plate:0{digits}d}" for digits in (1, 2, 3)} if city.plate else set()
+    return plates | ({fold(city.code)} if city.code else set())
+
+
 def nearest_city(region: Region, latitude: float, longitude: float) -> City | None:
     """Return the city whose centre is nearest to the point, among those whose radius holds it; None when none does.
 
@@ -476,7 +517,9 @@ def nearest_city(region: Region, latitude: float, longitude: float) -> City | No
         latitude: degrees WGS84; not a number gives None.
         longitude: degrees WGS84; not a number gives None.
     """
-    distances = ((distance_km(latitude, longitude, city.latitude, city.longitude), city) for city in region.cities)
+    # No place is nearer than its parallel: most cities are passed over without a distance.
+    near = (city for city in region.cities if abs(latitude - city.latitude) * KM_PER_DEGREE <= city.radius_km + 0.001)
+    distances = ((distance_km(latitude, longitude, city.latitude, city.longitude), city) for city in near)
     within = [(distance, city) for distance, city in distances if distance <= city.radius_km]
     return min(within, key=lambda pair: pair[0])[1] if within else None
 

@@ -19,7 +19,7 @@ from collector.options import (
 )
 from collector.progress import note, track
 from collector.text_table import counted, table
-from collector.workspace import DEFAULT_WORKSPACE, storage_errors
+from collector.workspace import DEFAULT_WORKSPACE, storage_errors, write_atomically
 
 if TYPE_CHECKING:
     from collector.collecting.collect import Summary
@@ -66,7 +66,7 @@ def cities(
         if out.exists():
             raise UsageError(f"--out {out}: is there already; give another name")
         with storage_errors(out):
-            out.write_text(as_toml(found), encoding="utf-8")
+            write_atomically(out, as_toml(found).encode())
         note(f"{out}: written; use it with --region {out}")
     row = {"region": found.name, "title": found.title, "cities": [asdict(of) for of in found.cities]}
     labels = {"districts": [asdict(label) for label in found.labels]} if found.labels else {}

@@ -19,7 +19,7 @@ from collector.images.exif import ExifFacts, clean_text, read_exif
 from collector.manifest.photo_table import FileFinder, Matches, PhotoTable, Row
 from collector.providers.base import ImageRequest, Query, SeenFile
 from collector.records import City, Photo, ProviderTraits, Region, Unusable, normal_id
-from collector.regions import fold, nearest_city
+from collector.regions import fold, nearest_city, slugs_by_name
 
 _LARGEST_READ = 64 << 20  # a longer file is no photo (examine.Limits) and is not read for its EXIF
 
@@ -60,12 +60,7 @@ class FolderProvider:
     def __post_init__(self) -> None:
         if not os.path.isdir(self.root):  # Path.is_dir raises on names that are too long and folders one may not enter
             raise UsageError(f"--root {self.root}: no such folder")
-        self._names = {
-            fold(name): city.slug
-            for city in self.region.cities
-            for name in (city.slug, city.name, city.centre, *city.aliases)
-            if name
-        }
+        self._names = slugs_by_name(self.region)
 
     def search(self, city: City, query: Query) -> Iterator[Photo | Unusable]:
         """Yield the files of a city as photos, and those whose coordinates contradict their folder as unusable."""

@@ -21,7 +21,7 @@ from collector.manifest.manifest import Manifest
 from collector.manifest.photo_table import ALIASES, FILE_NAMES, FileFinder, path_key
 from collector.manifest.read_table import Source, open_table
 from collector.records import SPLITS, Photo, Region
-from collector.regions import find_city
+from collector.regions import fold, slugs_by_name
 from collector.splitting.allocate import draw
 from collector.splitting.candidates import (
     AS_COLLECTED,
@@ -304,19 +304,14 @@ class _Given:
             photo_of_row |= {row: by_id[photo_of[path]] for row, path in matched.again.items()}
         return photo_of_row
 
-    def other_cities(self, found: Mapping[int, Photo], region: Region) -> list[str]:
+    def other_cities(self, photo_of_row: Mapping[int, Photo], region: Region) -> list[str]:
         """Return the rows that name another city than their photo has here."""
         named = self.texts.get("city")
         if named is None:
             return []
-        slugs: dict[str, str | None] = {}
-        for name in set(named) - {None}:
-            try:
-                slugs[str(name)] = find_city(region, str(name)).slug
-            except UsageError:
-                slugs[str(name)] = None
+        slugs = slugs_by_name(region, codes=True)
         return [
-            f"{self.place(row)}: {named[row]}, here {photo.city}"
-            for row, photo in found.items()
-            if named[row] is not None and slugs[str(named[row])] != photo.city
+            f"{self.place(row)}: {name}, here {photo.city}"
+            for row, photo in photo_of_row.items()
+            if (name := named[row]) is not None and slugs.get(fold(name)) != photo.city
         ]

