@@ -1,6 +1,7 @@
 """Bring somebody's data set into a workspace: what it says of its photos, the photos from disk or by their service."""
 
 import csv
+import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,16 @@ from typing import Any
 from collector.areas import grid, region_of_labels
 from collector.catalogue.catalogue import open_catalogue
 from collector.errors import DataError, UsageError, first_few
+from collector.images.exif import clean_text
 from collector.imports.kinds import Kind
 from collector.imports.records import Records, as_text, read_records
-from collector.manifest.columns import choose
+from collector.manifest.columns import PLACE, choose
 from collector.manifest.foreign import SIDES
 from collector.manifest.photo_table import ALIASES, PhotoTable, Row, table_of
 from collector.providers.registry import SERVICES
 from collector.records import Photo, Region, normal_id
-from collector.regions import fold, nearest_city
-from collector.workspace import Workspace, exclusive, storage_errors
+from collector.regions import fold, nearest_city, slugs_by_name
+from collector.workspace import Workspace, exclusive, replacing, storage_errors
 
 _SPLIT_COLUMNS = ("split", "role")
 
@@ -129,11 +131,13 @@ def _with_pages(kind: Kind, table: PhotoTable, origins: Sequence[str | None]) ->
 
 
 def _on_grid(table: PhotoTable, name: str, km: float, title: str) -> tuple[PhotoTable, Region]:
-    places = [
-        (latitude, longitude)
-        for latitude, longitude in zip(table.values.get("latitude", ()), table.values.get("longitude", ()), strict=True)
-        if latitude is not None
-    ]
+    if "latitude" not in table.values:
+        raise UsageError(
+            f"{table.path}: no column tells the place, so that there are no squares; name it with --column latitude=NAME "
+            "and --column longitude=NAME"
+        )
+    columns = (table.values[name] for name in PLACE)
+    places = [(latitude, longitude) for latitude, longitude in zip(*columns, strict=True) if latitude is not None]
     region = grid(name, f"{title}: squares of {km:g} km", km, places)
     kept = dict(table.kept)
     if "city" in table.values:
@@ -170,16 +174,21 @@ def _sides(table: PhotoTable, path: Path) -> list[str | None]:
 
 
 def write_sides(data: DataSet, path: Path) -> bool:
-    """Write the data set's own split as a table for `t15 split --given`; return whether it has one."""
+    """Write the data set's own split as a table for `t15 split --given`; return whether it has one.
+
+    Raises:
+        IncompleteError: the disk is full.
+    """
     if not any(data.sides):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+    with storage_errors(path), replacing(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
         writer.writerow(("file", "photo_id", "split"))
         for number, side in enumerate(data.sides):
             if side:
                 writer.writerow((data.table.values["file"][number], data.origins[number] or "", side))
+        text.detach()
     return True
 
 
@@ -209,7 +218,7 @@ def list_photos(workspace: Workspace, data: DataSet, licence: str) -> Listed:
             f"{data.table.path}: its photos are of no service that t15 asks ({', '.join(SERVICES)}); say where they lie with "
             "--root DIR"
         )
-    slugs = {fold(city.name): city.slug for city in data.region.cities}
+    slugs = slugs_by_name(data.region)
     listed: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     known = 0
@@ -248,10 +257,10 @@ def _photo(origin: str, city: str, row: Row, licence: str) -> Photo:
         longitude=row.longitude,
         taken_at=row.time,
         author_id=f"{service}:{normal_id(row.author_id)}" if row.author_id else None,
-        author_name=row.author,
+        author_name=clean_text(row.author) if row.author else None,
         license=row.license or licence,
         page_url=row.page,
-        title=row.title,
+        title=clean_text(row.title) if row.title else None,
         heading=row.heading,
         sequence_id=f"{service}:{normal_id(row.sequence)}" if row.sequence else None,
     )

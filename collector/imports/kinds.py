@@ -35,7 +35,7 @@ class Kind:
     Attributes:
         title: of the data set.
         source: where it is described.
-        names: columns of ours, and how its files call them; what is not there is guessed as for any table.
+        names: columns of ours, and how its files call them, before what any table may call them; () where it has none.
         licence: of all photos whose row says none.
         origin: the service whose photos they are; empty where they are of none, or the column `origin` tells.
         origin_words: what the column `origin` calls the services.
@@ -59,7 +59,8 @@ class Kind:
     @property
     def columns(self) -> Names:
         """All columns that are looked for."""
-        return {**NAMES, **_MORE, **self.names}
+        usual = {**NAMES, **_MORE}
+        return {**usual, **{name: (*own, *usual[name]) if own else () for name, own in self.names.items()}}
 
 
 _LIST_OF_FLICKR = Kind(

@@ -42,7 +42,7 @@ def choose(source: Source, given: Mapping[str, str], names: Names) -> dict[str, 
             raise UsageError(
                 f"{source.path}: has no column {of[:60]!r} to be {name}{did_you_mean(of, source.names)}; {held(source)}"
             )
-    plain = {name.strip().casefold().replace(" ", "_").replace("-", "_"): name for name in reversed(source.names)}
+    plain = {plain_column(name): name for name in reversed(source.names)}
     guessed = {name: plain[found[0]] for name, words in names.items() if (found := [w for w in words if w in plain])}
     chosen = {**guessed, **given}
     for name, of in chosen.items():
@@ -57,6 +57,11 @@ def choose(source: Source, given: Mapping[str, str], names: Names) -> dict[str, 
                 f"name it with --column {other}=NAME; {held(source)}"
             )
     return {name: chosen[name] for name in names if name in chosen}
+
+
+def plain_column(name: str) -> str:
+    """Return a column's name as names are compared."""
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
 def held(source: Source) -> str:

@@ -61,7 +61,7 @@ class Source:
         names: of its columns, in order; blanks around them are cut off.
         read: returns some columns by name. Text of any type is `string`: a CSV's cells without the blanks around them,
             null where nothing is left. Columns of another type are as they are in Parquet; in JSON Lines numbers are
-            int64 or float64.
+            int64 or float64, and truth values, lists and objects as Arrow has them.
         place: how an error names a record (counted from 0): `line 17` as in a text editor, or `row 15` of a Parquet file.
         delimiter: of a CSV or TSV file.
     """
@@ -272,10 +272,10 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_column(path: Path, name: str, values: list[Any]) -> pa.Array:
-    """Return values as text where any is text, else as numbers.
+    """Return values as text where any is text, else as numbers; truth values, lists and objects as Arrow has them.
 
     Raises:
-        DataError: one is neither.
+        DataError: they are of kinds that do not go together.
     """
     kinds = {type(value) for value in values} - {type(None)}
     try:
@@ -285,10 +285,9 @@ def _json_column(path: Path, name: str, values: list[Any]) -> pa.Array:
             return pa.array(
                 [None if value is None or value == "" else str(value).strip() for value in values], pa.string()
             )
-    except (pa.ArrowException, OverflowError, UnicodeError, ValueError) as error:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeError, ValueError, TypeError) as error:
         raise DataError(f"{path}: column {name[:60]}: holds a value that does not fit ({one_line(error)})") from error
-    odd = ", ".join(sorted(kind.__name__ for kind in kinds - {str, int, float}))
-    raise DataError(f"{path}: column {name[:60]}: must hold texts or numbers, not {odd}")
 
 
 # --- Parquet

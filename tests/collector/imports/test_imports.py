@@ -1,16 +1,21 @@
 """Other people's data sets: small ones made by their documentation, hostile ones, and real tables where they are."""
 
+import bz2
+import errno
+import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from collector.catalogue.catalogue import open_catalogue
-from collector.errors import DataError, T15Error, UsageError
+from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.imports.importing import DataSet, list_photos, read_data_set, write_sides
 from collector.imports.kinds import KINDS, kind_named
 from collector.manifest.manifest import read_manifest
@@ -236,6 +241,87 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 OSV = "id,latitude,longitude,city,climate\n1,38.5,43.4,Van,Dsb\n2,38.51,43.41,Van,Dsb\n"
+
+
+def test_shards_of_one_name_in_two_folders_stay_apart(tmp_path: Path) -> None:
+    for side, content in (("train", b"one"), ("val", b"two")):
+        shard(tmp_path / "set" / side / "00000.tar", {"a.jpg": content, "a.cls": b"van"})
+    data = read("webdataset", tmp_path / "set", region=MANY)
+    files = data.table.values["file"]
+    assert [(tmp_path / "unpacked" / str(file)).read_bytes() for file in files] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".xz", ".bz2"])
+def test_a_damaged_tar_file_is_never_half_read(tmp_path: Path, suffix: str) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "whole.tar"
+    shard(path, {f"{letter}.jpg": random.bytes(5000) for letter in "abcdef"})
+    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}[suffix]
+    content = bytearray(pack(path.read_bytes()))
+    at = 3 * (512 + 5120) if not suffix else len(content) // 2  # the header of the fourth
+    content[at : at + 60] = b"\xff" * 60
+    (tmp_path / "bad.tar").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.tar: (is damaged after [0-9]+ bytes|cannot be read as a tar file)"):
+        read("webdataset", tmp_path / "bad.tar", region=MANY)
+
+
+def test_a_full_disk_is_not_a_damaged_tar_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "whole.tar"
+    shard(path, {"a.jpg": b"a"})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(IncompleteError, match="disk is full"):
+            read("webdataset", path, region=MANY)
+
+
+def test_metadata_say_the_class_whatever_they_call_it(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "Cafe\u0301.jpg"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+    lines = [
+        {"file_name": "a.jpg", "label": "van", "night": True, "objects": {"bbox": [[1, 2]]}},
+        {"file_name": "Caf\u00e9.jpg", "label": None},
+    ]
+    (tmp_path / "images" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    data = read("imagefolder", tmp_path, region=MANY)
+    assert {str(data.table.row(n).file): data.table.row(n).city for n in range(2)} == {
+        "images/a.jpg": "van",
+        "images/Caf\u00e9.jpg": "images",
+    }
+    night = next(n for n in range(2) if data.table.row(n).city == "van")
+    assert data.table.beside(night)["night"] == "True"
+
+
+def test_tags_that_are_no_list(tmp_path: Path) -> None:
+    for tags in (5, True, {"a": 1}, "test", None):
+        sample = {"filepath": "data/a.jpg", "tags": tags, "ground_truth": {"_cls": "Classification", "label": "van"}}
+        (tmp_path / "samples.json").write_text(json.dumps({"samples": [sample]}))
+        assert read("fiftyone", tmp_path, region=MANY).sides == []
+
+
+def test_a_kind_knows_the_usual_names_of_columns_too(tmp_path: Path) -> None:
+    text = "photo_id,city,lat,lon,author,timestamp\n1234567,van,38.5,43.4,somebody,2020-01-01\n"
+    row = read("flickr", tmp_path / "t.csv", text, region=MANY).table.row(0)
+    assert (row.author, row.latitude, row.time and row.time.year) == ("somebody", 38.5, 2020)
+
+
+def test_a_grid_needs_places(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no column tells the place"):
+        read("flickr", tmp_path / "t.csv", "photo_id,city\n1234567,van\n", grid_km=2.0)
+
+
+def test_listed_photos_are_of_cities_by_any_name_and_their_texts_are_clean(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    text = 'photo_id,city,title\n1234567,Afyon,"a\nb"\n1234568,afyonkarahisar,\n'
+    assert list_photos(workspace, read("flickr", tmp_path / "t.csv", text, region=MANY), "CC0-1.0").left_out == {}
+    with open_catalogue(workspace) as catalogue:
+        item = catalogue.known("flickr:1234567")
+    assert item is not None
 
 
 def test_photos_of_a_service_are_listed_once(tmp_path: Path, workspace: Workspace) -> None:

@@ -122,8 +122,8 @@ def test_json_lines_are_audited_like_any_table(tmp_path: Path) -> None:
         ('{"id": 1}\n[1]\n', "line 2: is no JSON object"),
         ('{"id": 1}\n{"id": \n', "line 2: is not JSON"),
         ("{" + '"a":[' * 100_000, "line 1: is not JSON"),
-        ('{"id": [1]}\n', "column id: must hold texts or numbers, not list"),
-        ('{"id": true}\n', "column id: must hold texts or numbers, not bool"),
+        ('{"id": [1]}\n{"id": {"a": 1}}\n', "column id: holds a value that does not fit"),
+        ('{"id": 1}\n{"id": true}\n', "column id: holds a value that does not fit"),
         ('{"id": "\\ud800"}\n', "column id: holds a value that does not fit"),
         ('{"id": 1' + "0" * 30 + "}\n", "column id: holds a value that does not fit"),
     ],
@@ -134,6 +134,16 @@ def test_json_lines_that_are_wrong(tmp_path: Path, content: str, said: str) -> N
     with pytest.raises(DataError, match=said) as caught:
         open_table(path).read(["id"])
     assert "\n" not in str(caught.value)
+
+
+def test_json_lines_hold_what_is_neither_text_nor_number(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": "a", "fold": "train", "night": true, "boxes": [[1, 2]]}\n')
+    assert open_table(path).read(["night", "boxes"]).to_pylist() == [{"night": True, "boxes": [[1, 2]]}]
+    assert read_foreign(path).table["photo_id"].to_pylist() == ["a"]
+    assert read_foreign(path, {"photo_id": "night"}).table["photo_id"].to_pylist() == ["true"]
+    with pytest.raises(DataError, match=r"column boxes: cannot be read as text \(it is of type list"):
+        read_foreign(path, {"photo_id": "boxes"})
 
 
 # --- what is not known, and what is the same
