@@ -333,7 +333,8 @@ def _against_pixels(run: _Run, source: VectorSource, net: str | None) -> None:
     name, rows, known = source.vectors(run.workspace, photos, net, run.track)
     suspected, few = label_errors.flag_labels(photos, rows, known, name)
     if few:
-        run.skipped.append(f"labels of {first_few(few)} were not judged: fewer than {label_errors.FEWEST} photos each")
+        why = f"that takes two cities or more, with {label_errors.FEWEST} photos each by several authors"
+        run.skipped.append(f"labels of {first_few(few)} were not judged: {why}")
     run.decide(label_errors.STAGE, suspected, label_errors.FLAGS)
 
 

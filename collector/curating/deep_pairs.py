@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.curating.alignment import Aligned, aligner, has_opencv
+from collector.curating.alignment import aligner, has_opencv
 from collector.curating.kept import Kept
 from collector.curating.pair_verification import DoubtfulPair, pair_verifier
 from collector.curating.vectors import VectorSource, nearest, unrelated
@@ -107,28 +107,28 @@ def deep_pairs(
     name, candidates = proposals(workspace, photos, source, net, track)
     digests = [str(photo.sha256) for photo in photos]
     verify, align = pair_verifier(workspace), aligner(workspace) if has_opencv() else None
-    with _verdicts(workspace) as said:
+    with _verdicts(workspace) as kept:
 
         def wanted() -> Iterator[tuple[Proposed, Any]]:
-            """Yield candidates, and what was said of each."""
+            """Yield candidates, and the verdict on each that is kept."""
             for row in candidates:
                 one = Proposed(*row.tolist())
                 if digests[one.first] != digests[one.second]:
-                    yield one, said.get(_key(digests, one))
+                    yield one, kept.get(_key(digests, one))
 
         waiting = sum(verdict is None for _, verdict in wanted())
         rest = track((one for one, verdict in wanted() if verdict is None), "verifying pairs", waiting)
         while block := list(islice(rest, _TOGETHER)):
             pairs = [DoubtfulPair(digests[one.first], digests[one.second], turn=one.turn) for one in block]
-            found: dict[str, Any] = {}
+            verdicts: dict[str, Any] = {}
             for one, small in zip(block, verify(pairs), strict=True):
-                laid: Aligned | None = None
-                if align and not (small and small.is_same):
-                    laid = align(digests[one.first], digests[one.second])
-                is_same = (small and small.is_same) or (laid and laid.is_same)
-                evidence = {"same": True, "small": small and asdict(small), "aligned": laid and asdict(laid)}
-                found[_key(digests, one)] = evidence if is_same else False
-            said.write(found)
+                if small is None:  # a file is missing or broken: asked again when it is there
+                    continue
+                laid = None if small.is_same or align is None else align(digests[one.first], digests[one.second])
+                is_same = small.is_same or (laid is not None and laid.is_same)
+                evidence = {"same": True, "small": asdict(small), "aligned": laid and asdict(laid)}
+                verdicts[_key(digests, one)] = evidence if is_same else False
+            kept.write(verdicts)
         return [
             DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
             for one, verdict in wanted()

@@ -29,6 +29,8 @@ FEWEST = 10
 """Photos of a city below which it is not judged, and photos of other cities are not held against it."""
 
 FOLDS = 5
+"""Parts that are judged by what is learnt from the others; fewer where there are fewer groups."""
+
 _VALUES = 256  # of a vector, after PCA, at most
 
 
@@ -37,8 +39,8 @@ class Suspicion:
     """What is thought of N labels.
 
     Attributes:
-        probabilities: (N, C), out of fold.
-        quality: (N,) probability of the given label, 0 (surely wrong) to 1.
+        probabilities: (N, C), out of fold; NaN where a label cannot be judged.
+        quality: (N,) probability of the given label, 0 (surely wrong) to 1; 1 where it cannot be judged.
         is_suspect: (N,) whether confident learning counts the label among the wrong ones.
     """
 
@@ -67,17 +69,25 @@ def suspect_labels(
     from cleanlab.rank import get_label_quality_scores
 
     probabilities = out_of_fold(vectors, labels, groups, seed)
-    return Suspicion(
-        probabilities,
-        get_label_quality_scores(labels, probabilities, method="self_confidence"),
-        np.asarray(find_label_issues(labels, probabilities, n_jobs=1), bool),
-    )
+    known = np.isfinite(probabilities).all(axis=1)
+    quality, is_suspect = np.ones(len(labels)), np.zeros(len(labels), bool)
+    if len(np.unique(labels[known])) < 2:  # there is nothing to confuse one label with
+        probabilities[:] = np.nan
+    else:
+        quality[known] = get_label_quality_scores(labels[known], probabilities[known], method="self_confidence")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # cities that cannot be judged have no examples
+            is_suspect[known] = find_label_issues(labels[known], probabilities[known], n_jobs=1)
+    return Suspicion(probabilities, quality, is_suspect)
 
 
 def out_of_fold(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return each photo's probabilities (N, C) by a discriminant that saw neither it nor its group."""
+    """Return each photo's probabilities (N, C) by a discriminant that saw neither it nor its group.
+
+    NaN where it saw no photo of the label, as where all of a city's photos are one author's, or of no other label.
+    """
     from sklearn.decomposition import PCA
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import StratifiedGroupKFold
@@ -86,13 +96,19 @@ def out_of_fold(
     reduced = vectors
     if vectors.shape[1] > values:
         reduced = PCA(values, svd_solver="randomized", random_state=seed).fit_transform(vectors)
-    probabilities = np.full((len(labels), int(labels.max()) + 1), 1e-6)
+    probabilities = np.full((len(labels), int(labels.max()) + 1), np.nan)
+    count = min(FOLDS, len(np.unique(groups)))
+    if count < 2:
+        return probabilities
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # cities with fewer groups than folds
-        folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(reduced, labels, groups))
+        folds = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(reduced, labels, groups))
     for train, held in folds:
-        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(reduced[train], labels[train])
-        probabilities[np.ix_(held, model.classes_)] += model.predict_proba(reduced[held])
+        judged = held[np.isin(labels[held], labels[train])]
+        if len(judged) and len(np.unique(labels[train])) > 1:
+            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(reduced[train], labels[train])
+            probabilities[judged] = 1e-6
+            probabilities[np.ix_(judged, model.classes_)] += model.predict_proba(reduced[judged])
     shares: NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
     return shares
 
@@ -100,7 +116,9 @@ def out_of_fold(
 def flag_labels(
     photos: Sequence[Photo], vectors: NDArray[np.float32], known: NDArray[np.bool_], name: str
 ) -> tuple[list[Decision], list[str]]:
-    """Return a decision for each photo whose label is in doubt, and the cities that have too few photos to be judged.
+    """Return a decision for each photo whose label is in doubt, and the cities that cannot be judged.
+
+    Of these there are too few photos, or all are one author's: who knows his other photos would know them by his manner.
 
     Args:
         photos: N of them, with the group that `dedup` gave.
@@ -121,18 +139,19 @@ def flag_labels(
     labels = np.array([number[city] for _, city, _ in judged])
     codes: dict[str, int] = {}
     groups = np.array([codes.setdefault(group, len(codes)) for *_, group in judged])
-    found = suspect_labels(vectors[is_judged], labels, groups)
+    suspicion = suspect_labels(vectors[is_judged], labels, groups)
+    without = set(cities) - {cities[at] for at in labels[np.isfinite(suspicion.probabilities[:, 0])].tolist()}
     decisions = []
-    for row in np.flatnonzero(found.is_suspect).tolist():
-        (photo_id, city, _), of = judged[row], found.probabilities[row]
+    for row in np.flatnonzero(suspicion.is_suspect).tolist():
+        (photo_id, city, _), of = judged[row], suspicion.probabilities[row]
         thinks = cities[int(of.argmax())]
         if thinks == city:
             continue
         why = {"thinks": f"{thinks} ({of.max():.2f})", "label": f"{city} ({of[labels[row]]:.2f})", "vectors": name}
-        score = round(min(1.0, 1 - found.quality[row] / 2), 4)
+        score = round(min(1.0, 1 - suspicion.quality[row] / 2), 4)
         evidence = {"wrong-label": score, "thinks": thinks, "why": {"wrong-label": why}}
         decisions.append(Decision(photo_id, "keep", None, evidence))
-    return decisions, few
+    return decisions, sorted({*few, *without})
 
 
 def _group(photo: Photo) -> str:

@@ -198,7 +198,7 @@ def from_evidence(kept: Any) -> list[Line]:
         try:
             left, top, right, bottom = (float(share) for share in one["box"])
             lines.append(Line(str(one["text"]), float(one["score"]), (left, top, right, bottom)))
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             continue
     return lines
 

@@ -78,11 +78,11 @@ def imagefolder(path: Path, unpacked: Path) -> Records:
                 name = metadata.get("file_name")
                 if not isinstance(name, str):
                     raise DataError(f"{table}: {records.places(number)}: no file_name")
-                file = (PurePosixPath(table.parent.relative_to(path).as_posix()) / name).as_posix()
+                key = (PurePosixPath(table.parent.relative_to(path).as_posix()) / name).as_posix()
                 own = {of: value for of, value in metadata.items() if of != "file_name"}
                 if label is not None and metadata.get(label) is not None:
                     own["city"] = metadata[label]
-                rows[path_key(file)] = {"file": file, **rows.get(path_key(file), {}), **own}
+                rows[path_key(key)] = {"file": key, **rows.get(path_key(key), {}), **own}
     photos = list(rows.values())
     return Records(path, photos, lambda number: f"photo {photos[number]['file']}", path)
 

@@ -101,7 +101,10 @@ class Values:
 
     def fail(self, name: str, row: int, rule: str) -> NoReturn:
         """Raise a DataError that names the row and the column."""
-        value = self.raw[self.chosen[name]][row].as_py()
+        try:
+            value = self.raw[self.chosen[name]][row].as_py()
+        except (ValueError, OverflowError):  # a time that Python has no date for
+            value = None
         seen = "" if value is None else f"{repr(value)[:60]} "
         raise DataError(f"{self.source.path}: {self.source.place(row)}, column {self.chosen[name][:60]}: {seen}{rule}")
 

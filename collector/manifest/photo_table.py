@@ -221,13 +221,22 @@ def _page(text: str) -> str:
 
 
 def _times(values: Values) -> pa.ChunkedArray:
-    """Return the column of times as UTC; one without a zone is taken as UTC, as cameras' clocks are."""
+    """Return the column of times as UTC; one without a zone is taken as UTC, as cameras' clocks are.
+
+    Raises:
+        DataError: a value is no time, or of no year that photos are of.
+    """
     column = values.raw[values.chosen["time"]]
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)))
-        return column.cast(_UTC) if column.type.tz else pc.assume_timezone(column, "UTC")
-    made = _each(values, "time", values.text("time").to_pylist(), _time)
-    return pa.chunked_array([pa.array(made, _UTC)])
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        texts = _each(values, "time", values.text("time").to_pylist(), _time)
+        return pa.chunked_array([pa.array(texts, _UTC)])
+    zone = getattr(column.type, "tz", None)
+    # The year of the column as it is: microseconds do not reach as far as seconds do. Below them nothing is kept.
+    years = pc.year(column.cast(pa.timestamp(column.type.unit)) if zone else column)
+    good = pc.and_(pc.greater_equal(years, _YEARS[0]), pc.less_equal(years, _YEARS[1]))
+    values.require("time", good, f"must be of the years {_YEARS[0]} to {_YEARS[1]}")
+    column = column.cast(pa.timestamp("us", tz=zone), safe=False)
+    return column.cast(_UTC) if zone else pc.assume_timezone(column, "UTC")
 
 
 def _time(text: str) -> datetime:

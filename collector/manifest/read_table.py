@@ -6,8 +6,10 @@ What is wrong is named by line, or row, and column. Audits, scores and manifests
 import csv
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,7 @@ def _open_delimited(path: Path) -> Source:
             _explain(file, names, columns)
         return pa.table([_trimmed(column) for column in table.columns], names=list(columns))
 
-    return Source(path, names, read, lambda record: _line_of(file, record), file.delimiter)
+    return Source(path, names, read, _by_line(line for line, _ in islice(_records(file), 1, None)), file.delimiter)
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -219,11 +221,15 @@ def _records(file: _Csv, *, strict: bool = False) -> Iterator[tuple[int, list[st
             line = file.skip + reader.line_num + 1
 
 
-def _line_of(file: _Csv, record: int) -> str:
-    for number, (line, _) in enumerate(_records(file), start=-1):
-        if number == record:
-            return f"line {line}"
-    return f"record {record + 1}"
+def _by_line(lines: Iterator[int]) -> Callable[[int], str]:
+    """Return what names a record by its line; the file is read once for all that is asked, as far as it is needed."""
+    known = array("Q")
+
+    def place(record: int) -> str:
+        known.extend(islice(lines, max(0, record + 1 - len(known))))
+        return f"line {known[record]}" if record < len(known) else f"record {record + 1}"
+
+    return place
 
 
 # --- JSON Lines
@@ -244,11 +250,7 @@ def _open_json_lines(path: Path) -> Source:
         arrays = [_json_column(path, name, values[name]) for name in columns]
         return pa.table(arrays, names=list(columns))
 
-    def place(record: int) -> str:
-        line = next((line for number, (line, _) in enumerate(_objects(path)) if number == record), record + 1)
-        return f"line {line}"
-
-    return Source(path, tuple(names), read, place)
+    return Source(path, tuple(names), read, _by_line(line for line, _ in _objects(path)))
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -113,7 +113,7 @@ def split_given(
     given = _Given.read(table, columns or {})
     held = _held(workspace, given, region)
     missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in held.photo_of_row)
-    sided = _sided(given, held.photo_of_row, held.region)
+    sided = [replace(photo, split=given.sides[row], group_id=None) for row, photo in held.photo_of_row.items()]
     if not sided:
         such = f", such as {first_few(missing, most=2)}" if missing else ""
         raise DataError(
@@ -176,22 +176,13 @@ def _held(workspace: Workspace, given: "_Given", region: str | Region | None) ->
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = chosen_region(catalogue, region)
         photos = catalogue.downloaded()
-        photo_of_row = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos})
+        cities = {city.slug for city in chosen.cities}
+        photo_of_row = given.photos_of(catalogue, {photo.photo_id: photo for photo in photos if photo.city in cities})
         decided = {
             stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
             for stage in ("dedup", "review")
         }
         return _Held(chosen, photos, photo_of_row, catalogue.hash_stamps(), columns_beside(catalogue), decided)
-
-
-def _sided(given: "_Given", photo_of_row: Mapping[int, Photo], region: Region) -> list[Photo]:
-    """Return the photos of the region's cities that the table names, each on its side."""
-    cities = {city.slug for city in region.cities}
-    return [
-        replace(photo, split=given.sides[row], group_id=None)
-        for row, photo in photo_of_row.items()
-        if photo.city in cities
-    ]
 
 
 def _with_validation(photos: list[Photo], share: float, seed: int) -> list[Photo]:
@@ -251,11 +242,9 @@ class _Given:
         return cls(source, chosen, sides.to_pylist(), texts)
 
     def place(self, row: int) -> str:
-        """Return how a row is named: `line 12 (berlin/1.jpg)`; rows beyond the first few alone by what they name."""
-        named = next(
-            (text for name in ("file", "photo_id", "sha256") if (text := self.texts.get(name, {row: None})[row])), ""
-        )
-        return f"{named[:80]}"
+        """Return what a row names its photo by: `berlin/1.jpg`."""
+        texts = (self.texts[name][row] for name in ("file", "photo_id", "sha256") if name in self.texts)
+        return next((text for text in texts if text), "")[:80]
 
     def photos_of(self, catalogue: Catalogue, by_id: Mapping[str, Photo]) -> dict[int, Photo]:
         """Return the photo of each row whose photo is here; of rows that name one photo, the first has it.
@@ -290,7 +279,7 @@ class _Given:
             for row, file in enumerate(self.texts["file"])
             if file is not None and row not in known
         ]
-        photo_of_row: dict[int, Photo] = {}
+        meant: dict[int, dict[str, bool]] = {}  # photo_id -> whether its whole path below a folder is named, by row
         catalogue.files.of(b"")  # makes the table in catalogues of before
         for root in catalogue.files.roots():
             top = Path(root.decode("utf-8", "surrogateescape"))
@@ -299,10 +288,28 @@ class _Given:
                 for file in catalogue.files.of(root)
                 if b"\0" not in file.path and file.photo_id in by_id
             }
-            matched = FileFinder(top, list(photo_of), [of for of in rows if of[0] not in photo_of_row]).match()
-            photo_of_row |= {row: by_id[photo_of[path]] for path, row in matched.row_of.items()}
-            photo_of_row |= {row: by_id[photo_of[path]] for row, path in matched.again.items()}
-        return photo_of_row
+            matches = FileFinder(top, list(photo_of), rows).match()
+            path_of = {**{row: path for path, row in matches.row_of.items()}, **matches.again}
+            for row, path in path_of.items():
+                is_whole = path_key(str(self.texts["file"][row])).endswith(path_key(path.relative_to(top).as_posix()))
+                photos = meant.setdefault(row, {})
+                photos[photo_of[path]] = is_whole or photos.get(photo_of[path], False)
+        return {row: by_id[self._only(row, photos)] for row, photos in sorted(meant.items())}
+
+    def _only(self, row: int, photos: Mapping[str, bool]) -> str:
+        """Return the photo that a row means, of those of all folders whose files fit it.
+
+        Raises:
+            DataError: two folders that were collected hold different photos of this name.
+        """
+        fitting = [photo_id for photo_id, is_whole in photos.items() if is_whole] or list(photos)
+        if len(fitting) > 1:
+            raise DataError(
+                f"{self.source.path}: {self.source.place(row)}: {self.place(row)} is a file of {len(fitting)} folders that "
+                f"were collected ({first_few(fitting, most=2)}); name photos by photo_id or sha256, or the region with "
+                "--region, or collect each folder into a workspace of its own"
+            )
+        return fitting[0]
 
     def other_cities(self, photo_of_row: Mapping[int, Photo], region: Region) -> list[str]:
         """Return the rows that name another city than their photo has here."""

@@ -153,6 +153,22 @@ def test_pairs_are_looked_at_once(filled: Workspace, monkeypatch: pytest.MonkeyP
     assert deep.deep_pairs(filled, photos, Pixels(), None, silent) == first
 
 
+def test_a_pair_whose_file_was_missing_is_asked_again(filled: Workspace) -> None:
+    with open_catalogue(filled) as catalogue:
+        photos = catalogue.downloaded()
+    vectors = {turn: Pixels().vectors(filled, photos, None, silent, turn=turn) for turn in range(4)}
+
+    class Kept(Pixels):
+        def vectors(self, *asked: Any, turn: int = 0) -> PhotoVectors:
+            return vectors[turn]
+
+    turned = filled.photo(str(next(of.sha256 for of in photos if of.photo_id == "made:turned")))
+    away = turned.rename(turned.with_suffix(".away"))
+    assert deep.deep_pairs(filled, photos, Kept(), None, silent) == []
+    away.rename(turned)
+    assert len(deep.deep_pairs(filled, photos, Kept(), None, silent)) == 1
+
+
 def test_each_candidate_once_with_its_best_turn(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep, "FAR", 1.0)
     rng = np.random.default_rng(0)

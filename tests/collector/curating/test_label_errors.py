@@ -1,6 +1,7 @@
 """Labels that the pixels speak against: swapped ones are found, the right city is named, and nothing is left out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,22 @@ def test_too_few_photos_are_told_and_not_judged() -> None:
     found, few = label_errors.flag_labels(photos(labels[:24]), vectors(labels[:24]), np.ones(24, bool), "made")
     assert (found, few) == ([], ["bursa"])
     assert label_errors.flag_labels([], np.empty((0, 4), np.float32), np.empty(0, bool), "made") == ([], [])
+
+
+def test_an_author_s_own_city_cannot_be_judged() -> None:
+    pytest.importorskip("cleanlab")
+    labels = [0] * 20 + [1] * 20 + [2] * 20
+    several = [*range(20, 60)]
+    for authors, left_out in (
+        ([0] * 60, ["ankara", "bursa", "van"]),
+        (labels, ["ankara", "bursa", "van"]),
+        ([0] * 20 + several, ["ankara"]),
+        ([0] * 20 + [1] * 20 + several[20:], ["ankara", "bursa", "van"]),
+    ):
+        taken = [replace(photo, author_id=f"made:{of}") for photo, of in zip(photos(labels), authors, strict=True)]
+        flagged, few = label_errors.flag_labels(taken, vectors(labels), np.ones(60, bool), "made")
+        assert few == left_out
+        assert flagged == []
 
 
 class Made:

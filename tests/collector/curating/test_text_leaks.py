@@ -84,6 +84,7 @@ def test_kept_lines_of_anybody() -> None:
         {"text": "x", "score": "y", "box": []},
         *good,
         {"text": 1, "score": 1, "box": [0, 0, 1]},
+        {"text": "x", "score": 10**400, "box": [0, 0, 1, 1]},
     ]
     assert text_leaks.from_evidence(strange) == [Line("a", 0.7, BOX)]
     assert text_leaks.from_evidence("no list") == []

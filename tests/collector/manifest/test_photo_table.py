@@ -21,6 +21,29 @@ def read(folder: Path, *lines: str, name: str = "photos.csv", columns: dict[str,
     return read_photo_table(path, columns)
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "time"),
+    [
+        (1577836800000000001, pa.timestamp("ns"), datetime(2020, 1, 1, tzinfo=UTC)),
+        (1577836800, pa.timestamp("s", "Europe/Vienna"), datetime(2020, 1, 1, tzinfo=UTC)),
+        (18262, pa.date32(), datetime(2020, 1, 1, tzinfo=UTC)),
+        (None, pa.timestamp("ms"), None),
+        (-9223372036854775807, pa.timestamp("ns"), "1677"),
+        (2**40, pa.timestamp("s"), "row 0, column time: must be of the years 1800 to 2200"),
+        (2**45, pa.timestamp("s", "UTC"), "row 0, column time: must be of the years 1800 to 2200"),
+        (2**62, pa.timestamp("ms"), "row 0, column time: must be of the years 1800 to 2200"),
+    ],
+)
+def test_times_as_parquet_has_them(tmp_path: Path, value: int | None, kind: pa.DataType, time: object) -> None:
+    path = tmp_path / "photos.parquet"
+    pq.write_table(pa.table({"file": ["a.jpg"], "time": pa.array([value], kind)}), path)
+    if isinstance(time, str):
+        with pytest.raises(DataError, match=time):
+            read_photo_table(path)
+    else:
+        assert read_photo_table(path).row(0).time == time
+
+
 def test_every_column_under_other_names(tmp_path: Path) -> None:
     table = read(tmp_path, HEAD, ROW)
     assert table.row(0) == Row(

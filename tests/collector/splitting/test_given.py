@@ -82,6 +82,19 @@ def test_what_does_not_meet_is_told(workspace: Workspace) -> None:
     assert made.without == {"train": ["van"], "val": ["ankara", "van"], "test": ["ankara"]}
 
 
+def test_a_file_of_two_folders_is_not_guessed(workspace: Workspace, tmp_path: Path, photo_bytes: PhotoBytes) -> None:
+    first = {row["title"]: row["photo_id"] for row in given(workspace, ALL).manifest.table.to_pylist()}
+    other = tmp_path / "others"
+    for number, name in enumerate(("ankara/1.jpg", "deep/ankara/2.jpg"), start=20):
+        (other / name).parent.mkdir(parents=True)
+        (other / name).write_bytes(photo_bytes(number, (64, 64)))
+    collect(workspace, REGION, REGION.cities, FolderProvider(other, REGION, "CC0-1.0"), limits=Limits(min_side=32))
+    with pytest.raises(DataError, match=r"line 2: ankara/1\.jpg is a file of 2 folders that were collected"):
+        given(workspace, "file,split\nankara/1.jpg,train\n")
+    (row,) = given(workspace, "file,split\nankara/2.jpg,train\n").manifest.table.to_pylist()
+    assert row["photo_id"] == first["2.jpg"]  # its whole path, not the end of another's
+
+
 def test_galleries_and_queries(workspace: Workspace) -> None:
     made = given(workspace, "file,role\nankara/1.jpg,database\nankara/2.jpg,query\n", protocol="place")
     assert (sides(made), made.manifest.header.protocol) == ({"ankara/1.jpg": "train", "ankara/2.jpg": "test"}, "place")
