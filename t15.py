@@ -54,7 +54,7 @@ def load(source: PathLike, workspace: PathLike = WORKSPACE) -> "Manifest":
     """Return a manifest, checked against its digest.
 
     Args:
-        source: a folder, an https:// address or hub:NAME; what is fetched is kept in the workspace's cache.
+        source: a folder, a name, an https:// address or hub:NAME; what is fetched is kept in the workspace's cache.
         workspace: folder of the workspace.
     """
     from collector.manifest.manifest import read_manifest

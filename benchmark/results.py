@@ -42,6 +42,9 @@ _TEST, _VALIDATION, _OWN = "predictions.parquet", "validation.parquet", "predict
 
 _IDENTITY = re.compile(r"[0-9a-f]{4,16}")
 
+SHORT = 8
+"""First digits of an identity that name a run where room is scarce; `find_run` takes them."""
+
 LEDGER = "test-ledger.jsonl"
 """One line for each time that test photos were read: what was looked at often is no longer unseen."""
 

@@ -14,7 +14,7 @@ import typer
 from collector import standard_streams
 from collector.errors import IncompleteError, T15Error, UsageError, one_line
 from collector.help_texts import dressed, in_todays_words
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import JsonOption, ManifestsOption, OpenOption, WorkspaceOption, show
 from collector.progress import note
 from collector.version import HOUSE
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
@@ -91,6 +91,7 @@ def demo(
     everything: Annotated[
         bool, typer.Option("--all", help="Run every method, not one or two of each family: minutes more.")
     ] = False,
+    open_browser: OpenOption = False,
 ) -> None:
     """Run everything once, on drawn photos from services on this machine: collect, split, audit, bench, leaderboard."""
     from collector.sandbox.holdings import deal
@@ -122,7 +123,7 @@ def demo(
         ["split", "--seed", "0", *sides, *manifests],
         ["audit", str(out / "manifests" / "sandbox" / "1.0.0")],
         ["bench", *methods, "--tier", "smoke", *manifests],
-        ["leaderboard", "--out", str(report), *manifests],
+        ["leaderboard", "--out", str(report), *manifests, *["--open"] * open_browser],
     ]
     run_steps(steps, out)
     print(f"\nThe leaderboard: {report / 'index.html'}\nThe photos were drawn, not photographed.")

@@ -72,7 +72,7 @@ EXAMPLES = {
     "withdraw": "t15 withdraw commons:12345 --reason 'asked for by the author'",
     "demo": "t15 demo",
     "doctor": "t15 doctor",
-    "sandbox": "t15 sandbox --port 8015",
+    "sandbox": "t15 sandbox",
 }
 """An example of each command, which a test parses."""
 

@@ -21,6 +21,9 @@ WorkspaceOption = Annotated[
 ManifestsOption = Annotated[
     Path, typer.Option("--manifests", envvar="T15_MANIFESTS", help="Folder of published manifests.")
 ]
+ManifestArgument = Annotated[
+    str, typer.Argument(help="A manifest: its folder, name, https:// address or hub:OWNER/NAME.")
+]
 CityOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -36,7 +39,9 @@ ColumnOption = Annotated[
 ]
 RegionOption = Annotated[str, typer.Option("--region", help="turkiye15, turkiye81, or a TOML file of your own.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port of the server; 0: any free one.")]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Show the page in your browser.")]
+"""Of every command that makes a page or serves one; `collector.web.browser.open_page` does it."""
+
 NAMED = 10
 """How many photos are named in a text; JSON names all."""
 

@@ -33,7 +33,9 @@ def track(
     """Show progress on stderr: a bar on a terminal, otherwise a line at the start, every ten seconds and at the end."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if sys.stderr.isatty():
+    if total == 0:  # nothing to wait for
+        yield from items
+    elif sys.stderr.isatty():
         yield from _bar(items, description, total)
     else:
         yield from _lines(items, description, total, clock)

@@ -153,6 +153,11 @@ class Photo:
     position_accuracy_m: float | None = None
     label: str | None = None
 
+    @property
+    def called(self) -> str:
+        """What people call it: its title, which is a file's name where nothing else was said, or its id. Hostile text."""
+        return self.title or self.photo_id
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:

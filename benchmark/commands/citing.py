@@ -68,10 +68,10 @@ def _of_model(path: Path) -> list[dict[str, str]]:
         {
             "key": f"t15-run-{about.run}",
             "type": "misc",
-            "title": f"{about.title}, learnt from {of['name']} {of['version']}",
+            "title": f"{about.title}, learnt from {of['title'] or of['name']} {of['version']}",
             "note": f"Model, run {about.run}, digest {model.digest}{weights}",
         },
-        _data(of["name"], of["name"], of["version"], of["digest"]),
+        _data(of["title"], of["name"], of["version"], of["digest"]),
     ]
 
 

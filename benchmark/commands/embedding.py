@@ -7,7 +7,7 @@ import typer
 
 from benchmark.commands.shared import DeviceOption, ShardsOption, what_is_here
 from collector.errors import UsageError
-from collector.options import ClusterOption, JsonOption, WorkspaceOption, show
+from collector.options import ClusterOption, JsonOption, ManifestArgument, WorkspaceOption, show
 from collector.progress import note, track
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -19,7 +19,7 @@ SUFFIXES = (".npz", ".parquet")
 
 @app.command()
 def embed(
-    manifest: Annotated[str, typer.Argument(help="Folder, https:// address or hub:NAME of a manifest.")],
+    manifest: ManifestArgument,
     backbone: Annotated[str, typer.Option(help="A network with weights, as `t15 weights list` names it.")],
     out: Annotated[Path, typer.Option(help="File to write: .npz, or .parquet.")],
     pooling: Annotated[

@@ -12,6 +12,7 @@ from benchmark.commands.shared import DeviceOption, ManifestOption, manifest_fol
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, OpenOption, PortOption, WorkspaceOption, show
 from collector.progress import note, track
+from collector.web.browser import open_page
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def predict(
         bool,
         typer.Option("--city-only", help="Keep to the city: its centre in place of coordinates that a model gives."),
     ] = False,
+    open_browser: OpenOption = False,
     device: DeviceOption = "auto",
     manifest: ManifestOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -120,6 +122,8 @@ def predict(
     from benchmark.predicting.formats import print_records
     from benchmark.predicting.read_image import described, find_photos
 
+    if open_browser and explain is None:
+        raise UsageError("predict: --open shows the pages of --explain FOLDER")
     of_models = {"--city-only": city_only, "--explain": explain is not None, "--density": density is not None}
     _check_predict(form, json, model, url, of_models)
     if model is not None and sys.stderr.isatty():  # a person sees at once that it works: the libraries take seconds
@@ -143,6 +147,8 @@ def predict(
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
     if explain is not None and failed < len(found.photos) + len(found.unreadable):
         note(f"{explain / 'index.html'}: the pages")
+        if open_browser:
+            open_page(explain / "index.html", note)
     if file is not None:
         file.write(facts)
     if failed:

@@ -8,9 +8,10 @@ import typer
 
 from benchmark.commands.shared import LevelOfRunsOption, ManifestOption, manifest_folder, manifest_folders, what_is_here
 from collector.errors import UsageError
-from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show
+from collector.options import JsonOption, ManifestsOption, OpenOption, WorkspaceOption, show
 from collector.progress import note
 from collector.text_table import table
+from collector.web.browser import open_page
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def leaderboard(
             "(extra local).",
         ),
     ] = False,
+    open_browser: OpenOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -101,6 +103,8 @@ def leaderboard(
         if latex:
             write_atomically(folder / "leaderboard.tex", as_latex(boards).encode("utf-8", "backslashreplace"))
     show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {folder / 'index.html'}")
+    if open_browser:
+        open_page(folder / "index.html", note)
 
 
 def _matches(manifest: "Manifest", workspace: "Workspace", folder: Path, level: str) -> "Callable[[Leaderboard], str]":
@@ -133,6 +137,7 @@ def explore(
         int, typer.Option(min=0, max=400, help="Longer side of the pictures, which licences have to allow; 0: none.")
     ] = 96,
     level: LevelOfRunsOption = "city",
+    open_browser: OpenOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     json: JsonOption = False,
@@ -160,6 +165,8 @@ def explore(
             [f"{page.photos} photos, {page.runs} runs, {page.pictures} pictures", *told, f"written: {file}"]
         ),
     )
+    if open_browser:
+        open_page(file, note)
 
 
 @app.command()

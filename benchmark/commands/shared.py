@@ -24,7 +24,8 @@ ManifestsOfRunsOption = Annotated[
 ManifestOption = Annotated[
     str | None,
     typer.Option(
-        "--manifest", help="Folder, https:// address or hub:NAME of a manifest. Default: the newest under --manifests."
+        "--manifest",
+        help="Folder, https:// address, hub:NAME or name of a manifest. Default: the newest under --manifests.",
     ),
 ]
 
@@ -81,7 +82,7 @@ def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> P
     from collector.manifest.manifest import newest_manifest
     from collector.manifest.remote import locate
 
-    return locate(manifest, workspace / "cache") if manifest else newest_manifest(manifests)
+    return locate(manifest, workspace / "cache", manifests=manifests) if manifest else newest_manifest(manifests)
 
 
 def what_is_here(data: "Manifest", workspace: "Workspace") -> "Manifest":

@@ -22,9 +22,9 @@ from PIL import Image
 
 from benchmark import results
 from benchmark.derivations import places_from_labels, places_from_ranking
-from benchmark.leaderboard.pooled import require_folds
+from benchmark.leaderboard.pooled import require_folds, whole_of
 from benchmark.leaderboard.rows import UNRANKED
-from benchmark.leaderboard.table import aligned, group_of, line_of, section_of
+from benchmark.leaderboard.table import aligned, group_of, line_of, no_runs, section_of, title_of
 from benchmark.predictions import Predictions
 from benchmark.results import Run
 from benchmark.scoring.answers import answers_of
@@ -106,8 +106,7 @@ def explorer(
     photos = _photos(manifests, truths)
     columns, left_out = _columns(manifests, truths, workspace.runs, level)
     if not columns:
-        of = " and ".join(f"{one.header.name} {one.header.version}" for one in manifests[:2])
-        raise UsageError(f"{workspace.runs}: holds no run on {of}; `t15 bench` makes some")
+        raise UsageError(no_runs(workspace.runs, manifests, level, ["t15", "bench", "--all"]))
     pictures, unshown = _pictures(photos, manifests[0], workspace, side, track)
     html = _html(manifests, truths, photos, pictures, columns, unshown=unshown, left_out=left_out)
     return Explorer(html, len(photos), len(columns), sum(map(bool, pictures)), unshown, left_out)
@@ -121,7 +120,7 @@ def _html(
     columns: Sequence[_Column],
     **more: Any,
 ) -> str:
-    header, label_set = manifests[0].header, truths[0].label_set
+    header, label_set = whole_of(manifests), truths[0].label_set
     labels = np.concatenate([truth.labels for truth in truths])
     view = _view(np.concatenate([truth.places for truth in truths]), label_set.centres)
     data = {
@@ -133,12 +132,11 @@ def _html(
     }
     script = (resources.files("benchmark.leaderboard") / "templates/explorer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    name = header.name.partition("-fold-")[0] if len(manifests) > 1 else header.name
     return (
         environment("benchmark.leaderboard")
         .get_template("explorer.html.jinja")
         .render(
-            name=f"{name} {header.version}",
+            name=f"{title_of(header)} {header.version}",
             note=line_of(header.note),
             policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
             script=Markup(script),  # noqa: S704 (our own)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -12,7 +11,7 @@ from typing import Any
 from benchmark.leaderboard.page import as_html
 from benchmark.leaderboard.pooled import pooled_board
 from benchmark.leaderboard.rows import Leaderboard, flat, records
-from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared, leaderboard, require_comparable
+from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared, leaderboard, no_runs, require_comparable
 from benchmark.leaderboard.text import as_markdown
 from benchmark.scoring.evaluation import column_names
 from collector.errors import UsageError
@@ -85,16 +84,11 @@ def write_leaderboard(
         IncompleteError: the disk is full.
     """
     boards = [leaderboard(manifest, runs_dir, folder, level) for manifest, folder in manifests]
-    for board, (_, folder) in zip(boards, manifests, strict=True):
+    for board, (manifest, folder) in zip(boards, manifests, strict=True):
         if not board.rows and not board.failed and not board.curves:
             where = folder or DEFAULT_MANIFESTS / board.name / board.version
             command = ["t15", "bench", "--manifest", str(where), "--all"]
-            command += ["--level", level] if level != "city" else []
-            at = f" at level {level}" if level != "city" else ""
-            raise UsageError(
-                f"{runs_dir}: holds no run on {board.name} {board.version} (digest {board.digest[:12]}){at}; "
-                f"`{shlex.join(command)}` makes some"
-            )
+            raise UsageError(no_runs(runs_dir, [manifest], level, command))
     require_comparable(boards)
     _write(boards, out, matches(boards[0]) if matches else "")
     return boards
@@ -117,8 +111,7 @@ def write_pooled(
     """
     board = pooled_board(folds, runs_dir, named, level)
     if not board.rows and not board.failed:
-        command = shlex.join(["t15", "bench", "--manifest", named, "--all"])
-        raise UsageError(f"{runs_dir}: holds no run on a fold of {board.name}; `{command}` makes some")
+        raise UsageError(no_runs(runs_dir, folds, level, ["t15", "bench", "--manifest", named, "--all"]))
     _write([board], out)
     return [board]
 
@@ -169,6 +162,7 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "name",
         "version",
         "digest",
+        "title",
         "region",
         "protocol",
         "level",

@@ -63,7 +63,7 @@ def as_html(boards: Sequence[Leaderboard], matches: str = "") -> str:
     Several are compared first, then shown one after the other. `matches` is the file beside it of a page of matches
     (`predicting.matches`), which it then leads to; empty without.
     """
-    names = [f"{board.name} {board.version}" for board in boards]
+    names = [f"{board.title if len(boards) == 1 else board.name} {board.version}" for board in boards]
     prefixes = [""] if len(boards) == 1 else [f"b{number}-" for number in range(1, len(boards) + 1)]
     script = (resources.files("benchmark.leaderboard") / "templates/leaderboard.js").read_text(encoding="utf-8")
     return (

@@ -72,8 +72,9 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
         for row in rows
     ]
     note = f" {board.note}" if board.note else ""
+    of_region = "" if board.region in (board.title, board.name) else f" of {board.region}"
     caption = (
-        f"{board.name} {board.version} ({len(board.cities)} {board.nouns}: {board.region}), "
+        f"{board.title} {board.version} ({len(board.cities)} {board.nouns}{of_region}), "
         f"{board.test_photos} test photos: {SECTIONS[section].lower()}. "
         "Brackets: 95 % intervals. Methods that share a letter do not differ significantly (McNemar, Holm). "
         f"Manifest digest {board.digest[:12]}.{note}"

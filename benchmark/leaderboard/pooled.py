@@ -46,6 +46,7 @@ from benchmark.scoring.evaluation import details_of, judged
 from benchmark.scoring.significance import bootstrap
 from benchmark.scoring.truth import Truth, pooled
 from collector.errors import UsageError
+from collector.manifest.header import Header
 from collector.manifest.manifest import Manifest
 
 _FOLD = re.compile(r"(.+)-fold-(\d+)-of-(\d+)")
@@ -74,6 +75,13 @@ def require_folds(manifests: Sequence[Manifest], asked: str) -> None:
         )
 
 
+def whole_of(folds: Sequence[Manifest]) -> Header:
+    """Return the header of what manifests are folds of, under its own name; of one manifest its own."""
+    header = folds[0].header
+    match = _FOLD.fullmatch(header.name) if len(folds) > 1 else None
+    return replace(header, name=match[1]) if match else header
+
+
 def pooled_board(
     manifests: Sequence[Manifest], runs_dir: Path, named: str | None = None, level: str = "city"
 ) -> Leaderboard:
@@ -92,10 +100,8 @@ def pooled_board(
     folds = sorted(manifests, key=lambda manifest: int(manifest.header.rules.get("fold", 0)))
     require_folds(folds, named or folds[0].header.name)
     truths = [Truth.of(manifest, level=level) for manifest in folds]
-    truth, header = pooled(list(zip(folds, truths, strict=True))), folds[0].header
-    match = _FOLD.fullmatch(header.name)
-    base = match[1] if match else header.name
-    where = PurePath(named or f"{base}-fold-*-of-{len(folds)}")
+    truth, header = pooled(list(zip(folds, truths, strict=True))), whole_of(folds)
+    where = PurePath(named or f"{header.name}-fold-*-of-{len(folds)}")
     rows, answers, incomplete = _rows(truth, truths, runs_dir, folds, where, header.region == PAPERS_REGION)
     best = best_of(rows)
     sections = {of: [row for row in rows if row.section == of] for of in SECTIONS}
@@ -103,7 +109,7 @@ def pooled_board(
     sizes = Counter(truth.groups.tolist() if truth.groups is not None else ())
     return Leaderboard(
         **data_set_facts(header, truth),
-        name=base,
+        name=header.name,
         digest=hashlib.sha256("".join(manifest.digest for manifest in folds).encode()).hexdigest(),
         cities=_cities(folds, level),
         left_out={"test": sum(left_out(manifest, level)["test"] for manifest in folds)},

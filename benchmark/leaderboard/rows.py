@@ -289,6 +289,7 @@ class Leaderboard:
 
     Attributes:
         name, version, digest: of the manifest.
+        title: what people call the data set: its title where it has one of its own, else its name.
         region: what people call the region that the cities come from.
         protocol: `city` or `place`; boards of the two are never mixed.
         level: of the labels that were to be answered.
@@ -314,6 +315,7 @@ class Leaderboard:
     name: str
     version: str
     digest: str
+    title: str
     region: str
     protocol: str
     level: str

@@ -121,6 +121,7 @@ def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
     """Return what a board says of its data set, as arguments of Leaderboard; of folds the header is that of any."""
     return {
         "version": header.version,
+        "title": title_of(header),
         "region": region_of(header),
         "protocol": truth.protocol,
         "level": truth.label_set.level,
@@ -132,14 +133,33 @@ def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
     }
 
 
-def region_of(header: Header) -> str:
-    """Return what a board calls the region of a data set: its title, or the region's name where the title says more cities.
+def title_of(header: Header) -> str:
+    """Return the title of a data set, and which fold it is; its name where the title is of more cities, or where it has none.
 
     A data set of some cities of a built-in region has the title of all of them, unless it was given one of its own.
     """
     whole = region(header.region) if header.region in regions() else None
     is_part = whole is not None and header.title == whole.title and len(header.cities) < len(whole.cities)
-    return line_of(header.region if is_part else header.title or header.region)
+    name, _, fold = header.name.partition("-fold-")
+    title = (not is_part and header.title) or name
+    return line_of(f"{title}, fold {fold.replace('-of-', ' of ')}" if fold else title)
+
+
+def region_of(header: Header) -> str:
+    """Return what a board calls the region of a data set: the title of a built-in one that is there whole, else its name."""
+    whole = region(header.region) if header.region in regions() else None
+    return line_of(whole.title if whole is not None and len(header.cities) == len(whole.cities) else header.region)
+
+
+def no_runs(runs_dir: Path, manifests: Sequence[Manifest], level: str, command: Sequence[str]) -> str:
+    """Return what to say where manifests have no run at a level: at which levels they have some, or how to make some."""
+    of = " and ".join(f"{one.header.name} {one.header.version} (digest {one.digest[:12]})" for one in manifests[:2])
+    levels = sorted({run.inputs.level for one in manifests for run in results.finished_runs(runs_dir, one.digest)})
+    said = f"{runs_dir}: holds no run on {of} at level {level}"
+    if others := [other for other in levels if other != level]:
+        return f"{said}, but at level {' and '.join(others)}: --level {others[0]}"
+    words = [*command, *(["--level", level] if level != "city" else [])]
+    return f"{said if level != 'city' else said.removesuffix(' at level city')}; `{shlex.join(words)}` makes some"
 
 
 def section_of(run: Run) -> str:

@@ -25,6 +25,7 @@ from benchmark.leaderboard.rows import (
     written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
+from benchmark.results import SHORT
 from benchmark.scoring.evaluation import ACCURACIES_ABOVE, Metric
 from benchmark.scoring.metrics import CONVENTION
 from collector.text_table import table
@@ -75,10 +76,11 @@ def _short(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
     papers = any(row.paper_accuracy is not None for row in rows)
     above = [metric for metric in board.metrics(rows) if metric.name in ACCURACIES_ABOVE]
     above += [metric for metric in board.metrics(rows) if metric.name in _FURTHER_RECALLS]
-    head = ["rank", "method", _title(rows), "95 % interval", *map(_head, above), *(["median km"] if located else [])]
+    head = ["rank", "method", _title(rows), "95 % interval", "run"]
+    head += [*map(_head, above), *(["median km"] if located else [])]
     lines = [head + (["paper %"] if papers else [])]
     for row in rows:
-        line = [row.rank, _name(row), percent(row.accuracy, board.decimals), _bounds(row.low, row.high)]
+        line = [row.rank, _name(row), percent(row.accuracy, board.decimals), _bounds(row.low, row.high), _run(row)]
         line += [_score(board, row, metric.name) for metric in above]
         line += [_score(board, row, "median_km")] if located else []
         lines.append(line + ([_maybe(row.paper_accuracy)] if papers else []))
@@ -94,7 +96,7 @@ def as_markdown(boards: Sequence[Leaderboard]) -> str:
 
 
 def _board(board: Leaderboard) -> list[str]:
-    parts = [f"# Leaderboard of {escape(board.name)} {board.version}", _facts(board)]
+    parts = [f"# Leaderboard of {escape(board.title)} {board.version}", _facts(board)]
     parts += [f"> **{escape(warning)}**" for warning in board.warnings()]
     for section, rows in board.sections().items():
         papers = section == "paper" and any(row.paper_accuracy is not None for row in rows)
@@ -149,9 +151,10 @@ def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
     return (
-        f"{len(board.cities)} {board.nouns} ({escape(board.region)}); {sides['train']} training, {sides['val']} validation "
-        f"and {sides['test']} test photos; digest `{board.digest}`. Chance is {uniform} %; always naming the {board.level} "
-        f"with the most test photos gives {largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
+        f"{escape(board.name)} {board.version}: {len(board.cities)} {board.nouns} ({escape(board.region)}); {sides['train']} "
+        f"training, {sides['val']} validation and {sides['test']} test photos; digest `{board.digest}`. Chance is "
+        f"{uniform} %; always naming the {board.level} with the most test photos gives "
+        f"{largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
     )
 
 
@@ -291,6 +294,12 @@ def _name(row: Row) -> str:
     marks += [f"{percent(row.scores.withheld, 1)} % withheld"] if row.scores.withheld else []
     marks += ["at chance"] if row.at_chance else []
     return f"{row.title} ({'; '.join(marks)})" if marks else row.title
+
+
+def _run(row: Row) -> str:
+    """Return the first digits of the first run's identity, and how many more runs the row is made of."""
+    more = f" +{len(row.runs) - 1}" if len(row.runs) > 1 else ""
+    return f"{row.runs[0][:SHORT]}{more}"
 
 
 def _maybe(fraction: float | None) -> str:

@@ -105,7 +105,7 @@ def listed() -> dict[str, Method]:
 
 def of_networks_here() -> dict[str, Method]:
     """Return the methods of networks whose weights are on this machine, and of those that packages add: each head on their
-    vectors, each way of fine-tuning, and retrieval by their vectors.
+    vectors, each way of fine-tuning, retrieval by their vectors, and each answer with places on them.
     """
     learnt = (*(kind for kind in HEADS if kind != "concat"), *TRANSFER_VARIANTS)
     names = [
@@ -114,8 +114,12 @@ def of_networks_here() -> dict[str, Method]:
         for kind in (learnt if of.pretrained else ("scratch",))
         if can_learn(of, kind)
     ]
-    likest = [f"retrieval:{of.name}" for of in _networks_here() if of.pretrained]
-    found = [*map(transfer_variant, names), *map(retrieval_variant, likest)]
+    nets = [of.name for of in _networks_here() if of.pretrained]
+    likest = [f"retrieval:{net}" for net in nets]
+    forms = [*(form.name for form in (*ON_NETS, *ON_TABLES)), "isn:{net}@scenes"]
+    placed = [form.replace("{net}", net) for form in forms for net in nets]
+    placed += [f"planet:{of.name}" for of in _networks_here() if of.pretrained and can_learn(of, "finetune")]
+    found = [*map(transfer_variant, names), *map(retrieval_variant, likest), *map(place_variant, placed)]
     return {method.name: method for method in found if method}
 
 

@@ -145,7 +145,10 @@ def _about(run: Run, manifest: Manifest, workspace: Workspace, cities: tuple[Cit
         run=run.inputs.identity,
         inputs=asdict(run.inputs),
         title=run.title,
-        manifest={"name": header.name, "version": header.version, "digest": manifest.digest, "note": header.note},
+        manifest={
+            **{"name": header.name, "title": header.title, "version": header.version},
+            **{"digest": manifest.digest, "note": header.note},
+        },
         pretraining=run.pretraining,
         weights_licence=run.weights_licence,
         photo_licences=dict(sorted(Counter(photo.license for photo in learnt).items())),

@@ -60,7 +60,7 @@ class MatchPages:
             if ranking is not None and ranking.rows.shape[1]:
                 right, wrong = self._chosen(ranking, truth)
                 methods.append({"title": row.title, "right": right, "wrong": wrong})
-        name = f"{self.manifest.header.name} {self.manifest.header.version}"
+        name = f"{board.title} {board.version}"
         template = environment("benchmark.predicting").get_template("matches.html.jinja")
         return template.render(methods=methods, name=name, near=round(1000 * SAME_PLACE_KM)) if methods else ""
 

@@ -215,7 +215,7 @@ class About:
         run: identity of the run that trained it.
         inputs: of that run (`results.RunInputs`), as plain JSON.
         title: of the method, for people.
-        manifest: name, version, digest and note of the manifest that it learnt from.
+        manifest: name, title (may be empty), version, digest and note of the manifest that it learnt from.
         pretraining, weights_licence: of the weights that it started from; `none` and empty where it started from none.
         photo_licences: how many training photos have which licence.
         cities: the classes, in the order of the probabilities.
@@ -268,7 +268,8 @@ def about_from_json(data: Mapping[str, Any], classes: tuple[str, ...]) -> About:
         run=data["run"],
         inputs=data["inputs"],
         title=data["title"],
-        manifest={name: str(data["manifest"][name]) for name in ("name", "version", "digest", "note")},
+        manifest={name: str(data["manifest"][name]) for name in ("name", "version", "digest", "note")}
+        | {"title": str(data["manifest"].get("title", ""))},  # models of the first edition do not say it
         pretraining=data["pretraining"],
         weights_licence=data["weights_licence"],
         photo_licences=data["photo_licences"],

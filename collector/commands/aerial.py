@@ -1,13 +1,12 @@
 """Commands about pictures from above: services, what a region needs, fetching it."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from collector.errors import UsageError
-from collector.options import CityOption, JsonOption, WorkspaceOption, listed_cities, show
+from collector.options import CityOption, JsonOption, ManifestArgument, WorkspaceOption, listed_cities, show
 from collector.progress import note, track
 from collector.text_table import duration, table
 from collector.workspace import DEFAULT_WORKSPACE, Workspace
@@ -120,7 +119,7 @@ def fetch(
 
 @aerial.command("add")
 def add(
-    manifest: Annotated[Path, typer.Argument(help="A manifest's folder.")],
+    manifest: ManifestArgument,
     service: ServiceOption = "s2cloudless",
     zoom: ZoomOption = 14,
     permitted: PermittedOption = False,
@@ -139,18 +138,20 @@ def add(
     from collector.aerial.table import NAME, write
     from collector.catalogue.rehearsal import written_to
     from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
 
-    of, asked = read_manifest(manifest), find_service(service, permitted=permitted)
+    folder = locate(manifest, workspace / "cache")
+    of, asked = read_manifest(folder), find_service(service, permitted=permitted)
     tiles = wanted(asked, of.header.cities, zoom)
     entries = pictures(Workspace(workspace), asked, tiles)
     if not entries:
         raise UsageError(
             f"service {asked.name}: no tile of {of.header.name} at zoom {zoom} is here; `t15 aerial fetch` brings them"
         )
-    with written_to(manifest / NAME, dry_run=dry_run) as path:
+    with written_to(folder / NAME, dry_run=dry_run) as path:
         write(of, asked, entries, path)
-    result = {"file": str(manifest / NAME), "tiles": len(tiles), "with_picture": len(entries), "dry_run": dry_run}
-    where = f"{'would be ' * dry_run}written to {manifest / NAME}{' (dry run: nothing was)' * dry_run}"
+    result = {"file": str(folder / NAME), "tiles": len(tiles), "with_picture": len(entries), "dry_run": dry_run}
+    where = f"{'would be ' * dry_run}written to {folder / NAME}{' (dry run: nothing was)' * dry_run}"
     show(result, json, lambda: f"{len(entries):,} of {len(tiles):,} tiles have a picture; {where}")
 
 

@@ -412,7 +412,7 @@ def coverage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = 
 
 @app.command()
 def sandbox(
-    port: PortOption = 8015,
+    port: PortOption = 0,
     trouble: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that go wrong.")] = 0.1,
     photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated world.")] = 0,

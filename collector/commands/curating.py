@@ -11,6 +11,7 @@ from collector.options import NAMED, ClusterOption, JsonOption, OpenOption, Port
 from collector.progress import note, track
 from collector.records import PHASH_RADIUS
 from collector.text_table import table
+from collector.web.browser import open_page
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def quality(
         summary = assess(place, track, dry_run=dry_run, text=text, source=source, net=net, work=work)
     worst = [photo_id for found in summary.flags for photo_id, _ in found.worst[:1]]
     with open_catalogue(place) as catalogue:
-        names = {photo_id: catalogue.name_of(photo_id) for photo_id in worst}
+        names = catalogue.names_of([*worst, *summary.unreadable])
     result = {**asdict(summary), "dry_run": dry_run, "names": names}
     show(result, json, lambda: _quality_text(summary, dry_run, names))
 
@@ -157,7 +158,10 @@ def _quality_text(summary: "QualitySummary", dry_run: bool, names: "Mapping[str,
         table(("flag", "photos", "share", "the worst", "says"), rows),
         f"\n{summary.photos} photos, {summary.any_flag} with a flag, {summary.measured} measured now"
         f"{' (dry run: nothing written down)' if dry_run else ''}",
-        *[f"not measured: {photo_id}: {why}" for photo_id, why in list(summary.unreadable.items())[:NAMED]],
+        *[
+            f"not measured: {names.get(photo_id, photo_id)[:60]}: {why}"
+            for photo_id, why in list(summary.unreadable.items())[:NAMED]
+        ],
         *[f"not measured: {unread - NAMED} more, --json names all"] * (unread > NAMED),
         *[f"skipped: {line}" for line in summary.skipped],
         *["flags never remove a photo: `t15 review` shows each flag's photos, the worst first"] * (not dry_run),
@@ -189,6 +193,8 @@ def review(
             json,
             lambda: f"{sheets.index}: {sheets.photos} photos on {sheets.sheets} sheets",
         )
+        if open_browser:
+            open_page(sheets.index, note)
         return
     if json:
         raise UsageError("review: --json belongs to --static DIR; the page itself prints its address")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.errors import UsageError
-from collector.options import JsonOption, WorkspaceOption, show
+from collector.options import JsonOption, ManifestArgument, WorkspaceOption, show
 from collector.progress import note, track
 from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
@@ -132,7 +132,7 @@ def fetch(
 
 @geodata.command("add")
 def add(
-    manifest: Annotated[Path, typer.Argument(help="A manifest's folder.")],
+    manifest: ManifestArgument,
     layer: LayersOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is known of how many, and write nothing.")
@@ -147,17 +147,18 @@ def add(
     from collector.catalogue.rehearsal import written_to
     from collector.geodata.table import MAP, NAME, look_up, write, write_map
     from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
 
-    del workspace
-    of = read_manifest(manifest)
+    folder = locate(manifest, workspace / "cache")
+    of = read_manifest(folder)
     chosen = _chosen(layer)
     attributes = look_up(of, chosen)
-    with written_to(manifest / NAME, dry_run=dry_run) as path, written_to(manifest / MAP, dry_run=dry_run) as map_path:
+    with written_to(folder / NAME, dry_run=dry_run) as path, written_to(folder / MAP, dry_run=dry_run) as map_path:
         write(of, attributes, path)
         places = write_map(of, chosen, map_path)
     counts = {name: sum(_plain(value) is not None for value in column) for name, column in attributes.columns.items()}
     result = {
-        "file": str(manifest / NAME),
+        "file": str(folder / NAME),
         "photos": of.table.num_rows,
         "known": counts,
         "map": places,
@@ -169,7 +170,7 @@ def add(
         json,
         lambda: (
             table(("layer", "photos with a value"), rows)
-            + f"\n{'would be ' * dry_run}written to {manifest / NAME}; {places} places of its region to {MAP}"
+            + f"\n{'would be ' * dry_run}written to {folder / NAME}; {places} places of its region to {MAP}"
             + " (dry run: nothing was)" * dry_run
         ),
     )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from collector.errors import DataError, IncompleteError, UsageError, first_few
-from collector.options import NAMED, JsonOption, WorkspaceOption, show, with_options
+from collector.options import NAMED, JsonOption, ManifestArgument, OpenOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
 from collector.text_table import table
+from collector.web.browser import open_page
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collector.workspace import Workspace
 
 app = typer.Typer()
-
-Source = Annotated[str, typer.Argument(help="A manifest: its folder, https:// address or hub:OWNER/NAME.")]
 
 PopulatedOption = Annotated[
     Path | None,
@@ -46,10 +45,11 @@ PicturesOption = Annotated[
 @app.command()
 def stats(
     context: typer.Context,
-    path: Source,
+    path: ManifestArgument,
     out: Annotated[Path | None, typer.Option(help="Write the page here, with pictures: an .html file.")] = None,
     populated: PopulatedOption = None,
     pictures: PicturesOption = False,
+    open_browser: OpenOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -62,6 +62,8 @@ def stats(
 
     if out is not None and out.suffix.lower() != ".html":
         raise UsageError(f"--out {out}: its name must end in .html")
+    if open_browser and out is None:
+        raise UsageError("stats: --open shows the page of --out FILE")
     manifest = _read(path, workspace)
     towns = read_populated(populated) if populated else None
     source = indoor_source_of(context.obj)
@@ -78,6 +80,8 @@ def stats(
         note(f"{out}: the page")
     told = {"cities": [asdict(of) for of in found], "pictures": looks.lines}
     show(told, json, lambda: stats_text(found, looks.lines))
+    if open_browser and out is not None:
+        open_page(out, note)
 
 
 def stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
@@ -126,14 +130,14 @@ def stats_text(found: "list[CityStats]", lines: Sequence[str] = ()) -> str:
 
 
 @app.command()
-def verify(path: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+def verify(path: ManifestArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """Check a manifest: its schema, and that every value is as it was published."""
     manifest = _read(path, workspace)
-    ids = manifest.table["photo_id"]
     outside = [
         {
             "row": of.row,
-            "photo_id": ids[of.row].as_py(),
+            "photo_id": manifest.table["photo_id"][of.row].as_py(),
+            "name": manifest.table["title"][of.row].as_py(),
             "city": of.city.slug,
             "km": of.km,
             "radius_km": of.city.radius_km,
@@ -164,7 +168,8 @@ def _verified_text(result: dict[str, Any]) -> str:
     if outside := result["outside"]:
         lines.append(f"{len(outside)} photos lie outside of their city's radius, which the header says none does:")
         lines += [
-            f"  row {of['row']} ({of['photo_id']}): {of['km']:.1f} km from {of['city']}, its radius being {of['radius_km']:g}"
+            f"  row {of['row']} ({of['name'] or of['photo_id']}): {of['km']:.1f} km from {of['city']}, its radius being "
+            f"{of['radius_km']:g}"
             for of in outside[:NAMED]
         ]
         lines += [f"  and {len(outside) - NAMED} more"] if len(outside) > NAMED else []
@@ -173,7 +178,10 @@ def _verified_text(result: dict[str, Any]) -> str:
 
 @app.command()
 def diff(
-    before: Source, after: Source, workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
+    before: ManifestArgument,
+    after: ManifestArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
 ) -> None:
     """Tell what changed from one manifest to another."""
     from collector.manifest.diff import as_json, as_text
@@ -187,7 +195,7 @@ def diff(
 class ExportOptions:
     """The options of `t15 export`."""
 
-    path: Source
+    path: ManifestArgument
     out: Annotated[Path | None, typer.Option(help="File to write (hf, fiftyone: folder). Default: the terminal.")] = (
         None
     )
@@ -400,7 +408,7 @@ def _export_vpr(manifest: "Manifest", options: ExportOptions, folder: Path) -> N
 @app.command()
 def publish(
     context: typer.Context,
-    path: Source,
+    path: ManifestArgument,
     out: Annotated[Path, typer.Option(help="Folder of publications; NAME/VERSION is made below it.")] = Path(
         "published"
     ),
@@ -482,7 +490,7 @@ def _published_text(done: "Published", target: str | None, with_photos: bool, dr
 
 @app.command()
 def rehydrate(
-    path: Source,
+    path: ManifestArgument,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again for what was gone the last time.")] = False,
     dry_run: Annotated[
         bool,
@@ -514,7 +522,7 @@ def rehydrate(
         "survival": {by: done.survival(by) for by in ("split", "city")},
         "partial_manifest": str(done.partial) if done.partial else None,
         "lost": [
-            {"photo_id": f.photo.photo_id, "fate": f.what, "detail": f.detail}
+            {"photo_id": f.photo.photo_id, "name": f.photo.called, "fate": f.what, "detail": f.detail}
             for f in done.fates
             if f.what not in SURVIVED
         ],
@@ -524,6 +532,8 @@ def rehydrate(
         raise IncompleteError(
             f"rehydrate: {failed} photos could not be fetched now; the same command asks for them again"
         )
+    if done.fates and not any(fate.what in SURVIVED for fate in done.fates):
+        raise IncompleteError(f"rehydrate: none of the {len(done.fates)} photos is here, for the reasons above")
 
 
 def _plan_text(manifest: "Manifest", plan: "ToDo") -> str:
@@ -544,8 +554,8 @@ _MEANINGS = {
 }
 
 
-def _each(ids: "Sequence[str]") -> str:
-    return ids[0] if len(ids) == 1 else f"{len(ids)}, each ({first_few(ids, most=3)})"
+def _each(names: "Sequence[str]") -> str:
+    return names[0] if len(names) == 1 else f"{len(names)}, each ({first_few(names, most=3)})"
 
 
 def _rehydrated_text(done: "Rehydration") -> str:
@@ -569,10 +579,10 @@ def _rehydrated_text(done: "Rehydration") -> str:
     if lost:
         alike: dict[tuple[str, str], list[str]] = {}
         for fate in lost:
-            alike.setdefault((fate.what, " ".join(fate.detail.split())), []).append(fate.photo.photo_id)
+            alike.setdefault((fate.what, " ".join(fate.detail.split())), []).append(fate.photo.called[:60])
         left = sum(map(len, list(alike.values())[NAMED:]))
         more = f"\n  and {left} more (--json names all)" if left else ""
-        named = (f"  {what}: {_each(ids)} {why}".rstrip() for (what, why), ids in list(alike.items())[:NAMED])
+        named = (f"  {what}: {_each(names)} {why}".rstrip() for (what, why), names in list(alike.items())[:NAMED])
         parts.append("\n".join(named) + more)
     if done.partial:
         parts.append(f"`t15 bench` on it scores what is here and says so; that is the manifest {done.partial}")
@@ -614,7 +624,11 @@ def withdraw(
         raise UsageError(f"--kind {kind!r}: choose photo or author")
     place = Workspace(workspace) if dry_run else create_workspace(workspace)
     done = write_down(place, named, reason, datetime.now(UTC), _kind(kind), dry_run=dry_run)
-    show({**asdict(done), "dry_run": dry_run}, json, lambda: _withdrawn_text(done, dry_run))
+    names: dict[str, str] = {}
+    if dry_run and place.catalogue.is_file():
+        with open_catalogue(place) as catalogue:
+            names = catalogue.names_of(done.photos)
+    show({**asdict(done), "names": names, "dry_run": dry_run}, json, lambda: _withdrawn_text(done, names, dry_run))
 
 
 def _kind(text: str | None) -> Literal["photo", "author"] | None:
@@ -629,12 +643,13 @@ def _ids_of(path: Path) -> list[str]:
     return [name for line in lines if (name := line.strip()) and not name.startswith("#")]
 
 
-def _withdrawn_text(done: "Withdrawal", dry_run: bool) -> str:
+def _withdrawn_text(done: "Withdrawal", names: "Mapping[str, str]", dry_run: bool) -> str:
     listed = ", ".join(done.listed) or "nothing new"
+    photos = first_few([f"{photo_id}: {names.get(photo_id, '')[:60]}".rstrip(": ") for photo_id in done.photos])
     if dry_run:
         return (
             f"would be put on the list: {listed}\nwould be taken out of the workspace: {len(done.photos)} photos "
-            f"({first_few(done.photos) or 'none'}){', and the cache of decoded photos' * done.cache_removed}\n"
+            f"({photos or 'none'}){', and the cache of decoded photos' * done.cache_removed}\n"
             "dry run: nothing was changed"
         )
     lines = [f"on the list now: {listed}"]

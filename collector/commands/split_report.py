@@ -1,10 +1,11 @@
 """What `t15 split` says of what it made: notes, JSON and text for splits of t15's, folds, and splits of somebody else's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from collector.errors import first_few
+from collector.manifest.manifest import Manifest
 from collector.options import NAMED
 from collector.power import DISAGREE, power_of_mcnemar
 from collector.progress import note
@@ -22,33 +23,58 @@ AnySplit = SplitResult | FoldsResult | GivenSplit
 
 
 def note_input(result: AnySplit) -> None:
-    """Say on stderr what became of the photos or rows that are no part of the split."""
+    """Say on stderr what became of the photos or rows that are no part of the split, and what cannot be done with it."""
     if isinstance(result, GivenSplit):
         _note_table(result)
     else:
         _note_photos(result)
+    if alone := _alone_text(result.folds[0].manifest if isinstance(result, FoldsResult) else result.manifest):
+        note(alone)
 
 
-def as_json(result: AnySplit, dry_run: bool) -> Any:
-    """Return it as plain JSON."""
+def named_photos(result: AnySplit) -> list[str]:
+    """Return the ids of the photos that a report lists."""
+    if not isinstance(result, SplitResult):
+        return []
+    growth = result.growth
+    return [*result.misplaced, *result.links, *([*growth.bridges, *growth.retired, *growth.gone] if growth else ())]
+
+
+def as_json(result: AnySplit, names: Mapping[str, str], dry_run: bool) -> Any:
+    """Return it as plain JSON; `names` says what people call the `named_photos`."""
     match result:
         case FoldsResult():
             return [_fold_json(fold, dry_run) for fold in result.folds]
         case GivenSplit():
             return _given_json(result, dry_run)
         case SplitResult():
-            return _split_json(result, dry_run)
+            return {**_split_json(result, dry_run), "names": dict(names)}
 
 
-def as_text(result: AnySplit, dry_run: bool) -> str:
-    """Return it as text for people."""
+def as_text(result: AnySplit, names: Mapping[str, str], dry_run: bool) -> str:
+    """Return it as text for people; `names` says what they call the `named_photos`."""
     match result:
         case FoldsResult():
             return _folds_text(result, dry_run)
         case GivenSplit():
             return _given_text(result, dry_run)
         case SplitResult():
-            return _split_text(result, dry_run)
+            return _split_text(result, names, dry_run)
+
+
+def _alone_text(manifest: Manifest) -> str:
+    """Return what to do where the photos are all of one city, which leaves a benchmark nothing to tell apart."""
+    header = manifest.header
+    if header.protocol == "place" or len(header.cities) != 1:
+        return ""
+    finer = [level for level in manifest.labels.levels if len(manifest.labels.at(level)) > 1]
+    do = (
+        f"`t15 bench --level {finer[-1]}` has some"
+        if finer
+        else "`t15 split --protocol place` asks for the very place instead; `t15 cities --grid KM` makes districts of a "
+        "town, for `t15 bench --level district`; or collect another city"
+    )
+    return f"all photos are of {header.cities[0].name}, and `t15 bench` needs two cities to tell apart: {do}"
 
 
 def _note_table(given: GivenSplit) -> None:
@@ -143,14 +169,14 @@ def _fold_json(fold: StoredManifest, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _split_text(result: SplitResult, dry_run: bool) -> str:
+def _split_text(result: SplitResult, names: Mapping[str, str], dry_run: bool) -> str:
     counts = result.manifest.counts()
     rows = [(city, *sides.values(), result.left_out.get(city, 0)) for city, sides in counts.items()]
     parts = [_made_text(result, dry_run), table(("city", *SPLITS, "left out"), rows)]
     if result.growth:
-        parts.append(_growth_text(result.growth))
+        parts.append(_growth_text(result.growth, names))
     if result.links:
-        parts.append(_listed("left out because they join two sides", result.links))
+        parts.append(_listed("left out because they join two sides", result.links, names))
     if result.missed_shares:
         parts.append(_missed_text(result.missed_shares))
     if result.held_out:
@@ -219,12 +245,12 @@ def _tested(counts: dict[str, dict[str, int]]) -> int:
     return sum(sides["test"] for sides in counts.values())
 
 
-def _growth_text(growth: Growth) -> str:
+def _growth_text(growth: Growth, names: Mapping[str, str]) -> str:
     return "\n".join(
         [
-            _listed("new, left out because they join two sides", growth.bridges),
-            _listed("earlier, left out because they are in a group with another side", growth.retired),
-            _listed("earlier, no longer available", growth.gone),
+            _listed("new, left out because they join two sides", growth.bridges, names),
+            _listed("earlier, left out because they are in a group with another side", growth.retired, names),
+            _listed("earlier, no longer available", growth.gone, names),
         ]
     )
 
@@ -285,6 +311,7 @@ def _groups_text(grouping: Grouping) -> str:
     return f"{text}\n{table(('linked by', 'photos', 'groups', 'largest'), rows)}" if rows else text
 
 
-def _listed(why: str, ids: tuple[str, ...]) -> str:
+def _listed(why: str, ids: tuple[str, ...], names: Mapping[str, str]) -> str:
     more = f" and {len(ids) - NAMED} more (--json names all)" if len(ids) > NAMED else ""
-    return f"{why}: {len(ids)}" + (f" ({', '.join(ids[:NAMED])}{more})" if ids else "")
+    called = ", ".join(names.get(photo_id, photo_id)[:60] for photo_id in ids[:NAMED])
+    return f"{why}: {len(ids)}" + (f" ({called}{more})" if ids else "")

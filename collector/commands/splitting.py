@@ -113,8 +113,10 @@ class SplitOptions:
         ),
     ] = False
     extend: Annotated[
-        Path | None,
-        typer.Option(help="Folder of an earlier manifest, whose photos keep their sides, and its rules unless given."),
+        str | None,
+        typer.Option(
+            help="An earlier manifest (folder or name), whose photos keep their sides, and its rules unless given."
+        ),
     ] = None
     given: Annotated[
         Path | None,
@@ -221,8 +223,9 @@ def split(context: typer.Context, options: SplitOptions) -> None:
 
     Photos of one author, one place or one picture stay on one side.
     """
+    from collector.catalogue.catalogue import open_catalogue
     from collector.catalogue.rehearsal import rehearsal
-    from collector.commands.split_report import as_json, as_text, note_input
+    from collector.commands.split_report import as_json, as_text, named_photos, note_input
     from collector.curating.vectors import source_of
     from collector.workspace import existing_workspace
 
@@ -236,8 +239,10 @@ def split(context: typer.Context, options: SplitOptions) -> None:
             result = _split_folds(workspace, options, options.kfold)
         else:
             result = _split(workspace, options, source_of(context.obj))
+        with open_catalogue(workspace) as catalogue:
+            names = catalogue.names_of(named_photos(result))
     note_input(result)
-    show(as_json(result, options.dry_run), options.json, lambda: as_text(result, options.dry_run))
+    show(as_json(result, names, options.dry_run), options.json, lambda: as_text(result, names, options.dry_run))
 
 
 def _split_given(workspace: "Workspace", options: SplitOptions, table: Path) -> "GivenSplit":
@@ -280,11 +285,12 @@ def _split_folds(workspace: "Workspace", options: SplitOptions, folds: int) -> "
 
 def _split(workspace: "Workspace", options: SplitOptions, vectors: "VectorSource") -> "SplitResult":
     from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
     from collector.splitting.choose import Choosing
     from collector.splitting.scenes import Scenes
     from collector.splitting.split import split
 
-    parent = read_manifest(options.extend) if options.extend else None
+    parent = read_manifest(locate(options.extend, options.workspace / "cache")) if options.extend else None
     recipe, quotas = _place_recipe(options) if options.is_of_places else _recipe(options, parent)
     return split(
         workspace,

@@ -484,7 +484,7 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace, work: Work | None,
         if isinstance(hashes, Fault):
             missing = isinstance(hashes.error, FileNotFoundError)
             reason = "is missing" if missing else f"cannot be read ({hashes.reason})"
-            faults.append(f"photo {photo_id}: {workspace.photo(digest)} {reason}")
+            faults.append(f"{catalogue.name_of(photo_id)[:60]}: {workspace.photo(digest)} {reason}")
         else:
             catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)
     if faults:

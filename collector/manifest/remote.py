@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from collector.errors import DataError, IncompleteError, ServiceError, T15Error, UsageError
-from collector.manifest.manifest import read_manifest, version_key
+from collector.manifest.manifest import read_manifest, version_key, versions
 from collector.net.allowlist import origin_of
-from collector.workspace import draft_of, remove_drafts, storage_errors
+from collector.workspace import DEFAULT_MANIFESTS, draft_of, remove_drafts, storage_errors
 
 if TYPE_CHECKING:  # most manifests lie here, and the client takes most of a second
     from collector.net.client import NetError
@@ -32,10 +33,11 @@ Fetch = Callable[[Path], None]
 """Puts the files of a manifest into a folder."""
 
 
-def locate(source: str, cache: Path, digest: str | None = None) -> Path:
+def locate(source: str, cache: Path, digest: str | None = None, manifests: Path | None = None) -> Path:
     """Return the folder of a manifest: a local path as it is, anything else fetched into `cache` and checked.
 
-    `source` is a path, the `https:` address of a manifest's folder (`http:` on this machine only), or
+    `source` is a path, NAME (its newest version) or NAME/VERSION below `manifests` (by default what T15_MANIFESTS names, or
+    `manifests`), the `https:` address of a manifest's folder (`http:` on this machine only), or
     `hub:OWNER/NAME[@REVISION]` for a data set of the Hugging Face hub. `#sha256=DIGEST` at its end, or `digest`, pins the
     manifest: another one is refused. What cannot change (an address that ends in a version, a
     pinned manifest, a commit of the hub) is fetched once.
@@ -51,6 +53,7 @@ def locate(source: str, cache: Path, digest: str | None = None) -> Path:
     if not hub and not address.casefold().startswith(("http://", "https://", "hub:")):
         whole = Path(source)
         folder = whole if whole.exists() or not Path(address).exists() else Path(address)
+        folder = _named(folder, manifests or Path(os.environ.get("T15_MANIFESTS") or DEFAULT_MANIFESTS))
         _require_pin(folder, _pin("" if folder == whole else mark + fragment, digest))
         return folder
     pin = _pin(mark + fragment, digest)
@@ -62,6 +65,15 @@ def locate(source: str, cache: Path, digest: str | None = None) -> Path:
     url = address.rstrip("/").removesuffix("/manifest.json")
     _check_url(url)
     return cached(url, cache, pin, _is_version(url.rpartition("/")[2]), partial(_from_web, url))
+
+
+def _named(path: Path, manifests: Path) -> Path:
+    """Return the folder below `manifests` of the data set of this name, or name and version; the path where there is none."""
+    if path.exists() or path.is_absolute() or not path.parts or ".." in path.parts:
+        return path
+    if len(path.parts) == 1 and (known := versions(manifests, path.name)):
+        return manifests / path / known[-1]
+    return manifests / path if (manifests / path / "manifest.json").is_file() else path
 
 
 def _pin(fragment: str, digest: str | None) -> str | None:

@@ -242,12 +242,13 @@ def _whole(
         helps = len(photos) <= _TRIED and not cover(*_linked(photos, clusters, quotas, seed, fixed)).missing
 
         def by(group: str, city: str) -> str:
-            authors = Counter(
-                p.author_name or p.author_id for p in photos if (groups[p.photo_id], p.city) == (group, city)
-            )
+            of_group = [p for p in photos if (groups[p.photo_id], p.city) == (group, city)]
+            such = next((f", such as {p.title[:60]!r}" for p in of_group if p.title), "")
+            authors = Counter(p.author_name or p.author_id for p in of_group)
             author, count = max(authors.items(), key=lambda item: (item[0] is not None, item[1], str(item[0])))
             whole = "all" if count == authors.total() else f"{count} of them"
-            return f", {whole} by {author[:60]!r} (authors may be parted with --no-authors)" if author else ""
+            taken = f", {whole} by {author[:60]!r} (authors may be parted with --no-authors)" if author else ""
+            return such + taken
 
         raise DataError(refusal(numbered, needs, outcome, by, dropping_helps=helps))
     sides = {

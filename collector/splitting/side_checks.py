@@ -22,6 +22,7 @@ class EmptySides:
         photos: the city's photos that have a side.
         groups: how many groups they are in.
         group: id of the largest.
+        such: what people call one of its photos; hostile text.
         group_photos: how many of the city's photos it has.
         author: who took most photos of the group, as it is credited; hostile text; None where nobody is known.
         author_photos: how many of the group's photos in the city that author took.
@@ -32,6 +33,7 @@ class EmptySides:
     photos: int
     groups: int
     group: str
+    such: str
     group_photos: int
     author: str | None
     author_photos: int
@@ -43,7 +45,7 @@ class EmptySides:
         share = f"{self.group_photos} of its {self.photos} photos ({self.group_photos / self.photos:.0%})"
         by = "" if self.author is None else f", {_by(self)} by {self.author[:60]!r}"
         groups = "one group with" if self.groups == 1 else f"{self.groups} groups, the largest with"
-        named = "" if self.author is not None else f" ({self.group})"
+        named = "" if self.author is not None else f", such as {self.such[:60]!r}"
         return f"{self.city} has {where}: its photos are {groups} {share}{by}{named}"
 
 
@@ -90,9 +92,11 @@ def _described(
 ) -> EmptySides:
     sizes = Counter(group_of[photo.photo_id] for photo in own)
     group, largest = min(sizes.items(), key=lambda item: (-item[1], item[0]))
-    authors = Counter(photo.author_name or photo.author_id for photo in own if group_of[photo.photo_id] == group)
+    of_group = [photo for photo in own if group_of[photo.photo_id] == group]
+    authors = Counter(photo.author_name or photo.author_id for photo in of_group)
     author, by_author = max(authors.items(), key=lambda item: (item[0] is not None, item[1], str(item[0])))
-    return EmptySides(city, empty, len(own), len(sizes), group, largest, author, by_author if author else 0)
+    such = of_group[0].called
+    return EmptySides(city, empty, len(own), len(sizes), group, such, largest, author, by_author if author else 0)
 
 
 def refusal(found: Sequence[EmptySides]) -> str:

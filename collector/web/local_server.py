@@ -6,7 +6,6 @@ name can be made to resolve to 127.0.0.1 (DNS rebinding): Starlette's TrustedHos
 
 import socket
 import threading
-import webbrowser
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.errors import UsageError
+from collector.web.browser import open_page
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -132,7 +132,7 @@ def served(app: ASGIApp, listening: socket.socket, backlog: int = 100) -> Iterat
 def wait(url: str, *, open_browser: bool, say: Callable[[str], None], stop: threading.Event | None) -> None:
     """Wait for Ctrl-C, or for `stop`; with `open_browser` the user's browser is shown the page first."""
     if open_browser:
-        webbrowser.open(url)
+        open_page(url, say)
     try:
         (stop or threading.Event()).wait()
     except KeyboardInterrupt:

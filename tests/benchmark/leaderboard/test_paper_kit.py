@@ -43,9 +43,9 @@ def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
 def test_a_caption_does_not_promise_cities_that_are_not_there(tmp_path: Path) -> None:
     whole = region("turkiye15")
     for cities, title, told in (
-        (CITIES, whole.title, "sample 1.0.0 (3 cities: turkiye15), 15 test photos"),
-        (CITIES, "Three of them", "(3 cities: Three of them)"),
-        ([city.slug for city in whole.cities], whole.title, f"(15 cities: {whole.title})"),
+        (CITIES, whole.title, "sample 1.0.0 (3 cities of turkiye15), 15 test photos"),
+        (CITIES, "Three of them", "Three of them 1.0.0 (3 cities of turkiye15)"),
+        ([city.slug for city in whole.cities], whole.title, f"{whole.title} 1.0.0 (15 cities)"),
     ):
         manifest = manifest_of(cities, region="turkiye15")
         manifest = replace(manifest, header=replace(manifest.header, title=title))

@@ -487,7 +487,8 @@ def test_rehydrate_tells_what_was_lost_and_how_to_go_on(
         out, err = fresh.run("rehydrate", folder)
         assert "sandbox 1.0.0: 28 of 32 photos are here" in out
         assert "  gone: 3\n" in out
-        assert f"  placeholder: {lost[3]} " in out
+        called = {photo.photo_id: photo.called for side in SPLITS for photo in manifest.photos(side)}
+        assert f"  placeholder: {called[lost[3]]} " in out
         assert re.search(r"split +test +6 +8 +75\.0", out)
         assert "scores what is here and says so" in out
         assert {(one["photo_id"], one["fate"]) for one in fresh.json("rehydrate", folder)["lost"]} == {
@@ -527,8 +528,9 @@ def test_rehydrate_of_photos_from_a_disk(house: House, tmp_path: Path, first: Pa
     photos = [photo for side in SPLITS for photo in manifest.photos(side)]
     theirs = [replace(photo, photo_id=f"folder:{n:016x}") for n, photo in enumerate(photos)]
     write_manifest(build_manifest(manifest.header, theirs, "t15 test"), tmp_path / "theirs")
-    out, _ = House(tmp_path / "fresh", house.capsys).run("rehydrate", tmp_path / "theirs")
+    out, err = House(tmp_path / "fresh", house.capsys).run("rehydrate", tmp_path / "theirs", code=5)
     assert "unreachable: 32" in out
+    assert "none of the 32 photos is here" in err.splitlines()[-1]
     assert "`t15 collect --provider folder --root DIR` brings it" in out
     bench = House(tmp_path / "fresh", house.capsys)
     said = bench.complaint("bench", "--manifest", tmp_path / "theirs", "--method", "tiny-64+knn", code=3)
@@ -563,7 +565,7 @@ def test_withdraw(house: House, first: Path) -> None:
     entry = house.json("withdraw", "--list")
     assert [(row["kind"], row["id"], row["reason"]) for row in entry] == [("photo", photo_id, "by mail")]
     found = house.json("withdraw", other)
-    assert found == {"photos": [other], "listed": [other], "cache_removed": False, "dry_run": False}
+    assert found == {"photos": [other], "listed": [other], "cache_removed": False, "names": {}, "dry_run": False}
     assert house.json("rehydrate", first)["fates"] == {"same": 30, "withdrawn": 2}
 
 
@@ -649,11 +651,11 @@ def test_a_dry_run_of_withdraw(house: House, first: Path, tmp_path: Path) -> Non
     before = tree(house.root)
     out, _ = house.run("withdraw", photo.photo_id, "--dry-run")
     assert f"would be put on the list: {photo.photo_id}\n" in out
-    assert f"would be taken out of the workspace: 1 photos ({photo.photo_id})" in out
+    assert f"would be taken out of the workspace: 1 photos ({photo.photo_id}: {photo.title})" in out
     planned = house.json("withdraw", author, "--dry-run")
     assert tree(house.root) == before
     made = house.json("withdraw", author)
-    assert {**planned, "dry_run": False} == made
+    assert {**planned, "names": {}, "dry_run": False} == made
     assert len(made["photos"]) > 1
     assert "is no photo and no author" in house.complaint("withdraw", "flickr:1", "--dry-run", code=2)
     fresh = House(tmp_path / "fresh", house.capsys)
