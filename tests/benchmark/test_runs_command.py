@@ -42,7 +42,7 @@ def test_a_dry_run_of_score_looks_at_no_label(world: World, run: Any, capsys: py
     assert (run("list", "--json"), reads_of(world.workspace.runs)) == before
 
 
-def test_runs_are_listed_shown_and_removed(world: World, run: Any) -> None:
+def test_runs_are_listed_shown_and_removed(world: World, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(run("list", "--json"))
     assert {(one["method"], one["origin"]) for one in found} == {
         ("tiny-64+knn", "bench"),
@@ -52,6 +52,11 @@ def test_runs_are_listed_shown_and_removed(world: World, run: Any) -> None:
     assert json.loads(run("list", "--json", "--method", "TINY-*"))[0]["run"] == identity
     assert len(json.loads(run("list", "--json", "--origin", "submission"))) == 1
     assert identity in run("list")
+    capsys.readouterr()
+    assert front_door.run(["leaderboard", *world.options]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "size=8" in line]
+    (shown,) = [word for word in line.split() if identity.startswith(word) and len(word) == 8]
+    assert identity in run("show", shown)  # what the board shows is what `show` takes
     text = run("show", identity[:4])
     assert "size=8" in text
     assert "predictions.parquet" in text

@@ -28,7 +28,7 @@ def test_progress_of_an_iterator_is_lazy_and_needs_no_length(capsys: pytest.Capt
     assert list(tracked) == [1, 2, 3, 4]
     assert capsys.readouterr().err.startswith("x: 5 in ")
     assert list(track([], "nothing", total=0)) == []
-    assert capsys.readouterr().err.startswith("nothing: 0/0 in ")
+    assert capsys.readouterr().err == ""
 
 
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -421,6 +421,8 @@ def test_networks_that_are_here_are_methods(monkeypatch: pytest.MonkeyPatch) -> 
     assert {"features:resnet34/imagenet", "features:mine/ours", "scratch:bare"} <= set(registry.listed())
     assert {"features:resnet34/imagenet", "features:mine/ours"} <= set(names(["features:*"]))
     assert names(["knn:*"]) == ["knn:resnet34/imagenet", "knn:mine/ours"]
+    for family in ("knn-density", "cells", "vmf", "geoclip-head", "planet", "retrieval", "lee2015"):  # of every family
+        assert {f"{family}:resnet34/imagenet", f"{family}:mine/ours"} <= set(names([f"{family}:*"])), family
     assert "features:resnet34/imagenet" not in names(["*"])  # --all stays the paper's rows and those of plug-ins
     for name, one in METHODS.items():
         assert registry.listed()[name] is one  # a row of the paper stays that

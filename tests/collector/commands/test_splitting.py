@@ -161,6 +161,13 @@ def test_empty_sides_need_a_wish(house: House) -> None:
     assert "100.0%" in out  # of the one side that has all, beside what was asked for
 
 
+def test_of_one_city_it_is_said_that_there_is_nothing_to_tell_apart(house: House) -> None:
+    one = house.json("split", "--city", "Quellmora", "--dry-run", "--train", 4, "--val", 2, "--test", 2)
+    assert set(one["counts"]) == {"quellmora"}
+    _, err = house.run("split", "--city", "Quellmora", "--dry-run", "--train", 4, "--val", 2, "--test", 2)
+    assert "`t15 bench` needs two cities to tell apart: `t15 split --protocol place`" in err
+
+
 def test_one_city_only_and_a_region_file(house: House) -> None:
     region = house.root / "region.toml"
     found = house.json("split", *QUOTAS, "--city", "tufgrad", "--region", region, "--name", "one")
