@@ -4,20 +4,24 @@ import csv
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from collector.areas import grid, region_of_labels
 from collector.catalogue.catalogue import open_catalogue
 from collector.errors import DataError, UsageError, first_few
 from collector.images.exif import clean_text
 from collector.imports.kinds import Kind
-from collector.imports.records import Records, as_text, read_records
-from collector.manifest.columns import PLACE, choose
+from collector.imports.records import SPOILT
+from collector.manifest.columns import PLACE, Values, choose
 from collector.manifest.foreign import SIDES
 from collector.manifest.photo_table import ALIASES, PhotoTable, Row, table_of
+from collector.manifest.read_table import Source, open_table
 from collector.providers.registry import SERVICES
 from collector.records import Photo, Region, normal_id
 from collector.regions import fold, nearest_city, slugs_by_name
@@ -75,37 +79,60 @@ def read_data_set(
         raise UsageError(f"{path}: no such file or folder")
     if kind.reader is None and path.is_dir():
         raise UsageError(f"{path}: is a folder; give the table of {kind.title}, and its photos with --root DIR")
-    records = kind.reader(path, unpacked) if kind.reader else read_records(path)
+    records = kind.reader(path, unpacked) if kind.reader else None
+    source = records.source() if records else open_table(path)
     given = {ALIASES.get(of, of): theirs for of, theirs in (columns or {}).items()}
-    chosen = choose(records.source(), given, kind.columns)
-    records = replace(records, rows=_rewritten(kind, records, chosen))
-    table = table_of(records.source(), chosen, keep=True)
+    chosen = choose(source, given, kind.columns)
+    table = table_of(_rewritten(kind, source, chosen), chosen, keep=True)
     origins = [_origin(kind, table.values, number) for number in range(len(table))]
     table = _with_pages(kind, table, origins)
     if grid_km is not None:
         table, region = _on_grid(table, name, grid_km, kind.title)
     elif region is None:
         region = region_of_labels(name, f"{kind.title}: its labels", _labels(table))
-    return DataSet(kind, table, region, records.root, origins, _sides(table, path))
+    return DataSet(kind, table, region, records.root if records else None, origins, _sides(table, path))
 
 
-def _rewritten(kind: Kind, records: Records, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the rows with licences that are numbers as ids, and cities of one name in two countries told apart."""
-    rows = [dict(row) for row in records.rows]
-    if kind.licence_codes and (column := chosen.get("license")):
-        for row in rows:
-            code = as_text(row.get(column))
-            row[column] = kind.licence_codes.get(code or "", code)
-    city, country = chosen.get("city"), chosen.get("country")
-    if city and country:
-        countries: dict[str, set[str]] = defaultdict(set)
-        for row in rows:
-            countries[fold(as_text(row.get(city)) or "")].add(as_text(row.get(country)) or "")
-        for row in rows:
-            named, of = as_text(row.get(city)), as_text(row.get(country))
-            if named and of and len(countries[fold(named)]) > 1:
-                row[city] = f"{named}, {of}"
-    return rows
+def _rewritten(kind: Kind, source: Source, chosen: Mapping[str, str]) -> Source:
+    """Return the table with licences that are numbers as ids, cities of one name in two countries told apart, and cells that
+    spreadsheet programs spoilt left empty; column by column, since data sets have millions of rows."""
+
+    def read(names: Sequence[str]) -> pa.Table:
+        raw = source.read(names)
+        values = Values(source, chosen, raw)
+        columns = {name: _without(raw[name], SPOILT) for name in names}
+        licence, city, country = (chosen.get(name) for name in ("license", "city", "country"))
+        if kind.licence_codes and licence in columns:
+            columns[licence] = _renamed(values.text("license"), lambda code: kind.licence_codes.get(code, code))
+        if city in columns and country in columns:
+            columns[city] = _told_apart(values.text("city"), values.text("country"))
+        return pa.table(columns)
+
+    return replace(source, read=read)
+
+
+def _without(column: pa.ChunkedArray, texts: Sequence[str]) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.if_else(pc.is_in(column, pa.array(texts)), pa.scalar(None, pa.string()), column)
+
+
+def _renamed(column: pa.ChunkedArray, rename: Callable[[str], str]) -> pa.Array:
+    """Return a column of texts after renaming each that there is, once."""
+    codes = column.combine_chunks().dictionary_encode()
+    return pa.array([rename(text) for text in codes.dictionary.to_pylist()], pa.string()).take(codes.indices)
+
+
+def _told_apart(cities: pa.ChunkedArray, countries: pa.ChunkedArray) -> pa.Array:
+    """Return the cities' names, with their country where cities of several countries have one name."""
+    pairs = pa.table({"city": cities, "country": countries})
+    countries_of: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs.group_by(["city", "country"]).aggregate([]).to_pylist():
+        countries_of[fold(pair["city"] or "")].add(pair["country"] or "")
+    is_shared = _renamed(cities, lambda city: "yes" if len(countries_of[fold(city)]) > 1 else "no")
+    with_country = pc.binary_join_element_wise(cities, countries, ", ")  # null where either is
+    apart = pc.and_(pc.equal(is_shared, "yes"), pc.is_valid(with_country))
+    return pc.if_else(pc.fill_null(apart, False), with_country, cities)
 
 
 def _origin(kind: Kind, values: Mapping[str, Sequence[Any]], number: int) -> str | None:
@@ -141,7 +168,7 @@ def _on_grid(table: PhotoTable, name: str, km: float, title: str) -> tuple[Photo
     region = grid(name, f"{title}: squares of {km:g} km", km, places)
     kept = dict(table.kept)
     if "city" in table.values:
-        kept[table.columns["city"]] = table.values["city"]
+        kept[table.columns["city"]] = pa.chunked_array([pa.array(table.values["city"], pa.string())])
     return replace(table, values={of: v for of, v in table.values.items() if of != "city"}, kept=kept), region
 
 
@@ -168,7 +195,8 @@ def _sides(table: PhotoTable, path: Path) -> list[str | None]:
         return list(table.values["split"])
     for name in _SPLIT_COLUMNS:
         if name in table.kept:
-            return list(table.kept[name])
+            sides: list[str | None] = table.kept[name].to_pylist()
+            return sides
     side = SIDES.get(path.stem.casefold())
     return [side] * len(table) if side else []
 

@@ -65,8 +65,8 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))  # ids become floats where one is missing
     text = str(value).strip()
-    return text.encode("utf-8", "replace").decode() or None if text not in _NOTHING else None
+    return text.encode("utf-8", "replace").decode() or None if text not in SPOILT else None
 
 
-_NOTHING = ("#NAME?", "#N/A", "#REF!", "#VALUE!")
+SPOILT = ("#NAME?", "#N/A", "#REF!", "#VALUE!")
 """What spreadsheet programs leave where they spoilt a cell."""

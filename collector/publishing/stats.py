@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.errors import DataError
+from collector.geo import KM_PER_DEGREE
 from collector.manifest.columns import Values, choose, held
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import open_table
@@ -29,6 +30,8 @@ CELL_KM = 1.0
 PLACE_KM = 0.25
 POPULATED_KM = 2.0
 """A cell is populated when its middle is at most so far from a populated place."""
+
+_AT_ONCE = 4096  # populated places
 
 NIGHT = (*range(6), *range(20, 24))
 """Hours of local solar time that count as night."""
@@ -137,8 +140,7 @@ def _of_city(
         if photo.latitude is not None and photo.longitude is not None
     ]
     offsets = kilometres(city.latitude, city.longitude, degrees)
-    cells = _cells(city, populated)
-    seen = {tuple(cell) for cell in np.floor(offsets / CELL_KM).astype(int).tolist()} if degrees else set()
+    cells, seen = covered_cells(city, offsets.reshape(-1, 2), populated)
     places: Counter[Hashable] = (
         Counter(tuple(cell) for cell in np.floor(offsets / PLACE_KM).astype(int).tolist()) if degrees else Counter()
     )
@@ -157,8 +159,8 @@ def _of_city(
         photos=len(photos),
         located=len(degrees),
         dated=len(times),
-        cells=len(cells),
-        covered=len(cells & seen) / len(cells) if cells and degrees else None,
+        cells=cells,
+        covered=seen / cells if cells and degrees else None,
         places=effective(places.values()),
         largest_place=_largest(places),
         authors=effective(authors.values()),
@@ -191,21 +193,51 @@ def _largest(counts: Mapping[Hashable, int]) -> float | None:
     return max(counts.values()) / total if total else None
 
 
-def _cells(city: City, populated: Floats | None) -> set[tuple[int, ...]]:
-    """Return the cells, east and north of the centre, whose middle lies in the city's circle (and near a populated place)."""
-    reach = int(np.ceil(city.radius_km / CELL_KM))
-    grid = np.stack(np.meshgrid(np.arange(-reach, reach), np.arange(-reach, reach)), axis=-1).reshape(-1, 2)
-    middles = (grid + 0.5) * CELL_KM
-    inside = np.hypot(middles[:, 0], middles[:, 1]) <= city.radius_km
+def covered_cells(city: City, offsets: Floats, populated: Floats | None) -> tuple[int, int]:
+    """Return how many cells a city has, and how many of them hold a photo.
+
+    Its cells are those whose middle lies in its circle, and near a populated place where these are given. Made of the photos
+    and places rather than of the circle, whose cells are many where a label is a country.
+
+    Args:
+        city: the circle.
+        offsets: (N, 2) of the photos, km east and north of its centre.
+        populated: (M, 2) latitude and longitude of the places, or None.
+    """
+    seen = np.unique(np.floor(offsets / CELL_KM).astype(np.int64), axis=0)
+    seen = seen[_middles(seen) <= city.radius_km]
     if populated is not None:
-        near = np.abs(populated[:, 0] - city.latitude) < 2
-        towns = kilometres(city.latitude, city.longitude, populated[near].tolist()) if near.any() else np.empty((0, 2))
-        inside &= (
-            (np.hypot(*(middles[:, None] - towns[None]).transpose(2, 0, 1)) <= POPULATED_KM).any(axis=1)
-            if len(towns)
-            else False
-        )
-    return {tuple(cell) for cell in grid[inside].tolist()}
+        cells = _populated_cells(city, populated)
+        return len(cells), len(cells & set(map(tuple, seen.tolist())))
+    reach = int(np.ceil(city.radius_km / CELL_KM))
+    heights = (np.arange(-reach, reach) + 0.5) * CELL_KM
+    widths = np.sqrt(np.maximum(city.radius_km**2 - heights**2, 0))
+    return int((2 * np.floor(widths / CELL_KM + 0.5)).sum()), len(seen)
+
+
+def _middles(cells: NDArray[np.int64]) -> Floats:
+    """Return how far from the centre the middle of each cell (N, 2) is, km."""
+    middles = (cells + 0.5) * CELL_KM
+    distances: Floats = np.hypot(middles[:, 0], middles[:, 1])
+    return distances
+
+
+def _populated_cells(city: City, populated: Floats) -> set[tuple[int, ...]]:
+    """Return the cells of a city whose middle is at most POPULATED_KM from a populated place."""
+    reach = city.radius_km + POPULATED_KM
+    near = populated[np.abs(populated[:, 0] - city.latitude) <= reach / KM_PER_DEGREE + 0.01]
+    places = kilometres(city.latitude, city.longitude, near.tolist()) if len(near) else np.empty((0, 2))
+    places = places[np.hypot(places[:, 0], places[:, 1]) <= reach]
+    steps = np.arange(-int(POPULATED_KM / CELL_KM) - 1, int(POPULATED_KM / CELL_KM) + 2)
+    around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    found: set[tuple[int, ...]] = set()
+    for start in range(0, len(places), _AT_ONCE):
+        some = places[start : start + _AT_ONCE, None]
+        cells = np.floor(some / CELL_KM).astype(np.int64) + around
+        apart = (cells + 0.5) * CELL_KM - some
+        cells = np.unique(cells[np.hypot(apart[..., 0], apart[..., 1]) <= POPULATED_KM], axis=0)
+        found.update(map(tuple, cells[_middles(cells) <= city.radius_km].tolist()))
+    return found
 
 
 _MONTHS = (

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from collector.catalogue.catalogue import open_catalogue
@@ -307,6 +309,29 @@ def test_a_kind_knows_the_usual_names_of_columns_too(tmp_path: Path) -> None:
     text = "photo_id,city,lat,lon,author,timestamp\n1234567,van,38.5,43.4,somebody,2020-01-01\n"
     row = read("flickr", tmp_path / "t.csv", text, region=MANY).table.row(0)
     assert (row.author, row.latitude, row.time and row.time.year) == ("somebody", 38.5, 2020)
+
+
+def test_a_table_as_european_spreadsheets_write_it(tmp_path: Path) -> None:
+    data = read(
+        "flickr", tmp_path / "t.csv", "photo_id;city;lat;lon;license\n1234567;#NAME?;38,5;43,4;4\n", region=MANY
+    )
+    row = data.table.row(0)
+    assert (row.city, row.latitude, row.longitude, row.license) == (None, 38.5, 43.4, "CC-BY-2.0")
+
+
+def test_a_table_of_numbers(tmp_path: Path) -> None:
+    """Ids, labels and licences are numbers in Parquet, floats where one is missing."""
+    columns = {
+        "id": [1234567.0, None, 1234569.0],
+        "city": [7, 8, 9],
+        "license": [4.0, 5.0, None],
+        "country": ["a", "b", "c"],
+    }
+    pq.write_table(pa.table(columns).slice(0, 3).filter(pa.array([True, False, True])), tmp_path / "t.parquet")
+    data = read("flickr", tmp_path / "t.parquet", region=MANY)
+    assert data.origins == ["flickr:1234567", "flickr:1234569"]
+    assert [data.table.row(number).city for number in range(2)] == ["7", "9"]
+    assert [data.table.row(number).license for number in range(2)] == ["CC-BY-2.0", None]
 
 
 def test_a_grid_needs_places(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from collector.manifest.manifest import Header, Manifest, build_manifest
 from collector.progress import silent
 from collector.publishing import looks as looks_module
 from collector.publishing.looks import look
-from collector.publishing.stats import CityStats, Looks, effective, read_populated, stats
+from collector.publishing.stats import CityStats, Looks, covered_cells, effective, read_populated, stats
 from collector.publishing.stats_page import page
 from collector.records import City, Photo
+from collector.web.maps import kilometres
 from collector.workspace import Workspace, write_atomically
 
 DEGREE = 1 / 111.19492664  # of a kilometre, on the meridian
@@ -72,6 +73,30 @@ def test_times_are_local_and_unknown_ones_are_left_out() -> None:
     assert (found.by_hour[12], found.by_hour[23]) == (1, 1)
     assert found.night == 0.5
     assert found.months == pytest.approx(2)
+
+
+@pytest.mark.parametrize("radius", [0.3, 1.0, 7.5, 30.2])
+def test_cells_are_those_of_the_circle(radius: float) -> None:
+    """Against every cell of the square around it, and every populated place."""
+    city = City("van", "Van", 38.5, 179.9, radius)
+    rng = np.random.default_rng(1)
+    offsets = rng.uniform(-radius, radius, (60, 2))
+    towns = np.column_stack([rng.uniform(38.2, 38.8, 40), rng.uniform(179.5, 180.0, 40)])
+    reach = int(np.ceil(radius))
+    every = [(x, y) for x in range(-reach, reach) for y in range(-reach, reach) if np.hypot(x + 0.5, y + 0.5) <= radius]
+    seen = set(map(tuple, np.floor(offsets).astype(int).tolist()))
+    assert covered_cells(city, offsets, None) == (len(every), len(seen & set(every)))
+    places = kilometres(city.latitude, city.longitude, towns.tolist())
+    lived = {(x, y) for x, y in every if (np.hypot(*(np.array([x + 0.5, y + 0.5]) - places).T) <= 2).any()}
+    assert covered_cells(city, offsets, towns) == (len(lived), len(seen & lived))
+
+
+def test_a_country_as_a_label_costs_no_memory() -> None:
+    cells, seen = covered_cells(
+        City("a", "A", 48.0, 11.0, 5000.0), np.zeros((1, 2)), np.array([[48.0, 11.0], [-40.0, 11.0]])
+    )
+    assert (cells, seen) == (12, 1)
+    assert covered_cells(City("a", "A", 48.0, 11.0, 5000.0), np.zeros((1, 2)), None)[0] == 78_539_856
 
 
 def test_populated_cells_alone() -> None:
