@@ -5,7 +5,7 @@ two kilometres of one) that have a photo; how concentrated the photos are, as ef
 shares (Hill, "Diversity and evenness", Ecology 54, 1973): of places (squares of 250 m), authors, months of the year, hours of
 the day; the largest shares; licences. Hours are local solar time, UTC + longitude / 15. What is not known is left out of a
 share, and counted. Where pictures were looked at (`looks.py`): the share taken indoors, and of those that people fill.
-Memory: a few numbers a photo.
+Memory: the rows in columns, and the photos of one city at a time.
 """
 
 from collections import Counter
@@ -16,12 +16,15 @@ from math import exp, log
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.errors import DataError
 from collector.geo import KM_PER_DEGREE
 from collector.manifest.columns import Values, choose, held
 from collector.manifest.manifest import Manifest
+from collector.manifest.photo_rows import PhotoRows
 from collector.manifest.read_table import open_table
 from collector.records import SPLITS, City, Photo, provider_of
 from collector.web.maps import kilometres
@@ -123,12 +126,22 @@ def stats(manifest: Manifest, populated: Floats | None = None, looks: Looks = NO
         populated: (N, 2) latitude and longitude of populated places; None: every cell of a city's circle counts.
         looks: what the pictures show.
     """
-    by_city: dict[str, list[Photo]] = {city.slug: [] for city in manifest.header.cities}
-    for side in SPLITS:
-        for photo in manifest.photos(side):
-            by_city[photo.city].append(photo)
     services = {name for name, traits in manifest.header.provider_traits.items() if traits.author_is_service}
-    return [_of_city(city, by_city[city.slug], populated, services, looks) for city in manifest.header.cities]
+    rows = _by_city(manifest)
+    return [_of_city(city, list(rows[city.slug]), populated, services, looks) for city in manifest.header.cities]
+
+
+def _by_city(manifest: Manifest) -> dict[str, PhotoRows]:
+    """Return the photos of each city, side by side, as rows: they become photos city by city."""
+    sides = pc.index_in(manifest.table["split"], pa.array(SPLITS))
+    keys = pa.table({"city": manifest.table["city"], "side": sides})
+    table = manifest.table.take(pc.sort_indices(keys, [("city", "ascending"), ("side", "ascending")]))  # stable
+    rows = {city.slug: PhotoRows(table.slice(0, 0)) for city in manifest.header.cities}
+    start = 0
+    for counted in pc.value_counts(table["city"].combine_chunks()).to_pylist():
+        rows[counted["values"]] = PhotoRows(table.slice(start, counted["counts"]))
+        start += counted["counts"]
+    return rows
 
 
 def _of_city(

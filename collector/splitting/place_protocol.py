@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from collector.errors import DataError, UsageError
@@ -30,13 +31,21 @@ _SHARE = 5  # of a city's queries that one group gives, while others are enough
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Photos by position, sorted by photo_id: their groups in the order in which they may leave, and who is near to whom."""
+    """Photos by position, sorted by photo_id: their groups in the order in which they may leave, and who is near to whom.
+
+    The neighbours of photo i are `neighbours[starts[i] : starts[i + 1]]`: a square has thousands, all of each other.
+    """
 
     photos: Sequence[Photo]
     group: Sequence[int]
     members: Sequence[Sequence[int]]
     order: Sequence[int]
-    near: Sequence[Sequence[int]]
+    starts: NDArray[np.int64]
+    neighbours: NDArray[np.int32]
+
+    def near(self, row: int) -> NDArray[np.int32]:
+        """Return the photos of its city that other groups have within reach of a photo."""
+        return self.neighbours[self.starts[row] : self.starts[row + 1]]
 
 
 def allocate_places(
@@ -91,22 +100,28 @@ def _grouped(photos: Sequence[Photo], groups: Mapping[str, str], seed: int, with
     ]
     draws = [draw(seed, name) for name in names]
     order = sorted(range(len(names)), key=lambda index: (large[index] and len(members[index]), draws[index]))
-    return _Groups(ordered, group, members, order, _near(ordered, group, within_m))
+    return _Groups(ordered, group, members, order, *_near(ordered, group, within_m))
 
 
-def _near(photos: Sequence[Photo], group: Sequence[int], within_m: float) -> list[list[int]]:
-    """Return for each photo those of its city that other groups have within reach."""
-    near: list[list[int]] = [[] for _ in photos]
-    known = [row for row, photo in enumerate(photos) if photo.latitude is not None and photo.longitude is not None]
-    if known:
-        degrees = np.array([(photos[row].latitude, photos[row].longitude) for row in known], dtype=np.float64)
-        points = unit_vectors(degrees[:, 0], degrees[:, 1])
-        for at, other in cKDTree(points).query_pairs(chord(within_m / 1000), output_type="ndarray").tolist():
-            one, two = known[at], known[other]
-            if group[one] != group[two] and photos[one].city == photos[two].city:
-                near[one].append(two)
-                near[two].append(one)
-    return near
+def _near(
+    photos: Sequence[Photo], group: Sequence[int], within_m: float
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return where the neighbours of each photo begin, and the neighbours; as `_Groups` has them."""
+    known = np.array([row for row, of in enumerate(photos) if of.latitude is not None and of.longitude is not None])
+    if not len(known):
+        return np.zeros(len(photos) + 1, np.int64), np.empty(0, np.int32)
+    degrees = np.array([(photos[row].latitude, photos[row].longitude) for row in known], dtype=np.float64)
+    points = unit_vectors(degrees[:, 0], degrees[:, 1])
+    pairs = cKDTree(points).query_pairs(chord(within_m / 1000), output_type="ndarray")
+    city_of: dict[str, int] = {}
+    cities = np.array([city_of.setdefault(photos[row].city, len(city_of)) for row in known])
+    groups = np.array(group)[known]
+    one, other = pairs.T
+    count = (groups[one] != groups[other]) & (cities[one] == cities[other])
+    ends = known.astype(np.int32)[pairs[count]]
+    rows = np.concatenate([ends[:, 0], ends[:, 1]])
+    neighbours = np.concatenate([ends[:, 1], ends[:, 0]])[np.argsort(rows, kind="stable")]
+    return np.append(0, np.cumsum(np.bincount(rows, minlength=len(photos)))), neighbours
 
 
 class _Choice:
@@ -115,8 +130,9 @@ class _Choice:
     def __init__(self, groups: _Groups, quotas: Mapping[str, int], seed: int) -> None:
         self.groups, self.quotas, self.seed = groups, quotas, seed
         self.side_of: dict[int, str] = {}
+        self.is_query = np.zeros(len(groups.photos), bool)
         self.left: dict[int, str] = {}
-        self.answers = [len(rows) for rows in groups.near]
+        self.answers = np.diff(groups.starts)
         self.missing = Counter(
             {(photo.city, side): quotas[side] for photo in groups.photos for side in ("test", "val")}
         )
@@ -148,19 +164,22 @@ class _Choice:
 
     def _may_leave(self, group: int) -> bool:
         """Whether every query is still answered without the group."""
-        lost = Counter(
-            query for row in self.groups.members[group] for query in self.groups.near[row] if query in self.side_of
-        )
+        lost = Counter(query for row in self.groups.members[group] for query in self._queries_near(row))
         return all(self.answers[query] > count for query, count in lost.items())
+
+    def _queries_near(self, row: int) -> list[int]:
+        near = self.groups.near(row)
+        queries: list[int] = near[self.is_query[near]].tolist()
+        return queries
 
     def _take(self, group: int, side: str, rows: Iterable[int]) -> None:
         if group not in self.left:
             self.left[group] = side
             for row in self.groups.members[group]:
-                for other in self.groups.near[row]:
-                    self.answers[other] -= 1
+                self.answers[self.groups.near(row)] -= 1  # each of them once
         for row in rows:
             self.side_of[row] = side
+            self.is_query[row] = True
             self.missing[self.groups.photos[row].city, side] -= 1
 
 
@@ -170,7 +189,8 @@ def _refusal(choice: _Choice, within_m: float) -> str:
     for (city, side), count in sorted(choice.missing.items()):
         if count:
             lacking[city][side] = count
-    shared = Counter(photo.city for photo, near in zip(choice.groups.photos, choice.groups.near, strict=True) if near)
+    counts = np.diff(choice.groups.starts).tolist()
+    shared = Counter(photo.city for photo, near in zip(choice.groups.photos, counts, strict=True) if near)
     of_city = Counter(photo.city for photo in choice.groups.photos)
     unknown = Counter(p.city for p in choice.groups.photos if p.latitude is None or p.longitude is None)
     shortages = "; ".join(
