@@ -246,20 +246,17 @@ def split(context: typer.Context, options: SplitOptions) -> None:
 
 
 def _split_given(workspace: "Workspace", options: SplitOptions, table: Path) -> "GivenSplit":
-    from collector.splitting.given import split_given
+    from collector.splitting.given import GivenTable, split_given
 
+    columns = parse_columns(options.column)
     return split_given(
         workspace,
         options.manifests,
-        table,
-        parse_columns(options.column),
+        GivenTable(table, columns, options.protocol, options.val_share, options.seed or 0),
         options.region_or_name(),
         options.name,
         options.version,
-        options.protocol,
         options.wanted(),
-        options.val_share,
-        options.seed or 0,
         dry_run=options.dry_run,
     )
 

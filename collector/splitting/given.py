@@ -7,7 +7,7 @@ whoever made it. `t15 audit` says what it is worth.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,73 +83,77 @@ class GivenSplit:
     without: Mapping[str, list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenTable:
+    """A table that says each photo's side, and how it is taken.
+
+    Attributes:
+        path: of the file.
+        columns: which of its columns is which of NAMES, where that is not guessed.
+        protocol: what its sides are: those of `city`, or gallery and queries of `place`.
+        val_share: of each city's training photos, to be validation photos where the table has none; None: none are.
+        seed: of which groups these are.
+    """
+
+    path: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = "city"
+    val_share: float | None = None
+    seed: int = 0
+
+
 def split_given(
     workspace: Workspace,
     manifests: Path,
-    table: Path,
-    columns: Mapping[str, str] | None = None,
+    table: GivenTable,
     region: str | Region | None = None,
     name: str | None = None,
     version: str | None = None,
-    protocol: str = "city",
     wanted: Wanted = AS_COLLECTED,
-    val_share: float | None = None,
-    seed: int = 0,
     *,
     dry_run: bool = False,
 ) -> GivenSplit:
     """Write the split that a table gives of the workspace's photos as a manifest of the mode `given`.
 
     A row's photo is found by its `photo_id`, its `sha256` or its file (as it was collected, with or without folders before
-    it). Its city is the workspace's; rows that name another are told. With `val_share` a table without validation photos gets
-    so large a share of each city's training photos as these, in whole groups (authors, places, pictures) drawn by `seed`.
-    With `dry_run` nothing is written.
+    it). Its city is the workspace's; rows that name another are told. Validation photos are taken from training photos in
+    whole groups (authors, places, pictures). With `dry_run` nothing is written.
 
     Raises:
         UsageError: there is no such file, column or region, or the version exists with other data.
         DataError: the table is wrong, or names no photo of the workspace.
         IncompleteError: the disk is full.
     """
-    given = _Given.read(table, columns or {})
+    given = _Given.read(table.path, table.columns)
     held = _held(workspace, given, region)
     missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in held.photo_of_row)
-    sided = [replace(photo, split=given.sides[row], group_id=None) for row, photo in held.photo_of_row.items()]
-    if not sided:
+    photos = [replace(photo, split=given.sides[row], group_id=None) for row, photo in held.photo_of_row.items()]
+    if not photos:
         such = f", such as {first_few(missing, most=2)}" if missing else ""
         raise DataError(
-            f"{table}: none of its {len(given.sides)} rows names a photo of {held.region.name} in the workspace "
+            f"{table.path}: none of its {len(given.sides)} rows names a photo of {held.region.name} in the workspace "
             f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
             "--column file=NAME"
         )
-    rules: dict[str, Any] = {
-        "mode": "given",
-        "table": table.name,
-        "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
-        "rows": len(given.sides),
-        "missing": len(missing),
-    }
-    if val_share is not None:
-        if any(photo.split == "val" for photo in sided):
-            raise UsageError(f"--val-share: {table} has validation photos of its own; leave it out")
-        sided = _with_validation(sided, val_share, seed)
-        rules |= {"val_share": val_share, "val_seed": seed}
-    candidates = Candidates(wanted.of(held.region), sided, stamps=held.stamps, columns=held.columns)
+    photos = _with_validation(photos, table)
+    candidates = Candidates(wanted.of(held.region), photos, stamps=held.stamps, columns=held.columns)
+    header = header_of(candidates, name, version, 0, {}, _rules(table, given, len(missing)), photos, None)
     stored = store_manifest(
         manifests,
-        replace(header_of(candidates, name, version, 0, {}, rules, sided, None), protocol=protocol),
-        sided,
+        replace(header, protocol=table.protocol),
+        photos,
         held.columns,
         explicit=version is not None,
         dry_run=dry_run,
     )
-    used = {photo.photo_id for photo in sided}
-    present = {photo.city for photo in sided}
+    used = {photo.photo_id for photo in photos}
+    present = {photo.city for photo in photos}
     counts = stored.manifest.counts()
     return GivenSplit(
         stored.manifest,
         stored.folder,
         stored.written,
-        table,
+        table.path,
         given.chosen,
         len(given.sides),
         missing,
@@ -158,6 +162,18 @@ def split_given(
         against_decisions={stage: count for stage, ids in held.decided.items() if (count := len(ids & used))},
         without={side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
     )
+
+
+def _rules(table: GivenTable, given: "_Given", missing: int) -> dict[str, Any]:
+    """Return what the manifest's header says of the split."""
+    return {
+        "mode": "given",
+        "table": table.path.name,
+        "sha256": hashlib.sha256(table.path.read_bytes()).hexdigest(),
+        "rows": len(given.sides),
+        "missing": missing,
+        **({} if table.val_share is None else {"val_share": table.val_share, "val_seed": table.seed}),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +201,19 @@ def _held(workspace: Workspace, given: "_Given", region: str | Region | None) ->
         return _Held(chosen, photos, photo_of_row, catalogue.hash_stamps(), columns_beside(catalogue), decided)
 
 
-def _with_validation(photos: list[Photo], share: float, seed: int) -> list[Photo]:
-    """Return the photos after moving a share of each city's training photos, in whole groups, to validation.
+def _with_validation(photos: list[Photo], table: GivenTable) -> list[Photo]:
+    """Return the photos after moving the table's share of each city's training photos, in whole groups, to validation.
 
     Groups are tried in the order of their draw; one moves where it is needed in a city and takes no other over its number.
+
+    Raises:
+        UsageError: it is no share, or the table has validation photos of its own.
     """
+    share = table.val_share
+    if share is None:
+        return photos
+    if any(photo.split == "val" for photo in photos):
+        raise UsageError(f"--val-share: {table.path} has validation photos of its own; leave it out")
     if not 0 < share < 1:
         raise UsageError(f"--val-share {share:g}: give a share between 0 and 1, such as 0.15")
     train = [photo for photo in photos if photo.split == "train"]
@@ -203,7 +227,7 @@ def _with_validation(photos: list[Photo], share: float, seed: int) -> list[Photo
     for photo in train:
         cities_of.setdefault(group_of[photo.photo_id], Counter())[photo.city] += 1
     moved: set[str] = set()
-    for group in sorted(cities_of, key=lambda name: draw(seed, name)):
+    for group in sorted(cities_of, key=lambda name: draw(table.seed, name)):
         if all(count <= need.get(city, 0) for city, count in cities_of[group].items()):
             moved.add(group)
             for city, count in cities_of[group].items():

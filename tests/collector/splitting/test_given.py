@@ -13,7 +13,7 @@ from collector.providers.folder import FolderProvider
 from collector.regions import region
 from collector.splitting.audit import audit_manifest
 from collector.splitting.candidates import Wanted
-from collector.splitting.given import GivenSplit, split_given
+from collector.splitting.given import GivenSplit, GivenTable, split_given
 from collector.workspace import Workspace, create_workspace
 from tests.conftest import PhotoBytes
 
@@ -36,7 +36,9 @@ def workspace(tmp_path: Path, photo_bytes: PhotoBytes) -> Workspace:
 def given(workspace: Workspace, text: str, columns: dict[str, str] | None = None, **of: object) -> GivenSplit:
     path = workspace.root.parent / "split.csv"
     path.write_text(text, encoding="utf-8")
-    return split_given(workspace, workspace.root.parent / "manifests", path, columns, **of)  # type: ignore[arg-type]
+    named = {name: of.pop(name) for name in ("protocol", "val_share", "seed") if name in of}
+    table = GivenTable(path, columns or {}, **named)  # type: ignore[arg-type]
+    return split_given(workspace, workspace.root.parent / "manifests", table, **of)  # type: ignore[arg-type]
 
 
 def sides(made: GivenSplit) -> dict[str, str]:
