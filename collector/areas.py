@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import DataError, UsageError, did_you_mean, first_few, one_line
 from collector.geo import KM_PER_DEGREE, distance_km, distances_km, unit_vectors
 from collector.records import City, Label, Region
-from collector.regions import MOST_CITIES, MOST_LABELS, fold, plain_name, slugify
+from collector.regions import MOST_CITIES, MOST_LABELS, fold, plain_name, regions, slugify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,6 +227,7 @@ def region_in(path: Path, areas: Sequence[tuple[str, list[Outline]]]) -> Region:
         raise DataError(f"{path}: two areas are called {again[:60]!r}")
     corners = [(label, lat, lon) for label, outlines in areas for outline in outlines for lat, lon in outline]
     name = slugify(path.stem) or "area"
+    name = f"{name[:58]}-area" if name in regions() else name
     region = region_of_labels(name, plain_name(path.stem) or name, corners)
     for city in region.cities:
         if city.radius_km > 500:

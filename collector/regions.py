@@ -31,6 +31,7 @@ __all__ = [
     "fold",
     "misplaced",
     "nearest_city",
+    "own_name",
     "plain_name",
     "region",
     "regions",
@@ -428,6 +429,20 @@ def _built_in() -> dict[str, Region]:
 def regions() -> tuple[str, ...]:
     """Return the names of the built-in regions."""
     return tuple(_built_in())
+
+
+def own_name(name: str) -> str:
+    """Return the name of a region of one's own, after making sure that it is one.
+
+    Raises:
+        UsageError: it cannot be stored, or is that of a built-in region.
+    """
+    if not _SLUG.fullmatch(name):
+        hint = did_you_mean(name, [slugify(name)])
+        raise UsageError(f"--name {name[:60]!r}: use 1 to 64 of a-z, 0-9 and -, the first no hyphen{hint}")
+    if name in regions():
+        raise UsageError(f"--name {name}: is that of a built-in region; choose another")
+    return name
 
 
 def region(name_or_path: str) -> Region:

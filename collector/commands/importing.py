@@ -60,11 +60,13 @@ def cities(
 ) -> None:
     """List the cities of a region with their centres and search radii, or make a region of one's own."""
     from collector.areas import as_toml
+    from collector.regions import regions
 
     found = _region_of(region, place or [], area, radius, grid, listed_cities(city), name)
     if out is not None:
         if out.exists():
             raise UsageError(f"--out {out}: is there already; give another name")
+        found = replace(found, name="my-region") if found.name in regions() else found
         with storage_errors(out):
             write_atomically(out, as_toml(found).encode())
         note(f"{out}: written; use it with --region {out}")
@@ -85,11 +87,12 @@ def _region_of(
     """Return a region as it is, or made of towns, areas or squares."""
     from collector.areas import districts, read_area, region_in, towns
     from collector.areas import grid as squares
-    from collector.regions import find_city, regions
+    from collector.regions import find_city, own_name, regions
     from collector.regions import region as find_region
 
     if places and area:
         raise UsageError("--place and --area: both say where the cities are, choose one")
+    name = own_name(name) if name else None
     if (places or area) and cities:
         raise UsageError("--city: chooses among a region's cities; leave it out with --place and --area")
     if places:
@@ -163,24 +166,27 @@ def import_(
     from contextlib import nullcontext
 
     from collector.catalogue.rehearsal import rehearsal
-    from collector.imports.importing import described, read_data_set, write_sides
+    from collector.imports.importing import described, read_data_set, require_own_region, write_sides
     from collector.imports.kinds import kind_named
     from collector.licences import licence_of
+    from collector.regions import own_name, regions, slugify
     from collector.regions import region as find_region
-    from collector.regions import slugify
     from collector.workspace import Workspace, create_workspace
 
     known = kind_named(kind)
     if region and grid is not None:
         raise UsageError("--region and --grid: both say what the labels are, choose one")
     licence_id = licence_of(licence or known.licence).id
-    named = name or slugify(path.resolve().stem) or kind
+    stem = slugify(path.resolve().stem) or kind
+    named = own_name(name) if name else f"{stem[:55]}-imported" if stem in regions() else stem
     own = find_region(region) if region else None
     with rehearsal(Workspace(workspace)) if dry_run else nullcontext(Workspace(workspace)) as where:
         imports = where.root / "imports"
         data = read_data_set(known, path, imports / named, parse_columns(column), own, grid, named)
         note(described(data))
         create_workspace(where.root)
+        if own is None:
+            require_own_region(where, data.region)
         has_sides = write_sides(data, imports / f"{named}.csv")
         result, text = _brought(where, data, root or data.root, licence_id, min_side)
     sides = workspace / "imports" / f"{named}.csv"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from collector.catalogue.withdrawals import Withdrawal
     from collector.collecting.rehydrate import Rehydration, ToDo
+    from collector.curating.vectors import IndoorSource
     from collector.manifest.manifest import Manifest
     from collector.publishing.bundle import Published
     from collector.publishing.stats import CityStats
@@ -405,73 +406,88 @@ def _export_vpr(manifest: "Manifest", options: ExportOptions, folder: Path) -> N
         note(f"left out, without a place or without their file here: {done.left_out}")
 
 
-@app.command()
-def publish(
-    context: typer.Context,
-    path: ManifestArgument,
+@dataclass(frozen=True)
+class PublishOptions:
+    """The options of `t15 publish`."""
+
+    path: ManifestArgument
     out: Annotated[Path, typer.Option(help="Folder of publications; NAME/VERSION is made below it.")] = Path(
         "published"
-    ),
-    push: Annotated[str | None, typer.Option(help="Send it to a data set of a hub, hub:OWNER/NAME.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="With --push: seen by its owner only.")] = False,
+    )
+    push: Annotated[str | None, typer.Option(help="Send it to a data set of a hub, hub:OWNER/NAME.")] = None
+    private: Annotated[bool, typer.Option("--private", help="With --push: seen by its owner only.")] = False
     with_photos: Annotated[
         bool, typer.Option("--with-photos", help="Photos too, where their licence allows it, without EXIF.")
-    ] = False,
+    ] = False
     redistributable: Annotated[
         list[str] | None,
         typer.Option(help="A licence of your own (LicenseRef-NAME) whose photos may be passed on; repeat for several."),
-    ] = None,
-    date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None,
-    publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None,
-    url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None,
-    populated: PopulatedOption = None,
-    pictures: PicturesOption = False,
+    ] = None
+    date: Annotated[str | None, typer.Option(help="Date of the publication, such as 2026-05-01.")] = None
+    publisher: Annotated[str | None, typer.Option(help="Who publishes.")] = None
+    url: Annotated[str | None, typer.Option(help="The page of the data set.")] = None
+    populated: PopulatedOption = None
+    pictures: PicturesOption = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and write and send nothing.")
-    ] = False,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
+    ] = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE
+    json: JsonOption = False
+
+
+@app.command()
+@with_options(PublishOptions)
+def publish(context: typer.Context, options: PublishOptions) -> None:
     """Publish a manifest: data card, Croissant metadata, attribution, datasheet, checksums."""
+    from collector.curating.vectors import indoor_source_of
+    from collector.publishing.push import data_set_named
+    from collector.publishing.push import push as send
+
+    target = data_set_named(options.push) if options.push else None
+    done, lines = _published(options, indoor_source_of(context.obj))
+    if options.push and not options.dry_run:
+        send(done.folder, options.push, private=options.private)
+    result = {**asdict(done), "folder": str(done.folder), "pushed_to": target, "dry_run": options.dry_run}
+    if options.dry_run:
+        result |= {"written": False, "pushed_to": None}
+    text = _published_text(done, target, options.with_photos, options.dry_run)
+    show(result, options.json, lambda: "\n".join([text, *lines]))
+
+
+def _published(options: PublishOptions, source: "IndoorSource") -> "tuple[Published, tuple[str, ...]]":
+    """Publish, and return how pictures were looked at, too."""
     import os
 
     from collector.catalogue.withdrawals import require_none_withdrawn
-    from collector.curating.vectors import indoor_source_of
     from collector.manifest.manifest import read_manifest, this_tool
     from collector.publishing.bundle import publish as write
     from collector.publishing.bundle import secret_values
-    from collector.publishing.facts import Release
+    from collector.publishing.facts import Release, check_release
     from collector.publishing.looks import look
-    from collector.publishing.push import data_set_named
-    from collector.publishing.push import push as send
     from collector.publishing.stats import NOTHING, read_populated
     from collector.workspace import Workspace, existing_workspace
 
-    folder = _locate(path, workspace)
+    own = tuple(options.redistributable or ())
+    release = Release(this_tool(), options.date, options.publisher, options.url, own)
+    check_release(release)  # before pictures are looked at
+    folder = _locate(options.path, options.workspace)
     manifest = read_manifest(folder)
-    require_none_withdrawn(manifest, Workspace(workspace))
-    target = data_set_named(push) if push else None
-    towns = read_populated(populated) if populated else None
-    source = indoor_source_of(context.obj)
-    looks = look(Workspace(workspace), manifest, source, track) if pictures else NOTHING
+    require_none_withdrawn(manifest, Workspace(options.workspace))
+    populated = read_populated(options.populated) if options.populated else None
+    looks = look(Workspace(options.workspace), manifest, source, track) if options.pictures else NOTHING
     done = write(
         folder,
-        out,
+        options.out,
         manifest=manifest,
-        release=Release(this_tool(), date, publisher, url, tuple(redistributable or ())),
-        photos=existing_workspace(workspace) if with_photos else None,
+        release=release,
+        photos=existing_workspace(options.workspace) if options.with_photos else None,
         secrets=secret_values(os.environ),
         track=track,
-        dry_run=dry_run,
-        populated=towns,
+        dry_run=options.dry_run,
+        populated=populated,
         looks=looks,
     )
-    if push and not dry_run:
-        send(done.folder, push, private=private)
-    result = {**asdict(done), "folder": str(done.folder), "pushed_to": target, "dry_run": dry_run}
-    if dry_run:
-        result |= {"written": False, "pushed_to": None}
-    show(result, json, lambda: "\n".join([_published_text(done, target, with_photos, dry_run), *looks.lines]))
+    return done, looks.lines
 
 
 def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest
     from collector.records import Region
     from collector.splitting.allocate import Mode
+    from collector.splitting.audit import Audit
     from collector.splitting.candidates import Wanted
     from collector.splitting.choose import How
     from collector.splitting.given import GivenSplit
@@ -474,70 +475,93 @@ def parse_fractions(text: str) -> dict[str, float]:
     return {side: round(part / total, 12) for side, part in zip(SPLITS, parts, strict=True)}
 
 
-@app.command()
-def audit(
+@dataclass(frozen=True)
+class AuditOptions:
+    """The options of `t15 audit`."""
+
     path: Annotated[
         str,
         typer.Argument(
             help="A manifest (folder, https:// address, hub:NAME), or a CSV, JSONL or Parquet file with a split."
         ),
-    ],
-    column: ColumnOption = None,
+    ]
+    column: ColumnOption = None
     root: Annotated[
         Path | None,
         typer.Option(help="For a file: the folder of its pictures, whose bytes, looks and EXIF are read too."),
-    ] = None,
+    ] = None
     min_distance: Annotated[
         float | None,
         typer.Option(
             min=0, help=f"Metres that photos of two sides keep. Default: what it claims, else {MIN_DISTANCE_M:g}."
         ),
-    ] = None,
+    ] = None
     radius: Annotated[
         int | None,
         typer.Option(
             min=0, max=32, help=f"pHash bits within which two photos are one picture. Default: {PHASH_RADIUS}."
         ),
-    ] = None,
+    ] = None
     claims_only: Annotated[
         bool, typer.Option("--claims-only", help="Fail only where a manifest breaks its own rules.")
-    ] = False,
+    ] = False
     full: Annotated[
         bool, typer.Option("--full", help="Also print what was measured: tables of sides, cities, licences, authors.")
-    ] = False,
-    cluster: ClusterOption = "",
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
+    ] = False
+    cluster: ClusterOption = ""
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE
+    json: JsonOption = False
+
+
+@app.command()
+@with_options(AuditOptions)
+def audit(_: typer.Context, options: AuditOptions) -> None:
     """Check a split for leakage, measured from the data; exits with 3 if anything leaks or nothing can be judged."""
+    from collector.splitting.certificate import as_json, certificate
+
+    file = Path(options.path)
+    report = _audited_table(file, options) if _is_table(file) else _audited_manifest(options)
+    more = "" if options.full else "\n\nthe tables of what was measured: --full"
+    show(
+        as_json(report, claims_only=options.claims_only),
+        options.json,
+        lambda: certificate(report, full=options.full) + more,
+    )
+    if code := report.exit_code(claims_only=options.claims_only):
+        raise typer.Exit(code)
+
+
+def _is_table(file: Path) -> bool:
+    return file.is_file() and file.name != "manifest.json"
+
+
+def _audited_table(file: Path, options: AuditOptions) -> "Audit":
     from collector.executors.cluster import work_on
     from collector.manifest.foreign import read_foreign
-    from collector.manifest.manifest import read_manifest
-    from collector.manifest.remote import locate
-    from collector.splitting.audit import audit_foreign, audit_manifest
-    from collector.splitting.certificate import as_json, certificate
+    from collector.splitting.audit import audit_foreign
     from collector.splitting.pictures import with_pictures
 
-    file = Path(path)
-    if file.is_file() and file.name != "manifest.json":
-        columns = parse_columns(column)
-        theirs, remarks = read_foreign(file, {name: of for name, of in columns.items() if name != "file"}), []
-        if root is not None:
-            read = with_pictures(theirs, root, columns, track)
-            theirs, remarks = read.foreign, [read.remark]
-        with work_on(cluster, None, None) as work:
-            report = audit_foreign(theirs, min_distance, radius, remarks, work)
-    else:
-        if root is not None:
-            raise UsageError(
-                "--root: is for a CSV or Parquet file; a manifest has the digests and hashes of its pictures"
-            )
-        if column:
-            raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
-        data = read_manifest(locate(path, workspace / "cache"))
-        with work_on(cluster, None, None) as work:
-            report = audit_manifest(data, min_distance, radius, work)
-    more = "" if full else "\n\nthe tables of what was measured: --full"
-    show(as_json(report, claims_only=claims_only), json, lambda: certificate(report, full=full) + more)
-    if code := report.exit_code(claims_only=claims_only):
-        raise typer.Exit(code)
+    columns = parse_columns(options.column)
+    remarks: list[str] = []
+    of_table = {name: of for name, of in columns.items() if name != "file" or options.root is None}
+    foreign = read_foreign(file, of_table)
+    if options.root is not None:
+        pictured = with_pictures(foreign, options.root, columns, track)
+        foreign, remarks = pictured.foreign, [pictured.remark]
+    with work_on(options.cluster, None, None) as work:
+        return audit_foreign(foreign, options.min_distance, options.radius, remarks, work)
+
+
+def _audited_manifest(options: AuditOptions) -> "Audit":
+    from collector.executors.cluster import work_on
+    from collector.manifest.manifest import read_manifest
+    from collector.manifest.remote import locate
+    from collector.splitting.audit import audit_manifest
+
+    if options.root is not None:
+        raise UsageError("--root: is for a CSV or Parquet file; a manifest has the digests and hashes of its pictures")
+    if options.column:
+        raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
+    manifest = read_manifest(locate(options.path, options.workspace / "cache"))
+    with work_on(options.cluster, None, None) as work:
+        return audit_manifest(manifest, options.min_distance, options.radius, work)

@@ -220,6 +220,23 @@ def write_sides(data: DataSet, path: Path) -> bool:
     return True
 
 
+def require_own_region(workspace: Workspace, region: Region) -> None:
+    """Make sure that a region that was made takes no other one's place: many data sets have a `train.csv`.
+
+    Raises:
+        UsageError: the workspace has one of this name that was made of something else.
+    """
+    if not workspace.catalogue.is_file():
+        return
+    with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
+        known = {of.name: of for of in catalogue.regions()}.get(region.name)
+    slugs = {city.slug for city in region.cities}
+    if known and (known.title != region.title or slugs.isdisjoint(city.slug for city in known.cities)):
+        raise UsageError(
+            f"the workspace {workspace.root} has another region {region.name} ({known.title[:80]}); name this one with --name"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """What `list_photos` did.

@@ -8,6 +8,7 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -146,7 +147,9 @@ def _open_delimited(path: Path) -> Source:
             _explain(file, names, columns)
         return pa.table([_trimmed(column) for column in table.columns], names=list(columns))
 
-    return Source(path, names, read, _by_line(line for line, _ in islice(_records(file), 1, None)), file.delimiter)
+    return Source(
+        path, names, read, _by_line(lambda: (line for line, _ in islice(_records(file), 1, None))), file.delimiter
+    )
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -221,12 +224,14 @@ def _records(file: _Csv, *, strict: bool = False) -> Iterator[tuple[int, list[st
             line = file.skip + reader.line_num + 1
 
 
-def _by_line(lines: Iterator[int]) -> Callable[[int], str]:
-    """Return what names a record by its line; the file is read once for all that is asked, as far as it is needed."""
+def _by_line(lines: Callable[[], Iterator[int]]) -> Callable[[int], str]:
+    """Return what names a record by its line; the file is gone through once, when the first is asked for."""
     known = array("Q")
 
     def place(record: int) -> str:
-        known.extend(islice(lines, max(0, record + 1 - len(known))))
+        if not known:
+            with suppress(DataError):  # what is wrong behind is not what is asked for
+                known.extend(lines())
         return f"line {known[record]}" if record < len(known) else f"record {record + 1}"
 
     return place
@@ -250,7 +255,7 @@ def _open_json_lines(path: Path) -> Source:
         arrays = [_json_column(path, name, values[name]) for name in columns]
         return pa.table(arrays, names=list(columns))
 
-    return Source(path, tuple(names), read, _by_line(line for line, _ in _objects(path)))
+    return Source(path, tuple(names), read, _by_line(lambda: (line for line, _ in _objects(path))))
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

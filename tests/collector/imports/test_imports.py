@@ -8,6 +8,7 @@ import json
 import lzma
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from collector import front_door
 from collector.catalogue.catalogue import open_catalogue
 from collector.errors import DataError, IncompleteError, T15Error, UsageError
 from collector.imports.importing import DataSet, list_photos, read_data_set, write_sides
@@ -258,8 +260,11 @@ def test_a_damaged_tar_file_is_never_half_read(tmp_path: Path, suffix: str) -> N
     random = np.random.default_rng(0)
     path = tmp_path / "whole.tar"
     shard(path, {f"{letter}.jpg": random.bytes(5000) for letter in "abcdef"})
-    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}[suffix]
-    content = bytearray(pack(path.read_bytes()))
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        **{"": bytes, ".gz": gzip.compress},
+        **{".xz": lzma.compress, ".bz2": bz2.compress},
+    }
+    content = bytearray(packs[suffix](path.read_bytes()))
     at = 3 * (512 + 5120) if not suffix else len(content) // 2  # the header of the fourth
     content[at : at + 60] = b"\xff" * 60
     (tmp_path / "bad.tar").write_bytes(content)
@@ -332,6 +337,34 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
     assert data.origins == ["flickr:1234567", "flickr:1234569"]
     assert [data.table.row(number).city for number in range(2)] == ["7", "9"]
     assert [data.table.row(number).license for number in range(2)] == ["CC-BY-2.0", None]
+
+
+def test_a_region_of_one_name_takes_no_other_s_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], photo_bytes: PhotoBytes
+) -> None:
+    house = House(tmp_path, capsys)
+    for folder, city in (("one", "Bonn"), ("two", "Wien")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(photo_bytes(1 + len(city)))
+        table = f"photo_id,file,city,lat,lon\n1234567,a.jpg,{city},48.2,16.37\n"
+        (tmp_path / folder / "turkiye15.csv").write_text(table)
+    take = ("--column", "file=file", "--root")
+    made = house.json("import", "flickr", tmp_path / "one" / "turkiye15.csv", *take, tmp_path / "one")
+    assert made["region"] == "turkiye15-imported"
+    house.run("import", "flickr", tmp_path / "one" / "turkiye15.csv", *take, tmp_path / "one")  # again
+    other = ("import", "flickr", tmp_path / "two" / "turkiye15.csv", *take, tmp_path / "two")
+    assert "has another region turkiye15-imported" in house.complaint(*other, code=2)
+    assert "is that of a built-in region" in house.complaint(*other, "--name", "turkiye81", code=2)
+    assert "did you mean 'my-own'?" in house.complaint(*other, "--name", "My own", code=2)
+    assert house.json(*other, "--name", "my-own")["region"] == "my-own"
+
+
+def test_regions_that_are_written_have_names_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert front_door.run(["cities", "--name", "../x"]) == UsageError.exit_code
+    assert "use 1 to 64 of a-z" in capsys.readouterr().err
+    file = str(tmp_path / "own.toml")
+    assert front_door.run(["cities", "--region", "turkiye15", "--out", file]) == 0
+    assert region(file).name == "my-region"
 
 
 def test_a_grid_needs_places(tmp_path: Path) -> None:
