@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -295,10 +296,15 @@ def replacing(path: Path, draft: Path | None = None) -> Iterator[BinaryIO]:
     """Give a file to write that takes the place of `path` when the block ends, or is gone where anything fails.
 
     The bytes reach the disk (fsync) before the name does. The folder is made. The file is `draft`, else `draft_of(path)`.
+    A pipe, a terminal or another device is written to, never replaced: `--out /dev/stdout`.
 
     Raises:
         OSError: the file cannot be written; no temporary file stays behind.
     """
+    if _is_device(path):
+        with path.open("wb") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = draft or draft_of(path)
     try:
@@ -311,6 +317,15 @@ def replacing(path: Path, draft: Path | None = None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def _is_device(path: Path) -> bool:
+    """Return whether something is at `path` that is neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # not there, or nothing that can be
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -141,6 +141,21 @@ def test_write_replaces_the_whole_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["new", "new/file"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As `--out /dev/stdout` is, which a process of root would else replace by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    link = tmp_path / "link"
+    link.symlink_to(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        write_atomically(link, b"content")
+        assert reader.read() == b"content"
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
