@@ -4,6 +4,7 @@ The columns are guessed from their names, as an audit guesses them, or named. Th
 folders' names; what it leaves empty, they tell.
 """
 
+import json
 import os
 import re
 import unicodedata
@@ -166,8 +167,19 @@ def table_of(source: Source, chosen: Mapping[str, str], *, keep: bool = False) -
         raise DataError(f"{path}: has no rows")
     values = checked_values(Values(source, chosen, raw))
     _check_files(Values(source, chosen, raw), values["file"])
-    plain = Values(source, {name: name for name in others}, raw)
-    return PhotoTable(source, chosen, values, others, {name: plain.text(name) for name in others if keep})
+    return PhotoTable(source, chosen, values, others, {name: _as_it_is(source, raw, name) for name in others if keep})
+
+
+def _as_it_is(source: Source, raw: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column that none of ours is as texts, whatever it is called; lists and objects as JSON."""
+    column = raw[name]
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        values = (None if value is None else json.dumps(value, default=str) for value in column.to_pylist())
+        return pa.chunked_array([pa.array(values, pa.string())])
+    return Values(source, {_KEPT: name}, raw).text(_KEPT)
+
+
+_KEPT = "kept"  # no name of a column of ours, whose values would be checked
 
 
 def checked_values(values: Values) -> dict[str, list[Any]]:

@@ -367,6 +367,16 @@ def test_regions_that_are_written_have_names_of_their_own(tmp_path: Path, capsys
     assert region(file).name == "my-region"
 
 
+def test_columns_beside_ours_are_kept_whatever_they_hold(tmp_path: Path) -> None:
+    columns = {"id": ["1234567"], "city": ["van"], "phash": ["of another kind"], "boxes": [[1, 2]], "raw": [b"\xff"]}
+    pq.write_table(pa.table({**columns, "night": [True], "camera": [{"make": "Ä"}]}), tmp_path / "t.parquet")
+    data = read("flickr", tmp_path / "t.parquet", region=MANY)
+    assert data.table.beside(0) == {
+        **{"phash": "of another kind", "boxes": "[1, 2]", "raw": "\"b'\\\\xff'\"", "night": "true"},
+        "camera": '{"make": "\\u00c4"}',
+    }
+
+
 def test_a_grid_needs_places(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no column tells the place"):
         read("flickr", tmp_path / "t.csv", "photo_id,city\n1234567,van\n", grid_km=2.0)
