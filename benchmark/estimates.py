@@ -1,7 +1,8 @@
 """How long runs will take: each method's own formula, set right by what finished runs took on this machine."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,7 +11,7 @@ from benchmark.doctor import describe_device
 from benchmark.label_set import label_set, photos_at
 from benchmark.methods.types import Method
 from benchmark.planning import Task
-from benchmark.results import finished_runs, is_finished
+from benchmark.results import Run, finished_runs, is_finished
 from benchmark.runner import Outcome
 from collector.manifest.manifest import Manifest
 from collector.text_table import duration
@@ -25,12 +26,23 @@ _SPREAD = (2.0, 4.0)
 """Factor that an estimate may be wrong by in either direction: with a pace measured here, and without."""
 
 
+_TRUSTED = 60.0
+"""Expected seconds of what is done from which its pace counts more than the estimate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Seconds of each task, 0 for those that need none; `measured` where the pace of this machine is known."""
+    """How long tasks will take.
+
+    Attributes:
+        seconds: of each task, 0 for those that need none.
+        measured: whether the pace of this machine is known.
+        kinds: of each task what it is like: tasks of one kind have one formula, and one pace.
+    """
 
     seconds: tuple[float, ...]
     measured: bool
+    kinds: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def total(self) -> float:
@@ -47,23 +59,84 @@ class Expected:
         return f"estimated: {low} to {high} ({how})"
 
     def left(self, outcomes: Sequence[Outcome]) -> str:
-        """Return what is left after the first tasks, by their pace, for the end of a line; empty when it is little."""
-        rest = sum(self.seconds[len(outcomes) :])
-        of_done = sum(self.seconds[: len(outcomes)])
-        taken = sum(outcome.seconds for outcome in outcomes)
-        left = rest * (taken / of_done if of_done >= _LEAST and taken else 1.0)
+        """Return what is left after the first tasks, for the end of a line; empty when it is little.
+
+        Each kind of task has the pace of its tasks that are done, drawn towards the estimate while these are short: a task
+        of a second that took twenty, since it read all photos first, does not make hours of the others' minutes.
+        """
+        done, kinds = len(outcomes), self.kinds or ("",) * len(self.seconds)
+        of_done, taken = defaultdict[str, float](float), defaultdict[str, float](float)
+        for kind, expected, outcome in zip(kinds, self.seconds, outcomes, strict=False):
+            for of in (kind, _EVERY):
+                of_done[of] += expected
+                taken[of] += outcome.seconds
+        pace = {kind: (taken[kind] + _TRUSTED) / (seconds + _TRUSTED) for kind, seconds in of_done.items() if seconds}
+        every = pace.get(_EVERY, 1.0)
+        rest = zip(kinds[done:], self.seconds[done:], strict=True)
+        left = sum(seconds * pace.get(kind, every) for kind, seconds in rest)
         return f"; about {duration(left)} left" if left >= 10 else ""
 
 
+_EVERY = "every task"  # beside the kinds
+
+
 def expect(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -> Expected:
-    """Return how long the unfinished tasks will take on this device."""
-    pace = _pace(manifest, {task.method.name: task.method for task in tasks}, runs, device)
-    seconds = []
+    """Return how long the unfinished tasks will take on this device.
+
+    What several compute of each photo alike, such as a network's vectors, is kept, and counts once; what finished runs
+    computed does not count again.
+    """
+    finished = [run for run in finished_runs(runs, manifest.digest) if run.origin == "bench"]
+    pace = _pace(manifest, {task.method.name: task.method for task in tasks}, finished, device)
+    kept = {_of_each_photo(run.inputs.parameters) for run in finished}
+    formulas = []
     for task in tasks:
         idle = not task.can_begin or is_finished(runs, task.inputs.identity)
-        formula = 0.0 if idle else _formula(manifest, task.method, task.inputs.level, device, task.inputs.parameters)
-        seconds.append(0.0 if idle else max(_LEAST, formula * (pace or 1.0)))
-    return Expected(tuple(seconds), pace is not None)
+        formula = _formula(manifest, task.method, task.inputs.level, device, task.inputs.parameters)
+        formulas.append((_of_each_photo(task.inputs.parameters), None if idle else formula))
+    seconds = [
+        0.0 if formula is None else max(_LEAST, formula * (pace or 1.0)) for formula in _counted_once(formulas, kept)
+    ]
+    return Expected(tuple(seconds), pace is not None, tuple(_kind(task.method) for task in tasks))
+
+
+_Kept = tuple[object, ...]
+"""What is computed of each photo and kept; empty for what is not kept."""
+
+
+def _of_each_photo(parameters: Mapping[str, Any]) -> _Kept:
+    """Return which vectors or keypoints of each photo parameters ask for; nothing for networks that are trained."""
+    if "epochs" in parameters and "backbone" in parameters:
+        return ()
+    of = next((parameters[name] for name in ("backbone", "net", "feature_kind") if name in parameters), None)
+    if of is None and "side" not in parameters:
+        return ()
+    return of, *(parameters.get(name) for name in ("size", "pooling", "side", "detector", "keypoints"))
+
+
+def _counted_once(formulas: Sequence[tuple[_Kept, float | None]], kept: set[_Kept]) -> Iterator[float | None]:
+    """Yield the seconds of each task, without what an earlier one keeps for it; None for those that need none.
+
+    What tasks share takes as long as the shortest of them.
+    """
+    shared: dict[_Kept, float] = {}
+    for of, seconds in formulas:
+        if of and seconds is not None:
+            shared[of] = min(seconds, shared.get(of, seconds))
+    seen = set(kept)
+    for of, seconds in formulas:
+        if seconds is None:
+            yield None
+        elif of and of in seen:
+            yield seconds - shared[of]
+        else:
+            seen.add(of)
+            yield seconds
+
+
+def _kind(method: Method) -> str:
+    formula = getattr(method.estimate, "func", method.estimate)
+    return f"{formula.__module__}.{formula.__qualname__}" if formula else ""
 
 
 def _formula(manifest: Manifest, method: Method, level: str, device: str, parameters: dict[str, Any]) -> float:
@@ -73,20 +146,22 @@ def _formula(manifest: Manifest, method: Method, level: str, device: str, parame
     return method.estimate(photos, classes, device, **parameters)
 
 
-def _pace(manifest: Manifest, methods: dict[str, Method], runs: Path, device: str) -> float | None:
-    """Return the median of taken to expected seconds of runs on this manifest, device and these methods; None of too few."""
-    ratios = list(_ratios(manifest, methods, runs, device))
-    return min(max(median(ratios), 0.1), 20.0) if len(ratios) >= _ENOUGH else None
+def _pace(manifest: Manifest, methods: dict[str, Method], finished: Sequence[Run], device: str) -> float | None:
+    """Return the median of taken to expected seconds of runs on this device and of these methods; None of too few.
 
-
-def _ratios(manifest: Manifest, methods: dict[str, Method], runs: Path, device: str) -> Iterator[float]:
-    here = describe_device(device)
-    for run in finished_runs(runs, manifest.digest):
+    Runs that share what they computed of each photo count together: who of them computed it is not known.
+    """
+    here, done = describe_device(device), []
+    for run in finished:
         method, inputs = methods.get(run.inputs.method), run.inputs
-        if method is None or run.device != here or run.origin != "bench" or inputs.version != method.version:
-            continue
-        if inputs.shots:  # the formula is of all photos
-            continue
-        formula, taken = _formula(manifest, method, inputs.level, device, inputs.parameters), sum(run.seconds.values())
-        if formula >= _LEAST and taken >= _LEAST:
-            yield taken / formula
+        # The formula is of all photos.
+        if method and run.device == here and inputs.version == method.version and not inputs.shots:
+            formula = _formula(manifest, method, inputs.level, device, inputs.parameters)
+            done.append((_of_each_photo(inputs.parameters) or (inputs.identity,), formula, sum(run.seconds.values())))
+    expected, taken = defaultdict[_Kept, float](float), defaultdict[_Kept, float](float)
+    counted = _counted_once([(of, formula) for of, formula, _ in done], set())
+    for (of, _, seconds), formula in zip(done, counted, strict=True):
+        expected[of] += formula or 0.0
+        taken[of] += seconds
+    ratios = [taken[of] / expected[of] for of in taken if expected[of] >= _LEAST and taken[of] >= _LEAST]
+    return min(max(median(ratios), 0.1), 20.0) if len(ratios) >= _ENOUGH else None

@@ -22,10 +22,39 @@ def test_words() -> None:
 
 def test_what_is_left_follows_the_pace_of_what_is_done(world: World) -> None:
     (task,) = plan(world.manifest, [method("quick")], [0], "paper")
-    expected = Expected((10.0, 100.0, 2.0), False)
-    assert expected.left([]) == "; about 2 min left"
-    assert expected.left([Outcome(task, "done", 20.0)]) == "; about 3 min left"
+    expected = Expected((600.0, 600.0, 2.0), False)
+    assert expected.left([]) == "; about 20 min left"
+    assert (
+        expected.left([Outcome(task, "done", 1260.0)]) == "; about 20 min left"
+    )  # twice as slow, for sixty seconds' trust
     assert expected.left([Outcome(task, "done", 1.0), Outcome(task, "done", 10.0)]) == ""
+
+
+def test_a_short_task_that_took_long_does_not_make_hours_of_minutes(world: World) -> None:
+    (task,) = plan(world.manifest, [method("quick")], [0], "paper")
+    expected = Expected((0.5, 240.0), False)
+    assert expected.left([Outcome(task, "done", 30.0)]) == "; about 6 min left"  # the bare pace said 4 h
+    apart = Expected((120.0, 120.0, 120.0), False, ("network", "feature", "feature"))
+    of_network = [Outcome(task, "done", 1200.0)]
+    assert apart.left([*of_network, Outcome(task, "done", 120.0)]) == "; about 2 min left"  # each kind has its own
+
+
+def test_what_tasks_share_counts_once(world: World) -> None:
+    vectors: dict[str, Any] = {"net": "a", "size": 8}
+    heads = [method(name, parameters=vectors, estimate=lambda *_, **__: 100.0) for name in ("one", "two")]
+    costly = method("three", parameters={**vectors, "k": 1}, estimate=lambda *_, **__: 130.0)
+    other = method("four", parameters={**vectors, "size": 16}, estimate=lambda *_, **__: 50.0)
+    trained = method("five", parameters={"backbone": "a", "epochs": 2}, estimate=lambda *_, **__: 20.0)
+    tasks = plan(world.manifest, [*heads, costly, other, trained], [0], "paper")
+    found = expect(world.manifest, tasks, world.workspace.runs, "cpu")
+    assert found.seconds == (100.0, 0.5, 30.0, 50.0, 20.0)
+    save_run(
+        world.workspace.runs,
+        replace(run_of(manifest_of(), "one"), inputs=tasks[0].inputs),
+        predictions_of(manifest_of(), 1),
+    )
+    found = expect(world.manifest, tasks, world.workspace.runs, "cpu")
+    assert found.seconds == (0.0, 0.5, 30.0, 50.0, 20.0)  # kept by the finished one
 
 
 def test_finished_runs_set_the_pace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
