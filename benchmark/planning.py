@@ -108,8 +108,11 @@ def _require_labels(manifest: Manifest, level: str) -> None:
     labels = label_set(manifest, level)
     of = f"{manifest.header.name} {manifest.header.version}"
     if len(labels) < 2 and manifest.header.protocol != "place":
-        towns = "; t15 cities --grid KM makes districts of a town, for --level district" if level == "city" else ""
-        raise DataError(f"{of}: has one {level}; a benchmark needs two or more{towns}")
+        towns = (
+            "; `t15 split --protocol place` asks for the very place instead, `t15 cities --grid KM` makes districts of a "
+            "town, for --level district"
+        )
+        raise DataError(f"{of}: has one {level}; a benchmark needs two or more{towns if level == 'city' else ''}")
     empty = [side for side in SPLITS if manifest.photos(side) and not photos_at(manifest, side, level)]
     if empty:
         raise DataError(f"{of}: no photo of {' and '.join(empty)} has a {level}; run it at another --level")

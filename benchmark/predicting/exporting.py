@@ -70,8 +70,8 @@ def trained_model(
         if reason := _unkept(run.inputs.method):
             raise UsageError(f"run {run.inputs.identity} ({run.inputs.method}): has no model to export: {reason}")
         raise UsageError(
-            f"run {run.inputs.identity} ({run.inputs.method}): its model was not kept; delete {path.parent} and run "
-            f"`t15 bench --method {run.inputs.method} --models all` again"
+            f"run {run.inputs.identity} ({run.inputs.method}): its model was not kept; `t15 runs remove "
+            f"{run.inputs.identity}`, then `t15 bench --method {run.inputs.method} --models all`"
         )
     model = read_model(path)
     cities = _answers(manifest, run.inputs.level)

@@ -198,7 +198,7 @@ def heat_layer(heat: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
 
 _WIDTH = 640.0
 _NAMED = 5
-_LETTER = 11.5  # units that a letter of a name takes on a phone, where the map is small and its letters large
+_LETTER = 14.0  # units that a letter of a name takes on a phone, where the map is small and its letters large
 
 
 def map_svg(answer: Answer) -> str:

@@ -66,6 +66,7 @@ def _svg(figure: Figure | None) -> str:
     if figure is None:
         return ""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    empty = {"Date": None, "Creator": None}
+    figure.savefig(buffer, format="svg", metadata=empty, transparent=True, bbox_inches="tight", pad_inches=0.05)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
