@@ -160,8 +160,8 @@ def _pace(manifest: Manifest, methods: dict[str, Method], finished: Sequence[Run
             done.append((_of_each_photo(inputs.parameters) or (inputs.identity,), formula, sum(run.seconds.values())))
     expected, taken = defaultdict[_Kept, float](float), defaultdict[_Kept, float](float)
     counted = _counted_once([(of, formula) for of, formula, _ in done], set())
-    for (of, _, seconds), formula in zip(done, counted, strict=True):
-        expected[of] += formula or 0.0
+    for (of, _, seconds), own in zip(done, counted, strict=True):
+        expected[of] += own or 0.0
         taken[of] += seconds
     ratios = [taken[of] / expected[of] for of in taken if expected[of] >= _LEAST and taken[of] >= _LEAST]
     return min(max(median(ratios), 0.1), 20.0) if len(ratios) >= _ENOUGH else None

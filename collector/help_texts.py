@@ -104,7 +104,10 @@ RENAMED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Options that were called otherwise: each is still understood for one round of versions, and its new name said."""
 
-POSITIONAL = ("audit", "verify", "export", "publish", "rehydrate", "embed", "stats", "explore")
+POSITIONAL = (
+    *("audit", "verify", "diff", "export", "publish", "rehydrate", "embed", "stats", "explore", "cite"),
+    *("geodata add", "aerial add"),
+)
 """Commands whose argument is a manifest: `--manifest PATH` gives it too, as in the commands where it is an option."""
 
 
@@ -137,7 +140,8 @@ def in_todays_words(arguments: list[str]) -> list[str]:
 
     `--manifest PATH` becomes the argument where a command takes the manifest as that.
     """
-    command = next((one for one in arguments if not one.startswith("-")), "")
+    named = [one for one in arguments if not one.startswith("-")]
+    command = " ".join(named[: 2 if named[:1] in (["geodata"], ["aerial"]) else 1])
     renamed = RENAMED.get(command, {})
     words: list[str] = []
     rest = iter(arguments)

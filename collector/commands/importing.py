@@ -136,7 +136,7 @@ def import_(
             help="osv5m, gldv2, im2gps3k, yfcc4k, streetscapes, msls, vpr, flickr, fiftyone, imagefolder or webdataset."
         ),
     ],
-    path: Annotated[Path, typer.Argument(help="The data set's table, or its folder.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set's table, or its folder.")],
     root: Annotated[
         Path | None,
         typer.Option(

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from collector import front_door
-from collector.help_texts import EXAMPLES, PANELS, RENAMED, START, dressed, every_command, in_todays_words
+from collector.help_texts import EXAMPLES, PANELS, POSITIONAL, RENAMED, START, dressed, every_command, in_todays_words
 
 
 def tree() -> Any:
@@ -48,6 +48,15 @@ def test_values_are_words_and_lines_fit(name: str, capsys: pytest.CaptureFixture
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_each_command_whose_argument_is_a_manifest_takes_it_as_an_option_too() -> None:
+    taking = {
+        name
+        for name, one in leaves().items()
+        if any(param.param_type_name == "argument" and param.metavar.startswith("MANIFEST") for param in one.params)
+    }
+    assert taking == set(POSITIONAL)
+
+
 def test_earlier_names_are_understood_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert in_todays_words(["export", "m", "--jsonl", "--out", "x"]) == [
         "export",
@@ -70,5 +79,7 @@ def test_earlier_names_are_understood_and_said(capsys: pytest.CaptureFixture[str
 def test_a_manifest_may_be_an_option_where_it_is_an_argument() -> None:
     assert in_todays_words(["audit", "--manifest", "m"]) == ["audit", "m"]
     assert in_todays_words(["verify", "--manifest=m", "--json"]) == ["verify", "m", "--json"]
+    assert in_todays_words(["geodata", "add", "--manifest", "m"]) == ["geodata", "add", "m"]
+    assert in_todays_words(["diff", "--manifest", "a", "--manifest", "b"]) == ["diff", "a", "b"]
     assert in_todays_words(["bench", "--manifest", "m"]) == ["bench", "--manifest", "m"]
     assert in_todays_words(["audit", "--manifest"]) == ["audit", "--manifest"]  # the command says what is missing
