@@ -1,6 +1,6 @@
 """What changed from one manifest to another, and whether the version numbers say so."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -63,6 +63,7 @@ class Diff:
         extends: `after` names `before` as its parent and holds every photo of it under the same city, on the same side.
         part: of the version that has to rise by the rule (`major`, `minor` or `patch`), None where nothing changed.
         version_fault: what is wrong with the version of `after`, empty where it is right.
+        names: titles of the examples, by photo_id, where they have one; hostile text.
     """
 
     before: Mapping[str, str]
@@ -83,6 +84,7 @@ class Diff:
     extends: bool
     part: str | None
     version_fault: str
+    names: Mapping[str, str]
 
 
 def diff(a: Manifest, b: Manifest) -> Diff:
@@ -93,6 +95,8 @@ def diff(a: Manifest, b: Manifest) -> Diff:
     moved, relabelled = (_moves(before, after, name) for name in ("split", "city"))
     cities = [{city.slug: city for city in manifest.header.cities} for manifest in (a, b)]
     same = a.digest == b.digest
+    columns = dict(_changed(before, after))
+    examples = [photo_id for of in (added, removed, moved, relabelled, *columns.values()) for photo_id in of.examples]
     part = None if same else _part(bool(removed.photos or moved.photos or relabelled.photos), bool(added.photos))
     names_parent = bool(b.header.parent) and dict(b.header.parent or {}).get("digest") == a.digest
     return Diff(
@@ -103,7 +107,7 @@ def diff(a: Manifest, b: Manifest) -> Diff:
         removed=removed,
         moved=moved,
         relabelled=relabelled,
-        columns=dict(_changed(before, after)),
+        columns=columns,
         header=dict(_header(a.header, b.header)),
         cities_added=tuple(slug for slug in cities[1] if slug not in cities[0]),
         cities_removed=tuple(slug for slug in cities[0] if slug not in cities[1]),
@@ -114,7 +118,13 @@ def diff(a: Manifest, b: Manifest) -> Diff:
         extends=names_parent and not (removed.photos or moved.photos or relabelled.photos),
         part=part,
         version_fault=_version_fault(a, b, part),
+        names={**_titles(a.table, examples), **_titles(b.table, examples)},
     )
+
+
+def _titles(rows: pa.Table, photo_ids: Sequence[str]) -> dict[str, str]:
+    chosen = rows.select(["photo_id", "title"]).filter(pc.is_in(rows["photo_id"], pa.array(photo_ids, pa.string())))
+    return {row["photo_id"]: row["title"] for row in chosen.to_pylist() if row["title"]}
 
 
 def _named(manifest: Manifest) -> dict[str, str]:
@@ -220,13 +230,18 @@ def as_text(difference: Diff) -> str:
     before, after = (f"{of['name']} {of['version']}" for of in (difference.before, difference.after))
     if difference.same:
         return f"{before} and {after} hold the same data (digest {difference.before['digest']})"
+    names = difference.names
     lines = [
         f"{before} -> {after}",
-        *(_set(word, of) for word, of in (("added", difference.added), ("removed", difference.removed)) if of.photos),
-        *_moved("moved to another side", difference.moved),
-        *_moved("under another city", difference.relabelled),
         *(
-            f"{name} changed: {_photos(of.photos)}, such as {_listed(of.examples)}"
+            _set(word, of, names)
+            for word, of in (("added", difference.added), ("removed", difference.removed))
+            if of.photos
+        ),
+        *_moved("moved to another side", difference.moved, names),
+        *_moved("under another city", difference.relabelled, names),
+        *(
+            f"{name} changed: {_photos(of.photos)}, such as {_listed(of.examples, names)}"
             for name, of in difference.columns.items()
         ),
         *(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in difference.header.items()),
@@ -270,14 +285,14 @@ def _conclusions(difference: Diff, before: str) -> Iterator[str]:
         )
 
 
-def _set(word: str, of: Set) -> str:
+def _set(word: str, of: Set, names: Mapping[str, str]) -> str:
     sides = ", ".join(f"{count} {side}" for side, count in of.by_side.items() if count)
-    return f"{word}: {_photos(of.photos)} ({sides}), such as {_listed(of.examples)}"
+    return f"{word}: {_photos(of.photos)} ({sides}), such as {_listed(of.examples, names)}"
 
 
-def _moved(word: str, of: Moves) -> Iterator[str]:
+def _moved(word: str, of: Moves, names: Mapping[str, str]) -> Iterator[str]:
     if of.photos:
-        yield f"{word}: {_photos(of.photos)}, such as {_listed(of.examples)}"
+        yield f"{word}: {_photos(of.photos)}, such as {_listed(of.examples, names)}"
         yield from (
             f"  {old} -> {new}: {count}" for old, targets in of.counts.items() for new, count in targets.items()
         )
@@ -287,8 +302,8 @@ def _photos(count: int) -> str:
     return f"{count} photo{'' if count == 1 else 's'}"
 
 
-def _listed(examples: tuple[str, ...]) -> str:
-    return ", ".join(_value(example) for example in examples[:3])
+def _listed(examples: tuple[str, ...], names: Mapping[str, str]) -> str:
+    return ", ".join(_value(names.get(example, example)) for example in examples[:3])
 
 
 def _value(value: Any) -> str:

@@ -69,7 +69,8 @@ def locate(source: str, cache: Path, digest: str | None = None, manifests: Path 
 
 def _named(path: Path, manifests: Path) -> Path:
     """Return the folder below `manifests` of the data set of this name, or name and version; the path where there is none."""
-    if path.exists() or path.is_absolute() or not path.parts or ".." in path.parts:
+    is_here = path.is_file() or (path / "manifest.json").is_file()  # a folder of that name may be anything
+    if is_here or path.is_absolute() or not path.parts or ".." in path.parts:
         return path
     if len(path.parts) == 1 and (known := versions(manifests, path.name)):
         return manifests / path / known[-1]

@@ -47,7 +47,9 @@ def test_a_folder_is_taken_as_it_is(folder: Path, cache: Path, tmp_path: Path) -
     assert not cache.exists()
 
 
-def test_a_name_is_the_newest_version_below_the_manifests(small: Manifest, cache: Path, tmp_path: Path) -> None:
+def test_a_name_is_the_newest_version_below_the_manifests(
+    small: Manifest, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = small.header.name
     for version in ("1.0.0", "1.10.0", "1.9.0"):
         header = replace(small.header, version=version)
@@ -55,6 +57,9 @@ def test_a_name_is_the_newest_version_below_the_manifests(small: Manifest, cache
     assert locate(name, cache, manifests=tmp_path) == tmp_path / name / "1.10.0"
     assert locate(f"{name}/1.9.0", cache, manifests=tmp_path) == tmp_path / name / "1.9.0"
     assert locate("another", cache, manifests=tmp_path) == Path("another")
+    (tmp_path / "elsewhere" / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")  # a folder of that name that is no manifest
+    assert locate(name, cache, manifests=tmp_path) == tmp_path / name / "1.10.0"
 
 
 def test_a_folder_can_be_pinned(small: Manifest, folder: Path, cache: Path) -> None:
