@@ -163,7 +163,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_photos_are_filtered_and_opened(browser: Any, explored: str) -> None:
     visit = Visit(browser, explored, viewport={"width": 1280, "height": 900})
     page = visit.page
-    assert page.title() == "Photos of world 1.0.0"
+    assert page.title() == "Photos of Made-up photos of real places 1.0.0"
     assert page.locator("#cards li").count() == 60
     page.locator("#more").click()
     assert page.locator("#cards li").count() == 120
