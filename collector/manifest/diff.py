@@ -96,7 +96,8 @@ def diff(a: Manifest, b: Manifest) -> Diff:
     cities = [{city.slug: city for city in manifest.header.cities} for manifest in (a, b)]
     same = a.digest == b.digest
     columns = dict(_changed(before, after))
-    examples = [photo_id for of in (added, removed, moved, relabelled, *columns.values()) for photo_id in of.examples]
+    told: list[Set | Moves | Changed] = [added, removed, moved, relabelled, *columns.values()]
+    examples = [photo_id for of in told for photo_id in of.examples]
     part = None if same else _part(bool(removed.photos or moved.photos or relabelled.photos), bool(added.photos))
     names_parent = bool(b.header.parent) and dict(b.header.parent or {}).get("digest") == a.digest
     return Diff(

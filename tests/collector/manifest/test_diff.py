@@ -97,7 +97,9 @@ def test_metadata_by_column(small: Manifest) -> None:
     }
     assert found.columns["title"].examples == ("made:0001", "made:0002")
     before = photos_of(small)
-    assert f"title changed: 2 photos, such as {before['made:0001'].title}, new\n" in as_text(found)  # by what they are called
+    assert f"title changed: 2 photos, such as {before['made:0001'].title}, new\n" in as_text(
+        found
+    )  # by what they are called
     assert (found.part, found.version_fault, found.moved.photos) == ("patch", "", 0)
 
 
