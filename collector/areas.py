@@ -3,8 +3,8 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -318,24 +318,25 @@ def towns(name: str, places: Sequence[str], radius_km: float) -> tuple[Region, l
 
 
 def as_toml(region: Region) -> str:
-    """Return a region as the text of a region file."""
-    lines = [f"name = {json.dumps(region.name)}", f"title = {json.dumps(region.title, ensure_ascii=False)}"]
+    """Return a region as the text of a region file, from which it can be read again as it is."""
+    lines = _toml(name=region.name, title=region.title, note=region.note)
+    districts_of: dict[str | None, list[Label]] = defaultdict(list)
+    for label in region.labels:
+        districts_of[label.parent].append(label)
     for city in region.cities:
-        lines += [
-            "",
-            "[[city]]",
-            f"name = {json.dumps(city.name, ensure_ascii=False)}",
-            f"slug = {json.dumps(city.slug)}",
-        ]
-        lines += [f"latitude = {city.latitude!r}", f"longitude = {city.longitude!r}", f"radius_km = {city.radius_km!r}"]
-        lines += [f"country = {json.dumps(city.country)}"] if city.country else []
-        lines += [f"aliases = {json.dumps(list(city.aliases), ensure_ascii=False)}"] if city.aliases else []
-        for label in (label for label in region.labels if label.parent == city.slug):
-            lines += ["", "[[city.district]]", f"name = {json.dumps(label.name, ensure_ascii=False)}"]
-            lines += [f"slug = {json.dumps(label.id.partition('/')[2])}"]
-            lines += [
-                f"latitude = {label.latitude!r}",
-                f"longitude = {label.longitude!r}",
-                f"radius_km = {label.radius_km!r}",
-            ]
+        lines += ["", "[[city]]", *_toml(**{of.name: getattr(city, of.name) for of in fields(City)})]
+        for label in districts_of[city.slug]:
+            place = {name: getattr(label, name) for name in ("name", "latitude", "longitude", "radius_km", "names")}
+            lines += ["", "[[city.district]]", *_toml(slug=label.id.partition("/")[2], **place)]
     return "\n".join(lines) + "\n"
+
+
+def _toml(**values: Any) -> list[str]:
+    """Return lines of TOML; what is empty is left out. Texts of JSON are texts of TOML, but for one character."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return f"{{ {', '.join(f'{text(name)} = {text(of)}' for name, of in value.items())} }}"
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+    return [f"{name} = {text(value)}" for name, value in values.items() if value not in ("", (), None) and value != {}]

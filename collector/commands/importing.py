@@ -1,6 +1,6 @@
 """Commands that bring other people's data sets in, and make regions of places."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from collector.options import (
     listed_cities,
     parse_columns,
     show,
+    with_options,
 )
 from collector.progress import note, track
 from collector.text_table import counted, table
@@ -30,102 +31,112 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
-def cities(
-    region: RegionOption = "turkiye81",
+@dataclass(frozen=True)
+class CitiesOptions:
+    """The options of `t15 cities`."""
+
+    region: RegionOption = "turkiye81"
     place: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME", help="A town by its name in any language, such as 'Paris, US'; repeat for several."
         ),
-    ] = None,
+    ] = None
     area: Annotated[
         Path | None, typer.Option(metavar="FILE", help="GeoJSON file, each of whose polygons is a city.")
-    ] = None,
-    radius: Annotated[float, typer.Option(metavar="KM", min=0.1, max=500, help="Of the towns of --place.")] = 15,
+    ] = None
+    radius: Annotated[float, typer.Option(metavar="KM", min=0.1, max=500, help="Of the towns of --place.")] = 15
     grid: Annotated[
         float | None,
         typer.Option(
             metavar="KM", help="Squares of so many km: of an --area as cities, else as districts of the cities."
         ),
-    ] = None,
-    city: CityOption = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the region that is made. Default: the file's, or my-region.")
-    ] = None,
+    ] = None
+    city: CityOption = None
+    name: Annotated[str | None, typer.Option(help="Of the region that is made. Default: the file's, or my-region.")] = (
+        None
+    )
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it as a region file (TOML), for --region.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
+    ] = None
+    json: JsonOption = False
+
+
+@app.command()
+@with_options(CitiesOptions)
+def cities(_: typer.Context, options: CitiesOptions) -> None:
     """List the cities of a region with their centres and search radii, or make a region of one's own."""
     from collector.areas import as_toml
     from collector.regions import regions
 
-    found = _region_of(region, place or [], area, radius, grid, listed_cities(city), name)
-    if out is not None:
-        if out.exists():
-            raise UsageError(f"--out {out}: is there already; give another name")
-        found = replace(found, name="my-region") if found.name in regions() else found
-        with storage_errors(out):
-            write_atomically(out, as_toml(found).encode())
-        note(f"{out}: written; use it with --region {out}")
-    row = {"region": found.name, "title": found.title, "cities": [asdict(of) for of in found.cities]}
-    labels = {"districts": [asdict(label) for label in found.labels]} if found.labels else {}
-    show(row | labels, json, lambda: _cities_text(found))
+    region = _region_of(options)
+    if options.out is not None:
+        if options.out.exists():
+            raise UsageError(f"--out {options.out}: is there already; give another name")
+        region = replace(region, name="my-region") if region.name in regions() else region
+        with storage_errors(options.out):
+            write_atomically(options.out, as_toml(region).encode())
+        note(f"{options.out}: written; use it with --region {options.out}")
+    result = {"region": region.name, "title": region.title, "cities": [asdict(of) for of in region.cities]}
+    labels = {"districts": [asdict(label) for label in region.labels]} if region.labels else {}
+    show(result | labels, options.json, lambda: _cities_text(region))
 
 
-def _region_of(
-    region: str,
-    places: list[str],
-    area: Path | None,
-    radius: float,
-    km: float | None,
-    cities: list[str],
-    name: str | None,
-) -> "Region":
+def _region_of(options: CitiesOptions) -> "Region":
     """Return a region as it is, or made of towns, areas or squares."""
-    from collector.areas import districts, read_area, region_in, towns
-    from collector.areas import grid as squares
-    from collector.regions import find_city, own_name, regions
-    from collector.regions import region as find_region
+    from collector.areas import districts, towns
+    from collector.regions import own_name
 
-    if places and area:
+    if options.place and options.area:
         raise UsageError("--place and --area: both say where the cities are, choose one")
-    name = own_name(name) if name else None
-    if (places or area) and cities:
+    name = own_name(options.name) if options.name else None
+    if (options.place or options.area) and options.city:
         raise UsageError("--city: chooses among a region's cities; leave it out with --place and --area")
-    if places:
-        found, lines = towns(name or "my-region", places, radius)
+    if options.area:
+        region = _region_of_area(options.area, options.grid)
+    elif options.place:
+        region, lines = towns(name or "my-region", options.place, options.radius)
         for line in lines:
             note(line)
-    elif area:
-        areas = read_area(area)
-        found = region_in(area, areas)
-        if km is not None:
-            outlines = [of for _, several in areas for of in several]
-            return replace(
-                squares(found.name, f"{found.title}: squares of {km:g} km", km, outline=outlines),
-                name=name or found.name,
-            )
     else:
-        found = find_region(region)
-        chosen = {find_city(found, one).slug for one in cities}
-        if chosen:
-            found = replace(found, cities=tuple(of for of in found.cities if of.slug in chosen))
-        if (km is not None or chosen) and found.name in regions():
-            found = replace(found, name=name or "my-region")
-    found = found if km is None else districts(found, km)
-    return replace(found, name=name) if name else found
+        region = _chosen_cities(options)
+    if options.grid is not None and not options.area:
+        region = districts(region, options.grid)
+    return replace(region, name=name) if name else region
 
 
-def _cities_text(found: "Region") -> str:
+def _region_of_area(file: Path, km: float | None) -> "Region":
+    """Return the areas of a file as cities, or the squares of a grid in them."""
+    from collector.areas import grid, read_area, region_in
+
+    areas = read_area(file)
+    region = region_in(file, areas)
+    if km is None:
+        return region
+    outlines = [of for _, several in areas for of in several]
+    return grid(region.name, f"{region.title}: squares of {km:g} km", km, outline=outlines)
+
+
+def _chosen_cities(options: CitiesOptions) -> "Region":
+    """Return a region, or some of its cities under a name of their own."""
+    from collector.regions import find_city, regions
+    from collector.regions import region as find_region
+
+    region = find_region(options.region)
+    chosen = {find_city(region, one).slug for one in listed_cities(options.city)}
+    if chosen:
+        region = replace(region, cities=tuple(of for of in region.cities if of.slug in chosen))
+    is_changed = bool(chosen) or options.grid is not None
+    return replace(region, name="my-region") if is_changed and region.name in regions() else region
+
+
+def _cities_text(region: "Region") -> str:
     head = ("city", "slug", "code", "latitude", "longitude", "radius km")
     rows = [
-        (c.name, c.slug, c.code, f"{c.latitude:.4f}", f"{c.longitude:.4f}", f"{c.radius_km:g}") for c in found.cities
+        (c.name, c.slug, c.code, f"{c.latitude:.4f}", f"{c.longitude:.4f}", f"{c.radius_km:g}") for c in region.cities
     ]
-    more = f"\n\n{len(found.labels)} districts" if found.labels else ""
-    return f"{found.name}: {found.title}\n\n{table(head, rows)}{more}"
+    more = f"\n\n{len(region.labels)} districts" if region.labels else ""
+    return f"{region.name}: {region.title}\n\n{table(head, rows)}{more}"
 
 
 @app.command("import")

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,17 @@ def test_an_area_of_any_name_is_a_region_file_that_can_be_read(tmp_path: Path, n
     file.write_bytes(as_toml(region_in(path, read_area(path))).encode())
     (city,) = region(str(file)).cities
     assert city.name == plain_name(name) or city.name == "area 1"
+
+
+def test_a_region_is_written_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    built_in = region("turkiye15")
+    own = replace(built_in, name="own", note="Drawn.", title='a "title"')
+    file = tmp_path / "own.toml"
+    file.write_text(as_toml(own), encoding="utf-8")
+    assert region(str(file)) == own
+    gridded = districts(own, 20.0)
+    file.write_text(as_toml(gridded), encoding="utf-8")
+    assert region(str(file)) == gridded
 
 
 def test_a_town_that_is_named_twice_is_one() -> None:
