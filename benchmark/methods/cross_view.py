@@ -1,7 +1,8 @@
 """Cross-view: a photo is held against pictures from above, of places where nobody may ever have taken a photo.
 
-All on frozen vectors of NET, of photos and of the map's pictures (`t15 aerial add`), each side centred by the mean of its own
-training photos or map. With x a photo's vector and c a cell's, the score of a cell is the cosine of f(x) and g(c):
+All on frozen vectors of NET, of photos and of the map's pictures (`t15 aerial add`): each value v becomes sign(v)·√|v| (F.
+Perronnin, J. Sánchez, T. Mensink, ECCV 2010: few large values do not drown the others), and each side is centred by the mean
+of its own training photos or map. With x a photo's vector and c a cell's, the score of a cell is the cosine of f(x) and g(c):
 
 - `lin2013:NET` (T.-Y. Lin, S. Belongie, J. Hays, "Cross-view image geolocalization", CVPR 2013): f is the mean of the vectors
   c of those cells where the k likest training photos were taken, g(c) = c;
@@ -71,7 +72,7 @@ class CrossView:
     k: int = 0
 
     def coded(self, raw: Vectors) -> Vectors:
-        """Return f(x) of photos' vectors (N, D): unit vectors (N, d)."""
+        """Return f(x) of photos' vectors (N, D), as `evened` gives them: unit vectors (N, d)."""
         centred = (raw - self.mean).astype(np.float32)
         if self.layers and self.axes is not None:
             from benchmark.networks.two_towers import coded
@@ -84,13 +85,13 @@ class CrossView:
         return _unit(self.gallery_codes[near].mean(axis=1))
 
     def scores(self, raw: Vectors) -> Vectors:
-        """Return the cosine of each photo with each cell, (N, M)."""
+        """Return the cosine of each photo's vector, as `evened` gives it, with each cell, (N, M)."""
         found: Vectors = (self.coded(raw) @ self.codes.T).astype(np.float32)
         return found
 
     def predict_places(self, photos: Photos) -> Places:
         """Return the likeliest cell of each photo, with the others as candidates."""
-        scores = self.scores(self.describing.embed(photos))
+        scores = self.scores(evened(self.describing.embed(photos)))
         return likeliest(
             _softmax(scores / self.temperature),
             self.places,
@@ -100,7 +101,7 @@ class CrossView:
 
     def predict_map(self, photos: Photos) -> MapAnswers:
         """Return the scores of the whole map."""
-        return MapAnswers(photos.ids, self.places, self.scores(self.describing.embed(photos)))
+        return MapAnswers(photos.ids, self.places, self.scores(evened(self.describing.embed(photos))))
 
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_cross_view`)."""
@@ -191,7 +192,7 @@ def pairs_of(training: Training, validation: Training, context: Context, net: st
         raise DataError(f"fewer than two of the {len(places)} cells of the map have a training photo")
     describing = describer(net, size, context)
     photos, judged, cells = (
-        np.asarray(describing.embed(side), np.float32) for side in (training, validation, training.overhead.photos)
+        evened(describing.embed(side)) for side in (training, validation, training.overhead.photos)
     )
     mean = photos[own >= 0].mean(axis=0)
     return Pairs(
@@ -206,6 +207,12 @@ def pairs_of(training: Training, validation: Training, context: Context, net: st
         mean.astype(np.float32),
         max(0.01, reach / 2),
     )
+
+
+def evened(vectors: Vectors) -> Vectors:
+    """Return the square root of each value's size, with its sign."""
+    found: Vectors = (np.sign(vectors) * np.sqrt(np.abs(vectors))).astype(np.float32)
+    return found
 
 
 def _chosen(pairs: Pairs, candidates: Iterable[CrossView]) -> CrossView:
@@ -252,7 +259,7 @@ def fit_workman2015(
 ) -> CrossView:
     """Regress the photos' vectors on the cells'; choose λ."""
     pairs = pairs_of(training, validation, context, net, size)
-    wide = _standardised(_scaled(pairs.cells, pairs.places, scales))
+    wide = _scaled(pairs.cells, pairs.places, scales)
     known, targets = wide[pairs.own], _unit(pairs.photos - pairs.mean)
 
     def candidates() -> Iterator[CrossView]:
@@ -327,12 +334,6 @@ def _scaled(cells: Vectors, places: NDArray[np.float64], scales: int) -> Vectors
     return np.concatenate(found, axis=1)
 
 
-def _standardised(vectors: Vectors) -> Vectors:
-    scale = vectors.std(axis=0)
-    found: Vectors = ((vectors - vectors.mean(axis=0)) / np.where(scale > 1e-9, scale, 1)).astype(np.float32)
-    return found
-
-
 def _unit(vectors: NDArray[Any]) -> Vectors:
     from benchmark.retrieval.whitening import normalised
 
@@ -351,6 +352,7 @@ LIN2013 = Method(
     fit=fit_lin2013,
     parameters={"ks": "1,3,10,30,50"},
     smoke={"ks": "1,10"},
+    version="2",
     gives=frozenset({"places"}),
     needs=frozenset({"places", "overhead"}),
     selection="best-on-validation",
@@ -361,8 +363,8 @@ WORKMAN2015 = replace(
     name="workman2015:{net}",
     title="{net}, regressed from above",
     fit=fit_workman2015,
-    parameters={"lambdas": "0.001,0.01,0.1,1,10", "scales": 3},
-    smoke={"lambdas": "0.1"},
+    parameters={"lambdas": "0.01,0.1,1,3,10", "scales": 3},
+    smoke={"lambdas": "3"},
 )
 
 _TOWERS = {"dimensions": 16, "hidden": 128, "epochs": 60, "batch": 128, "rate": 0.003, "margin": 1.0}
@@ -373,7 +375,7 @@ WHERE_CNN2015 = replace(
     title="{net}, two towers, contrastive",
     fit=_towers("contrastive"),
     parameters=_TOWERS,
-    smoke={"epochs": 5},
+    smoke={"epochs": 30},
     stochastic=True,
 )
 

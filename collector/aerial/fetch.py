@@ -9,6 +9,7 @@ again. Nothing of it is ever published: publications take what a manifest names,
 import hashlib
 import io
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,15 +31,17 @@ from collector.workspace import Workspace, storage_errors, take_lock, write_atom
 _LARGEST = 8 << 20  # bytes of a tile
 _SIDES = (64, 2048)  # pixels that a tile may have
 _NO = frozenset({401, 403})
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of a tile: the digest of its picture, or why there is none (`absent`, `blank`, `odd`)."""
+    """What became of a tile, and when (Unix time): its picture's digest, or why there is none (`absent`, `blank`, `odd`)."""
 
     tile: Tile
     sha256: str = ""
     why: str = ""
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def ledger(workspace: Workspace, service: Service) -> dict[Tile, Entry]:
         try:
             of = json.loads(line)
             tile = Tile(*map(int, of["tile"]))
-            entries[tile] = Entry(tile, str(of.get("sha256", "")), str(of.get("why", "")))
+            entries[tile] = Entry(tile, str(of.get("sha256", "")), str(of.get("why", "")), int(of.get("at", 0)))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: line {number} is damaged; take it out") from error
     return entries
@@ -147,7 +150,7 @@ def fetch(
     Args:
         workspace: whose aerial pictures they become.
         service, cities, zoom: what is wanted.
-        most: tiles to ask for at most; the service's number where it is None.
+        most: tiles to ask for within 24 hours at most, by whatever commands; the service's number where it is None.
         track: shows progress.
         http: asks; made from the service where it is None.
 
@@ -161,10 +164,13 @@ def fetch(
         known = ledger(workspace, service)
         missing = [tile for tile in tiles if tile not in known]
         allowed = service.most if most is None else most
-        if len(missing) > allowed and service.kind != "raster":
+        recent = sum(entry.at > time.time() - _DAY_S for entry in known.values())
+        if missing and len(missing) + recent > allowed and service.kind != "raster":
+            also = f", {recent:,} were asked for in the last 24 hours" if recent else ""
             raise UsageError(
-                f"{len(missing):,} tiles of {service.name} at zoom {zoom}: more than {allowed:,}; take a smaller --zoom, "
-                f"fewer cities, or --most {len(missing)} where its terms allow it ({service.terms[:200] or service.licence})"
+                f"{len(missing):,} tiles of {service.name} at zoom {zoom}{also}, more than {allowed:,} a day; take a smaller "
+                f"--zoom, fewer cities, or --most {len(missing) + recent} where its terms allow it "
+                f"({service.terms[:200] or service.licence})"
             )
         here = sum(bool(known[tile].sha256) for tile in tiles if tile in known)
         picture = _windows(service) if service.kind == "raster" else _asked(service, http or Http(service.access))
@@ -279,7 +285,8 @@ def _fault(content: bytes) -> str:
 
 
 def _enter(workspace: Workspace, service: Service, entry: Entry) -> None:
-    line = {"tile": list(entry.tile), **({"sha256": entry.sha256} if entry.sha256 else {"why": entry.why})}
+    became = {"sha256": entry.sha256} if entry.sha256 else {"why": entry.why}
+    line = {"tile": list(entry.tile), **became, "at": int(time.time())}
     # One write of one short line: the kernel appends it whole.
     with _ledger(workspace, service).open("ab", buffering=0) as file:
         file.write(json.dumps(line).encode() + b"\n")

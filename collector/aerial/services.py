@@ -41,7 +41,7 @@ class Service:
         zooms: the least and the most that there are pictures of.
         bounds: south, west, north, east that it has; None for the whole Earth.
         rate: requests a second.
-        most: tiles that one command asks for, unless it is told otherwise.
+        most: tiles that are asked for within 24 hours, by whatever commands, unless one is told otherwise.
         version, layers, crs, format: of a WMS.
         checked: what is known of the terms.
         own: whether it comes from a file of the user's.

@@ -89,7 +89,7 @@ def fetch(
     zoom: ZoomOption = 14,
     city: CityOption = None,
     most: Annotated[
-        int | None, typer.Option(min=1, help="Tiles to ask for at most. Default: the service's number.")
+        int | None, typer.Option(min=1, help="Tiles to ask for in 24 hours at most. Default: the service's number.")
     ] = None,
     permitted: PermittedOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="As `t15 aerial plan`: ask nobody.")] = False,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from collector.sandbox import commons_api, flickr_api, streetview_api
+from collector.sandbox import commons_api, flickr_api, streetview_api, tiles_api
 from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
 from collector.sandbox.holdings import Holdings, Item
@@ -75,12 +75,14 @@ class Services:
         prints: makes their files.
         limits: how Flickr's searches are cut.
         wiki: Commons' index.
+        lacking: share of the tiles from above that have no usable picture.
     """
 
     holdings: Holdings
     prints: Prints
     limits: Limits
     wiki: Wiki
+    lacking: float = tiles_api.LACKING
 
     def answer(self, request: Request, origin: str) -> Answer:
         """Return what is answered to a request; `origin` is the server's own `scheme://host:port`."""
@@ -103,7 +105,7 @@ class Services:
             return Answer(_commons_endpoint(params), 200, reply.content_type, reply.body, reply.headers, api=True)
         if path.startswith(STREETVIEW):
             return self._streetview(path, params, request)
-        return self._file(path, origin)
+        return self._tile(request) if tiles_api.is_tile(path) else self._file(path, origin)
 
     def _flickr(self, params: Mapping[str, str], origin: str) -> Answer:
         reply = flickr_api.reply(self.holdings.flickr, params, origin, self.limits, int(time.time()))
@@ -112,7 +114,7 @@ class Services:
         return Answer(endpoint, 200, reply.content_type, reply.body, api=True)
 
     def _streetview(self, path: str, params: Mapping[str, str], request: Request) -> Answer:
-        target = f"{request.path}?{re.sub(f'&?{MARK}=[^&]*', '', request.query)}"
+        target = _bare(request)
         if path == f"{STREETVIEW}/metadata":
             body = streetview_api.metadata(self.holdings.panoramas, params, target)
             return Answer("streetview.metadata", 200, "application/json; charset=UTF-8", body, api=True)
@@ -125,6 +127,9 @@ class Services:
         if isinstance(found, streetview_api.Missing):
             return Answer(name, 200, _JPEG, no_imagery(found.size, datetime.now(UTC).year))
         return Answer(name, 200, _JPEG, self.prints.panorama(*found))
+
+    def _tile(self, request: Request) -> Answer:
+        return Answer("aerial.tile", *tiles_api.tile(_bare(request), self.lacking))
 
     def _file(self, path: str, origin: str) -> Answer:
         if path == "/robots.txt":
@@ -198,6 +203,12 @@ def _commons_endpoint(params: Mapping[str, str]) -> str:
     if params.get("list") == "geosearch":
         return "commons.geosearch"
     return "commons.imageinfo" if "imageinfo" in params.get("prop", "") else "commons.other"
+
+
+def _bare(request: Request) -> str:
+    """Return path and query as they were before a redirect marked them."""
+    query = re.sub(f"&?{MARK}=[^&]*", "", request.query)
+    return f"{request.path}?{query}" if query or request.path.startswith(STREETVIEW) else request.path
 
 
 def _not_found() -> Answer:

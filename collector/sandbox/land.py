@@ -1,10 +1,19 @@
 """An imaginary land whose photos and aerial pictures are drawn from the same layers, to try attributes and cross-view on.
 
-Each layer is a smooth random field over the Earth: a sum of waves, mapped to 0 to 1. A ground photo shows three of them:
-how high the hills behind it are (`elevation`), how warm the ground's colour is (`warmth`), how many houses stand there
-(`houses`). A fourth one, `rain`, is drawn nowhere: what is found of it is chance. A picture from above shows the same three:
-shadows on slopes, the colour of the ground, roofs. Nothing of a ground photo can be laid over the aerial picture; only the
-layers are shared.
+Each layer is a smooth random field over the Earth: a sum of waves, mapped to 0 to 1. Both a ground photo and a picture from
+above show seven of them, each in its own way:
+
+| layer | from the ground | from above |
+|---|---|---|
+| `elevation` | how high the hills behind are | how dark the shadows on slopes are |
+| `warmth` | colour of the ground | the same |
+| `houses`, `roofs` | how many houses stand there, the colour of their roofs | the same, as spots |
+| `woods`, `heath` | how many trees and bushes of heather stand there | how many plots are of trees, of heather |
+| `water` | how far a shore in front reaches | how many lakes there are |
+
+An eighth one, `rain`, is drawn nowhere: what is found of it is chance. Nothing of a ground photo can be laid over the aerial
+picture, and nothing that is scattered over either is the same on the other, so that no picture tells its place but by what
+the place is like.
 
 This is no part of the sandbox's world (`scenes.py`), whose manifests stay as they are.
 """
@@ -22,7 +31,7 @@ from collector.records import City
 Pixels = NDArray[np.uint8]
 Places = NDArray[np.float64]
 
-DRAWN = ("elevation", "warmth", "houses")
+DRAWN = ("elevation", "warmth", "houses", "roofs", "woods", "heath", "water")
 """Layers that pictures show."""
 
 IGNORED = "rain"
@@ -35,9 +44,10 @@ LAND = tuple(
 """Its cities: nine, in the open Atlantic south of the sandbox's, about 100 km apart."""
 
 _WAVES = 24
-_SHORTEST_KM, _LONGEST_KM = 45.0, 220.0
+_SHORTEST_KM, _LONGEST_KM = 30.0, 120.0
 _COARSE = 9  # points to a side of a picture that layers are computed at
 _KM = 111.195  # of a degree of latitude
+_HEATHER, _TREES, _WATER = np.array([[150.0, 80.0, 160.0], [20.0, 60.0, 30.0], [40.0, 90.0, 190.0]])
 
 
 def layer(name: str, places: Places) -> NDArray[np.float64]:
@@ -62,26 +72,32 @@ def values(places: Places) -> dict[str, NDArray[np.float64]]:
 
 
 def ground_photo(latitude: float, longitude: float, seed: int, width: int = 96, height: int = 72) -> Image.Image:
-    """Return what is seen from a place; `seed` draws the view: light, ridges, where houses stand."""
+    """Return what is seen from a place; `seed` draws the view: light, ridges, where houses and trees stand."""
     at = np.array([[latitude, longitude]])
-    high, warm, built = (float(layer(name, at)[0]) for name in DRAWN)
+    here = {name: float(layer(name, at)[0]) for name in DRAWN}
     rng = np.random.default_rng(seed)
     picture = np.empty((height, width, 3))
     light = rng.uniform(0.9, 1.1)
-    sky = np.array([120.0, 160.0, 220.0]) * light
-    picture[:] = sky
+    picture[:] = np.array([120.0, 160.0, 220.0])
     x = np.arange(width) / width
     horizon = int(height * 0.62)
     ridge = np.sum([np.sin(2 * np.pi * (k * x + rng.random())) / k for k in (1, 2, 3, 5)], axis=0)
-    top = horizon - (2 + 36 * high * height / 72) * (0.75 + 0.12 * ridge)
+    top = horizon - (2 + 36 * here["elevation"] * height / 72) * (0.75 + 0.12 * ridge)
     rows = np.arange(height)[:, None]
-    picture[(rows >= top[None]) & (rows < horizon)] = np.array([90.0, 95.0, 110.0]) * light
-    picture[horizon:] = _ground(warm) * light
-    for _ in range(round(36 * built)):
-        left, tall = int(rng.integers(0, width - 5)), int(rng.integers(4, 9))
-        base = int(rng.integers(horizon, height))
-        picture[max(0, base - tall) : base, left : left + 5] = np.array([190.0, 80.0, 60.0]) * rng.uniform(0.8, 1.1)
-    picture += rng.normal(0, 6, picture.shape)
+    picture[(rows >= top[None]) & (rows < horizon)] = np.array([90.0, 95.0, 110.0])
+    picture[horizon:] = _ground(here["warmth"])
+    shore = height - round(0.2 * height * here["water"])
+    things = [
+        *[(_HEATHER, 7, 2, 3)] * round(40 * here["heath"]),
+        *[(_TREES, 4, 6, 12)] * round(40 * here["woods"]),
+        *[(_roof(here["roofs"]), 5, 4, 9)] * round(6 + 40 * here["houses"]),
+    ]
+    for colour, wide, low, high in (things[number] for number in rng.permutation(len(things))):
+        left, tall = int(rng.integers(0, width - wide)), int(rng.integers(low, high))
+        base = int(rng.integers(horizon + 1, max(horizon + 2, shore)))
+        picture[max(0, base - tall) : base, left : left + wide] = colour * rng.uniform(0.85, 1.1)
+    picture[shore:] = _WATER
+    picture = picture * light + rng.normal(0, 6, picture.shape)
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
 
@@ -93,15 +109,20 @@ def aerial_picture(latitudes: NDArray[np.float64], longitudes: NDArray[np.float6
     """
     grid = np.stack(np.meshgrid(latitudes, longitudes, indexing="ij"), axis=-1).reshape(-1, 2)
     shape = (len(latitudes), len(longitudes))
-    high, warm, built = (_smooth(name, latitudes, longitudes) for name in DRAWN)
-    # Plots of about 100 m: what stands on one is drawn from its number.
-    plots = np.floor(grid / 0.001).astype(np.int64)
-    draws = _scattered(plots).reshape(shape)
-    picture = _ground(warm)
+    here = {name: _smooth(name, latitudes, longitudes) for name in DRAWN}
     shadows = 0.5 + 0.5 * np.sin(2 * np.pi * grid.sum(axis=1) / 0.006).reshape(shape)
-    picture = picture * (1 - 0.6 * high * shadows)[..., None]
-    roofs: NDArray[np.bool_] = np.less(draws, 0.05 + 0.75 * built)
-    picture[roofs] = np.array([190.0, 80.0, 60.0]) * (0.8 + 0.3 * draws[roofs] / 0.8)[:, None]
+    picture = _ground(here["warmth"]) * (1 - 0.6 * here["elevation"] * shadows)[..., None]
+    # Of plots: what stands on one is drawn from its number. Each covers what was drawn before it.
+    covers = (
+        ("heath", 0.001, 0.0, 0.5, _HEATHER),
+        ("woods", 0.002, 0.0, 0.5, _TREES),
+        ("houses", 0.001, 0.05, 0.5, _roof(here["roofs"])),
+        ("water", 0.004, 0.0, 0.4, _WATER),
+    )
+    for number, (name, degrees, least, more, colours) in enumerate(covers):
+        draws = _scattered(np.floor(grid / degrees).astype(np.int64), number).reshape(shape)
+        covered: NDArray[np.bool_] = np.less(draws, least + more * here[name])
+        picture[covered] = np.broadcast_to(colours, picture.shape)[covered]
     pixels: Pixels = picture.clip(0, 255).astype(np.uint8)
     return pixels
 
@@ -130,8 +151,14 @@ def _ground(warm: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.stack([np.interp(warm, (0, 0.5, 1), stops[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _scattered(plots: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return a number from 0 to 1 for each plot (N, 2), as if drawn: a hash of its row and column (splitmix64)."""
+def _roof(colour: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return the colour of roofs: red to slate, (..., 3)."""
+    return np.stack([np.interp(colour, (0, 1), ends) for ends in ((200.0, 60.0), (70.0, 70.0), (50.0, 110.0))], axis=-1)
+
+
+def _scattered(plots: NDArray[np.int64], salt: int) -> NDArray[np.float64]:
+    """Return a number from 0 to 1 for each plot (N, 2), as if drawn: a hash of its row, column and `salt` (splitmix64)."""
+    plots = plots + salt * 1_000_003
     mixed = plots[:, 0].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + plots[:, 1].astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)

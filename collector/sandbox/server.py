@@ -1,4 +1,4 @@
-"""The sandbox: Commons, Flickr and Street View on one port of this machine, over drawn pictures, faults included.
+"""The sandbox: Commons, Flickr, Street View and aerial tiles on one port of this machine, over drawn pictures, with faults.
 
     with serving(deal(seed=0, cities=2, photos_per_city=30)) as sandbox:
         os.environ.update(sandbox.environment())
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from collector.errors import UsageError
-from collector.sandbox import answers, flickr_api, streetview_api
+from collector.sandbox import answers, flickr_api, streetview_api, tiles_api
 from collector.sandbox.answers import MARK, Answer, Request, Services
 from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
@@ -144,8 +144,8 @@ class Sandbox:
         requests: how often an endpoint was asked (`flickr.photos.search`, `flickr.photos.getSizes`,
             `flickr.other`, `flickr.picture`,
             `commons.geosearch`, `commons.imageinfo`, `commons.other`, `commons.file`, `commons.page`,
-            `streetview.metadata`, `streetview.picture`, `robots`, `refused`), and how often what went wrong there
-            (`flickr.picture/reset`).
+            `streetview.metadata`, `streetview.picture`, `aerial.tile`, `robots`, `refused`), and how often what went
+            wrong there (`flickr.picture/reset`).
         log: the latest 10,000 requests.
         most_at_once: endpoint -> the largest number of requests that were being answered at one time.
         defects: errors of the sandbox itself; leaving `serving` raises where there are any.
@@ -184,6 +184,14 @@ class Sandbox:
             "T15_GOOGLE_SECRET": streetview_api.SECRET,
         }
 
+    def aerial_service(self) -> str:
+        """Return a service of tiles of the drawn land from above, as `--service` of `t15 aerial` takes it."""
+        return (
+            '[drawn]\ntitle = "Imaginary land (drawn)"\n'
+            f'url = "{self.url}/tiles/{{z}}/{{x}}/{{y}}.png"\n'
+            'licence = "CC0-1.0"\nattribution = "drawn by t15"\n'
+        )
+
 
 @contextmanager
 def serving(
@@ -193,6 +201,7 @@ def serving(
     *,
     limits: Limits | None = None,
     pictures: Source = "drawn",
+    lacking: float = tiles_api.LACKING,
 ) -> Iterator[Sandbox]:
     """Serve holdings on 127.0.0.1 until the context ends.
 
@@ -202,13 +211,14 @@ def serving(
         port: 0 for any that is free.
         limits: how Flickr's searches are cut; as by the real service when None.
         pictures: see Prints.
+        lacking: share of the tiles from above that have no usable picture.
 
     Raises:
         UsageError: the port is taken or forbidden.
         RuntimeError: the sandbox failed at a request.
     """
     prints = Prints(holdings.flickr, pictures)
-    services = Services(holdings, prints, limits or Limits(), Wiki(holdings.commons))
+    services = Services(holdings, prints, limits or Limits(), Wiki(holdings.commons), lacking)
     try:
         server = _Server(("127.0.0.1", port), _Handler)
     except (OSError, OverflowError) as error:
@@ -452,7 +462,7 @@ def serve_forever(
         port: 0 for any that is free.
         seed, photos_per_city: as for `scenes.plan`.
         trouble_rate: the part of the answers that goes wrong, 0 to 1.
-        region_file: where the region file is written.
+        region_file: where the region file is written; the service of tiles is written to `NAME-aerial.toml` beside it.
         say: prints a text.
         stop: ends it too.
 
@@ -465,14 +475,17 @@ def serve_forever(
     with serving(holdings, trouble, port) as sandbox:
         region_file.parent.mkdir(parents=True, exist_ok=True)
         region_file.write_text(region_text(len(CITIES)), encoding="utf-8")
+        service_file = region_file.with_name(f"{region_file.stem}-aerial.toml")
+        service_file.write_text(sandbox.aerial_service(), encoding="utf-8")
         exports = [f"export {name}={shlex.quote(value)}" for name, value in sandbox.environment().items()]
-        collect = f"t15 collect --provider commons --region {shlex.quote(str(region_file))} --workspace sandbox"
+        given = f"--region {shlex.quote(str(region_file))} --workspace sandbox"
         lines = [
-            f"# Commons, Flickr and Street View, drawn, on {sandbox.url}; the keys are good here and nowhere else.",
+            f"# Commons, Flickr, Street View and aerial tiles, drawn, on {sandbox.url}; the keys are good here alone.",
             *exports,
             "",
             "# In another terminal, after these lines:",
-            collect,
+            f"t15 collect --provider commons {given}",
+            f"t15 aerial fetch --service {shlex.quote(str(service_file))} --zoom 13 {given}",
             "",
             "# Ctrl-C ends it.",
         ]

@@ -9,12 +9,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from collector.aerial.fetch import Entry, aerial
+from collector.aerial.grid import tiles_of
+from collector.aerial.services import Service
+from collector.aerial.table import NAME as AERIAL
+from collector.aerial.table import write as write_aerial
 from collector.geodata.table import MAP, NAME, map_places, write_columns
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
+from collector.net.client import Http
 from collector.records import City, Photo
 from collector.sandbox import land
+from collector.sandbox.server import Sandbox
+from collector.sandbox.tiles_api import tile
 from collector.workspace import Workspace
 from tests.benchmark.conftest import png, store
+from tests.collector.net.servers import FakeTime
 
 
 @dataclass(frozen=True)
@@ -74,3 +83,36 @@ def add_tables(manifest: Manifest, of_a_city: int = 100) -> None:
     places = map_places(manifest.header.cities, of_a_city)
     at = {"latitude": pa.array(places[:, 0]), "longitude": pa.array(places[:, 1])}
     write_columns(manifest, at, land.layers_of(places), facts, manifest.folder / MAP)
+
+
+def service_of(sandbox: Sandbox, **others: object) -> Service:
+    """Return the sandbox's tiles as a service."""
+    facts = {
+        "name": "land",
+        "title": "Land",
+        "licence": "CC0-1.0",
+        "attribution": "nobody",
+        "own": True,
+        "most": 99_999,
+    }
+    return Service(**{**facts, "url": f"{sandbox.url}/tiles/{{z}}/{{x}}/{{y}}.png", **others})  # type: ignore[arg-type]
+
+
+def at_once(service: Service) -> Http:
+    """Return what asks without waiting between tries."""
+    time = FakeTime()
+    return Http(service.access, clock=time.clock, sleep=lambda seconds: seconds and time.sleep(seconds))
+
+
+def add_map(land_: Land, zoom: int) -> tuple[Service, list[Entry]]:
+    """Draw the land's tiles into the workspace, as if they were fetched, and write the table of them beside the manifest."""
+    entries = []
+    for of in tiles_of(land.LAND, zoom):
+        content = tile(f"/tiles/{of.z}/{of.x}/{of.y}.png", 0.0)[2]
+        entries.append(Entry(of, hashlib.sha256(content).hexdigest()))
+        path = aerial(land_.workspace).photo(entries[-1].sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    service = Service("land", "Land", "http://127.0.0.1:1/{z}/{x}/{y}", "CC0-1.0", "nobody", own=True)
+    write_aerial(land_.manifest, service, entries, land_.folder / AERIAL)
+    return service, entries

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -13,84 +15,87 @@ from PIL import Image
 from collector import front_door
 from collector.aerial.fetch import aerial, fetch, ledger, plan
 from collector.aerial.grid import Tile, tiles_of
-from collector.aerial.services import Service
+from collector.aerial.services import Service, find_service
 from collector.aerial.table import NAME, read
+from collector.areas import as_toml
 from collector.errors import DataError, IncompleteError, UsageError
 from collector.manifest.manifest import read_manifest
-from collector.net.client import Http
-from collector.records import City
+from collector.records import City, Region
+from collector.sandbox import tiles_api
+from collector.sandbox.holdings import deal
 from collector.sandbox.land import LAND
-from collector.sandbox.land_server import LandServer, serving
+from collector.sandbox.server import Sandbox, Trouble, serving
+from collector.sandbox.tiles_api import lack
 from collector.workspace import Workspace
+from tests.benchmark.land import at_once, make_land, service_of
+from tests.collector.aerial.fetching import start_fetching
+from tests.collector.collecting.sandboxed import kill
 
-CITIES = (City("shire", "Shire", LAND[0].latitude, LAND[0].longitude, 8.0),)
+CITIES = (City("shire", "Shire", LAND[0].latitude, LAND[0].longitude, 4.5),)
 ZOOM = 15
-T = TypeVar("T")
+
+
+LACKING = 0.1
+FAULTS = ("rate-limited", "server-error", "reset", "truncated", "html", "empty")  # after which one has to ask again
 
 
 @pytest.fixture
-def server() -> Iterator[LandServer]:
-    with serving(LandServer(trouble=0.15, lacking=0.1)) as running:
+def server() -> Iterator[Sandbox]:
+    with serving(deal(0, 1, 1), Trouble(0.25, kinds=FAULTS), lacking=LACKING) as running:
         yield running
 
 
-def of(server: LandServer, **others: object) -> Service:
-    facts = {"name": "land", "title": "Land", "licence": "CC0-1.0", "attribution": "nobody", "own": True}
-    return Service(**{**facts, "url": f"{server.url}/tiles/{{z}}/{{x}}/{{y}}.png", **others})  # type: ignore[arg-type]
+def asked(server: Sandbox) -> Counter[str]:
+    """Return how often each address was asked for and answered, without what went wrong."""
+    return Counter(seen.target for seen in server.log if not seen.trouble)
 
 
-def at_once(service: Service) -> Http:
-    """Return what asks without waiting between tries."""
-    return Http(service.access, sleep=lambda seconds: None)
+def address(tile: Tile) -> str:
+    return f"/tiles/{tile.z}/{tile.x}/{tile.y}.png"
 
 
-def test_nothing_is_lost_and_nothing_is_asked_for_twice(server: LandServer, workspace: Workspace) -> None:
-    service, tiles = of(server), tiles_of(CITIES, ZOOM)
+def test_nothing_is_lost_and_nothing_is_asked_for_twice(server: Sandbox, workspace: Workspace) -> None:
+    service, tiles = service_of(server), tiles_of(CITIES, ZOOM)
     found = fetch(workspace, service, CITIES, ZOOM, http=at_once(service))
     assert found.fetched + sum(found.without.values()) == len(tiles)
     assert set(found.without) <= {"absent", "blank", "odd"}
-    paths = {tile: f"/tiles/{tile.z}/{tile.x}/{tile.y}.png" for tile in tiles}
-    assert sum(server.fault(path) in ("busy", "broken", "page") for path in paths.values()) > 3
+    assert sum(server.requests[f"aerial.tile/{fault}"] for fault in FAULTS) > 8
     for tile, entry in ledger(workspace, service).items():
-        fault = server.fault(paths[tile])
-        assert entry.why == {"absent": "absent", "blank": "blank", "odd": "odd", "large": "odd"}.get(fault, "")
+        lacks = lack(address(tile), LACKING)
+        assert entry.why == {"absent": "absent", "blank": "blank", "odd": "odd", "large": "odd"}.get(lacks, "")
         if entry.sha256:
             assert hashlib.sha256(aerial(workspace).photo(entry.sha256).read_bytes()).hexdigest() == entry.sha256
-    before = dict(server.asked)
+    assert asked(server) == Counter(map(address, tiles))
     again = fetch(workspace, service, CITIES, ZOOM, http=at_once(service))
     assert (again.fetched, again.here) == (0, found.fetched)
-    assert dict(server.asked) == before
-    assert set(server.answered.values()) == {1}
+    assert asked(server) == Counter(map(address, tiles))
 
 
-def test_a_killed_run_goes_on(server: LandServer, workspace: Workspace) -> None:
-    service = of(server)
-
-    def killed(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        for number, item in enumerate(items):
-            if number == 20:
-                raise KeyboardInterrupt
-            yield item
-
-    with pytest.raises(KeyboardInterrupt):
-        fetch(workspace, service, CITIES, ZOOM, track=killed, http=at_once(service))  # type: ignore[arg-type]
-    assert len(ledger(workspace, service)) == 20
-    path = aerial(workspace).root / "ledger" / "land.jsonl"
-    with path.open("ab") as file:
-        file.write(b'{"tile": [15, 1')  # the line that was being written
-    assert plan(workspace, service, CITIES, ZOOM).ask == len(tiles_of(CITIES, ZOOM)) - 20
+def test_a_killed_run_goes_on(server: Sandbox, workspace: Workspace, tmp_path: Path) -> None:
+    file, region = tmp_path / "drawn.toml", tmp_path / "region.toml"
+    file.write_text(server.aerial_service(), encoding="utf-8")
+    region.write_text(as_toml(Region("land", "Land", CITIES)), encoding="utf-8")
+    server.change(Trouble(0.25, kinds=FAULTS, retry_after=0))
+    started = start_fetching(workspace, file, region, ZOOM)
+    assert kill(started, lambda: server.requests["aerial.tile"] >= 20)
+    service = find_service(str(file))
+    known = ledger(workspace, service)
+    assert plan(workspace, service, CITIES, ZOOM).ask == len(tiles_of(CITIES, ZOOM)) - len(known)
+    with (aerial(workspace).root / "ledger" / "drawn.jsonl").open("ab") as line:
+        line.write(b'{"tile": [15, 1')  # one that was being written
     fetch(workspace, service, CITIES, ZOOM, http=at_once(service))
-    assert len(ledger(workspace, service)) == len(tiles_of(CITIES, ZOOM))
-    assert set(server.answered.values()) == {1}
+    assert set(ledger(workspace, service)) == set(tiles_of(CITIES, ZOOM))
+    twice = [target for target, times in asked(server).items() if times > 1]
+    assert len(twice) <= 1  # what was on its way when the run was killed
 
 
 def test_all_ways_of_asking_show_the_same_land(workspace: Workspace) -> None:
-    with serving(LandServer(trouble=0.0)) as server:
+    with serving(deal(0, 1, 1), lacking=0.0) as server:
         ways = {
-            "tiles": of(server),
-            "tms": of(server, url=f"{server.url}/tms/{{z}}/{{x}}/{{-y}}.png"),
+            "tiles": service_of(server),
+            "tms": service_of(server, url=f"{server.url}/tms/{{z}}/{{x}}/{{-y}}.png"),
             **{
-                f"wms-{version}-{crs}": of(
+                f"wms-{version}-{crs}": service_of(
                     server, url=f"{server.url}/wms", kind="wms", layers="land", version=version, crs=crs
                 )
                 for version in ("1.1.1", "1.3.0")
@@ -107,27 +112,41 @@ def test_all_ways_of_asking_show_the_same_land(workspace: Workspace) -> None:
         assert np.abs(picture - pictures["tiles"]).mean() < 1.5, name
 
 
-def test_a_service_that_says_no_and_one_that_is_asked_for_too_much(server: LandServer, workspace: Workspace) -> None:
-    service = of(server, most=5)
-    with pytest.raises(UsageError, match=r"more than 5; .*--most"):
+def test_a_service_that_says_no_and_one_that_is_asked_for_too_much(
+    server: Sandbox, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_of(server, most=5)
+    with pytest.raises(UsageError, match=r"more than 5 a day; .*--most"):
         fetch(workspace, service, CITIES, ZOOM, http=at_once(service))
-    assert not server.asked
-    server.quiet = True
+    assert not server.log
+    fetch(workspace, service, CITIES, ZOOM - 1, 500, http=at_once(service))
+    of_today = len(tiles_of(CITIES, ZOOM - 1))
+    with pytest.raises(
+        UsageError, match=rf"{of_today} were asked for in the last 24 hours, more than {of_today} a day"
+    ):
+        fetch(workspace, service, CITIES, ZOOM, of_today, http=at_once(service))
+    path = aerial(workspace).root / "ledger" / "land.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(time.time() - 60 < line["at"] <= time.time() for line in lines)
+    path.write_text("".join(json.dumps({**line, "at": line["at"] - 86_400}) + "\n" for line in lines), encoding="utf-8")
+    server.log.clear()
+    server.change(Trouble())
+    monkeypatch.setattr(tiles_api, "tile", lambda target, share: (403, "text/plain", b"not you"))
     with pytest.raises(IncompleteError, match="says no"):
-        fetch(workspace, service, CITIES, ZOOM, 500, http=at_once(service))
-    assert sum(server.asked.values()) == 1
+        fetch(workspace, service, CITIES, ZOOM, len(tiles_of(CITIES, ZOOM)), http=at_once(service))
+    assert len(server.log) == 1
     with pytest.raises(UsageError, match="has 3 to 4"):
-        plan(workspace, of(server, zooms=(3, 4)), CITIES, ZOOM)
+        plan(workspace, service_of(server, zooms=(3, 4)), CITIES, ZOOM)
     with pytest.raises(UsageError, match="no pictures of Shire"):
-        plan(workspace, of(server, bounds=(40.0, 26.0, 42.0, 45.0)), CITIES, ZOOM)
+        plan(workspace, service_of(server, bounds=(40.0, 26.0, 42.0, 45.0)), CITIES, ZOOM)
 
 
-def test_a_damaged_ledger_names_its_line(server: LandServer, workspace: Workspace) -> None:
+def test_a_damaged_ledger_names_its_line(server: Sandbox, workspace: Workspace) -> None:
     path = aerial(workspace).root / "ledger" / "land.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text('{"tile": [15, 1, 2], "why": "absent"}\nno line\n', encoding="utf-8")
     with pytest.raises(DataError, match="line 2 is damaged"):
-        ledger(workspace, of(server))
+        ledger(workspace, service_of(server))
 
 
 def test_a_picture_on_this_machine_is_cut_into_tiles(tmp_path: Path, workspace: Workspace) -> None:
@@ -156,12 +175,10 @@ def test_a_picture_on_this_machine_is_cut_into_tiles(tmp_path: Path, workspace: 
 
 
 def test_a_manifest_gets_the_table_of_its_tiles(
-    server: LandServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.benchmark.land import make_land
-
     land = make_land(tmp_path, {"train": 1, "val": 1, "test": 1}, [], of_a_city=5)
-    server.trouble = 0.0
+    server.change(Trouble())
     file, region = tmp_path / "land.toml", tmp_path / "region.toml"
     file.write_text(
         f'[land]\ntitle="Land"\nurl="{server.url}/tiles/{{z}}/{{x}}/{{y}}.png"\nlicence="CC0-1.0"\nattribution="nobody"\n',
