@@ -118,15 +118,14 @@ def urbanisation(path: Path | None) -> Names:
         known = np.flatnonzero(np.isfinite(places).all(axis=1))
         values[known] = settlements(places[known])
         for km in (1.0, 2.0, 4.0):
-            wet = np.flatnonzero([name == _WATER for name in values])
+            wet = np.flatnonzero(values == _WATER)
             if not len(wet):
                 break
-            around = settlements(
-                np.concatenate([_circle(float(places[row, 0]), float(places[row, 1]), km) for row in wet])
-            ).reshape(len(wet), _RING)
-            for row, names in zip(wet, around, strict=True):
-                values[row] = next((name for name in names if name not in (None, _WATER)), _WATER)
-        values[[name == _WATER for name in values]] = None
+            around = settlements(_circles(places[wet], km).reshape(-1, 2)).reshape(len(wet), _RING)
+            dry = np.not_equal(around, _WATER) & np.not_equal(around, None)
+            found = dry.any(axis=1)
+            values[wet[found]] = around[found, dry[found].argmax(axis=1)]
+        values[values == _WATER] = None
         return values
 
     return at
@@ -231,12 +230,13 @@ def _there(path: Path | None) -> Path:
     return path
 
 
-def _circle(latitude: float, longitude: float, km: float) -> Places:
-    """Return places around a place, at this distance, (8, 2)."""
+def _circles(places: Places, km: float) -> NDArray[np.float64]:
+    """Return places around places (N, 2), at this distance, (N, 8, 2)."""
     angles = np.linspace(0, 2 * np.pi, _RING, endpoint=False)
+    latitude, longitude = places[:, :1], places[:, 1:]
     north = latitude + np.cos(angles) * km / KM_PER_DEGREE
-    east = longitude + np.sin(angles) * km / KM_PER_DEGREE / max(0.05, float(np.cos(np.radians(latitude))))
-    return np.stack([north.clip(-90, 90), (east + 180) % 360 - 180], axis=1)
+    east = longitude + np.sin(angles) * km / KM_PER_DEGREE / np.cos(np.radians(latitude)).clip(0.05)
+    return np.stack([north.clip(-90, 90), (east + 180) % 360 - 180], axis=2)
 
 
 def _world_picture(path: Path | None, mode: str | None, become: str) -> Grid:

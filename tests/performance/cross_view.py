@@ -2,8 +2,8 @@
 
     python -m tests.performance.cross_view [--net im2gps-colour] [--train 150] [--zoom 13] [--permutations 3]
 
-draws photos of nine cities, two of them held out, and their tiles, runs the methods and prints for photos of trained and of held-out cities how
-often the true cell is in the map's best hundredth, and its median rank. Controls:
+draws photos of nine cities, two of them held out, and their tiles, runs the methods and prints for photos of trained and of
+held-out cities how often the true cell is in the map's best hundredth, and its median rank. Controls:
 
 - *learnt from permuted pictures, asked with the true ones*: pairs that teach nothing; a method that is right for the right
   reason is at chance, in trained cities too;
