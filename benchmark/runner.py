@@ -446,6 +446,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
 
 def _write_other_answers(predictor: Predictor, level: str, shared: RunContext, folder: Path) -> None:
     """Write what a predictor says of the test photos beside labels and places: their attributes, a map."""
+    predictor = _without_own(predictor, "test", level, shared)
     for name, file in (("predict_attributes", ATTRIBUTES), ("predict_map", MAP)):
         if answers := getattr(predictor, name, None):
             photos = photos_of(shared.manifest, "test", shared.store, level)
@@ -543,16 +544,24 @@ def _predicted(
     """Return what is said of a side, to which the gallery's photos of a photo's own author or sequence do not exist."""
     level = gallery.label_set.level
     photos = shared.training(side, level) if told else photos_of(shared.manifest, side, shared.store, level)
-    exclude = getattr(predictor, "excluding", None) if excluding else None
-    if exclude is not None:
-        asked = shared.training(side, level)
-        predictor = exclude(asked.authors, asked.sequences)
+    if excluding:
+        predictor = _without_own(predictor, side, level, shared)
     answers = predict(predictor, photos, gallery.label_set, gallery)
     if answers.probabilities is None:
         raise DataError("the method returned nothing that labels follow from")
     # Places that follow from the labels are not kept: whoever reads the run derives them again.
     places = answers.places if {"places", "ranking"} & set(offered(predictor)) else None
     return Predictions(list(photos.ids), answers.probabilities, places, answers.ranking)
+
+
+def _without_own(predictor: Predictor, side: str, level: str, shared: RunContext) -> Predictor:
+    """Return a predictor to which the gallery's photos of a photo's own author or sequence do not exist, for a side."""
+    exclude = getattr(predictor, "excluding", None)
+    if exclude is None:
+        return predictor
+    asked = shared.training(side, level)
+    without: Predictor = exclude(asked.authors, asked.sequences)
+    return without
 
 
 def _peak_memory_mib(device: str) -> float:

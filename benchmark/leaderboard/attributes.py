@@ -1,7 +1,7 @@
 """What methods say of places (`benchmark.attributes`), as a board shows it beside the baselines."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,27 @@ class AttributeRow:
     title: str
     section: str
     score: AttributeScore
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What rows of several folds have in common."""
+        return self.section, self.method, self.title, self.score.question, self.score.held_out
+
+    @staticmethod
+    def over_folds(rows: "Sequence[AttributeRow]") -> "AttributeRow":
+        """Return the mean of the rows of several folds, weighed by their photos, without folds that cannot tell."""
+        scores = [row.score for row in rows]
+        means = {
+            name: weighted([getattr(of, name) for of in scores], [of.photos for of in scores])
+            for name in ("accuracy", "auc", "majority", "city_accuracy", "city_auc")
+        }
+        return replace(rows[0], score=replace(scores[0], photos=sum(of.photos for of in scores), **means))
+
+
+def weighted(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    """Return the weighted mean of those that are known; None of none."""
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None and weight]
+    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
 
 
 NOTE = (

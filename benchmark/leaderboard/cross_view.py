@@ -1,7 +1,7 @@
 """How methods that score a whole map (`benchmark.cross_view`) rank the true cell, as a board shows it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,21 @@ class MapRow:
     top_percent: float
     chance: float
     rank: float
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What rows of several folds have in common."""
+        return self.section, self.method, self.title, self.cells, self.held_out
+
+    @staticmethod
+    def over_folds(rows: "Sequence[MapRow]") -> "MapRow":
+        """Return the mean of the rows of several folds, weighed by their photos; of medians too."""
+        photos = [row.photos for row in rows]
+        means = {
+            name: float(np.average([getattr(row, name) for row in rows], weights=photos))
+            for name in ("top_percent", "chance", "rank")
+        }
+        return replace(rows[0], photos=sum(photos), **means)
 
 
 NOTE = (

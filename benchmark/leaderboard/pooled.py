@@ -3,20 +3,24 @@
 A few hundred test photos of one split cannot tell most methods apart; all photos of a `t15 split --kfold` can. Every fold's
 predictions are judged against that fold's truth (its gallery is its own), and what follows is pooled. Photos that the folds
 keep together are no independent witnesses: intervals count them as what they are worth (`metrics.worth`), bootstraps draw
-whole groups, and in paired tests a group has one sign.
+whole groups, and in paired tests a group has one sign. What is said of attributes and of maps is asked by each fold's own
+thresholds and cells: of these scores the means over the folds are shown, weighed by their photos.
 """
 
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 import numpy as np
 
 from benchmark import results
 from benchmark.label_set import left_out
+from benchmark.leaderboard.attributes import AttributeRow, attribute_rows
+from benchmark.leaderboard.cross_view import MapRow, map_rows
 from benchmark.leaderboard.rows import (
     PAPERS_REGION,
     SECTIONS,
@@ -38,6 +42,7 @@ from benchmark.leaderboard.table import (
     power_of,
     ranked,
     row_of,
+    section_of,
     worth_of,
 )
 from benchmark.results import Run
@@ -117,6 +122,20 @@ def pooled_board(
         rows=tuple(rows),
         details=details_of(answers[best.runs], truth) if best else None,
         power={of: power_of(some, worth[of]) for of, some in sections.items()},
+        attributes=over_folds(
+            [
+                attribute_rows(manifest, one, runs_dir, _runs(runs_dir, manifest, level), section_of)
+                for manifest, one in zip(folds, truths, strict=True)
+            ],
+            AttributeRow.over_folds,
+        ),
+        maps=over_folds(
+            [
+                map_rows(one, runs_dir, _runs(runs_dir, manifest, level), section_of)
+                for manifest, one in zip(folds, truths, strict=True)
+            ],
+            MapRow.over_folds,
+        ),
         failed=tuple(incomplete + _failed(runs_dir, folds, level)),
         pooled=Pooled(
             tuple(f"{manifest.header.name} {manifest.header.version}" for manifest in folds),
@@ -194,6 +213,19 @@ def _row(
         with_own = judged(answers(own=True), truth) if most else scores
         own = Own(most, with_own, bootstrap(with_own.right, scores.right, units=scores.units))
     return without, row_of(truth, scores, own, every, tuple(seeds), where, reads, papers_task)
+
+
+T = TypeVar("T", AttributeRow, MapRow)
+
+
+def over_folds(folds: Sequence[Sequence[T]], mean: Callable[[Sequence[T]], T]) -> tuple[T, ...]:
+    """Return the mean of each row that all folds have, in the first fold's order."""
+    of_fold = [{row.key: row for row in rows} for rows in folds]
+    return tuple(mean([rows[key] for rows in of_fold]) for key in of_fold[0] if all(key in rows for rows in of_fold))
+
+
+def _runs(runs_dir: Path, manifest: Manifest, level: str) -> list[list[Run]]:
+    return [list(of.values()) for of in _by_row(runs_dir, manifest, level).values()]
 
 
 def _incomplete(folds: Sequence[Runs]) -> FailedRow:

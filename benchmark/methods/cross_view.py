@@ -19,8 +19,8 @@ rates are ours.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,12 @@ from benchmark.methods.types import Context, Method, Training
 from benchmark.methods.vectors import Describer, describer, load_describer
 from benchmark.photos import Photos
 from benchmark.predictions import Places
+from benchmark.retrieval.index import Index, new_index
 from collector.errors import DataError
 from collector.geo import unit_vectors
 
 Vectors = NDArray[np.float32]
+Found = TypeVar("Found", bound="CrossView")
 
 _TEMPERATURES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _AROUND = 8  # cells around a cell
@@ -55,8 +57,6 @@ class CrossView:
         temperature: T.
         axes: (D, P) directions that the tower sees, scaled; None without.
         layers: of the photos' tower; empty without.
-        gallery, gallery_codes: of `lin2013`: unit vectors (G, D) of the training photos and (G, d) of their cells; else None.
-        k: of `lin2013`.
     """
 
     describing: Describer
@@ -67,9 +67,6 @@ class CrossView:
     temperature: float = 1.0
     axes: Vectors | None = None
     layers: tuple[Vectors, ...] = ()
-    gallery: Vectors | None = None
-    gallery_codes: Vectors | None = None
-    k: int = 0
 
     def coded(self, raw: Vectors) -> Vectors:
         """Return f(x) of photos' vectors (N, D), as `evened` gives them: unit vectors (N, d)."""
@@ -78,11 +75,7 @@ class CrossView:
             from benchmark.networks.two_towers import coded
 
             return coded(self.layers, centred @ self.axes)
-        ready = _unit(centred)
-        if self.gallery is None or self.gallery_codes is None:
-            return ready
-        near = np.argsort(-(ready @ self.gallery.T), axis=1, kind="stable")[:, : self.k]
-        return _unit(self.gallery_codes[near].mean(axis=1))
+        return _unit(centred)
 
     def scores(self, raw: Vectors) -> Vectors:
         """Return the cosine of each photo's vector, as `evened` gives it, with each cell, (N, M)."""
@@ -106,11 +99,42 @@ class CrossView:
     def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the kind, what is needed to build it again as plain JSON, and its arrays by name (`load_cross_view`)."""
         net, arrays = self.describing.save()
-        named = {name: getattr(self, name) for name in ("mean", "codes", "places", "axes", "gallery", "gallery_codes")}
+        named = {name: getattr(self, name) for name in ("mean", "codes", "places", "axes")}
         arrays = {**arrays, **{name: of for name, of in named.items() if of is not None}}
         arrays |= {f"layer-{number}": of for number, of in enumerate(self.layers)}
-        spec = {"net": net, "spread_km": self.spread_km, "temperature": self.temperature, "k": self.k}
+        spec = {"net": net, "spread_km": self.spread_km, "temperature": self.temperature}
         return "cross-view", {**spec, "layers": len(self.layers)}, arrays
+
+
+@dataclass(frozen=True)
+class ByNeighbours(CrossView):
+    """`lin2013`, fitted.
+
+    Attributes:
+        index: unit vectors of G training photos.
+        seen: (G, d) codes of their cells.
+        k: neighbours.
+        owners: authors and sequences of the photos that will be asked about, whose own neighbours do not count; None: all do.
+    """
+
+    index: Index = field(kw_only=True)
+    seen: Vectors = field(kw_only=True)
+    k: int = field(kw_only=True)
+    owners: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def excluding(self, authors: NDArray[np.int64], sequences: NDArray[np.int64]) -> "ByNeighbours":
+        """Return the same for photos of these authors and sequences, whose own neighbours do not count."""
+        return replace(self, owners=(authors, sequences))
+
+    def coded(self, raw: Vectors) -> Vectors:
+        """Return the mean of the cells of each photo's neighbours, as unit vectors (N, d); zeros where it has none."""
+        rows = self.index.search(super().coded(raw), self.k, *(self.owners or ())).rows
+        return _unit(np.where(rows[..., None] < 0, 0, self.seen[rows]).mean(axis=1))
+
+    def save(self) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what `CrossView.save` does, with the gallery."""
+        kind, spec, arrays = super().save()
+        return kind, {**spec, "k": self.k}, {**arrays, **self.index.to_arrays(), "seen": self.seen}
 
 
 def load_cross_view(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: str) -> CrossView:
@@ -130,19 +154,13 @@ def load_cross_view(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]],
         or not spec["temperature"] > 0
     ):
         raise ValueError(f"a map of {codes.shape} codes and {places.shape} places, with {len(layers)} layers")
-    return CrossView(
-        describing,
-        arrays["mean"],
-        codes,
-        places,
-        float(spec["spread_km"]),
-        float(spec["temperature"]),
-        arrays.get("axes"),
-        layers,
-        arrays.get("gallery"),
-        arrays.get("gallery_codes"),
-        int(spec["k"]),
-    )
+    common = (describing, arrays["mean"], codes, places, float(spec["spread_km"]), float(spec["temperature"]))
+    if "seen" in arrays:
+        index, seen, k = Index.of_arrays(arrays), arrays["seen"], int(spec["k"])
+        if seen.shape != (len(index), codes.shape[1]) or k < 1:
+            raise ValueError(f"a gallery of {len(index)} photos with {seen.shape} codes, k {k}")
+        return ByNeighbours(*common, index=index, seen=seen, k=k)
+    return CrossView(*common, arrays.get("axes"), layers)
 
 
 @dataclass(frozen=True)
@@ -152,6 +170,7 @@ class Pairs:
     Attributes:
         describing: makes vectors.
         photos: (N, D) of the training photos on the map.
+        on, judged_on: which of the training and the validation photos these are.
         own: (N,) their cells.
         where: (N, 2) their places.
         judged, judged_own: the same of the validation photos.
@@ -163,6 +182,8 @@ class Pairs:
 
     describing: Describer
     photos: Vectors
+    on: NDArray[np.bool_]
+    judged_on: NDArray[np.bool_]
     own: NDArray[np.int64]
     where: NDArray[np.float64]
     judged: Vectors
@@ -198,6 +219,8 @@ def pairs_of(training: Training, validation: Training, context: Context, net: st
     return Pairs(
         describing,
         photos[own >= 0],
+        own >= 0,
+        judged_own >= 0,
         own[own >= 0],
         training.places[own >= 0],
         judged[judged_own >= 0],
@@ -215,9 +238,9 @@ def evened(vectors: Vectors) -> Vectors:
     return found
 
 
-def _chosen(pairs: Pairs, candidates: Iterable[CrossView]) -> CrossView:
+def _chosen(pairs: Pairs, candidates: Iterable[Found]) -> Found:
     """Return the candidate whose true cells rank best on validation photos, with its temperature; the first without such."""
-    best: tuple[float, CrossView] | None = None
+    best: tuple[float, Found] | None = None
     for one in candidates:
         loss = 0.0
         if len(pairs.judged_own):
@@ -246,12 +269,15 @@ def fit_lin2013(
     """Keep the training photos and the vectors of their cells; choose k."""
     pairs = pairs_of(training, validation, context, net, size)
     codes, gallery = _unit(pairs.cells), _unit(pairs.photos - pairs.mean)
+    index = new_index(gallery.shape[1]).add(gallery, training.authors[pairs.on], training.sequences[pairs.on])
+    owners = validation.authors[pairs.judged_on], validation.sequences[pairs.judged_on]
 
-    def candidates() -> Iterator[CrossView]:
-        for k in sorted({max(1, min(int(k), len(gallery))) for k in numbers(ks)}):
-            yield pairs.method(codes, gallery=gallery, gallery_codes=codes[pairs.own], k=k)
+    def candidates() -> Iterator[ByNeighbours]:
+        for k in sorted({max(1, min(int(k), len(index))) for k in numbers(ks)}):
+            of = (pairs.describing, pairs.mean, codes, pairs.places, pairs.spread_km)
+            yield ByNeighbours(*of, index=index, seen=codes[pairs.own], k=k, owners=owners)
 
-    return _chosen(pairs, candidates())
+    return replace(_chosen(pairs, candidates()), owners=None)
 
 
 def fit_workman2015(

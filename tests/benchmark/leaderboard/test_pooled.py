@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.leaderboard.pooled import are_folds, pooled_board
+from benchmark.leaderboard.attributes import AttributeRow
+from benchmark.leaderboard.cross_view import MapRow
+from benchmark.leaderboard.pooled import are_folds, over_folds, pooled_board
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_text
+from benchmark.scoring.attributes import AttributeScore
 from benchmark.scoring.metrics import median_interval, wilson, worth
 from benchmark.scoring.significance import bootstrap, sign_flip_test
 from collector import front_door
@@ -174,3 +177,18 @@ def test_the_command_pools_folds_by_name_and_by_pattern(tmp_path: Path, capsys: 
     assert (code, "matches no manifest" in err) == (2, True)
     code, _, err = t15(capsys, "leaderboard", "--manifest", "sample-fold-[12]*", *options[2:])
     assert (code, "not the whole of one" in err) == (2, True)
+
+
+def test_what_is_said_of_attributes_and_maps_is_the_mean_over_the_folds() -> None:
+    def attribute(photos: int, auc: float | None, question: str = "elevation, tails") -> AttributeRow:
+        score = AttributeScore(question, 2, photos, 0.5, auc, 0.5, 0.5, None)
+        return AttributeRow("lee2015:gist", "GIST", "paper", score)
+
+    def on_map(photos: int, top: float, rank: float) -> MapRow:
+        return MapRow("lin2013:gist", "GIST", "paper", 100, photos, None, top, 0.01, rank)
+
+    folds = [[attribute(30, 0.9), attribute(5, 0.5, "rain, tails")], [attribute(10, 0.5)], [attribute(7, None)]]
+    (mean,) = over_folds(folds, AttributeRow.over_folds)
+    assert (mean.score.photos, mean.score.auc, mean.score.city_auc) == (47, pytest.approx(0.8), None)
+    (of_map,) = over_folds([[on_map(30, 0.2, 0.1)], [on_map(10, 0.6, 0.3)]], MapRow.over_folds)
+    assert (of_map.photos, of_map.top_percent, of_map.rank) == (40, pytest.approx(0.3), pytest.approx(0.15))

@@ -11,11 +11,13 @@ from benchmark.cross_view import MapAnswers, aerial_map, own_cells, reach_km
 from benchmark.leaderboard.page import as_html
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown, as_text
+from benchmark.methods.cross_view import ByNeighbours
 from benchmark.methods.registry import choose
 from benchmark.models import load_predictor
 from benchmark.networks.two_towers import contrastive_loss, infonce_loss
 from benchmark.photos import WorkspacePhotos, photos_of
 from benchmark.planning import lacking, plan
+from benchmark.retrieval.index import new_index
 from benchmark.runner import bench
 from benchmark.scoring.truth import places_of
 from collector.aerial.table import NAME, read
@@ -116,3 +118,17 @@ def test_losses_by_hand() -> None:
     found = infonce_loss(photos, cells, own, torch.tensor(0.0))
     assert float(found) == pytest.approx((by_photo + by_cell) / 2, rel=1e-5)
     assert float(infonce_loss(photos, cells, torch.tensor([4, 4]), torch.tensor(0.0))) == pytest.approx(0, abs=1e-6)
+
+
+def test_photos_of_an_author_are_no_neighbours_of_that_authors_photos() -> None:
+    codes = np.eye(3, dtype=np.float32)
+    index = new_index(3).add(codes, np.array([7, 8, 8]), np.array([-1, -1, 4]))
+    places = np.zeros((3, 2))
+    fitted = ByNeighbours(None, np.zeros(3, np.float32), codes, places, 1.0, index=index, seen=codes, k=1)  # type: ignore[arg-type]
+    photos = np.array([[9, 2, 1], [9, 2, 1], [9, 2, 1]], np.float32)
+    assert fitted.scores(photos).argmax(axis=1).tolist() == [0, 0, 0]
+    without = fitted.excluding(np.array([7, -1, 8]), np.array([-1, 4, -1]))
+    assert without.scores(photos).argmax(axis=1).tolist() == [1, 0, 0]
+    nobody = fitted.excluding(np.array([7]), np.array([-1]))
+    alone = dataclasses.replace(nobody, index=new_index(3).add(codes[:1], np.array([7])), seen=codes[:1])
+    assert alone.scores(photos[:1]).tolist() == [[0, 0, 0]]
