@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from PIL import Image
 
 from collector.aerial.grid import Tile, ground_m, tiles_of
 from collector.aerial.services import Service
+from collector.aerial.windows import Picture, windows
 from collector.errors import DataError, IncompleteError, UsageError, first_few, one_line
 from collector.net.client import GONE, Http
 from collector.net.types import NetError
@@ -131,7 +132,7 @@ def plan(workspace: Workspace, service: Service, cities: Sequence[City], zoom: i
     without = sum(not known[tile].sha256 for tile in tiles if tile in known)
     ask = len(tiles) - here - without
     middle = float(np.mean([city.latitude for city in cities]))
-    seconds = 0.0 if service.kind == "raster" else ask / service.rate
+    seconds = 0.0 if not service.remote else ask / service.rate
     uncovered = tuple(city.slug for city in cities if not service.covers(city))
     return Plan(len(tiles), here, without, ask, ground_m(middle, zoom), seconds, uncovered)
 
@@ -165,7 +166,7 @@ def fetch(
         missing = [tile for tile in tiles if tile not in known]
         allowed = service.most if most is None else most
         recent = sum(entry.at > time.time() - _DAY_S for entry in known.values())
-        if missing and len(missing) + recent > allowed and service.kind != "raster":
+        if missing and len(missing) + recent > allowed and service.remote:
             also = f", {recent:,} were asked for in the last 24 hours" if recent else ""
             raise UsageError(
                 f"{len(missing):,} tiles of {service.name} at zoom {zoom}{also}, more than {allowed:,} a day; take a smaller "
@@ -173,7 +174,8 @@ def fetch(
                 f"({service.terms[:200] or service.licence})"
             )
         here = sum(bool(known[tile].sha256) for tile in tiles if tile in known)
-        picture = _windows(service) if service.kind == "raster" else _asked(service, http or Http(service.access))
+        asking = http or Http(service.access)
+        picture = windows(service, asking) if service.kind == "raster" else _asked(service, asking)
         failures: list[str] = []
         for tile in track(missing, f"fetching {service.name}", len(missing)):
             try:
@@ -197,10 +199,6 @@ def fetch(
     return Fetched(fetched, here, {why: reasons.count(why) for why in sorted(set(reasons))})
 
 
-Picture = Callable[[Tile], bytes]
-"""Gives the bytes of a tile's picture; empty where there is none. Raises NetError."""
-
-
 def _asked(service: Service, http: Http) -> Picture:
     def picture(tile: Tile) -> bytes:
         sink = io.BytesIO()
@@ -211,48 +209,6 @@ def _asked(service: Service, http: Http) -> Picture:
                 return b""
             raise
         return sink.getvalue()
-
-    return picture
-
-
-def _windows(service: Service) -> Picture:
-    """Return what cuts tiles out of a GeoTIFF, of whatever projection; only what a tile needs is read."""
-    try:
-        import rasterio  # type: ignore[import-untyped]
-        from rasterio.enums import Resampling  # type: ignore[import-untyped]
-        from rasterio.transform import from_bounds  # type: ignore[import-untyped]
-        from rasterio.vrt import WarpedVRT  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise UsageError(
-            "services of kind raster need rasterio; install it with: pip install 't15[geodata]'"
-        ) from error
-    if not Path(service.url).is_file():
-        raise UsageError(f"service {service.name}: {service.url}: no such file")
-
-    def picture(tile: Tile) -> bytes:
-        try:
-            with (
-                rasterio.open(service.url) as source,
-                WarpedVRT(
-                    source,
-                    crs="EPSG:3857",
-                    transform=from_bounds(*tile.metres, 256, 256),
-                    width=256,
-                    height=256,
-                    resampling=Resampling.bilinear,
-                    add_alpha=True,
-                ) as warped,
-            ):
-                bands = warped.read()
-        except rasterio.errors.RasterioError as error:
-            raise DataError(f"{service.url}: cannot be read as a GeoTIFF ({one_line(error)})") from error
-        colours, alpha = bands[:-1], bands[-1]
-        if not alpha.any():
-            return b""
-        shown = colours[:3] if len(colours) >= 3 else np.repeat(colours[:1], 3, axis=0)
-        file = io.BytesIO()
-        Image.fromarray(np.moveaxis(shown, 0, -1).astype(np.uint8)).save(file, "PNG")
-        return file.getvalue()
 
     return picture
 

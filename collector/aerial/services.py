@@ -1,7 +1,8 @@
 """Services of aerial pictures: the presets of `services.toml`, those of a file of one's own, and the address of each tile.
 
 A service gives tiles by an address with `{z}`, `{x}` and `{y}` (WMTS and others; `{-y}` counts rows from the south, as TMS
-does), maps of any box (`kind = "wms"`), or is a picture on this machine (`kind = "raster"`, read in windows with rasterio).
+does), maps of any box (`kind = "wms"`), or is one GeoTIFF (`kind = "raster"`), of which windows are read with rasterio:
+a file on this machine, or an address whose server answers by ranges (a cloud-optimised GeoTIFF).
 """
 
 import re
@@ -35,7 +36,7 @@ class Service:
 
     Attributes:
         name, title: short, and for readers.
-        url: address of a tile, with what stands for its numbers; of the service, of a WMS; path, of a raster.
+        url: address of a tile, with what stands for its numbers; of the service, of a WMS; path or address, of a raster.
         licence, attribution, terms: of the pictures; where the terms are read.
         kind: one of KINDS.
         zooms: the least and the most that there are pictures of.
@@ -84,6 +85,11 @@ class Service:
             "FORMAT": self.format,
         }  # fmt: skip
         return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode(query, safe=':,/')}"
+
+    @property
+    def remote(self) -> bool:
+        """Whether its pictures are asked for from somebody."""
+        return self.kind != "raster" or "://" in self.url
 
     @property
     def access(self) -> Access:
@@ -175,7 +181,7 @@ def _check(found: Service) -> None:
         f"kind is one of {', '.join(KINDS)}": found.kind not in KINDS,
         "url needs {z}, {x}, and {y} or {-y}": found.kind == "tiles"
         and (bool(marks) or not ("{y}" in found.url or "{-y}" in found.url)),
-        "url begins with https://, or http:// on this machine": found.kind != "raster"
+        "url begins with https://, or http:// on this machine": found.remote
         and not re.match(r"https://[^/]|http://(127\.0\.0\.1|localhost)[:/]", found.url),
         f"version is one of {', '.join(VERSIONS)}, crs one of {', '.join(CRSES)}, and layers is needed": found.kind
         == "wms"

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from collector.workspace import Workspace
 from tests.benchmark.land import at_once, make_land, service_of
 from tests.collector.aerial.fetching import start_fetching
 from tests.collector.collecting.sandboxed import kill
+from tests.collector.net.servers import Server, answer
 
 CITIES = (City("shire", "Shire", LAND[0].latitude, LAND[0].longitude, 4.5),)
 ZOOM = 15
@@ -172,6 +175,44 @@ def test_a_picture_on_this_machine_is_cut_into_tiles(tmp_path: Path, workspace: 
     assert picture.shape == (256, 256, 3)
     assert picture[20, 128].tolist() == [200, 0, 90]
     assert picture[-20, 128].tolist() == [0, 0, 90]
+
+
+def test_windows_of_a_geotiff_elsewhere_are_read_by_ranges(tmp_path: Path, workspace: Workspace) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    from rasterio.transform import from_bounds  # type: ignore[import-untyped]
+
+    tile = tiles_of(CITIES, ZOOM)[0]
+    south, west, north, east = tile.box
+    path, side = tmp_path / "cog.tif", 1024
+    pixels = np.random.default_rng(0).integers(0, 255, (3, side, side), np.uint8)  # 3 MB that cannot be packed
+    pixels[:, : side // 8, : side // 8] = 77
+    width, height = 8 * (east - west), 8 * (north - south)  # the tile is an eighth of the picture
+    with rasterio.open(
+        path, "w", driver="GTiff", width=side, height=side, count=3, dtype="uint8", crs="EPSG:4326", tiled=True,
+        blockxsize=128, blockysize=128, transform=from_bounds(west, north - height, west + width, north, side, side),
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    content = path.read_bytes()
+    city = City("one", "One", *tile.centre, 0.1)
+
+    def part(connection: socket.socket) -> None:
+        start, end = map(int, re.findall(r"Range: bytes=(\d+)-(\d+)", server.requests[-1])[0])
+        of = content[start : end + 1]
+        range_ = f"Content-Range: bytes {start}-{start + len(of) - 1}/{len(content)}"
+        connection.sendall(answer(of, 206, range_, kind="image/tiff"))
+
+    with Server(answer(b"busy", 503), part) as server:
+        service = Service("cog", "C", f"{server.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
+        found = fetch(workspace, service, (city,), ZOOM, http=at_once(service))
+        assert (found.fetched, plan(workspace, service, (city,), ZOOM).ask) == (1, 0)
+        assert 64 * len(server.requests) * 1024 < len(content) / 2
+    picture = np.asarray(Image.open(aerial(workspace).photo(ledger(workspace, service)[tile].sha256)))
+    assert np.abs(picture[8:-8, 8:-8].astype(int) - 77).max() <= 1
+    for script, fault in ((answer(content[:9000], 200), "no-ranges"), (answer(b"", 404), "404")):
+        with Server(script) as server:
+            other = Service("other", "C", f"{server.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
+            with pytest.raises(IncompleteError, match=fault):
+                fetch(workspace, other, (city,), ZOOM, http=at_once(other))
 
 
 def test_a_manifest_gets_the_table_of_its_tiles(
