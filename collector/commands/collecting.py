@@ -416,9 +416,14 @@ def sandbox(
     trouble: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that go wrong.")] = 0.1,
     photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated world.")] = 0,
-    region_file: Annotated[Path, typer.Option(help="Where its cities are written.")] = Path("sandbox-region.toml"),
+    region_file: Annotated[
+        Path, typer.Option(help="Where its cities are written; sandbox-tiles.toml comes beside it.")
+    ] = Path("sandbox-region.toml"),
 ) -> None:
-    """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults."""
+    """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults.
+
+    And land from above as tiles, for `t15 aerial`.
+    """
     from collector.sandbox.server import serve_forever
     from collector.workspace import storage_errors
 

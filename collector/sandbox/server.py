@@ -462,7 +462,7 @@ def serve_forever(
         port: 0 for any that is free.
         seed, photos_per_city: as for `scenes.plan`.
         trouble_rate: the part of the answers that goes wrong, 0 to 1.
-        region_file: where the region file is written; the service of tiles is written to `NAME-aerial.toml` beside it.
+        region_file: where the region file is written; the service of tiles is written to sandbox-tiles.toml beside it.
         say: prints a text.
         stop: ends it too.
 
@@ -475,12 +475,12 @@ def serve_forever(
     with serving(holdings, trouble, port) as sandbox:
         region_file.parent.mkdir(parents=True, exist_ok=True)
         region_file.write_text(region_text(len(CITIES)), encoding="utf-8")
-        service_file = region_file.with_name(f"{region_file.stem}-aerial.toml")
+        service_file = region_file.with_name("sandbox-tiles.toml")
         service_file.write_text(sandbox.aerial_service(), encoding="utf-8")
         exports = [f"export {name}={shlex.quote(value)}" for name, value in sandbox.environment().items()]
         given = f"--region {shlex.quote(str(region_file))} --workspace sandbox"
         lines = [
-            f"# Commons, Flickr, Street View and aerial tiles, drawn, on {sandbox.url}; the keys are good here alone.",
+            f"# Commons, Flickr, Street View and tiles, drawn, on {sandbox.url}; keys that are good nowhere else.",
             *exports,
             "",
             "# In another terminal, after these lines:",

@@ -80,6 +80,8 @@ def _box_of_tile(zoom: int, column: int, row: int, *, from_south: bool) -> Box:
     if not 0 <= zoom <= _DEEPEST:
         raise ValueError(zoom)
     row = 2**zoom - 1 - row if from_south else row
+    if not 0 <= row < 2**zoom:
+        raise ValueError(row)
     north, south = (_degrees(math.pi * (1 - 2 * edge / 2**zoom)) for edge in (row, row + 1))
     return Box(south, column / 2**zoom * 360 - 180, north, (column + 1) / 2**zoom * 360 - 180)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from collector.aerial.grid import tile_at
+from collector.aerial.services import find_service
 from collector.errors import UsageError
 from collector.regions import region
 from collector.sandbox.scenes import CITIES
@@ -30,6 +32,11 @@ def test_it_says_what_to_export_and_what_to_run(tmp_path: Path) -> None:
     collect = next(line for line in said[0].splitlines() if line.startswith("t15 collect"))
     assert f"--region '{file}'" in collect
     assert region(str(file)).cities == CITIES
+    tiles = file.with_name("sandbox-tiles.toml")
+    assert f"t15 aerial fetch --service '{tiles}'" in said[0]
+    service = find_service(str(tiles))
+    picture = requests.get(service.address(tile_at(CITIES[0].latitude, CITIES[0].longitude, 13)), timeout=5)
+    assert picture.headers["Content-Type"] == "image/png"
     stop.set()
     server.join(10)
     assert not server.is_alive()
