@@ -33,6 +33,7 @@ _LARGEST = 8 << 20  # bytes of a tile
 _SIDES = (64, 2048)  # pixels that a tile may have
 _NO = frozenset({401, 403})
 _DAY_S = 86_400
+_GIVE_UP = 5  # tiles in a row that could not be had
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ def fetch(
         asking = http or Http(service.access)
         picture = windows(service, asking) if service.kind == "raster" else _asked(service, asking)
         failures: list[str] = []
+        in_a_row = 0
         for tile in track(missing, f"fetching {service.name}", len(missing)):
             try:
                 known[tile] = _settled(workspace, tile, picture)
@@ -187,11 +189,16 @@ def fetch(
                         f"came are kept; read {service.terms[:200] or 'its terms'}"
                     ) from error
                 failures.append(f"{'/'.join(map(str, tile))}: {one_line(error)}")
+                in_a_row += 1
+                if in_a_row == _GIVE_UP:  # the service is down, or gives no pictures at all
+                    break
                 continue
+            in_a_row = 0
             _enter(workspace, service, known[tile])
     if failures:
+        stopped = f", {_GIVE_UP} in a row, so that no more were asked for" if in_a_row == _GIVE_UP else ""
         raise IncompleteError(
-            f"service {service.name}: {len(failures)} of {len(missing)} tiles could not be had now "
+            f"service {service.name}: {len(failures)} of {len(missing)} tiles could not be had now{stopped} "
             f"({first_few(failures, '; ', 3)}); run the same command again"
         )
     reasons = [known[tile].why for tile in tiles if not known[tile].sha256]

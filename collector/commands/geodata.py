@@ -58,6 +58,8 @@ def at(
     """Show what layers say of one place."""
     import numpy as np
 
+    if not np.isfinite([latitude, longitude]).all():
+        raise UsageError(f"{latitude}, {longitude}: is no place: latitude comes first, then longitude, in degrees")
     chosen = _chosen(layer)
     try:
         found = {of.name: _plain(of.values(np.array([[latitude, longitude]]))[0]) for of in chosen}

@@ -122,7 +122,7 @@ def urbanisation(path: Path | None) -> Names:
             if not len(wet):
                 break
             around = settlements(_circles(places[wet], km).reshape(-1, 2)).reshape(len(wet), _RING)
-            dry = np.not_equal(around, _WATER) & np.not_equal(around, None)
+            dry: NDArray[np.bool_] = ~np.isin(around.astype(str), (_WATER, "None"))
             found = dry.any(axis=1)
             values[wet[found]] = around[found, dry[found].argmax(axis=1)]
         values[values == _WATER] = None

@@ -144,6 +144,14 @@ def test_a_service_that_says_no_and_one_that_is_asked_for_too_much(
         plan(workspace, service_of(server, bounds=(40.0, 26.0, 42.0, 45.0)), CITIES, ZOOM)
 
 
+def test_who_gives_no_pictures_at_all_is_not_asked_for_each_of_them(workspace: Workspace) -> None:
+    with Server(answer(b"<html>", kind="text/html")) as server:
+        service = Service("html", "H", f"{server.url}/{{z}}/{{x}}/{{y}}", "CC0-1.0", "me", own=True)
+        with pytest.raises(IncompleteError, match="5 of 46 tiles could not be had now, 5 in a row"):
+            fetch(workspace, service, CITIES, ZOOM, http=at_once(service))
+    assert not ledger(workspace, service)
+
+
 def test_a_damaged_ledger_names_its_line(server: Sandbox, workspace: Workspace) -> None:
     path = aerial(workspace).root / "ledger" / "land.jsonl"
     path.parent.mkdir(parents=True)

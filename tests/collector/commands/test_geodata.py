@@ -80,6 +80,7 @@ def test_one_place(run: Run) -> None:
     ("arguments", "code", "message"),
     [
         (("at", "128.98", "41.01", "--layer", "coast"), 2, "latitude -90 to 90 comes first"),
+        (("at", "41.01", "nan", "--layer", "coast"), 2, "is no place"),
         (("at", "41", "29", "--layer", "cost"), 2, "did you mean 'coast'"),
         (("at", "41", "29", "--layer", "elevation"), 2, "t15 geodata bring elevation"),
         (("bring", "elevation", "nowhere.npz"), 2, "no such file"),
