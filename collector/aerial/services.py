@@ -20,7 +20,7 @@ from collector.net.types import Access
 from collector.records import City
 
 OPEN = ("CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "public domain", "Licence Ouverte 2.0", "DL-DE-BY-2.0",
-        "DL-DE-Zero-2.0", "OGL-UK-3.0")  # fmt: skip
+        "DL-DE-Zero-2.0", "OGL-UK-3.0", "Copernicus legal notice")  # fmt: skip
 """Licences under which pictures may be fetched, kept and learnt from without asking."""
 
 KINDS = ("tiles", "wms", "raster")
