@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class AttributeRow:
     def over_folds(rows: "Sequence[AttributeRow]") -> "AttributeRow":
         """Return the mean of the rows of several folds, weighed by their photos, without folds that cannot tell."""
         scores = [row.score for row in rows]
-        means = {
+        means: dict[str, Any] = {
             name: weighted([getattr(of, name) for of in scores], [of.photos for of in scores])
             for name in ("accuracy", "auc", "majority", "city_accuracy", "city_auc")
         }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class MapRow:
     def over_folds(rows: "Sequence[MapRow]") -> "MapRow":
         """Return the mean of the rows of several folds, weighed by their photos; of medians too."""
         photos = [row.photos for row in rows]
-        means = {
+        means: dict[str, Any] = {
             name: float(np.average([getattr(row, name) for row in rows], weights=photos))
             for name in ("top_percent", "chance", "rank")
         }

@@ -101,7 +101,12 @@ def service_of(sandbox: Sandbox, **others: object) -> Service:
 def at_once(service: Service) -> Http:
     """Return what asks without waiting between tries."""
     time = FakeTime()
-    return Http(service.access, clock=time.clock, sleep=lambda seconds: seconds and time.sleep(seconds))
+
+    def sleep(seconds: float) -> None:
+        if seconds:
+            time.sleep(seconds)
+
+    return Http(service.access, clock=time.clock, sleep=sleep)
 
 
 def add_map(land_: Land, zoom: int) -> tuple[Service, list[Entry]]:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter, deque
+from functools import partial
 from pathlib import Path
 
 from collector.aerial.fetch import aerial, ledger
@@ -60,9 +61,13 @@ def main() -> None:
         said = run(len(tiles) - 1).communicate()[0].decode()
         print(f"--most {len(tiles) - 1}: {said.strip()[-220:]}; {len(server.log)} requests")
         assert not server.log
+
+        def reached(moment: int) -> bool:
+            return len(server.log) >= moment
+
         moments = sorted(random.Random(asked.seed).sample(range(50, int(len(tiles) * 0.95)), asked.kills))
         for moment in moments:
-            dead = kill(run(len(tiles)), lambda moment=moment: len(server.log) >= moment)
+            dead = kill(run(len(tiles)), partial(reached, moment))
             kept = len(ledger(workspace, find_service(str(service))))
             print(f"  killed: {dead}, {len(server.log)} requests, {kept} in the ledger")
         last = run(len(tiles))

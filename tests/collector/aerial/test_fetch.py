@@ -187,7 +187,7 @@ def test_a_picture_on_this_machine_is_cut_into_tiles(tmp_path: Path, workspace: 
 
 def test_windows_of_a_geotiff_elsewhere_are_read_by_ranges(tmp_path: Path, workspace: Workspace) -> None:
     rasterio = pytest.importorskip("rasterio")
-    from rasterio.transform import from_bounds  # type: ignore[import-untyped]
+    from rasterio.transform import from_bounds
 
     tile = tiles_of(CITIES, ZOOM)[0]
     south, west, north, east = tile.box
@@ -204,21 +204,21 @@ def test_windows_of_a_geotiff_elsewhere_are_read_by_ranges(tmp_path: Path, works
     city = City("one", "One", *tile.centre, 0.1)
 
     def part(connection: socket.socket) -> None:
-        start, end = map(int, re.findall(r"Range: bytes=(\d+)-(\d+)", server.requests[-1])[0])
+        start, end = map(int, re.findall(r"Range: bytes=(\d+)-(\d+)", elsewhere.requests[-1])[0])
         of = content[start : end + 1]
         range_ = f"Content-Range: bytes {start}-{start + len(of) - 1}/{len(content)}"
         connection.sendall(answer(of, 206, range_, kind="image/tiff"))
 
-    with Server(answer(b"busy", 503), part) as server:
-        service = Service("cog", "C", f"{server.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
+    with Server(answer(b"busy", 503), part) as elsewhere:
+        service = Service("cog", "C", f"{elsewhere.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
         found = fetch(workspace, service, (city,), ZOOM, http=at_once(service))
         assert (found.fetched, plan(workspace, service, (city,), ZOOM).ask) == (1, 0)
-        assert 64 * len(server.requests) * 1024 < len(content) / 2
+        assert 64 * len(elsewhere.requests) * 1024 < len(content) / 2
     picture = np.asarray(Image.open(aerial(workspace).photo(ledger(workspace, service)[tile].sha256)))
     assert np.abs(picture[8:-8, 8:-8].astype(int) - 77).max() <= 1
     for script, fault in ((answer(content[:9000], 200), "no-ranges"), (answer(b"", 404), "404")):
-        with Server(script) as server:
-            other = Service("other", "C", f"{server.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
+        with Server(script) as elsewhere:
+            other = Service("other", "C", f"{elsewhere.url}/cog.tif", "CC0-1.0", "me", kind="raster", own=True)
             with pytest.raises(IncompleteError, match=fault):
                 fetch(workspace, other, (city,), ZOOM, http=at_once(other))
 
