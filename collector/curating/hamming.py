@@ -110,22 +110,23 @@ def pairs_in_blocks(
 
 def pairs_between(
     reference: NDArray[np.uint8], queries: NDArray[np.uint8], radius: int, search: Search = DEFAULT_SEARCH
-) -> Pairs:
-    """Return all pairs of a row of `reference` (M, bytes), as first, and one of `queries` (N, bytes), as second."""
+) -> Iterator[Pairs]:
+    """Yield all pairs of a row of `reference` (M, bytes), as first, and one of `queries` (N, bytes), as second.
+
+    In blocks of ascending `second`, as `pairs_in_blocks`; memory likewise.
+    """
     count, code_bits = len(reference), 8 * reference.shape[1]
     parts = plan(2 * count, code_bits, radius) if search.parts is None else search.parts  # it halves what grows
     indexes = [_index(part, code_bits) for part in parts]
     for part, index in zip(parts, indexes, strict=True):
         index.add(_turned(reference, part.start))
-    blocks = [Pairs(*(np.empty(0, np.int64) for _ in range(3)))]
     for start in range(0, len(queries), search.block):
         rows = queries[start : start + search.block]
         step = _step(rows, parts, indexes, radius, search.most_answers)
         for at in range(0, len(rows), step):
             found = _search(rows[at : at + step], parts, indexes, radius)
             query, neighbour, distance = (np.concatenate(column) for column in zip(*found, strict=True))
-            blocks.append(_once(query + start + at, neighbour, distance, count))
-    return Pairs(*(np.concatenate([getattr(of, name) for of in blocks]) for name in ("first", "second", "distance")))
+            yield _once(query + start + at, neighbour, distance, count)
 
 
 def _step(

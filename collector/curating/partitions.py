@@ -6,8 +6,9 @@ With N hashes and B of a block there are N/B (N/B + 1) / 2 tasks, each of about 
 fetches each block once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +40,34 @@ def pairs_in_partitions(
             waiting = []
 
 
+def pairs_across_partitions(
+    reference: Bits, queries: Bits, radius: int, work: Work, block: int = BLOCK
+) -> Iterator[Pairs]:
+    """Yield what `hamming.pairs_between` yields, for each two blocks; the searches are done by `work`."""
+    theirs, ours = (
+        [work.share(bits[start : start + block]) for start in range(0, len(bits), block)]
+        for bits in (reference, queries)
+    )
+    both = list(product(range(len(theirs)), range(len(ours))))
+    yield from map_in_order(partial(_across, theirs, ours, radius, block), both, at_once=1, work=work)
+
+
 def _between(blocks: Sequence[Block], seen: Sequence[Block], radius: int, block: int, both: tuple[int, int]) -> Pairs:
     """Return the pairs of two blocks, or of one, by their positions in all hashes."""
     first, second = both
-    reference, queries = blocks[first](), seen[second]()
-    if first == second:
-        pairs = _joined(list(pairs_in_blocks(reference, radius, queries)))
-    else:
-        pairs = pairs_between(reference, queries, radius)
-    return Pairs(pairs.first + first * block, pairs.second + second * block, pairs.distance)
+    if first != second:
+        return _across(blocks, seen, radius, block, both)
+    return _moved(pairs_in_blocks(blocks[first](), radius, seen[second]()), block, both)
+
+
+def _across(theirs: Sequence[Block], ours: Sequence[Block], radius: int, block: int, both: tuple[int, int]) -> Pairs:
+    first, second = both
+    return _moved(pairs_between(theirs[first](), ours[second](), radius), block, both)
+
+
+def _moved(found: Iterable[Pairs], block: int, both: tuple[int, int]) -> Pairs:
+    pairs = _joined(list(found))
+    return Pairs(pairs.first + both[0] * block, pairs.second + both[1] * block, pairs.distance)
 
 
 def _joined(pairs: Sequence[Pairs]) -> Pairs:

@@ -1,21 +1,19 @@
 """What a split's sides hold, and two of them against each other: shared authors, groups, bytes, panoramas; near; alike."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from collector.curating.hamming import as_bits
+from collector.curating.hamming import Pairs, as_bits, pairs_between
+from collector.curating.partitions import pairs_across_partitions
 from collector.errors import DataError
-from collector.executors.local import Threads, Work, map_in_order
+from collector.executors.local import Work
 from collector.geo import distances_km, unit_vectors
 from collector.manifest.schema import FORMATS
 from collector.records import DHASH_SLACK, SPLITS, ProviderTraits
@@ -23,9 +21,8 @@ from collector.records import DHASH_SLACK, SPLITS, ProviderTraits
 _WORST = 5  # examples that are kept of each finding
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 1.0)
 
-BLOCK = 2048  # queries of one search for the nearest, at least
-_BLOCKS, _LARGEST = 256, 32_768  # of many queries so many searches; queries of one at most
-MOST_ANSWERS = 1 << 26  # pairs that one search can answer with at the very worst: about 800 MB
+_BLOCK = 2048  # texts that are made at a time
+_WIDER = 4  # bits by which the search for the nearest pHash is widened
 
 
 class Texts(Sequence[str]):
@@ -42,8 +39,8 @@ class Texts(Sequence[str]):
         return self._array[position].as_py() if isinstance(position, int) else self._array[position].to_pylist()
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), BLOCK):
-            yield from self._array.slice(start, BLOCK).to_pylist()
+        for start in range(0, len(self), _BLOCK):
+            yield from self._array.slice(start, _BLOCK).to_pylist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,65 +550,49 @@ def resemblance(
     """Compare every look of two sides; both have at least one.
 
     Two photos resemble each other when their pHashes differ in at most `radius` bits and their dHashes in at most
-    `dhash_radius`. One exhaustive search finds the nearest pHash of each look; only looks that have one within the radius
-    are searched again, for all pairs.
+    `dhash_radius`. The pairs within the radius are found exactly (`hamming`); where there are none, the nearest is looked for
+    within ever more bits: the few photos of which that is true make it cheap.
     """
-    index = faiss.IndexBinaryFlat(64)
-    index.add(_as_bytes(reference.phash))
-    queries = _as_bytes(judged.phash)
-    nearest, position = _nearest(_as_bytes(reference.phash), queries, work)
-    pairs = photos = 0
-    closest: list[tuple[int, int, int, int]] = []
-    close = np.flatnonzero(nearest <= radius)
-    step = max(1, MOST_ANSWERS // len(reference.phash))
-    for at in range(0, len(close), step):
-        chosen = close[at : at + step]
-        # faiss returns distances strictly below its radius.
-        limits, distance, there = index.range_search(queries[chosen], radius + 1)
-        here = np.repeat(chosen, limits[1:].astype(np.int64) - limits[:-1].astype(np.int64))
-        dhash = _apart(reference.dhash[there], judged.dhash[here])
-        agree = dhash <= dhash_radius
-        agreeing = np.column_stack((distance, dhash, here, there))[agree].astype(np.int64)
-        pairs += int((judged.photos[agreeing[:, 2]] * reference.photos[agreeing[:, 3]]).sum())
-        photos += int(judged.photos[np.unique(agreeing[:, 2])].sum())
-        best = agreeing[np.lexsort(agreeing.T[::-1])[:most]].tolist()
-        closest = sorted([*closest, *map(tuple, best)])[:most]
-    if not closest:
-        one = int(nearest.argmin())
-        dhash = _apart(reference.dhash[position[[one]]], judged.dhash[[one]])
-        closest = [(int(nearest[one]), int(dhash[0]), one, int(position[one]))]
+    theirs, ours = _as_bytes(reference.phash), _as_bytes(judged.phash)
+    pairs, met = 0, np.zeros(len(ours), dtype=np.bool_)
+    nearest: list[tuple[int, ...]] = []
+    closest: list[tuple[int, ...]] = []
+    for reach in range(radius, 64 + _WIDER, _WIDER):
+        for found in _within(theirs, ours, min(reach, 64), work):
+            dhash = _apart(reference.dhash[found.first], judged.dhash[found.second])
+            of = np.column_stack((found.distance, dhash, found.second, found.first))
+            nearest = _best([*nearest, *_least(of, 1)], 1)
+            of = of[(found.distance <= radius) & (dhash <= dhash_radius)]
+            pairs += int((judged.photos[of[:, 2]] * reference.photos[of[:, 3]]).sum())
+            met[of[:, 2]] = True
+            closest = _best([*closest, *_least(of, most)], most)
+        if nearest:
+            break
     return Resemblance(
-        nearest_bits=int(nearest.min()),
+        nearest_bits=nearest[0][0],
         pairs=pairs,
-        photos=photos,
-        closest=tuple(LookPair(int(reference.first[r]), int(judged.first[j]), p, d) for p, d, j, r in closest),
+        photos=int(judged.photos[met].sum()),
+        closest=tuple(
+            LookPair(int(reference.first[r]), int(judged.first[j]), p, d) for p, d, j, r in closest or nearest
+        ),
     )
 
 
-def _nearest(
-    reference: NDArray[np.uint8], queries: NDArray[np.uint8], work: Work | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distance and the position of each query's nearest neighbour, (N,) each.
-
-    One thread of faiss to a block, and the blocks side by side: faiss's own threads wait for each other by spinning, which
-    took four times as long where another process kept one of two processors busy.
-    """
-    work = work or Threads(os.cpu_count() or 1)
-    block = min(_LARGEST, max(BLOCK, len(queries) // _BLOCKS))
-    blocks = [queries[start : start + block] for start in range(0, len(queries), block)]
-    found = map_in_order(partial(_nearest_of, work.share(reference)), blocks, work=work)
-    distances, positions = zip(*found, strict=True)
-    return np.concatenate(distances).astype(np.int64), np.concatenate(positions).astype(np.int64)
+def _within(theirs: NDArray[np.uint8], ours: NDArray[np.uint8], radius: int, work: Work | None) -> Iterator[Pairs]:
+    if work is None:
+        return pairs_between(theirs, ours, radius)
+    return pairs_across_partitions(theirs, ours, radius, work)
 
 
-def _nearest_of(
-    reference: Callable[[], NDArray[np.uint8]], queries: NDArray[np.uint8]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    faiss.omp_set_num_threads(1)  # of this thread
-    index = faiss.IndexBinaryFlat(64)
-    index.add(reference())
-    distance, position = index.search(queries, 1)
-    return distance[:, 0], position[:, 0]
+def _least(rows: NDArray[np.int64], most: int) -> list[tuple[int, ...]]:
+    """Return the first rows (N, 4) in their order; only those that may be among them are sorted."""
+    if len(rows) > most:
+        rows = rows[rows[:, 0] <= np.partition(rows[:, 0], most - 1)[most - 1]]
+    return [tuple(row) for row in rows[np.lexsort(rows.T[::-1])[:most]].tolist()]
+
+
+def _best(rows: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    return sorted(rows)[:most]
 
 
 def _apart(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from collector.curating.duplicates import same_picture
+from collector.curating.partitions import pairs_across_partitions
+from collector.executors.local import Serial, Work
 from collector.geo import distance_km
 from collector.records import PHASH_RADIUS, Photo
-from collector.splitting import leakage
 from collector.splitting.leakage import looks, nearest_places, resemblance
 
 DEGREES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
@@ -51,17 +52,16 @@ def test_a_hundred_thousand_photos_of_one_place() -> None:
     st.lists(st.tuples(HASH, HASH), min_size=1, max_size=12),
     st.lists(st.tuples(HASH, HASH), min_size=1, max_size=12),
     st.integers(0, 12),
-    st.integers(1, 30),
+    st.sampled_from([None, Serial()]),
 )
 def test_resemblance_is_that_of_all_pairs(
-    reference: list[tuple[int, int]], judged: list[tuple[int, int]], radius: int, answers: int
+    reference: list[tuple[int, int]], judged: list[tuple[int, int]], radius: int, work: Work | None
 ) -> None:
-    """Whatever the size of the blocks that the search is cut into."""
+    """By one index, and by parts as on a cluster."""
     theirs, ours = (looks(array([p for p, _ in side]), array([d for _, d in side])) for side in (reference, judged))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leakage, "MOST_ANSWERS", answers)
-        patch.setattr(leakage, "BLOCK", answers)
-        found = resemblance(theirs, ours, radius=radius, dhash_radius=radius + 6, most=3)
+        patch.setattr(pairs_across_partitions, "__defaults__", (3,))
+        found = resemblance(theirs, ours, radius=radius, dhash_radius=radius + 6, most=3, work=work)
     apart = {
         (r, j): ((reference[r][0] ^ judged[j][0]).bit_count(), (reference[r][1] ^ judged[j][1]).bit_count())
         for r, j in product(range(len(reference)), range(len(judged)))
