@@ -45,7 +45,15 @@ def dedup(
         bool,
         typer.Option(
             "--hashes-only",
-            help="Look at no pair: hashes alone decide. For a million photos and more, where looking takes days.",
+            help="Look at no pair: hashes alone decide.",
+        ),
+    ] = False,
+    within_cities: Annotated[
+        bool,
+        typer.Option(
+            "--within-cities",
+            help="Look only at pairs of one city; between cities hashes propose. For 300,000 photos and more, of which "
+            "comparing all with all takes hours.",
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and decide nothing.")] = False,
@@ -62,13 +70,21 @@ def dedup(
     from collector.executors.local import Threads
     from collector.workspace import existing_workspace
 
+    if hashes_only and within_cities:
+        raise UsageError("dedup: give --hashes-only or --within-cities, not both")
     asked = Deep(source_of(context.obj), None if deep == "best" else deep) if deep else None
     if asked and not has_opencv():
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
     place = existing_workspace(workspace)
     with work_on(cluster, place, Threads()) as work:
         summary = dedup_photos(
-            *(place, radius), dry_run=dry_run, deep=asked, hashes_only=hashes_only, track=track, work=work
+            *(place, radius),
+            dry_run=dry_run,
+            deep=asked,
+            hashes_only=hashes_only,
+            within_cities=within_cities,
+            track=track,
+            work=work,
         )
     show(
         {**asdict(summary), "radius": radius, "dry_run": dry_run, "net": deep},

@@ -6,8 +6,9 @@ the catalogue with their evidence and can be taken back.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating.deep_pairs import deep_pairs
 from collector.curating.hamming import Pairs, as_bits, pairs_in_blocks
 from collector.curating.pair_verification import Agreement, DoubtfulPair, VerifyPairs, pair_verifier
-from collector.curating.partitions import pairs_in_partitions
+from collector.curating.partitions import BLOCK, pairs_in_partitions
 from collector.curating.vectors import VectorSource
 from collector.errors import DataError, first_few
 from collector.executors.cluster import Cluster
@@ -96,16 +97,19 @@ def find_groups(
     verify: VerifyPairs | None = None,
     deep: DeepLinks | None = None,
     work: Work | None = None,
+    *,
+    within_cities: bool = False,
 ) -> list[Group]:
     """Return the groups of two photos or more, in the order of preference of their kept photos.
 
     The most preferred photo takes all that resemble it, then the most preferred of the rest, and so on. Two photos
     resemble each other when their bytes are equal, or their hashes are certain (both distances together are at most
     `radius`), or `verify` says so of a doubtful pair (see `candidates`), or `deep` does. Where `verify` is None, or
-    cannot see a pair, hashes alone decide: as `same_picture`. With `work` near hashes are searched for there, by parts.
+    cannot see a pair, hashes alone decide: as `same_picture`. With `work` near hashes are searched for there, by parts. With
+    `within_cities` two photos of different cities resemble each other only where hashes alone would say so.
     """
     looks = _looks(PhotoRows.of(photos))
-    linked = _links(looks, radius, verify, work)
+    linked = _links(looks, radius, verify, work, within_cities=within_cities)
     for position, link in _deep_links(looks, deep or {}):
         if all(other != link[0] for other, *_ in linked[position]):
             linked[position].append(link)
@@ -150,6 +154,10 @@ class _Looks:
     def photos(self, position: int) -> list[Photo]:
         """Return the photos of a look."""
         return [self.rows[at] for at in self.order[self.starts[position] : self.starts[position + 1]].tolist()]
+
+    def cities(self) -> NDArray[np.int64]:
+        """Return the city of each look's preferred photo, as numbers."""
+        return self.rows.coded("city")[0][self.order[self.starts[:-1]]]
 
     def digest(self, position: int) -> str:
         """Return the sha256 of a look's preferred photo."""
@@ -242,10 +250,16 @@ def _apart(a: str | None, b: str | None) -> int:
     return (int(a, 16) ^ int(b, 16)).bit_count() if a and b else 64
 
 
-def _links(looks: _Looks, radius: int, verify: VerifyPairs | None, work: Work | None = None) -> dict[int, list[_Link]]:
+def _links(
+    looks: _Looks, radius: int, verify: VerifyPairs | None, work: Work | None, *, within_cities: bool
+) -> dict[int, list[_Link]]:
     """Return, for each position, the positions that resemble it, with what says so."""
     hashed = looks.hashed
-    near = near_hashes(looks.phash[hashed], looks.dhash[hashed], radius, doubtful=verify is not None, work=work)
+    phash, dhash = looks.phash[hashed], looks.dhash[hashed]
+    if within_cities and verify:
+        near = _within_cities(phash, dhash, looks.cities()[hashed], radius, work)
+    else:
+        near = near_hashes(phash, dhash, radius, doubtful=verify is not None, work=work)
     linked: dict[int, list[_Link]] = defaultdict(list)
     for link, agreement in _verified(near, lambda at: looks.digest(int(hashed[at])), radius, verify):
         first, second = int(hashed[link.first]), int(hashed[link.second])
@@ -322,6 +336,23 @@ def near_hashes(
         seen = np.hstack((mirrored_phash(phash), mirrored_dhash(dhash))) if mirrored else both
         for pairs in _near(both, min(reach, 128), seen, work):
             yield from _chosen(pairs, phash, seen[:, :8], radius, most_doubts, mirrored=mirrored)
+
+
+def _within_cities(
+    phash: NDArray[np.uint8], dhash: NDArray[np.uint8], cities: NDArray[np.int64], radius: int, work: Work | None
+) -> Iterator[Candidate]:
+    """Yield doubtful candidates of each city (N,), and those between cities whose `hashes_agree`.
+
+    Doubtful ones of all photos are found by comparing all with all; so are these, but of one city.
+    """
+    for near in near_hashes(phash, dhash, radius, doubtful=False, work=work):
+        if cities[near.first] != cities[near.second]:
+            yield near
+    order = np.argsort(cities, kind="stable")
+    for of in np.split(order, np.flatnonzero(np.diff(cities[order])) + 1):
+        parts = work if len(of) > BLOCK else None
+        for near in near_hashes(phash[of], dhash[of], radius, doubtful=True, work=parts):
+            yield replace(near, first=int(of[near.first]), second=int(of[near.second]))
 
 
 def _near(bits: NDArray[np.uint8], radius: int, seen: NDArray[np.uint8] | None, work: Work | None) -> Iterator[Pairs]:
@@ -413,15 +444,16 @@ def dedup(
     deep: Deep | None = None,
     keep_deep: bool = False,
     hashes_only: bool = False,
+    within_cities: bool = False,
     track: Track = silent,
     work: Work | None = None,
 ) -> DedupSummary:
     """Group the photos that show the same picture, keep the best of each group, and set label conflicts aside.
 
     Replaces what an earlier `dedup` decided; with `dry_run` nothing is decided. Pairs that hashes leave in doubt are looked
-    at, unless `hashes_only`; where a photo's bytes are not in the store its hashes alone decide. With `deep`, vectors propose
-    pairs too; with `keep_deep`, what they had led to before stays. `work` is where photos
-    are hashed and read.
+    at, unless `hashes_only`, and with `within_cities` only between photos of one city; where a photo's bytes are not in the
+    store its hashes alone decide. With `deep`, vectors propose pairs too; with `keep_deep`, what they had led to before
+    stays. `work` is where photos are hashed and read.
 
     Raises:
         IncompleteError: the disk is full, or another process is changing the catalogue.
@@ -433,9 +465,10 @@ def dedup(
         with quiet_decoders():
             verify = None if hashes_only else pair_verifier(workspace, work)
             parts = work if isinstance(work, Cluster) else None  # one machine has one index
+            grouped = partial(find_groups, photos, radius, verify, work=parts, within_cities=within_cities)
             if deep:
-                links = _deeper(workspace, photos, find_groups(photos, radius, verify, work=parts), deep, track)
-            groups = find_groups(photos, radius, verify, links, parts)
+                links = _deeper(workspace, photos, grouped(), deep, track)
+            groups = grouped(deep=links)
         if not dry_run:
             catalogue.decide("dedup", _decisions(photos, groups, radius))
     return _summarise(photos, groups)

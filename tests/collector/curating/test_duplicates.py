@@ -279,3 +279,26 @@ def test_exact_copies_of_real_photos(capitals: list[Photo]) -> None:
     gone = {member.photo.photo_id for group in found for member in group.members}
     stay = [photo.sha256 for photo in capitals if photo.photo_id not in gone]
     assert len(stay) == len(set(stay))
+
+
+def test_within_cities_doubts_are_looked_at_there_and_agreeing_hashes_everywhere(make_photo: MakePhoto) -> None:
+    # Bits of pHash: 0 and 20 are in doubt in one city, 20 and 40, and 20 and 48, between two.
+    places = {"van": (0, 20), "ankara": (40,), "bursa": (48,)}
+    photos = [
+        make_photo(n, city=c, phash=bits(*range(n)), dhash=bits(*range(5))) for c, of in places.items() for n in of
+    ]
+    names = {str(photo.sha256): int(photo.photo_id[-2:]) for photo in photos}
+    asked: dict[bool, set[tuple[int, int]]] = {False: set(), True: set()}
+    for within, pairs in asked.items():
+
+        def look(doubts: Sequence[DoubtfulPair], pairs: set[tuple[int, int]] = pairs) -> list[Agreement | None]:
+            pairs |= {tuple(sorted((names[of.first], names[of.second]))) for of in doubts if not of.mirrored}
+            return [OTHER] * len(doubts)
+
+        find_groups(photos, verify=look, within_cities=within)
+    assert asked == {False: {(0, 20), (20, 40), (20, 48)}, True: {(0, 20)}}
+    # Hashes that agree propose a pair of two cities too.
+    near = {"phash": bits(*range(44)), "dhash": bits(*range(12))}
+    agree = [photos[2], replace(photos[2], photo_id="made:44", sha256="44", city="van", **near)]
+    assert find_groups(agree, verify=lambda doubts: [SAME] * len(doubts), within_cities=True)
+    assert not find_groups(agree, verify=lambda doubts: [OTHER] * len(doubts), within_cities=True)
