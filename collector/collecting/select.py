@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import heapify, heappop, heapreplace
 from math import cos, floor, radians
 
 import numpy as np
@@ -86,33 +87,44 @@ def unwanted(photo: Photo, criteria: SelectionCriteria) -> str | None:
 def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
     """Yield all photos, most welcome first: greedily the one whose author, then place, then month was yielded least.
 
-    Ties are broken by sha256(seed, photo_id), so the order does not depend on that of `photos`. O(n) for each photo.
+    Ties are broken by sha256(seed, photo_id), so the order does not depend on that of `photos`.
+
+    Counts only grow, so that an old key is a lower bound: a heap of authors, and one of each author's photos, have their
+    least brought up to date until it stays the least. A photo costs some steps of O(log n), not a pass over all.
     """
-    if not photos:
-        return
-    codes = [
-        _codes(author_of(photo.photo_id, photo.author_id) for photo in photos),
-        _codes(_place(photo) for photo in photos),
-        _codes(photo.taken_at.strftime("%Y-%m") if photo.taken_at else "" for photo in photos),
-    ]
-    seen = [np.zeros(int(code.max()) + 1, np.int64) for code in codes]
-    luck = _luck(photos, seed)
-    left = np.arange(len(photos))
-    while len(left):
-        best = left
-        for code, count in zip(codes, seen, strict=True):
-            counts = count[code[best]]
-            best = best[counts == counts.min()]
-        chosen = int(best[luck[best].argmin()])
-        for code, count in zip(codes, seen, strict=True):
-            count[code[chosen]] += 1
-        left = left[left != chosen]
-        yield photos[chosen]
+    author, place, month = (
+        _codes(author_of(photo.photo_id, photo.author_id) for photo in photos).tolist(),
+        _codes(_place(photo) for photo in photos).tolist(),
+        _codes(photo.taken_at.strftime("%Y-%m") if photo.taken_at else "" for photo in photos).tolist(),
+    )
+    places, months = ([0] * (max(code, default=0) + 1) for code in (place, month))
+    lucky = np.argsort(_luck(photos, seed)).tolist()
+    heaps: list[list[tuple[int, int, int]]] = [[] for _ in range(max(author, default=-1) + 1)]
+    for luck, at in enumerate(lucky):
+        heaps[author[at]].append((0, 0, luck))  # in the order of a heap already
+    waiting = [((0, *heap[0]), who) for who, heap in enumerate(heaps)]
+    heapify(waiting)
+    while waiting:
+        (count, *known), who = waiting[0]
+        heap = heaps[who]
+        while (now := (places[place[at := lucky[heap[0][2]]]], months[month[at]], heap[0][2])) != heap[0]:
+            heapreplace(heap, now)
+        if known != [*now]:
+            heapreplace(waiting, ((count, *now), who))
+            continue
+        heappop(heap)
+        places[place[at]] += 1
+        months[month[at]] += 1
+        if heap:
+            heapreplace(waiting, ((count + 1, *heap[0]), who))
+        else:
+            heappop(waiting)
+        yield photos[at]
 
 
 def drawn(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
-    """Yield all photos in the order of sha256(seed, photo_id): where all are wanted, which comes first does not matter, and
-    a ranking of all n costs O(n²)."""
+    """Yield all photos in the order of sha256(seed, photo_id): where all are wanted, which comes first does not
+    matter."""
     yield from (photos[at] for at in np.argsort(_luck(photos, seed)).tolist())
 
 
@@ -121,7 +133,7 @@ def balanced_ranking(photos: Sequence[Photo], seed: int, had: Sequence[Photo] = 
 
     A kind that has been seen n times, of k kinds of its sort, costs n · k: an even share costs the same in every sort.
     Sorts count alike; what is unknown is a kind of its own. `had` are photos that the city has already from elsewhere. Ties
-    are broken as in `ranking`. O(n) for each photo.
+    are broken as in `ranking`. O(n) for each photo: each one yielded changes the cost of most.
     """
     if not photos:
         return
