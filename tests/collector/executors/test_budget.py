@@ -2,15 +2,21 @@
 
 import asyncio
 import pickle
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from collector.executors import budget
 from collector.executors.budget import BudgetActor
 from collector.net.client import Access, Http, TemporaryError
-from collector.net.rate_limit import SharedPace
+from collector.net.rate_limit import Pace, SharedPace
+from tests.collector.executors.counting import counting, most_within
 
 
 def test_turns_are_spaced_and_in_order() -> None:
@@ -107,6 +113,60 @@ def test_a_shared_pace_asks_its_budget() -> None:
         SharedPace(Kept(300), "example.org", 2.0, 4, lambda: None).turn(),
     ):
         pytest.fail("it has no turn")
+
+
+class Looped:
+    """The actor's turns for threads, which stand for workers."""
+
+    def __init__(self) -> None:
+        self._actor, self._loop = BudgetActor(), asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    def _done(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+
+    def begin(self, host: str, rate: float, parallel: int, check: Callable[[], None]) -> tuple[int, float]:
+        check()
+        granted: tuple[int, float] = self._done(self._actor.begin(host, rate, parallel))
+        return granted
+
+    def end(self, host: str, number: int) -> None:
+        self._done(self._actor.end(host, number))
+
+    def pause(self, host: str, seconds: float) -> None:
+        self._done(self._actor.pause(host, seconds))
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_a_server_counts_no_more_requests_of_many_workers_than_of_one_machine(nodes: int) -> None:
+    """Each worker has a pace of its own, of one budget; in any span come those granted, and those on their way before."""
+    rate, parallel, requests = 250.0, 3, 40
+
+    def ask(pace: Pace | SharedPace, url: str) -> None:
+        with pace.turn(), urlopen(url) as answer:  # noqa: S310 (our own)
+            answer.read()
+
+    budget = Looped()
+    try:
+        paces: list[Pace | SharedPace] = (
+            [Pace(rate, parallel, time.monotonic, time.sleep)]
+            if nodes == 1
+            else [SharedPace(budget, "loopback", rate, parallel, lambda: None) for _ in range(nodes)]
+        )
+        with counting() as (url, came), ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, [paces[n % nodes] for n in range(requests)], [url] * requests))
+    finally:
+        budget.close()
+    assert len(came) == requests
+    assert max(came) - min(came) >= (requests - 1 - parallel) / rate
+    for span in (0.02, 0.05, 0.1):
+        assert most_within(came, span) <= rate * span + 1 + parallel
 
 
 def test_an_http_travels_with_its_budget_only() -> None:
