@@ -191,6 +191,7 @@ def main() -> None:
     standard_streams.prepare()
     # Before torch is imported: threads that spin while they wait starve whatever else runs (docs/performance.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # mimalloc keeps a third more than a million rows need
     code = run(sys.argv[1:])
     standard_streams.settle()
     sys.exit(code)

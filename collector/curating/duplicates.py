@@ -172,7 +172,7 @@ def _looks(rows: PhotoRows) -> _Looks:
     number = np.empty(len(rows), np.int64)
     bits = np.ascontiguousarray(np.hstack((phash, dhash))[known]).view("S16").reshape(-1)
     number[known] = np.unique(bits, return_inverse=True)[1]
-    number[~known] = len(rows) + rows.coded("sha256")[0][~known]
+    number[~known] = len(rows) + rows.where(~known).coded("sha256")[0]
     rank = np.empty(len(rows), np.int64)
     rank[preferred] = np.arange(len(rows))
     # Looks in the order of their preferred photos.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from operator import attrgetter
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,25 @@ from collector.records import PHOTO_FIELDS, Photo
 _BATCH = 8192  # photos that are made at a time
 
 _SCHEMA = pa.schema([pa.field(of.name, of.type) for of in ARROW])
+
+
+class Texts(Sequence[str]):
+    """The texts of an Arrow array, made as they are asked for."""
+
+    def __init__(self, array: pa.Array) -> None:
+        """Take the array."""
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return a text, or those of a slice."""
+        return self._array[position].as_py() if isinstance(position, int) else self._array[position].to_pylist()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _BATCH):
+            yield from self._array.slice(start, _BATCH).to_pylist()
 
 
 class PhotoRows(Sequence[Photo]):
@@ -91,10 +110,12 @@ class PhotoRows(Sequence[Photo]):
         """Return a column of whole numbers as (N,), 0 where missing; times are microseconds since 1970 UTC."""
         return np.asarray(pc.fill_null(self.table[name].cast(pa.int64()), 0), dtype=np.int64)
 
-    def coded(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    def coded(self, name: str) -> tuple[NDArray[np.int64], Texts]:
         """Return a column of texts as numbers (N,), -1 where missing, and what each number stands for."""
-        encoded = self.table[name].combine_chunks().dictionary_encode()
-        return np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), encoded.dictionary.to_pylist()
+        chunks = self.table[name].dictionary_encode().unify_dictionaries().chunks
+        parts = [np.asarray(pc.fill_null(chunk.indices, -1), dtype=np.int64) for chunk in chunks]
+        values = chunks[0].dictionary if chunks else pa.array([], pa.string())
+        return np.concatenate([np.empty(0, np.int64), *parts]), Texts(values)
 
     def hashes(self, name: str) -> NDArray[np.uint8]:
         """Return a column of 16 hex digits as (N, 8) bytes, 0 where missing."""

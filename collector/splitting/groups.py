@@ -219,7 +219,7 @@ def _filled(rows: PhotoRows, name: str) -> Ints:
     return np.where(empty[number], -1, number)
 
 
-def _photographers(rows: PhotoRows, rules: GroupRules) -> tuple[Ints, list[str]]:
+def _photographers(rows: PhotoRows, rules: GroupRules) -> tuple[Ints, Sequence[str]]:
     """Return the photographer of each photo (N,) as a number, -1 for none, and their author ids."""
     number, names = rows.coded("author_id")
     nobody = np.array([_person(name, rules) is None for name in names] + [True])

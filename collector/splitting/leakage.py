@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,32 +14,14 @@ from collector.curating.partitions import pairs_across_partitions
 from collector.errors import DataError
 from collector.executors.local import Work
 from collector.geo import distances_km, unit_vectors
+from collector.manifest.photo_rows import Texts
 from collector.manifest.schema import FORMATS
 from collector.records import DHASH_SLACK, SPLITS, ProviderTraits
 
 _WORST = 5  # examples that are kept of each finding
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 1.0)
 
-_BLOCK = 2048  # texts that are made at a time
 _WIDER = 4  # bits by which the search for the nearest pHash is widened
-
-
-class Texts(Sequence[str]):
-    """The texts of an Arrow array, made as they are asked for."""
-
-    def __init__(self, array: pa.Array) -> None:
-        self._array = array
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __getitem__(self, position: Any) -> Any:
-        """Return a text, or those of a slice."""
-        return self._array[position].as_py() if isinstance(position, int) else self._array[position].to_pylist()
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), _BLOCK):
-            yield from self._array.slice(start, _BLOCK).to_pylist()
 
 
 @dataclass(frozen=True, slots=True)
