@@ -310,7 +310,7 @@ def _ask_nodes(ray: Any, question: Callable[[Any], Answer], about: Any) -> dict[
         UsageError: what a node raised.
         IncompleteError: one does not answer.
     """
-    remote = ray.remote(num_cpus=0, max_retries=DEATHS - 1)(question)
+    remote = ray.remote(num_cpus=0, max_retries=-1)(question)  # whoever dies of it again and again is late
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in alive(ray) if can_compute(node)}
     asked = {remote.options(scheduling_strategy=on_node(node)).remote(about): node for node in nodes}
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_SECONDS) if asked else ([], [])

@@ -29,7 +29,7 @@ from collector.manifest.manifest import (
     with_columns,
     write_manifest,
 )
-from collector.manifest.photo_rows import PhotoRows
+from collector.manifest.photo_rows import PhotoRows, values_of
 from collector.providers.registry import traits_of
 from collector.records import FLAGS_COLUMN, PHASH_RADIUS, PHOTO_FIELDS, SCENES_COLUMN, Photo, Region, provider_of
 from collector.regions import Misplaced, find_city, misplaced
@@ -208,7 +208,7 @@ def chosen_region(catalogue: Catalogue, asked: str | Region | None) -> Region:
     known = {region.name: region for region in catalogue.regions()}
     if name is None:
         if len(known) > 1:  # a collect that found nothing, or was for too small a region, leaves its region behind
-            there = {photo.city for photo in catalogue.downloaded()}
+            there = {city for (city,) in values_of(catalogue.downloaded_rows(light=True), "city")}
             cities = {of: {city.slug for city in region.cities} for of, region in known.items()}
             whole = [of for of in known if there and there <= cities[of]]
             chosen = whole if len(whole) == 1 else [of for of in known if there & cities[of]]
@@ -241,7 +241,7 @@ def header_of(
     parent: Manifest | None,
 ) -> Header:
     """Return the header of a data set of `photos`, as far as it follows from what a workspace holds."""
-    present = {photo.city for photo in photos}
+    present = {city for (city,) in values_of(photos, "city")}
     return Header(
         name=name or candidates.region.name,
         version=version or "1.0.0",
@@ -256,7 +256,9 @@ def header_of(
         parent={"version": parent.header.version, "digest": parent.digest} if parent else None,
         protocol="place" if rules["mode"] == "place" else "city",
         labels=LabelTree.of(candidates.region).beside(present),
-        provider_traits={name: traits_of(name) for name in sorted({provider_of(photo.photo_id) for photo in photos})},
+        provider_traits={
+            name: traits_of(name) for name in sorted({provider_of(of) for (of,) in values_of(photos, "photo_id")})
+        },
     )
 
 
@@ -323,6 +325,6 @@ def _versioned(
             return same
     newest = max(earlier, key=version_key)
     of_newest = read_manifest(folders[newest]) if newest in folders else parent
-    assigned = {photo.photo_id: (photo.city, str(photo.split)) for photo in photos}
+    assigned = {of: (city, str(side)) for of, city, side in values_of(photos, "photo_id", "city", "split")}
     version = next_version(of_newest, assigned) if of_newest else header.version
     return built(replace(header, version=version))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from collector.errors import DataError, UsageError
+from collector.manifest.photo_rows import values_of
 from collector.records import Photo, Region
 from collector.regions import find_city
 from collector.splitting.allocate import Allocation, draw
@@ -21,7 +22,7 @@ def held_out_cities(region: Region, photos: Sequence[Photo], asked: HoldOut, see
         UsageError: a city is not of the region, or fewer than two would be trained.
         DataError: a city has no photo.
     """
-    present = sorted({photo.city for photo in photos})
+    present = sorted({city for (city,) in values_of(photos, "city")})
     if isinstance(asked, int):
         chosen = sorted(present, key=lambda slug: draw(seed, f"held out: {slug}"))[:asked]
     else:
@@ -37,8 +38,10 @@ def held_out_cities(region: Region, photos: Sequence[Photo], asked: HoldOut, see
     return tuple(sorted(chosen))
 
 
-def trained(photos: Sequence[Photo], groups: Mapping[str, str], cities: Sequence[str]) -> list[Photo]:
+def trained(photos: Sequence[Photo], groups: Mapping[str, str], cities: Sequence[str]) -> Sequence[Photo]:
     """Return the photos that may have any side: of other cities, and in no group with a photo of `cities`."""
+    if not cities:
+        return photos
     linked = {groups[photo.photo_id] for photo in photos if photo.city in cities}
     return [photo for photo in photos if groups[photo.photo_id] not in linked]
 

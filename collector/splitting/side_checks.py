@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.manifest.photo_rows import values_of
 from collector.records import SPLITS, Photo
 
 FEW_POINTS = 0.03
@@ -72,9 +73,9 @@ def empty_sides(
         asked: sides that were to have photos.
     """
     filled: dict[str, list[set[str | None]]] = defaultdict(lambda: [set() for _ in splits])
-    for photo in photos:
-        for of, sides in zip(filled[photo.city], splits, strict=True):
-            of.add(sides.get(photo.photo_id))
+    for city, photo_id in values_of(photos, "city", "photo_id"):
+        for of, sides in zip(filled[city], splits, strict=True):
+            of.add(sides.get(photo_id))
     lacking: dict[str, dict[str, tuple[int, ...]]] = {}
     for city, has in sorted(filled.items()):
         where = {side: tuple(n for n, of in enumerate(has, start=1) if side not in of) for side in asked}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from collector.curating.duplicates import DedupSummary
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
-from collector.manifest.photo_rows import PhotoRows
+from collector.manifest.photo_rows import PhotoRows, values_of
 from collector.records import SCENES_COLUMN, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
@@ -252,7 +252,9 @@ def split(
         parent=parent,
         dry_run=dry_run,
     )
-    without_side = Counter(photo.city for photo in photos if photo.photo_id not in allocation.sides)
+    without_side = Counter(
+        city for city, photo_id in values_of(photos, "city", "photo_id") if photo_id not in allocation.sides
+    )
     shared = {city: sides for city, sides in stored.manifest.counts().items() if city not in held_out}
     return SplitResult(
         stored.manifest,
@@ -331,7 +333,8 @@ class _Assignment:
     def empty_sides(self, allocation: Allocation) -> list[EmptySides]:
         """Return which cities have no photo on a side that was asked for; held-out ones have none by intent."""
         sides = [side for side in SPLITS if self.quotas.get(side, 1)]
-        photos = [photo for photo in self.photos if photo.city not in self.held_out]
+        held_out = self.held_out
+        photos = [photo for photo in self.photos if photo.city not in held_out] if held_out else self.photos
         return empty_sides(photos, self.groups, [allocation.sides], sides)
 
 
