@@ -80,14 +80,14 @@ def torch_dataset(
         side: `train`, `val` or `test`.
         transform: given a PIL image; None gives uint8 tensors.
         workspace: folder of the workspace.
-        shards: folder of `t15 export --shards` that photos are taken from.
+        shards: folder of `t15 export --shards`, or its address in a store, that photos are taken from.
         stream: shard after shard (an IterableDataset), in place of a photo by its position.
         seed: of a stream's order; None: as the photos lie.
     """
     from benchmark.datasets import ManifestDataset, ShardStream
     from collector.workspace import Workspace
 
-    place = Workspace(Path(workspace), Path(shards) if shards else None)
+    place = Workspace(Path(workspace), shards)
     if stream:
         return ShardStream(manifest, side, place, transform, seed)
     return ManifestDataset(manifest, side, place, transform)
@@ -229,7 +229,7 @@ def bench(
         level: of the labels to tell apart; photos without one are left out.
         shots: how many training photos of each label, drawn by each seed, for learning curves; 0: all.
         workspace: folder of the workspace.
-        shards: folder of `t15 export --shards` that photos are taken from.
+        shards: folder of `t15 export --shards`, or its address in a store, that photos are taken from.
         progress: show it on stderr.
     """
     from benchmark import planning, runner
@@ -239,7 +239,7 @@ def bench(
     from benchmark.photos import require_photos
     from collector.workspace import Workspace
 
-    place, on = Workspace(Path(workspace), Path(shards) if shards else None), resolve_device(device)
+    place, on = Workspace(Path(workspace), shards), resolve_device(device)
     require_photos(manifest, place, manifest.header.name)
     chosen = [one for method in methods for one in (choose([method]) if isinstance(method, str) else [method])]
     changed, precision = dict(settings or {}), best_precision(on)

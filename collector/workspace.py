@@ -49,12 +49,12 @@ class Workspace:
     """Paths of one workspace; nothing is created by looking at them.
 
     Photos are content-addressed and hold the original bytes, whatever their format: the suffix `.jpg` is nominal.
-    `shards` is a folder of shards (`collector.images.shards`) that the benchmark takes photos from first. A `borrowed`
-    workspace shows another one's photos, and keeps none.
+    `shards` is a folder of shards (`collector.images.shards`), or its address in a store, that the benchmark takes photos
+    from first. A `borrowed` workspace shows another one's photos, and keeps none.
     """
 
     root: Path
-    shards: Path | None = None
+    shards: Path | str | None = None
     borrowed: bool = False
 
     @property
@@ -177,7 +177,7 @@ def _no_locks(folder: Path, reason: object) -> NoLocksError:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path | str) -> Iterator[None]:
     """Turn what disks, file systems and SQLite refuse, met anywhere inside, into T15Errors that name `path`.
 
     Raises:
@@ -199,7 +199,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def _of_system(error: OSError, path: Path) -> T15Error | None:
+def _of_system(error: OSError, path: Path | str) -> T15Error | None:
     if error.errno in _FULL:
         return _disk_full(path)
     if error.errno in _BROKEN:

@@ -35,9 +35,10 @@ LevelOfRunsOption = Annotated[
 ]
 
 ShardsOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="DIR", help="Take photos from these shards (`t15 export --shards`), others from the workspace."
+        metavar="DIR",
+        help="Take photos from these shards (`t15 export --shards`; also s3://BUCKET/NAME), others from the workspace.",
     ),
 ]
 

@@ -223,8 +223,12 @@ class ExportOptions:
         ),
     ] = None
     shards: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write photos and rows as tar files for WebDataset and `t15 bench --shards`."),
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write photos and rows as tar files for WebDataset and `t15 bench --shards`; also into a store, "
+            "s3://BUCKET/NAME.",
+        ),
     ] = None
     hf: Annotated[
         Path | None,
@@ -325,14 +329,16 @@ def _export_rows(manifest: "Manifest", options: ExportOptions) -> None:
         )
 
 
-def _export_shards(manifest: "Manifest", options: ExportOptions, folder: Path) -> None:
+def _export_shards(manifest: "Manifest", options: ExportOptions, folder: str) -> None:
     from collector.catalogue.rehearsal import written_to
+    from collector.images.stores import is_address
     from collector.publishing.shards import write_shards
 
     place = _workspace_without_withdrawn(manifest, options.workspace)
-    with written_to(folder, dry_run=options.dry_run) as out:
+    stored = is_address(folder)
+    with written_to(Path("shards" if stored else folder), dry_run=options.dry_run) as out:
         done = write_shards(
-            *(manifest, place, out),
+            *(manifest, place, folder if stored and not options.dry_run else out),
             shard_bytes=options.shard_mb * 1_000_000,
             originals=options.originals,
             redistributable=options.redistributable or (),

@@ -1,14 +1,14 @@
 """Photos in shards: tar files of many photos each, which are read at the places that their index names.
 
-A folder of shards holds `train-000000.tar` and so on, as WebDataset reads them (each photo beside a `.json` of its row);
-`index.json`, the list of shards in the form of WebDataset's wids, each with its sha256; and `photos.parquet`, where in
-which shard each photo lies, by the sha256 of its original, with the sha256 of what lies there (metadata may be taken out).
-`collector/publishing/shards.py` writes them. A few bytes of each photo are in memory, photos are read one at a time.
+A folder of shards, of a file system or of an object store (`stores`), holds `train-000000.tar` and so on, as WebDataset
+reads them (each photo beside a `.json` of its row); `index.json`, the list of shards in the form of WebDataset's wids, each
+with its sha256; and `photos.parquet`, where in which shard each photo lies, by the sha256 of its original, with the sha256
+of what lies there (metadata may be taken out). `collector/publishing/shards.py` writes them. A few
+bytes of each photo are in memory, photos are read one at a time.
 """
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.errors import DataError, UsageError
+from collector.images.stores import Folder, folder_at
 from collector.workspace import Workspace
 
 if TYPE_CHECKING:  # pyarrow is not needed for photos that lie in no shard
@@ -53,7 +54,7 @@ class Shards:
         file_digests: (N,) sha256 of what lies there.
     """
 
-    folder: Path
+    folder: Folder
     manifest: dict[str, str]
     names: tuple[str, ...]
     sides: tuple[str, ...]
@@ -91,44 +92,50 @@ class Shards:
         at = self._at(sha256)
         if at is None:
             raise DataError(f"{self.folder}: no shard holds the photo of sha256 {sha256[:12]}…")
-        path = self.folder / self.names[self.shard[at]]
+        name = self.names[self.shard[at]]
         try:
-            with path.open("rb") as file:
-                data = os.pread(file.fileno(), int(self.size[at]), int(self.offset[at]))
+            data = self.folder.read(name, int(self.offset[at]), int(self.size[at]))
         except FileNotFoundError as error:
-            raise DataError(f"{path}: is missing; write the shards again with `t15 export --shards`") from error
+            raise DataError(
+                f"{self.folder}/{name}: is missing; write the shards again with `t15 export --shards`"
+            ) from error
         if hashlib.sha256(data).digest().rstrip(b"\0") != self.file_digests[at]:
-            raise DataError(f"{path}: damaged: the photo of sha256 {sha256[:12]}… is not what the index says")
+            raise DataError(
+                f"{self.folder}/{name}: damaged: the photo of sha256 {sha256[:12]}… is not what the index says"
+            )
         return data
 
 
-def open_shards(folder: Path) -> Shards:
-    """Open a folder of shards.
+def open_shards(place: Path | str) -> Shards:
+    """Open a folder of shards, by its path or its address in a store.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are none, or the store cannot be used.
         DataError: the index is damaged.
     """
-    if not (folder / INDEX).is_file():
-        raise UsageError(f"{folder}: holds no {INDEX}; `t15 export MANIFEST --shards DIR` writes shards")
+    folder = folder_at(place)
+    try:
+        index = folder.read(INDEX)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{folder}: holds no {INDEX}; `t15 export MANIFEST --shards DIR` writes shards") from error
     import pyarrow as pa
 
     try:
-        return _read(folder)
+        return _read(folder, index)
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{folder}: its index is damaged ({error}); write the shards again") from error
 
 
-def _read(folder: Path) -> Shards:
+def _read(folder: Folder, written: bytes) -> Shards:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     columns = columns_of_places()
-    index = json.loads((folder / INDEX).read_bytes())
+    index = json.loads(written)
     names, sides = ([str(of[key]) for of in index["shardlist"]] for key in ("url", "split"))
     manifest = {name: str(index["manifest"][name]) for name in ("name", "version", "digest")}
-    table = pq.read_table(folder / PLACES, columns=columns.names)
+    table = pq.read_table(pa.BufferReader(folder.read(PLACES)), columns=columns.names)
     if table.schema != columns or any("/" in name or "\\" in name for name in names):
         raise ValueError("columns or names are not those of shards")
     shard = pc.index_in(table["shard"], pa.array(names, pa.string())).combine_chunks()
@@ -160,8 +167,8 @@ def _digests(column: "pa.ChunkedArray") -> NDArray[np.bytes_]:
 
 
 @cache
-def _opened(folder: Path, _written: int) -> Shards:
-    return open_shards(folder)
+def _opened(place: Path | str, _written: int) -> Shards:
+    return open_shards(place)
 
 
 def shards_of(workspace: Workspace) -> Shards | None:
@@ -172,8 +179,7 @@ def shards_of(workspace: Workspace) -> Shards | None:
     """
     if workspace.shards is None:
         return None
-    index = workspace.shards / INDEX
-    return _opened(workspace.shards, index.stat().st_mtime_ns if index.is_file() else 0)
+    return _opened(workspace.shards, folder_at(workspace.shards).stamp(INDEX))
 
 
 def has_photo(workspace: Workspace, sha256: str) -> bool:

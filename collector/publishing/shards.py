@@ -23,12 +23,13 @@ import pyarrow.parquet as pq
 
 from collector.errors import DataError, UsageError
 from collector.images.shards import INDEX, PLACES, columns_of_places
+from collector.images.stores import Folder, folder_at
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.publishing.image_folder import row_as_json, why_left_out
 from collector.publishing.with_photos import REASONS, Gate
 from collector.records import SPLITS
-from collector.workspace import Workspace, remove_drafts, replacing, storage_errors, write_atomically
+from collector.workspace import Workspace, storage_errors
 
 SHARD_BYTES = 256 * 1000 * 1000
 """Bytes that a shard has at most, unless one photo alone has more."""
@@ -52,7 +53,7 @@ class Sharded:
 def write_shards(
     manifest: Manifest,
     workspace: Workspace,
-    out: Path,
+    out: Path | str,
     *,
     shard_bytes: int = SHARD_BYTES,
     originals: bool = False,
@@ -61,10 +62,12 @@ def write_shards(
 ) -> Sharded:
     """Write shards into `out`, a new or empty folder or one that holds the very same ones; its index is written last.
 
+    `out` may be an address of a store (`s3://bucket/name`): each shard is written here first, and put there whole.
+
     Args:
         manifest: the data set.
         workspace: where the photos lie.
-        out: the folder.
+        out: the folder's path or address.
         shard_bytes: that a shard may have.
         originals: the files as they are, whatever their licence: for one's own use.
         redistributable: licences of the publisher's own that allow passing photos on.
@@ -73,15 +76,14 @@ def write_shards(
     Raises:
         UsageError: the folder holds something else.
         DataError: no photo may be passed on, or none is in the workspace.
-        IncompleteError: the disk is full.
+        IncompleteError: the disk is full, or the store cannot be reached.
     """
-    _check(out, manifest)
+    folder = folder_at(out)
+    _check(folder, manifest)
     gate = Gate(manifest, workspace, redistributable, originals=originals)
     left_out = dict.fromkeys(REASONS, 0)
     with storage_errors(out), ExitStack() as files:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_drafts(out)
-        writer = _Writer(out, shard_bytes, files)
+        writer = _Writer(folder, shard_bytes, files)
         for side in SPLITS:
             writer.begin(side)
             for row in track(_rows(manifest, side), f"photos of {side}", _count(manifest, side)):
@@ -96,23 +98,22 @@ def write_shards(
             brings = "; `t15 rehydrate` brings them" if "missing" in reasons else ""
             raise DataError(f"{out}: no photo of {manifest.header.name} is written ({why_left_out(reasons)}){brings}")
         writer.finish()
-        own = {path.name for path in out.iterdir() if _SHARD.fullmatch(path.name)}
+        own = {name for name in folder.names() if _SHARD.fullmatch(name)}
         for name in own - {str(of["url"]) for of in writer.shards}:
-            (out / name).unlink()  # of a run that was killed, under other options
-        write_atomically(out / INDEX, _index(manifest, writer, reasons, originals=originals))
+            folder.remove(name)  # of a run that was killed, under other options
+        with folder.writing(INDEX) as file:
+            file.write(_index(manifest, writer, reasons, originals=originals))
     photos = {side: sum(of["nsamples"] for of in writer.shards if of["split"] == side) for side in SPLITS}
     return Sharded(len(writer.shards), photos, sum(of["filesize"] for of in writer.shards), reasons)
 
 
-def _check(out: Path, manifest: Manifest) -> None:
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file, not a folder; give another --shards")
-    held = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
+def _check(out: Folder, manifest: Manifest) -> None:
+    held = out.names()
     if foreign := [name for name in sorted(held) if name not in (INDEX, PLACES) and not _SHARD.fullmatch(name)]:
         raise UsageError(f"{out}: holds other things ({foreign[0][:60]}); name a new folder")
     if INDEX in held:
         try:
-            digest = json.loads((out / INDEX).read_bytes())["manifest"]["digest"]
+            digest = json.loads(out.read(INDEX))["manifest"]["digest"]
         except (OSError, ValueError, KeyError, TypeError):
             digest = None
         if digest != manifest.digest:
@@ -143,7 +144,7 @@ def _index(manifest: Manifest, writer: "_Writer", left_out: Mapping[str, int], *
         "classes": [city.slug for city in header.cities],
         "originals": originals,
         "left_out": left_out,
-        "photos_sha256": hashlib.sha256((writer.folder / PLACES).read_bytes()).hexdigest(),
+        "photos_sha256": hashlib.sha256(writer.folder.read(PLACES)).hexdigest(),
     }
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
@@ -152,7 +153,7 @@ def _index(manifest: Manifest, writer: "_Writer", left_out: Mapping[str, int], *
 class _Writer:
     """Writes one shard after the other, each whole or not at all, and the table of places."""
 
-    folder: Path
+    folder: Folder
     most: int
     files: ExitStack
     shards: list[dict[str, Any]] = field(default_factory=list)
@@ -197,7 +198,7 @@ class _Writer:
 
     def _begin_shard(self) -> None:
         self._open = ExitStack()
-        self._file = self._open.enter_context(replacing(self.folder / self._name))
+        self._file = self._open.enter_context(self.folder.writing(self._name))
         self.files.push(self._open)
         self._digest, self._length, self._photos = hashlib.sha256(), 0, 0
 
@@ -228,7 +229,7 @@ class _Writer:
     def _flush(self) -> None:
         if self._table is None:
             self.files.push(self._table_open)
-            file = self._table_open.enter_context(replacing(self.folder / PLACES))
+            file = self._table_open.enter_context(self.folder.writing(PLACES))
             self._table = pq.ParquetWriter(file, columns_of_places(), compression="zstd")
         rows = [dict(zip(_PLACE, place, strict=True)) for place in self._places]
         self._table.write_table(pa.Table.from_pylist(rows, schema=columns_of_places()))

@@ -51,7 +51,7 @@ def test_a_benchmark_says_the_same(world: World, sharded: Workspace) -> None:
 
 
 def test_photos_that_are_missing_are_counted(world: World, sharded: Workspace) -> None:
-    assert sharded.shards is not None
+    assert isinstance(sharded.shards, Path)
     for path in sharded.shards.glob("test-*.tar"):
         path.unlink()
     with pytest.raises(DataError, match=r"test-000000.tar: is missing"):

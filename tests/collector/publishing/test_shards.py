@@ -6,10 +6,11 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, IncompleteError, UsageError
 from collector.images.decode import open_image
 from collector.images.shards import INDEX, PLACES, Shards, has_photo, open_shards, stored_photo
 from collector.images.strip_metadata import stripped
@@ -68,6 +69,52 @@ def test_what_may_be_passed_on_is_there_with_its_row(manifest: Manifest, workspa
         photo = files[name.replace(".json", suffix)]
         assert photo == stripped(workspace.photo(of["sha256"]).read_bytes())[0]
         assert b"4711" not in photo
+
+
+def test_a_store_holds_the_same_bytes(manifest: Manifest, workspace: Workspace, tmp_path: Path) -> None:
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    address = f"memory://{tmp_path.name}/shards"
+    assert write_shards(manifest, workspace, address) == write_shards(manifest, workspace, tmp_path / "shards")
+    expected = content(tmp_path / "shards")
+    assert {name.rsplit("/")[-1]: store.cat_file(name) for name in store.ls(address, detail=False)} == expected
+    assert write_shards(manifest, workspace, address).shards  # the same again
+    shards = open_shards(address)
+    here = open_shards(tmp_path / "shards")
+    held = [row["sha256"] for row in manifest.rows.to_pylist() if shards.holds(row["sha256"])]
+    assert len(held) == PHOTOS - 2
+    assert all(shards.read(sha256) == here.read(sha256) for sha256 in held)
+    assert stored_photo(Workspace(tmp_path, address), held[0]) == here.read(held[0])
+    store.rm(f"{address}/train-000000.tar")
+    with pytest.raises(DataError, match=r"^memory://.*train-000000.tar: is missing; write the shards again"):
+        [shards.read(sha256) for sha256 in held]
+
+
+def test_a_store_that_cannot_be_used_is_one_line(
+    manifest: Manifest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
+
+    def refuses(error: Exception) -> Any:
+        def put(*_: object) -> None:
+            raise error
+
+        return put
+
+    with pytest.raises(UsageError, match=r"^nostore://a: .*nostore"):
+        open_shards("nostore://a")
+    with pytest.raises(UsageError, match=r"holds no index\.json"):
+        open_shards("memory://nothing")
+    for error, kind, said in (
+        (PermissionError("denied"), UsageError, "does not permit it"),
+        (FileNotFoundError("no"), UsageError, "no such bucket"),
+        (RuntimeError("quota\nexceeded"), IncompleteError, r"cannot be used \(quota exceeded\); run the same command"),
+    ):
+        monkeypatch.setattr(memory, "put_file", refuses(error))
+        with pytest.raises(kind, match=f"^memory://full: .*{said}"):
+            write_shards(manifest, workspace, "memory://full")
+        monkeypatch.undo()
+        with pytest.raises(UsageError, match=r"holds no index\.json"):
+            open_shards("memory://full")
 
 
 def test_the_index_is_that_of_the_bytes(manifest: Manifest, workspace: Workspace, tmp_path: Path) -> None:
@@ -150,7 +197,7 @@ def test_what_is_refused(manifest: Manifest, workspace: Workspace, make_photo: M
         write_shards(another, workspace, tmp_path / "shards")
     with pytest.raises(DataError, match=r"no photo of .* is written \(1: not in the workspace\); `t15 rehydrate`"):
         write_shards(another, workspace, tmp_path / "none")
-    assert not list((tmp_path / "none").iterdir())
+    assert not (tmp_path / "none").exists()
     with pytest.raises(UsageError, match=r"holds no index.json; `t15 export MANIFEST --shards DIR`"):
         open_shards(tmp_path / "none")
 
