@@ -53,7 +53,7 @@ def two_nodes() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="t15-ray-") as place:
         os.environ |= {"RAY_TMPDIR": place, "PYTHONPATH": str(ROOT)}
         os.environ |= {"RAY_agent_register_timeout_ms": "400000", "RAY_gcs_server_request_timeout_seconds": "400"}
-        os.environ["RAY_worker_niceness"] = "0"  # 15 otherwise: beside others' work they would hardly run
+        os.environ |= {"RAY_worker_niceness": "0"}  # 15 otherwise: beside others' work they would hardly run
         started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         try:
             started.add_node(num_cpus=2)
