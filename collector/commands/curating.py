@@ -67,7 +67,7 @@ def dedup(
     from collector.curating.duplicates import dedup as dedup_photos
     from collector.curating.vectors import source_of
     from collector.executors.cluster import work_on
-    from collector.executors.local import Threads
+    from collector.executors.local import Processes
     from collector.workspace import existing_workspace
 
     if hashes_only and within_cities:
@@ -76,7 +76,7 @@ def dedup(
     if asked and not has_opencv():
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
     place = existing_workspace(workspace)
-    with work_on(cluster, place, Threads()) as work:
+    with work_on(cluster, place, Processes()) as work:
         summary = dedup_photos(
             *(place, radius),
             dry_run=dry_run,

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from collector.catalogue.catalogue import Catalogue, Decision, open_catalogue
 from collector.curating import label_errors, labels, metadata_leaks, text_leaks
 from collector.curating.place_names import PlaceNames
-from collector.curating.quality import FLAGGED, FLAGS, QUALITY_STAMP, flags, measure_file
+from collector.curating.quality import FLAGS, QUALITY_STAMP, assessed
 from collector.curating.vectors import VectorSource
 from collector.errors import first_few
 from collector.executors.local import Fault, Work
 from collector.executors.photos import map_photos
-from collector.images.repair import lacks_end
 from collector.manifest.photo_rows import PhotoRows
 from collector.progress import Track, silent
 from collector.records import City, Label, Photo
@@ -310,20 +309,6 @@ def _stamp(photo: Photo, of: Measurement) -> str:
     return f"{of.stamp}, of {str(photo.sha256)[:16]}"
 
 
-def _assessed(path: Path) -> Evidence:
-    """Return the flags of a photo.
-
-    Raises:
-        NotMeasurableError, OSError: why there are none.
-    """
-    measures, width, height = measure_file(path)
-    scores = flags(measures, width, height, no_end=lacks_end(path))
-    raised = {flag: score for flag, score in scores.items() if score >= FLAGGED}
-    # Below a key of their own: the review takes every number beside the flags for a score.
-    found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
-    return {**raised, "measures": found}
-
-
 def _against_pixels(run: _Run, source: VectorSource, net: str | None) -> None:
     """Flag the labels that their photos' vectors speak against, and note cities that cannot be judged."""
     photos = run.catalogue.clean_rows()
@@ -339,7 +324,7 @@ def _against_pixels(run: _Run, source: VectorSource, net: str | None) -> None:
 
 
 def _quality() -> Measurement:
-    return Measurement(STAGE, QUALITY_STAMP, "measuring", _assessed, holds_gil=True)
+    return Measurement(STAGE, QUALITY_STAMP, "measuring", assessed, holds_gil=True)
 
 
 def _text(names: PlaceNames) -> Measurement:

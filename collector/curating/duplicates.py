@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from collector.errors import DataError, first_few
 from collector.executors.cluster import Cluster
 from collector.executors.local import Fault, Work
 from collector.executors.photos import map_photos
-from collector.images.decode import open_image, quiet_decoders
-from collector.images.hashing import HASH_STAMP, Hashes, hash_picture
+from collector.images.decode import quiet_decoders
+from collector.images.hashing import HASH_STAMP, hashes_of
 from collector.licences import licences
 from collector.manifest.photo_rows import PhotoRows
 from collector.progress import Track, silent
@@ -512,7 +511,9 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace, work: Work | None,
     digests = [sha256 for _, sha256 in old]
     faults = []
     for (photo_id, digest), hashes in zip(
-        old, map_photos(_hashes, digests, workspace, work, track=track, doing="hashing"), strict=True
+        old,
+        map_photos(hashes_of, digests, workspace, work, track=track, doing="hashing", at_once=256, holds_gil=True),
+        strict=True,
     ):
         if isinstance(hashes, Fault):
             missing = isinstance(hashes.error, FileNotFoundError)
@@ -522,11 +523,6 @@ def _renew_hashes(catalogue: Catalogue, workspace: Workspace, work: Work | None,
             catalogue.update_hashes(photo_id, hashes.phash, hashes.dhash, HASH_STAMP)
     if faults:
         raise DataError(f"{first_few(faults, '; ', most=3, longest=500)}; `t15 collect --check` fetches it again")
-
-
-def _hashes(path: Path) -> Hashes:
-    with open_image(path) as image:
-        return hash_picture(image)[1]
 
 
 def _decisions(rows: PhotoRows, groups: Sequence[Group], radius: int) -> Iterator[Decision]:

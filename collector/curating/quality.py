@@ -5,9 +5,10 @@ docs/quality.md shows what each flag finds.
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import PIL
@@ -16,6 +17,7 @@ from PIL import Image, ImageFilter
 
 from collector.errors import one_line
 from collector.images.decode import MAX_PIXELS, VERSION, displayed, open_image, shown_size
+from collector.images.repair import lacks_end
 
 SIDE = 320
 """Pixels of the longer side at which everything is measured, so that scores of small and large files compare."""
@@ -337,3 +339,17 @@ def _not_overexposed(pixels: NDArray[np.uint8], luma: Grey, levels: NDArray[np.f
     least = pixels.min(axis=2)
     partly = float(((pixels.max(axis=2) >= 254) & (least > 60) & (least < 235)).mean())
     return 12.2 * gentle - 3.0 * clipped - 4.3 * float(np.log10(partly + 0.001)) - 11.3
+
+
+def assessed(path: Path) -> dict[str, Any]:
+    """Return the flags of a photo that it has, and its measures.
+
+    Raises:
+        NotMeasurableError, OSError: why there are none.
+    """
+    measures, width, height = measure_file(path)
+    scores = flags(measures, width, height, no_end=lacks_end(path))
+    raised = {flag: score for flag, score in scores.items() if score >= FLAGGED}
+    # Below a key of their own: the review takes every number beside the flags for a score.
+    found = {name: round(value, 4) for name, value in asdict(measures).items()} | {"width": width, "height": height}
+    return {**raised, "measures": found}

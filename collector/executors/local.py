@@ -35,7 +35,7 @@ DEATHS = 3
 WORKER_DIED = f"its worker died {DEATHS} times"
 
 _WORKERS = 4  # threads: decoding releases Python's lock; more only hold more decoded photos in memory
-_CHUNK = 8  # things in one message to a process
+_CHUNK = 4  # things in one message to a process: at the end the others wait for the last one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Perceptual hashes of photos: pHash-64 and dHash-64, bit for bit as the library imagehash defines them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -8,7 +9,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from collector.images.decode import VERSION, displayed, upright
+from collector.images.decode import VERSION, displayed, open_image, upright
 
 _DRAFT_SIDE = 32
 """A JPEG's luma is decoded at the smallest of 1/2, 1/4 and 1/8 of its size that leaves both sides this many pixels: one for
@@ -42,6 +43,16 @@ class Hashes:
 
     phash: str | None
     dhash: str | None
+
+
+def hashes_of(path: Path) -> Hashes:
+    """Return the hashes of a photo's file.
+
+    Raises:
+        Exception: whatever Pillow raises on a broken file.
+    """
+    with open_image(path) as image:
+        return hash_picture(image)[1]
 
 
 def hash_picture(image: Image.Image) -> tuple[Image.Image, Hashes]:

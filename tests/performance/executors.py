@@ -3,8 +3,10 @@
     python -m tests.performance.executors [--folder FOLDER] [--photos 300] [--rounds 3] [--cluster auto|HOST:PORT]
 
 FOLDER holds JPEGs (default: capitals7 of T15_REAL_DATA). Every way does the same photos, round after round; ratios are
-medians of rounds. The processor's time beside the clock tells how busy the machine was with others: where a way's clock is
-longer than its processor time over its cores, it waited. Whoever quotes the figures says on what, when, and at which load.
+medians of rounds. `ceiling` is what the machine gives: as many processes as `processes` has, started and warm before the
+clock, each with its share of the photos and nothing to tell anybody. The processor's time beside the clock tells how busy
+the machine was with others: where a way's clock is longer than its processor time over its cores, it waited. Whoever quotes
+the figures says on what, when, and at which load.
 """
 
 import argparse
@@ -16,26 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-from collector.curating.quality import flags, measure_file
+from collector.curating.quality import assessed
 from collector.executors.cluster import work_on
 from collector.executors.local import Fault, Processes, Serial, Threads, Work
 from collector.executors.photos import map_photos
-from collector.images.decode import open_image
-from collector.images.hashing import hash_picture
+from collector.images.hashing import hashes_of
 from collector.workspace import Workspace
-
-
-def hashed(path: Path) -> object:
-    """Return the hashes of a photo."""
-    with open_image(path) as image:
-        return hash_picture(image)[1]
-
-
-def measured(path: Path) -> object:
-    """Return the flags of a photo."""
-    return flags(*measure_file(path))
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
@@ -55,6 +47,34 @@ def once(function: Callable[[Path], object], digests: list[str], workspace: Work
     found = list(map_photos(function, digests, workspace, work, at_once=256, holds_gil=True))
     assert not any(isinstance(of, Fault) for of in found)
     return found
+
+
+class Ceiling:
+    """As many processes as there are cores, which wait for a function and their photos."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Start them."""
+        there = get_context("spawn")
+        self.ends = []
+        for _ in range(len(os.sched_getaffinity(0))):
+            here, end = there.Pipe()
+            there.Process(target=_alone, args=(end, workspace), daemon=True).start()
+            self.ends.append(here)
+
+    def run(self, function: Callable[[Path], object], digests: list[str], *, warm: bool = False) -> None:
+        """Let them do their shares, or, to have them warm, a photo each."""
+        for at, end in enumerate(self.ends):
+            end.send((function, digests[at :: len(self.ends)][: 1 if warm else None]))
+        for end in self.ends:
+            end.recv()
+
+
+def _alone(end: Any, workspace: Workspace) -> None:
+    while True:
+        function, digests = end.recv()
+        for digest in digests:
+            function(workspace.photo(digest))
+        end.send(len(digests))
 
 
 def main() -> None:
@@ -78,10 +98,13 @@ def main() -> None:
         with work_on(given.cluster, workspace, None) as cluster:
             ways |= {"cluster": cluster} if cluster else {}
             print(f"{len(digests)} photos, load {os.getloadavg()[0]:.1f} at the beginning")
-            for function in (hashed, measured):
-                repeated = digests * (4 if function is hashed else 1)
-                took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+            ceiling = Ceiling(workspace)
+            for function in (hashes_of, assessed):
+                repeated = digests * (4 if function is hashes_of else 1)
+                ceiling.run(function, digests, warm=True)
+                took: dict[str, list[tuple[float, float]]] = {name: [] for name in (*ways, "ceiling")}
                 for _ in range(given.rounds):
+                    took["ceiling"].append(seconds(partial(ceiling.run, function, repeated)))
                     for name, work in ways.items():
                         took[name].append(seconds(partial(once, function, repeated, workspace, work)))
                 for name, rounds in took.items():
