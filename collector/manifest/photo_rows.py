@@ -92,6 +92,15 @@ class PhotoRows(Sequence[Photo]):
         """Return the photos whose place in `chosen` (N,) is true."""
         return PhotoRows(self.table.filter(pa.array(chosen)))
 
+    def replaced(self, **columns: Iterable[str]) -> "PhotoRows":
+        """Return the photos with other values in columns of texts."""
+        table = self.table
+        for name, values in columns.items():
+            rest, of = iter(values), _SCHEMA.field(name)
+            chunks = [pa.array(block, of.type) for block in iter(lambda rest=rest: list(islice(rest, _BATCH)), [])]
+            table = table.set_column(table.column_names.index(name), of, pa.chunked_array(chunks, of.type))
+        return PhotoRows(table)
+
     def texts(self, name: str) -> Iterator[str | None]:
         """Yield the values of a column of texts."""
         for chunk in self.table[name].chunks:

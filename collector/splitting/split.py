@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from collector.curating.duplicates import DedupSummary
 from collector.errors import DataError, UsageError
@@ -19,7 +18,6 @@ from collector.manifest.photo_rows import PhotoRows, values_of
 from collector.records import SCENES_COLUMN, SPLITS, WITHIN_M, Photo, Region
 from collector.regions import Misplaced
 from collector.splitting.allocate import Allocation, Mode, allocate, kfold
-from collector.splitting.by_photo import ByPhoto
 from collector.splitting.candidates import (
     AS_COLLECTED,
     StoredManifest,
@@ -371,10 +369,7 @@ def split_folds(
     base = name or candidates.region.name
     stored = []
     for fold, side_of in enumerate(sides, start=1):
-        photos = [
-            replace(photo, split=side_of[photo.photo_id], group_id=group_of[photo.photo_id])
-            for photo in candidates.photos
-        ]
+        photos = _with_sides(PhotoRows.of(candidates.photos), side_of, group_of)
         stated = {**Recipe(groups=rules).rules(candidates.radius), "mode": "kfold", "folds": folds, "fold": fold}
         header = header_of(candidates, f"{base}-fold-{fold}-of-{folds}", None, seed, {}, stated, photos, None)
         stored.append(store_manifest(manifests, header, photos, candidates.columns, explicit=False, dry_run=dry_run))
@@ -413,28 +408,16 @@ def _seed_of(parent: Manifest | None) -> int:
     return parent.header.seed if parent else 0
 
 
-def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping | None) -> Sequence[Photo]:
-    if isinstance(photos, PhotoRows) and all(isinstance(of, ByPhoto) for of in (allocation.sides, allocation.groups)):
-        return _sided_rows(photos, allocation)
-    return [
-        replace(
-            photo,
-            split=allocation.sides[photo.photo_id],
-            group_id=allocation.groups[photo.photo_id] if grouping else photo.group_id,
-        )
-        for photo in photos
-        if photo.photo_id in allocation.sides
-    ]
+def _sided(photos: Sequence[Photo], allocation: Allocation, grouping: Grouping | None) -> PhotoRows:
+    """Return the photos that have a side, with it and their group."""
+    sides, groups = allocation.sides, allocation.groups
+    rows = PhotoRows.of(photos)
+    if len(sides) < len(rows):
+        rows = rows.where(np.array([photo_id in sides for photo_id in rows.texts("photo_id")], bool))
+    return _with_sides(rows, sides, groups if grouping else None)
 
 
-def _sided_rows(rows: PhotoRows, allocation: Allocation) -> PhotoRows:
-    """Return rows of which each has a side and a group, with these."""
-    table = rows.table
-    for name, of in (("split", allocation.sides), ("group_id", allocation.groups)):
-        if isinstance(of, ByPhoto):
-            names = pa.array(of.names[:], pa.string())
-            values = pa.chunked_array(
-                [names.take(pa.array(part)) for part in np.array_split(of.number, len(rows) // 65_536 + 1)]
-            )
-            table = table.set_column(table.column_names.index(name), name, values)
-    return PhotoRows(table)
+def _with_sides(rows: PhotoRows, sides: Mapping[str, str], groups: Mapping[str, str] | None) -> PhotoRows:
+    ids = [str(photo_id) for photo_id in rows.texts("photo_id")]
+    said = {"split": sides, "group_id": groups}
+    return rows.replaced(**{name: map(of.__getitem__, ids) for name, of in said.items() if of is not None})
