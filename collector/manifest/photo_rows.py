@@ -89,8 +89,12 @@ class PhotoRows(Sequence[Photo]):
         return next(iter(PhotoRows(self.table.slice(at, 1))))
 
     def where(self, chosen: NDArray[np.bool_]) -> "PhotoRows":
-        """Return the photos whose place in `chosen` (N,) is true."""
-        return PhotoRows(self.table.filter(pa.array(chosen)))
+        """Return the photos whose place in `chosen` (N,) is true; of all no copy is made."""
+        return self if chosen.all() else PhotoRows(self.table.filter(pa.array(chosen)))
+
+    def ids(self) -> Texts:
+        """Return the photo_ids."""
+        return Texts(self.table["photo_id"].cast(pa.large_string()).combine_chunks())
 
     def replaced(self, **columns: Iterable[str]) -> "PhotoRows":
         """Return the photos with other values in columns of texts."""

@@ -1,10 +1,51 @@
 """Texts by photo_id, in a few bytes each: a number for each photo, and a text for each number."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_BLOCK = 4096  # photo_ids that are held as texts
+
+
+class Positions(Mapping[str, int]):
+    """The positions of sorted photo_ids: what a dict of them takes 150 bytes a photo for, in none beside the ids.
+
+    Whoever asks in their order, or nearly so, is answered at once, others by bisection.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        """Take the photo_ids."""
+        self._ids = ids
+        self._start, self._block = 0, list[str]()
+
+    def __getitem__(self, photo_id: str) -> int:
+        """Return the position of a photo_id.
+
+        Raises:
+            KeyError: it is not among them.
+        """
+        if not self._block or not self._block[0] <= photo_id <= self._block[-1]:
+            at = self._start + len(self._block)
+            following = self._ids[at : at + _BLOCK]
+            if not following or not following[0] <= photo_id <= following[-1]:
+                at = bisect_left(self._ids, photo_id)
+                if at < len(self._ids) and self._ids[at] == photo_id:
+                    return at
+                raise KeyError(photo_id)
+            self._start, self._block = at, following
+        at = bisect_left(self._block, photo_id)
+        if self._block[at] != photo_id:
+            raise KeyError(photo_id)
+        return self._start + at
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 class ByPhoto(Mapping[str, str]):
@@ -31,7 +72,7 @@ class ByPhoto(Mapping[str, str]):
         return self.names[number]
 
     def __iter__(self) -> Iterator[str]:
-        return (photo_id for photo_id, at in self.index.items() if self.number[at] >= 0)
+        return (photo_id for photo_id, number in zip(self.index, self.number.tolist(), strict=True) if number >= 0)
 
     def __len__(self) -> int:
         return int((self.number >= 0).sum())

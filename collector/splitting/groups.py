@@ -21,7 +21,7 @@ from collector.geo import EARTH_RADIUS_KM, unit_vectors
 from collector.manifest.photo_rows import PhotoRows
 from collector.providers.registry import panorama_of, traits_of
 from collector.records import DHASH_SLACK, MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, Photo, provider_of
-from collector.splitting.by_photo import ByPhoto, FirstOf
+from collector.splitting.by_photo import ByPhoto, FirstOf, Positions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,6 +32,7 @@ PREFIX = "g:"
 
 CHUNK = 1 << 19  # pairs of points that are compared at a time: about 60 MB
 _LARGEST = 10  # groups that are described
+_ISLANDS_M = 5_000.0  # what lies farther apart is looked at apart, some CHUNK points at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,11 @@ def group_photos(
     _check(rules)
     rows = PhotoRows.of(photos)
     alone = {name: components(len(rows), *_joined(edges)) for name, edges in _links(rows, rules)}
-    photo_ids = [str(photo_id) for photo_id in rows.texts("photo_id")]
+    photo_ids = rows.ids()
     if scenes:
         alone["scenes"] = components(len(rows), *_equal([scenes.get(photo_id) for photo_id in photo_ids]))
     labels = components(len(rows), *_joined([chain(found) for found in alone.values()]))
-    index = {photo_id: at for at, photo_id in enumerate(photo_ids)}
+    index = Positions(photo_ids)
     group_of = _named(index, photo_ids, labels)
     cities = rows.coded("city")[0]
     of_city = np.unique(labels * (cities.max(initial=0) + 1) + cities) // (cities.max(initial=0) + 1)
@@ -338,10 +339,32 @@ def places(
     chord = diameter * np.sin(metres / diameter)
     time = np.zeros(len(latitude)) if hours is None else hours / max_hours
     time = np.where(np.isnan(time), -np.inf, time)  # unknown; unlike NaN it is equal to itself
-    # Equal places and times are one point.
-    points, which = np.unique(
-        np.column_stack((1000 * EARTH_RADIUS_KM * unit_vectors(latitude, longitude), time)), axis=0, return_inverse=True
+    points = np.column_stack((1000 * EARTH_RADIUS_KM * unit_vectors(latitude, longitude), time))
+    islands = _islands(points[:, :3], max(chord, _ISLANDS_M))
+    order, sizes = np.argsort(islands, kind="stable"), np.bincount(islands)
+    ends, found = np.cumsum(sizes), np.empty(len(points), dtype=np.int64)
+    for some in _parts(sizes):
+        start = ends[some.start] - sizes[some.start]
+        at = order[start : ends[some.stop - 1]]
+        found[at] = 2 * start + _of_island(points[at], chord)  # they are below 2 · len(at)
+    return found
+
+
+def _islands(points: Floats, metres: float) -> Ints:
+    """Return a label (N,) for each point (N, 3) in metres: points of different labels are farther apart than `metres`."""
+    most = int(3 * 1000 * EARTH_RADIUS_KM / metres) + 3  # cells along an axis
+    along = np.floor(points / metres).astype(np.int64) + most // 2
+    cells, cell_of = np.unique((along[:, 0] * most + along[:, 1]) * most + along[:, 2], return_inverse=True)
+    places = np.column_stack((cells // most**2, cells // most % most, cells % most))
+    pairs = (
+        cKDTree(places).query_pairs(1, p=np.inf, output_type="ndarray") if len(cells) else np.empty((0, 2), np.int64)
     )
+    return components(len(cells), pairs[:, 0], pairs[:, 1])[cell_of]
+
+
+def _of_island(points: Floats, chord: float) -> Ints:
+    """Do what `places` does of points (N, 4), in metres and units of the largest difference in time."""
+    points, which = np.unique(points, axis=0, return_inverse=True)  # equal places and times are one point
     dated = np.isfinite(points[:, 3])
     labels = np.arange(len(points))
     labels[dated] = _linked(points[dated], labels[dated], chord)

@@ -96,3 +96,17 @@ def test_a_crowd_costs_no_more_than_its_number() -> None:
 def test_no_points() -> None:
     assert places(np.empty(0), np.empty(0), 50.0).tolist() == []
     assert places(np.empty(0), np.empty(0), 50.0, np.empty(0), 1.0).tolist() == []
+
+
+def test_islands_are_looked_at_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Islands of a chain of points each, fewer points with each, some of unknown time; some points at a time."""
+    random = np.random.default_rng(1)
+    sizes = [60, 30, 8, 3, 1, 1]
+    latitude = np.concatenate([n + np.cumsum(random.uniform(0, 90, size)) / 111_195 for n, size in enumerate(sizes)])
+    hours = [None if n % 7 == 0 else n % 40 for n in range(len(latitude))]
+    given_hours = np.array([np.nan if hour is None else hour for hour in hours])
+    monkeypatch.setattr(module, "_ISLANDS_M", 300.0)
+    monkeypatch.setattr(module, "CHUNK", 20)
+    for times, of in ((None, [None] * len(latitude)), (given_hours, hours)):
+        found = places(latitude, np.zeros(len(latitude)), 50.0, times, 9.0)
+        assert partition(found) == partition(oracle(latitude.tolist(), [0.0] * len(latitude), 50.0, of, 9.0))
