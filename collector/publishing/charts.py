@@ -13,6 +13,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -154,7 +156,7 @@ def _map(manifest: Manifest) -> Figure:
     axes = _axes(figure, 0, 0, width, height)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    places = _places(manifest)
+    places = _places(manifest, [city.slug for city in cities])
     half = step / 2 - 0.04
     dots: dict[str, list[NDArray[np.float64]]] = {side: [] for side in SPLITS}
     for index, city in enumerate(cities):
@@ -191,15 +193,17 @@ def _mapped(manifest: Manifest) -> list[City]:
     return [city for city in manifest.header.cities if city.slug in chosen]
 
 
-def _places(manifest: Manifest) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    places: dict[str, dict[str, list[tuple[float, float]]]] = {
-        city.slug: {side: [] for side in SPLITS} for city in manifest.header.cities
+def _places(manifest: Manifest, slugs: Sequence[str]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Return the places (N, 2) of some cities' photos by city and side, in degrees."""
+    table = manifest.table.select(["city", "split", "latitude", "longitude"])
+    located = table.filter(pc.and_(pc.is_in(table["city"], pa.array(slugs)), pc.is_valid(table["latitude"])))
+    city = pc.index_in(located["city"], pa.array(slugs)).to_numpy()
+    side = pc.index_in(located["split"], pa.array(SPLITS)).to_numpy()
+    degrees = np.column_stack([located[name].to_numpy() for name in ("latitude", "longitude")])
+    return {
+        slug: {name: degrees[(city == at) & (side == of)] for of, name in enumerate(SPLITS)}
+        for at, slug in enumerate(slugs)
     }
-    columns = (manifest.table[name].to_pylist() for name in ("city", "split", "latitude", "longitude"))
-    for city, side, latitude, longitude in zip(*columns, strict=True):
-        if latitude is not None:
-            places[city][side].append((latitude, longitude))
-    return places
 
 
 def _authors(facts: Facts) -> Figure:

@@ -9,7 +9,7 @@ Memory: the rows in columns, and the photos of one city at a time.
 """
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
 from math import exp, log
@@ -24,7 +24,6 @@ from collector.errors import DataError
 from collector.geo import KM_PER_DEGREE
 from collector.manifest.columns import Values, choose, held
 from collector.manifest.manifest import Manifest
-from collector.manifest.photo_rows import PhotoRows
 from collector.manifest.read_table import open_table
 from collector.records import SPLITS, City, Photo, provider_of
 from collector.web.maps import kilometres
@@ -38,6 +37,8 @@ _AT_ONCE = 4096  # populated places
 
 NIGHT = (*range(6), *range(20, 24))
 """Hours of local solar time that count as night."""
+
+_LOOKED_AT = ["photo_id", "city", "latitude", "longitude", "taken_at", "author_id", "license"]  # columns
 
 Floats = NDArray[np.float64]
 
@@ -127,21 +128,18 @@ def stats(manifest: Manifest, populated: Floats | None = None, looks: Looks = NO
         looks: what the pictures show.
     """
     services = {name for name, traits in manifest.header.provider_traits.items() if traits.author_is_service}
-    rows = _by_city(manifest)
-    return [_of_city(city, list(rows[city.slug]), populated, services, looks) for city in manifest.header.cities]
+    return [_of_city(city, photos, populated, services, looks) for city, photos in _by_city(manifest)]
 
 
-def _by_city(manifest: Manifest) -> dict[str, PhotoRows]:
-    """Return the photos of each city, side by side, as rows: they become photos city by city."""
-    sides = pc.index_in(manifest.table["split"], pa.array(SPLITS))
-    keys = pa.table({"city": manifest.table["city"], "side": sides})
-    table = manifest.table.take(pc.sort_indices(keys, [("city", "ascending"), ("side", "ascending")]))  # stable
-    rows = {city.slug: PhotoRows(table.slice(0, 0)) for city in manifest.header.cities}
-    start = 0
-    for counted in pc.value_counts(table["city"].combine_chunks()).to_pylist():
-        rows[counted["values"]] = PhotoRows(table.slice(start, counted["counts"]))
-        start += counted["counts"]
-    return rows
+def _by_city(manifest: Manifest) -> Iterator[tuple[City, list[Photo]]]:
+    """Yield each city with its photos, as far as statistics look at them: those of one city at a time."""
+    cities = manifest.header.cities
+    number = pc.index_in(manifest.table["city"], pa.array([city.slug for city in cities], pa.string())).to_numpy()
+    order = np.lexsort((pc.index_in(manifest.table["split"], pa.array(SPLITS)).to_numpy(), number))
+    table = manifest.table.select(_LOOKED_AT).take(pa.array(order))
+    ends = np.cumsum(np.bincount(number, minlength=len(cities))).tolist()
+    for city, start, end in zip(cities, [0, *ends], ends, strict=False):
+        yield city, [Photo(**row) for row in table.slice(start, end - start).to_pylist()]
 
 
 def _of_city(
