@@ -125,7 +125,7 @@ class PhotoRows(Sequence[Photo]):
 
     def coded(self, name: str) -> tuple[NDArray[np.int64], Texts]:
         """Return a column of texts as numbers (N,), -1 where missing, and what each number stands for."""
-        chunks = self.table[name].dictionary_encode().unify_dictionaries().chunks
+        chunks = self.table[name].dictionary_encode().chunks  # of one dictionary
         parts = [np.asarray(pc.fill_null(chunk.indices, -1), dtype=np.int64) for chunk in chunks]
         values = chunks[0].dictionary if chunks else pa.array([], pa.string())
         return np.concatenate([np.empty(0, np.int64), *parts]), Texts(values)
