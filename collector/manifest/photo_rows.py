@@ -100,8 +100,9 @@ class PhotoRows(Sequence[Photo]):
         """Return the photos with other values in columns of texts."""
         table = self.table
         for name, values in columns.items():
-            rest, of = iter(values), _SCHEMA.field(name)
-            chunks = [pa.array(block, of.type) for block in iter(lambda rest=rest: list(islice(rest, _BATCH)), [])]
+            rest, of, chunks = iter(values), _SCHEMA.field(name), []
+            while block := list(islice(rest, _BATCH)):
+                chunks.append(pa.array(block, of.type))
             table = table.set_column(table.column_names.index(name), of, pa.chunked_array(chunks, of.type))
         return PhotoRows(table)
 

@@ -29,7 +29,7 @@ class Positions(Mapping[str, int]):
         """
         if not self._block or not self._block[0] <= photo_id <= self._block[-1]:
             at = self._start + len(self._block)
-            following = self._ids[at : at + _BLOCK]
+            following = list(self._ids[at : at + _BLOCK])
             if not following or not following[0] <= photo_id <= following[-1]:
                 at = bisect_left(self._ids, photo_id)
                 if at < len(self._ids) and self._ids[at] == photo_id:
