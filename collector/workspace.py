@@ -154,14 +154,14 @@ def is_storage_fault(error: BaseException) -> bool:
     return isinstance(error, NoLocksError) or (isinstance(error, OSError) and error.errno in _FULL | _BROKEN)
 
 
-def _disk_full(path: Path | str) -> IncompleteError:
+def _disk_full(path: Path) -> IncompleteError:
     return IncompleteError(
         f"{path}: the disk is full; what was finished is kept, nothing is half-written: "
         "make room and run the same command again"
     )
 
 
-def _disk_broken(path: Path | str, reason: object) -> IncompleteError:
+def _disk_broken(path: Path, reason: object) -> IncompleteError:
     return IncompleteError(
         f"{path}: its disk or file system failed ({reason}); what was finished is kept: see to the disk or its mount, then "
         "run the same command again"
@@ -177,7 +177,7 @@ def _no_locks(folder: Path, reason: object) -> NoLocksError:
 
 
 @contextmanager
-def storage_errors(path: Path | str) -> Iterator[None]:
+def storage_errors(path: Path) -> Iterator[None]:
     """Turn what disks, file systems and SQLite refuse, met anywhere inside, into T15Errors that name `path`.
 
     Raises:
@@ -199,7 +199,7 @@ def storage_errors(path: Path | str) -> Iterator[None]:
         raise
 
 
-def _of_system(error: OSError, path: Path | str) -> T15Error | None:
+def _of_system(error: OSError, path: Path) -> T15Error | None:
     if error.errno in _FULL:
         return _disk_full(path)
     if error.errno in _BROKEN:
@@ -213,7 +213,7 @@ def _of_system(error: OSError, path: Path | str) -> T15Error | None:
     return None
 
 
-def _of_sqlite(error: sqlite3.DatabaseError, path: Path | str) -> T15Error | None:
+def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> T15Error | None:
     result = getattr(error, "sqlite_errorcode", None) or 0  # absent where Python itself raised
     if result in _SQLITE_LOCKS:
         return _no_locks(path, error)

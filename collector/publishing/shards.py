@@ -11,6 +11,7 @@ import io
 import json
 import re
 import tarfile
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from collector.errors import DataError, UsageError
 from collector.images.shards import INDEX, PLACES, columns_of_places
-from collector.images.stores import Folder, folder_at
+from collector.images.stores import Folder, folder_at, is_address
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
 from collector.publishing.image_folder import row_as_json, why_left_out
@@ -82,7 +83,8 @@ def write_shards(
     _check(folder, manifest)
     gate = Gate(manifest, workspace, redistributable, originals=originals)
     left_out = dict.fromkeys(REASONS, 0)
-    with storage_errors(out), ExitStack() as files:
+    written = Path(tempfile.gettempdir() if is_address(out) else out)
+    with storage_errors(written), ExitStack() as files:
         writer = _Writer(folder, shard_bytes, files)
         for side in SPLITS:
             writer.begin(side)
