@@ -103,10 +103,11 @@ def test_islands_are_looked_at_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     sizes = [60, 30, 8, 3, 1, 1]
     latitude = np.concatenate([n + np.cumsum(random.uniform(0, 90, size)) / 111_195 for n, size in enumerate(sizes)])
-    hours = [None if n % 7 == 0 else n % 40 for n in range(len(latitude))]
+    hours: list[int | None] = [None if n % 7 == 0 else n % 40 for n in range(len(latitude))]
+    nobody_knows: list[int | None] = [None] * len(latitude)
     given_hours = np.array([np.nan if hour is None else hour for hour in hours])
     monkeypatch.setattr(module, "_ISLANDS_M", 300.0)
     monkeypatch.setattr(module, "CHUNK", 20)
-    for times, of in ((None, [None] * len(latitude)), (given_hours, hours)):
+    for times, of in ((None, nobody_knows), (given_hours, hours)):
         found = places(latitude, np.zeros(len(latitude)), 50.0, times, 9.0)
         assert partition(found) == partition(oracle(latitude.tolist(), [0.0] * len(latitude), 50.0, of, 9.0))
