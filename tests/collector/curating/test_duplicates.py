@@ -298,7 +298,7 @@ def test_within_cities_doubts_are_looked_at_there_and_agreeing_hashes_everywhere
         find_groups(photos, verify=look, within_cities=within)
     assert asked == {False: {(0, 20), (20, 40), (20, 48)}, True: {(0, 20)}}
     # Hashes that agree propose a pair of two cities too.
-    near = {"phash": bits(*range(44)), "dhash": bits(*range(12))}
-    agree = [photos[2], replace(photos[2], photo_id="made:44", sha256="44", city="van", **near)]
+    other = make_photo(44, city="van", phash=bits(*range(44)), dhash=bits(*range(12)))
+    agree = [photos[2], other]
     assert find_groups(agree, verify=lambda doubts: [SAME] * len(doubts), within_cities=True)
     assert not find_groups(agree, verify=lambda doubts: [OTHER] * len(doubts), within_cities=True)
