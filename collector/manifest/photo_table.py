@@ -334,14 +334,37 @@ class FileFinder:
         return unicodedata.normalize("NFC", below.replace(os.sep, "/"))
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        """The files' keys by name, and by name without its ending."""
-        found: dict[str, list[str]] = {}
+    def _by_end(self) -> dict[int, dict[str, list[str]]]:
+        """The files' keys by the end of their path, with and without the name's ending; by how many folders it has."""
+        return {}
+
+    def _ending_with(self, folders: Sequence[str], name: str) -> Sequence[str]:
+        count = len(folders)
+        if count not in self._by_end:
+            keys = self._by_end.setdefault(count, {})
+            for key in self._whole:
+                parts = key.split("/")
+                if len(parts) > count:
+                    above, own = parts[-count - 1 : -1], parts[-1]
+                    for called in {own, own.rpartition(".")[0] or own}:
+                        keys.setdefault("/".join((*above, called)), []).append(key)
+        return self._by_end[count].get("/".join((*folders, name)), ())
+
+    @cached_property
+    def _by_folder(self) -> dict[tuple[str, str], list[str]]:
+        """The files' keys by name, with and without its ending, and each of the folders that they lie in, folded."""
+        keys: dict[tuple[str, str], list[str]] = {}
+        folded: dict[str, str] = {}
         for key in self._whole:
-            name = key.rpartition("/")[2]
-            for called in {name, name.rpartition(".")[0] or name}:
-                found.setdefault(called, []).append(key)
-        return found
+            *folders, own = key.split("/")
+            for folder in {folded.setdefault(of, fold(of)) for of in folders}:
+                for called in {own, own.rpartition(".")[0] or own}:
+                    keys.setdefault((called, folder), []).append(key)
+        return keys
+
+    @cached_property
+    def _root_name(self) -> str:
+        return self.root.resolve().name
 
     @cached_property
     def _shared(self) -> int:
@@ -359,16 +382,17 @@ class FileFinder:
         """
         asked = _parts(file)
         for cut in range(len(asked)):
-            allowed = cut <= self._shared or asked[cut - 1] == self.root.resolve().name
+            allowed = cut <= self._shared or asked[cut - 1] == self._root_name
             if allowed and (path := self._whole.get("/".join(asked[cut:]))):
                 return path
         folders = asked[self._shared : -1]
-        found = [key for key in self._by_name.get(asked[-1], ()) if _ends_with(key, folders)]
-        if len(found) > 1 and city is not None:
-            found = [key for key in found if fold(city) in map(fold, key.split("/")[:-1])] or found
-        if len(found) == 1:
-            return self._whole[found[0]]
-        return "no such file" if not found else f"{len(found)} files are called so, such as {found[0]}"
+        keys = self._ending_with(folders, asked[-1])
+        if len(keys) > 1 and city is not None:
+            in_city = self._by_folder.get((asked[-1], fold(city)), ())
+            keys = [key for key in in_city if _ends_with(key, folders)] or keys
+        if len(keys) == 1:
+            return self._whole[keys[0]]
+        return "no such file" if not keys else f"{len(keys)} files are called so, such as {keys[0]}"
 
     def match(self) -> Matches:
         """Return which file each row means; a file that two rows mean is the first one's."""
