@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # A file for each worker, so that what its tests share is made once; in the order of tests/conftest.py, slow files first.
 SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 
+# Processes that tests start import t15 anew: where Python was told to keep no bytecode, they compiled it each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check lint style types contracts changed docs clean
 
 demo: $(READY)

@@ -86,18 +86,22 @@ def expect(manifest: Manifest, tasks: Sequence[Task], runs: Path, device: str) -
     What several compute of each photo alike, such as a network's vectors, is kept, and counts once; what finished runs
     computed does not count again.
     """
+    kinds = tuple(_kind(task.method) for task in tasks)
+    idle = [not task.can_begin or is_finished(runs, task.inputs.identity) for task in tasks]
+    if all(idle):
+        return Expected((0.0,) * len(tasks), False, kinds)
     finished = [run for run in finished_runs(runs, manifest.digest) if run.origin == "bench"]
     pace = _pace(manifest, {task.method.name: task.method for task in tasks}, finished, device)
     kept = {_of_each_photo(run.inputs.parameters) for run in finished}
     formulas = []
-    for task in tasks:
-        idle = not task.can_begin or is_finished(runs, task.inputs.identity)
-        formula = _formula(manifest, task.method, task.inputs.level, device, task.inputs.parameters)
-        formulas.append((_of_each_photo(task.inputs.parameters), None if idle else formula))
+    for task, nothing in zip(tasks, idle, strict=True):
+        of, parameters = task.inputs, task.inputs.parameters
+        formula = None if nothing else _formula(manifest, task.method, of.level, device, parameters)
+        formulas.append((_of_each_photo(parameters), formula))
     seconds = [
         0.0 if formula is None else max(_LEAST, formula * (pace or 1.0)) for formula in _counted_once(formulas, kept)
     ]
-    return Expected(tuple(seconds), pace is not None, tuple(_kind(task.method) for task in tasks))
+    return Expected(tuple(seconds), pace is not None, kinds)
 
 
 _Kept = tuple[object, ...]

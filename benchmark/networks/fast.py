@@ -11,6 +11,7 @@ kinds of layers are applied step by step, in order; all others see the whole pas
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -77,6 +78,12 @@ def _stepwise(module: nn.Module, lengths: Sequence[int], states: list[Tensor]) -
 
 _PHOTOS_AT_ONCE = {"cpu": 16, "cuda": 64}
 """Photos cropped, and passed through the frozen layers, in one go."""
+
+_MEASURED_STEPS = 4
+"""Of an estimate: two to warm up, and two that are timed."""
+
+_GUESSED_STEP = 0.5
+"""Seconds of a step that is not worth measuring."""
 
 _WARM_UP = 3
 """Steps before a CUDA graph is captured, so that libraries have chosen their kernels (PyTorch's notes on CUDA)."""
@@ -218,13 +225,19 @@ def _divided(network: nn.Module, backbone: Backbone, frozen: str) -> tuple[nn.Mo
     return head, nn.Sequential(*layers[count:])
 
 
+@cache
 def estimate(photos: int, classes: int, device: str, recipe: Recipe) -> float:
     """Return the seconds that training on this device would take, from two timed steps of the fast engine on random pixels.
+
+    What has no more steps than would be taken to measure it is guessed.
 
     Raises:
         UsageError: there is no such network, or it has no such cut.
     """
     backbone = find_backbone(recipe.backbone)
+    steps = -(-photos // recipe.batch) * recipe.epochs
+    if steps <= _MEASURED_STEPS:
+        return _GUESSED_STEP * steps
     network = _blank(backbone, classes, device)
     freeze(network, backbone, recipe.frozen)
     few = 2 * recipe.batch

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -216,8 +217,6 @@ def test_the_curve_tells_of_every_epoch(sides: Sides, recipe: Recipe) -> None:
 
 
 def test_pre_trained_weights_get_a_new_classifier(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     from benchmark.networks import backbones
     from benchmark.networks.backbones import Pretrained
 
@@ -465,6 +464,12 @@ def test_progress_counts_the_epochs(small_world: World, recipe: Recipe) -> None:
 def test_the_estimate_grows_with_the_work(recipe: Recipe) -> None:
     small, large = estimate(100, 3, "cpu", recipe), estimate(100_000, 3, "cpu", recipe)
     assert 0 < small < large
+
+
+def test_what_is_as_short_as_a_measurement_is_not_measured(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.networks.fast.FastEngine", lambda *of: pytest.fail("measured"))
+    short = replace(recipe, epochs=2, batch=16)
+    assert 0 < estimate(16, 3, "cpu", short) < estimate(17, 3, "cpu", short)
 
 
 @pytest.mark.gpu
