@@ -4,7 +4,9 @@ import hashlib
 import io
 import os
 from collections.abc import Generator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,10 +51,28 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes) and b"\x1f\x8b" in val else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import a share of all tests before the others: rewriting their assertions takes longer than all imports together.
+
+    What one worker has rewritten lies as bytecode for the next.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    number, here = int(worker["workerid"].removeprefix("gw")), Path(__file__).parent
+    for path in sorted(here.rglob("test_*.py"))[number :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # told when it is collected
+            import_module(".".join(path.relative_to(here.parent).with_suffix("").parts))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests: workers take a file each, and the last must not be alone with a long one."""
+    """Begin with the files that have slow tests, then with the journeys at the top.
+
+    Workers take a file each, and the last must not be alone with a long one.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, len(item.path.parts)))
 
 
 @pytest.hookimpl(wrapper=True)

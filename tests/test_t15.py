@@ -460,7 +460,7 @@ def undisturbed(folder: Path, plug_in: str) -> dict[str, bytes]:
     In a process of its own, as the stopped ones: what other tests do to torch in this one changes last digits.
     """
     world = make_world(folder)
-    finished = command(*bench_of(world), PYTHONPATH=plug_in)
+    finished = command(*bench_of(world), python=warm.python(), PYTHONPATH=plug_in)
     assert json.loads(finished.stdout)["counts"] == {"done": 3, "skipped": 0, "failed": 0, "missing": 0}
     return predictions_in(world)
 

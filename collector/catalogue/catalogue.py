@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -517,7 +517,7 @@ def _rows(stage: str, decisions: Iterable[Decision]) -> Iterator[tuple[str, str,
 
 
 def _values(photo: Photo) -> dict[str, Any]:
-    values = {name: value for name, value in zip(PHOTO_FIELDS, astuple(photo), strict=True) if name in _STORED}
+    values = {name: getattr(photo, name) for name in _STORED}
     values["taken_at"] = photo.taken_at.isoformat() if photo.taken_at else None
     return values
 

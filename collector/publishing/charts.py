@@ -273,7 +273,10 @@ def city_bars(found: Sequence[CityStats]) -> Figure | None:
         axes.set_xlim(0, 1.3)  # with room for the number beside a whole bar
         axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=7)
         axes.set_title(title, fontsize=8, loc="left")
-        named_rows(axes, [drawable(of.name) for of in found] if at == 0 else [""] * len(found))
+        axes.set_yticks([])  # of the other columns: ticks take longer than bars
+        axes.set_ylim(len(found) - 0.5, -0.5)
+        if at == 0:
+            named_rows(axes, [drawable(of.name) for of in found])
     return figure
 
 

@@ -22,7 +22,7 @@ from collector.workspace import Workspace
 from tests.collector.net.servers import FakeTime, Script, Server, answer, redirect
 from tests.conftest import PhotoBytes
 
-IZMIR = City("izmir", "İzmir", 38.42, 27.14, 20.0)
+IZMIR = City("izmir", "İzmir", 38.42, 27.14, 3.0)
 REGION = Region("r", "", (IZMIR,))
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(minutes=11)
