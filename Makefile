@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 # A file for each worker, so that what its tests share is made once; in the order of tests/conftest.py, slow files first.
 SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 
-# Processes that tests start import t15 anew: where Python was told to keep no bytecode, they compiled it each time.
+# Modules are compiled as they are imported first, a quarter of what is installed: compiling all took most of the installation.
+# So bytecode has to be kept, whatever Python was told: processes that tests start would compile t15 each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint style types contracts changed docs clean
@@ -46,5 +47,5 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
