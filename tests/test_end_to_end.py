@@ -17,7 +17,7 @@ T15 = Path(sysconfig.get_path("scripts")) / "t15"
 CITIES = 3
 PHOTOS = 60
 KINDS = (
-    *("tiny-64*", "hog-32*", "gist-64*", "sift-nbnn", "bow", "vlad", "scratch:resnet18", "scratch:alexnet"),
+    *("tiny-64*", "hog-32*", "gist-64*", "sift-nbnn", "bow", "vlad", "scratch:resnet18"),
     *("features:*", "finetune-c:*", "finetune-classifier:alexnet/places365"),
 )
 """Rows of every kind; the others differ from these in sizes, networks and weights."""

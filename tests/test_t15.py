@@ -424,8 +424,9 @@ class Stopped:
 
 def stop(arguments: Sequence[str], env: Mapping[str, str], sign: Path, number: int) -> Stopped:
     """Start t15, wait until it says that it is in the middle, and send it a signal."""
+    python = sys.executable if number == signal.SIGKILL else warm.python()
     with subprocess.Popen(
-        [sys.executable, "-m", "t15", *arguments],
+        [python, "-m", "t15", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

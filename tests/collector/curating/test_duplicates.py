@@ -292,7 +292,8 @@ def test_within_cities_doubts_are_looked_at_there_and_agreeing_hashes_everywhere
     for within, pairs in asked.items():
 
         def look(doubts: Sequence[DoubtfulPair], pairs: set[tuple[int, int]] = pairs) -> list[Agreement | None]:
-            pairs |= {tuple(sorted((names[of.first], names[of.second]))) for of in doubts if not of.mirrored}
+            both = (sorted((names[of.first], names[of.second])) for of in doubts if not of.mirrored)
+            pairs |= {(low, high) for low, high in both}
             return [OTHER] * len(doubts)
 
         find_groups(photos, verify=look, within_cities=within)
