@@ -268,8 +268,11 @@ def about_from_json(data: Mapping[str, Any], classes: tuple[str, ...]) -> About:
         run=data["run"],
         inputs=data["inputs"],
         title=data["title"],
-        manifest={name: str(data["manifest"][name]) for name in ("name", "version", "digest", "note")}
-        | {"title": str(data["manifest"].get("title", ""))},  # models of the first edition do not say it
+        # Models of the first edition do not say the title.
+        manifest={
+            name: str({"title": "", **data["manifest"]}[name])
+            for name in ("name", "title", "version", "digest", "note")
+        },
         pretraining=data["pretraining"],
         weights_licence=data["weights_licence"],
         photo_licences=data["photo_licences"],

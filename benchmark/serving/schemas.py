@@ -95,6 +95,7 @@ class ManifestFacts(Exact):
     """The data set that the model learnt from."""
 
     name: str
+    title: str = ""  # of models that were exported before it was kept
     version: str
     digest: str
     note: str
