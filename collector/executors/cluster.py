@@ -11,9 +11,11 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +30,11 @@ log = logging.getLogger("t15")
 
 HEALTH_SECONDS = 20.0  # a healthy cluster answers `ray health-check` in about a second, most of which is its start
 LOOK_SECONDS = 5.0  # between looks at whether a node is left
+
+HEAD_SECONDS = 20.0
+"""For so long a head node may not answer before it is lost."""
+
+_GOES_ON = "what was written down is kept, run the same command again"
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 120.0  # a node may have to start Python from a slow disk
@@ -176,11 +183,7 @@ class Cluster:
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
             return None
         except errors.RayError as error:
-            raise IncompleteError(
-                _line(
-                    f"--cluster: the cluster was lost ({error}); what was written down is kept, run the same command again"
-                )
-            ) from error
+            raise IncompleteError(_line(f"--cluster: the cluster was lost ({error}); {_GOES_ON}")) from error
 
     def _carefully(self, job: Any, chunk: Sequence[Item]) -> Iterator[Result | Fault]:
         for item in chunk:
@@ -218,9 +221,40 @@ def connected(address: str) -> Iterator[Any]:
     try:
         if not named:
             _require_loopback(ray)
-        yield ray
+        with watched(ray.get_runtime_context().gcs_address):
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def watched(head: str, leave: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """End this process where the head node of its cluster does not answer for HEAD_SECONDS.
+
+    Ray does so itself, after a minute in which nothing of it can be called, and with another exit code. A driver may end
+    at any time: what it had written down is whole.
+    """
+    host, _, port = head.rpartition(":")
+    over = threading.Event()
+
+    def watch() -> None:
+        answered = time.monotonic()
+        while not over.wait(LOOK_SECONDS):
+            with suppress(OSError):
+                socket.create_connection((host.strip("[]"), int(port)), LOOK_SECONDS).close()
+                answered = time.monotonic()
+            if time.monotonic() - answered >= HEAD_SECONDS:
+                lost = f"t15: --cluster: the head node {head} is lost; {_GOES_ON}"
+                print(lost, file=sys.stderr, flush=True)
+                leave(IncompleteError.exit_code)
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def load_ray(*, loopback: bool = False) -> Any:
@@ -230,6 +264,7 @@ def load_ray(*, loopback: bool = False) -> Any:
         UsageError: it is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a lost cluster is told in a line of our own
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # what raylets say goes to the driver's stdout otherwise
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; without it, it warns
     if loopback:

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -218,6 +219,28 @@ def test_partitions_and_photos_through_a_cluster(
     there = Cluster(ray, Expected(versions(), Path(), None, ""))
     assert found_in(workspace, there) == found_in(here, None)
     assert decided(workspace, "dedup", "quality") == decided(here, "dedup", "quality")
+
+
+def test_a_lost_head_node_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "HEAD_SECONDS", 0.05)
+    left: list[int] = []
+    gone = threading.Event()
+
+    def leave(code: int) -> None:
+        left.append(code)
+        gone.set()
+
+    with counting() as (url, _):
+        head = url.removeprefix("http://").rstrip("/")
+        with cluster.watched(head, leave):
+            assert not gone.wait(0.1)
+    with cluster.watched(head, leave):
+        assert gone.wait(5)
+    assert left == [5]
+    assert capsys.readouterr().err.splitlines() == [
+        f"t15: --cluster: the head node {head} is lost; what was written down is kept, run the same command again"
+    ]
 
 
 # With Ray, started here
