@@ -264,7 +264,6 @@ def load_ray(*, loopback: bool = False) -> Any:
         UsageError: it is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a lost cluster is told in a line of our own
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # what raylets say goes to the driver's stdout otherwise
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; without it, it warns
     if loopback:
