@@ -14,6 +14,7 @@ KEYS = {
     "T15_GOOGLE_KEY": "Google Street View",
     "T15_GOOGLE_SECRET": "Google Street View, for signed requests",
     "T15_MAPILLARY_TOKEN": "Mapillary",
+    "T15_COPERNICUS_INSTANCE": "Copernicus, pictures from above",
 }
 """Environment variables that hold keys, and the service that each is for. Their values are never shown."""
 

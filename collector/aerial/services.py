@@ -2,7 +2,8 @@
 
 A service gives tiles by an address with `{z}`, `{x}` and `{y}` (WMTS and others; `{-y}` counts rows from the south, as TMS
 does), maps of any box (`kind = "wms"`), or is one GeoTIFF (`kind = "raster"`), of which windows are read with rasterio:
-a file on this machine, or an address whose server answers by ranges (a cloud-optimised GeoTIFF).
+a file on this machine, or an address whose server answers by ranges (a cloud-optimised GeoTIFF). `{key}` in an address stands
+for the value of an environment variable.
 """
 
 import re
@@ -12,10 +13,11 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from collector.aerial.grid import Tile
 from collector.errors import DataError, UsageError, did_you_mean, one_line
+from collector.net.keys import key
 from collector.net.types import Access
 from collector.records import City
 
@@ -26,6 +28,7 @@ OPEN = ("CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "public domain", "L
 KINDS = ("tiles", "wms", "raster")
 VERSIONS = ("1.1.1", "1.3.0")
 CRSES = ("EPSG:3857", "EPSG:4326")
+_KEY = re.compile(r"T15_[A-Z0-9_]{1,40}")  # no other variable: a file of somebody else's must not ask for what it likes
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _DEEPEST = 22
 
@@ -44,6 +47,8 @@ class Service:
         rate: requests a second.
         most: tiles that are asked for within 24 hours, by whatever commands, unless one is told otherwise.
         version, layers, crs, format: of a WMS.
+        key: the environment variable whose value stands for `{key}` in `url`; never shown.
+        where: how to get a key.
         checked: what is known of the terms.
         own: whether it comes from a file of the user's.
     """
@@ -63,17 +68,23 @@ class Service:
     layers: str = ""
     crs: str = "EPSG:3857"
     format: str = "image/png"
+    key: str = ""
+    where: str = ""
     checked: str = ""
     own: bool = False
 
     def address(self, tile: Tile, side: int = 256) -> str:
-        """Return where a tile is to be had."""
+        """Return where a tile is to be had, with the key where it needs one.
+
+        Raises:
+            ServiceError: it needs a key, and none is set.
+        """
+        base = self.url.replace("{key}", quote(self._key(), safe="")) if self.key else self.url
         if self.kind != "wms":
             numbers = {"{z}": tile.z, "{x}": tile.x, "{y}": tile.y, "{-y}": 2**tile.z - 1 - tile.y}
-            found = self.url
             for mark, number in numbers.items():
-                found = found.replace(mark, str(number))
-            return found
+                base = base.replace(mark, str(number))
+            return base
         south, west, north, east = tile.box
         box = tile.metres if self.crs == "EPSG:3857" else (west, south, east, north)
         if self.crs == "EPSG:4326" and self.version == "1.3.0":  # it gives latitude first, as EPSG does; 1.1.1 does not
@@ -84,7 +95,10 @@ class Service:
             named: self.crs, "BBOX": ",".join(f"{of:.10g}" for of in box), "WIDTH": side, "HEIGHT": side,
             "FORMAT": self.format,
         }  # fmt: skip
-        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode(query, safe=':,/')}"
+        return f"{base}{'&' if '?' in base else '?'}{urlencode(query, safe=':,/')}"
+
+    def _key(self) -> str:
+        return key(self.key, self.title, self.where or self.terms)
 
     @property
     def remote(self) -> bool:
@@ -93,11 +107,16 @@ class Service:
 
     @property
     def access(self) -> Access:
-        """Whom fetching may talk to: the service's host alone, at its rate."""
+        """Whom fetching may talk to: the service's host alone, at its rate.
+
+        Raises:
+            ServiceError: it needs a key, and none is set.
+        """
         parts = urlsplit(self.url)
+        secrets = (self._key(),) if self.key else ()
         if self.own and parts.hostname in ("127.0.0.1", "localhost", "::1"):
-            return Access({}, frozenset({f"{parts.scheme}://{parts.netloc}"}), parallel=1)
-        return Access({parts.hostname or "": self.rate}, parallel=1)
+            return Access({}, frozenset({f"{parts.scheme}://{parts.netloc}"}), parallel=1, secrets=secrets)
+        return Access({parts.hostname or "": self.rate}, parallel=1, secrets=secrets)
 
     def covers(self, city: City) -> bool:
         """Return whether it has pictures of a city's centre."""
@@ -190,6 +209,10 @@ def _check(found: Service) -> None:
         or not 0 <= found.zooms[0] <= found.zooms[1] <= _DEEPEST,
         "bounds are south, west, north, east": found.bounds is not None
         and (len(found.bounds) != 4 or not -90 <= found.bounds[0] < found.bounds[2] <= 90),
+        "key names an environment variable, T15_…, for {key} in the url of tiles or of a WMS": bool(found.key)
+        != ("{key}" in found.url)
+        or (bool(found.key) and not (_KEY.fullmatch(found.key) and found.kind != "raster")),
+        "{key} stands behind the host": "{key}" in urlsplit(found.url).netloc,
         "rate is above 0, at most 20": not 0 < found.rate <= 20,
         "most is at least 1": found.most < 1,
     }

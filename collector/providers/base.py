@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from collector.errors import ServiceError, UsageError
+from collector.errors import UsageError
 from collector.net.allowlist import origin_of
 from collector.records import City, Photo, Unusable
 
@@ -238,23 +238,6 @@ class Survey(Protocol):
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return where a listed photo's bytes are; may ask the service. `photo` may come from an earlier run's listing."""
         ...
-
-
-def key(variable: str, service: str, where: str) -> str:
-    """Return the key in an environment variable.
-
-    Args:
-        variable: its name, such as `T15_FLICKR_KEY`.
-        service: whose key it is, for the error.
-        where: how to get one, for the error.
-
-    Raises:
-        ServiceError: it is not set.
-    """
-    value = os.environ.get(variable, "").strip()
-    if not value:
-        raise ServiceError(f"{service} needs a key: set {variable} in the environment; {where}")
-    return value
 
 
 def base_url(variable: str, default: str) -> str:

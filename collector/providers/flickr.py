@@ -18,8 +18,9 @@ from requests.auth import AuthBase
 from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Http, NetError, RefusedError, TemporaryError
+from collector.net.keys import key
 from collector.providers.answers import told
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url
 from collector.providers.boxes import cover
 from collector.providers.flickr_answers import (
     Failure,

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from collector.errors import ServiceError
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Http, RefusedError, TemporaryError
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
+from collector.net.keys import key
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url
 from collector.providers.boxes import cover
 from collector.providers.mapillary_answers import (
     FIELDS,

@@ -16,8 +16,9 @@ from collector.errors import IncompleteError, ServiceError, T15Error
 from collector.geo import EARTH_RADIUS_KM, distance_km
 from collector.net.allowlist import origin_of
 from collector.net.client import Access, Answer, Http, RefusedError, TemporaryError
+from collector.net.keys import key
 from collector.providers.answers import told
-from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url, key
+from collector.providers.base import Cell, CellRules, ImageRequest, Page, Query, base_url
 from collector.providers.streetview_answers import (
     SIZE,
     Failure,

@@ -8,7 +8,7 @@ import pytest
 
 from collector.aerial.grid import Tile
 from collector.aerial.services import OPEN, Service, find_service, presets
-from collector.errors import DataError, UsageError
+from collector.errors import DataError, ServiceError, UsageError
 from collector.records import City
 
 TILE = Tile(3, 5, 2)
@@ -48,6 +48,36 @@ def test_presets_are_open_and_say_whom_to_credit() -> None:
     assert not presets()["usgs"].covers(City("a", "A", 39.9, 32.8, 15.0))
 
 
+def test_a_key_comes_from_the_environment_and_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = presets()["copernicus"]
+    monkeypatch.delenv(of.key, raising=False)
+    with pytest.raises(ServiceError, match="set T15_COPERNICUS_INSTANCE"):
+        of.address(TILE)
+    monkeypatch.setenv(of.key, "an id/1")
+    assert of.address(TILE).startswith("https://sh.dataspace.copernicus.eu/ogc/wms/an%20id%2F1?SERVICE=WMS")
+    assert of.access.secrets == ("an id/1",)
+    assert set(of.access.hosts) == {"sh.dataspace.copernicus.eu"}
+    assert "an id" not in repr(of) + repr(of.access)
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://a.example/{key}/{z}/{x}/{y}", ""),
+        ("https://a.example/{z}/{x}/{y}", "T15_MINE"),
+        ("https://a.example/{key}/{z}/{x}/{y}", "AWS_SECRET_ACCESS_KEY"),
+        ("https://{key}/{z}/{x}/{y}", "T15_MINE"),
+    ],
+)
+def test_a_file_asks_for_no_key_that_is_not_its_own(tmp_path: Path, url: str, key: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        f'[mine]\ntitle="M"\nurl="{url}"\nkey="{key}"\nlicence="CC-BY-4.0"\nattribution="me"\n', encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="key"):
+        find_service(str(file))
+
+
 def test_what_is_not_open_needs_a_word(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(
@@ -71,7 +101,7 @@ def test_what_is_not_open_needs_a_word(tmp_path: Path) -> None:
         ('url="http://a.example/{z}/{x}/{y}"', "begins with https"),
         ('url="https://a.example/{z}/{x}/{y}"\nrate=0', "rate is above 0"),
         ('url="https://a.example/{z}/{x}/{y}"\nzooms=[5]', "zooms are two numbers"),
-        ('url="https://a.example/{z}/{x}/{y}"\nkey="secret"', "unknown: key"),
+        ('url="https://a.example/{z}/{x}/{y}"\nkey="secret"', "key names an environment variable"),
         ('url="https://a.example/wms"\nkind="wms"', "layers is needed"),
         ("url=3", "are texts"),
     ],
