@@ -117,8 +117,8 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def skeleton(text: str) -> str:
-    """Return a line without its numbers, which differ between versions of libraries, and without its blanks."""
-    return re.sub(r"\d+(\.\d+)?", "#", " ".join(text.split()))
+    """Return a line without blanks, and without numbers and ids of runs: those differ between versions of libraries."""
+    return re.sub(r"\b[0-9a-f]{8}\b|\d+(\.\d+)?", "#", " ".join(text.split()))
 
 
 @dataclass
