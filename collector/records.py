@@ -104,6 +104,10 @@ class Licence:
     ids_only_of: str = ""
 
 
+UNKNOWN_LICENCE = "LicenseRef-Unknown"
+"""Of photos about whose rights nothing is said: not to be passed on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """One photograph: a row of the catalogue and of a manifest.
@@ -136,7 +140,7 @@ class Photo:
     taken_at: datetime | None = None
     author_id: str | None = None
     author_name: str | None = None
-    license: str = "LicenseRef-Unknown"
+    license: str = UNKNOWN_LICENCE
     page_url: str | None = None
     image_url: str | None = None
     title: str | None = None

@@ -204,7 +204,9 @@ def _of_system(error: OSError, path: Path) -> T15Error | None:
         return _disk_full(path)
     if error.errno in _BROKEN:
         return _disk_broken(path, error.strerror)
-    if error.errno in _FORBIDDEN:
+    # A folder that cannot be made below one that is there, as in /proc: the system says that it is not there.
+    unmakeable = error.errno == errno.ENOENT and Path(str(error.filename)) in (path, *path.parents)
+    if error.errno in _FORBIDDEN or unmakeable:
         return UsageError(f"{error.filename or path}: {error.strerror}; choose a place that can be written")
     if error.errno == errno.ENAMETOOLONG:
         return UsageError(

@@ -136,6 +136,9 @@ def explore(
     pixels: Annotated[
         int, typer.Option(min=0, max=400, help="Longer side of the pictures, which licences have to allow; 0: none.")
     ] = 96,
+    private: Annotated[
+        bool, typer.Option("--private", help="Show photos that may not be passed on, too: keep the page to yourself.")
+    ] = False,
     level: LevelOfRunsOption = "city",
     open_browser: OpenOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -151,7 +154,7 @@ def explore(
 
     here = existing_workspace(workspace)
     data = [what_is_here(read_manifest(path), here) for path in manifest_folders(manifest, manifests, workspace)]
-    page = explorer(data, here, level, pixels, track)
+    page = explorer(data, here, level, pixels, track, private=private)
     folder = here.reports / (pooled_folder_name(data) if len(data) > 1 else folder_name(data))
     file = out or folder / "photos.html"
     with storage_errors(file):

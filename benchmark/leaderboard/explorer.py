@@ -35,7 +35,7 @@ from collector.images.decode import decode, quiet_decoders
 from collector.licences import licence
 from collector.manifest.manifest import Manifest
 from collector.progress import Track, silent
-from collector.records import Photo
+from collector.records import UNKNOWN_LICENCE, Photo, provider_of
 from collector.web.maps import SOURCE, View, view_of
 from collector.web.markdown import environment, link_address, plain
 from collector.workspace import Workspace
@@ -44,6 +44,7 @@ SIDE = 96
 """Pixels of the longer side of a picture."""
 
 MOST_RUNS = 30
+_ANYWAY = "`t15 explore --private` shows them, on a page to keep to yourself"
 _MAP = 960.0  # units from west to east
 
 
@@ -84,6 +85,8 @@ def explorer(
     level: str = "city",
     side: int = SIDE,
     track: Track = silent,
+    *,
+    private: bool = False,
 ) -> Explorer:
     """Return the page of a manifest's test photos, or of all photos of the folds of a cross-validation, with each run.
 
@@ -95,6 +98,7 @@ def explorer(
         level: of the labels.
         side: pixels of the longer side of a picture; 0 shows none.
         track: shows progress.
+        private: pictures of any licence are shown, for a page kept to oneself; none that its service lets nobody keep.
 
     Raises:
         UsageError: there is no run, or several manifests are no folds of one.
@@ -107,8 +111,15 @@ def explorer(
     columns, left_out = _columns(manifests, truths, workspace.runs, level)
     if not columns:
         raise UsageError(no_runs(workspace.runs, manifests, level, ["t15", "bench", "--all"]))
-    pictures, unshown = _pictures(photos, manifests[0], workspace, side, track)
-    html = _html(manifests, truths, photos, pictures, columns, unshown=unshown, left_out=left_out)
+    pictures, unshown = _pictures(photos, manifests[0], workspace, side, track, private=private)
+    placed = any(photo.latitude is not None and photo.longitude is not None for photo in photos)
+    html = _html(
+        *(manifests, truths, photos, pictures, columns),
+        unshown=unshown,
+        left_out=left_out,
+        placed=placed,
+        private=private,
+    )
     return Explorer(html, len(photos), len(columns), sum(map(bool, pictures)), unshown, left_out)
 
 
@@ -254,14 +265,14 @@ def _photo_json(photo: Photo, label: int, picture: str) -> list[Any]:
 
 
 def _pictures(
-    photos: Sequence[Photo], manifest: Manifest, workspace: Workspace, side: int, track: Track
+    photos: Sequence[Photo], manifest: Manifest, workspace: Workspace, side: int, track: Track, *, private: bool
 ) -> tuple[list[str], dict[str, int]]:
     """Return each photo as a small JPEG in base64, empty where it is not shown, and how many are not, by reason."""
     pictures: list[str] = []
     reasons: dict[str, int] = defaultdict(int)
     with quiet_decoders():
         for photo in _tracked(photos, track):
-            reason = "not asked for" if not side else why_not_shown(photo, manifest)
+            reason = "not asked for" if not side else why_not_shown(photo, manifest, private=private)
             picture = "" if reason else _thumbnail(photo, workspace, side)
             pictures.append(picture)
             if not picture:
@@ -273,20 +284,25 @@ def _tracked(photos: Sequence[Photo], track: Track) -> Iterable[Photo]:
     return track(photos, "pictures", len(photos)) if len(photos) > 200 else photos
 
 
-def why_not_shown(photo: Photo, manifest: Manifest) -> str:
-    """Return why a page that is passed on may not show a photo; empty where it may.
+def why_not_shown(photo: Photo, manifest: Manifest, *, private: bool = False) -> str:
+    """Return why a page may not show a photo; empty where it may.
 
-    Its service has to allow that pictures are kept, and its licence that altered copies are passed on.
+    Its service has to allow that pictures are kept, and, on a page that is not `private`, its licence that altered copies are
+    passed on.
     """
-    provider = photo.photo_id.partition(":")[0]
-    traits = manifest.header.provider_traits.get(provider)
-    if traits is not None and not traits.pixels_may_be_kept:
-        return "their service does not allow it"
+    traits = manifest.header.provider_traits.get(provider_of(photo.photo_id))
     try:
         known = licence((traits.licence if traits else "") or photo.license)
     except UsageError:
-        return "their licence is not known"
-    return "" if known.redistributable and not known.no_derivatives else "their licence does not allow it"
+        known = licence(UNKNOWN_LICENCE)
+    if known.ids_only_of or (traits is not None and not traits.pixels_may_be_kept):
+        return "their service does not allow it"
+    if private:
+        return ""
+    if known.id == UNKNOWN_LICENCE:
+        return f"their licence is unknown ({_ANYWAY})"
+    allowed = known.redistributable and not known.no_derivatives
+    return "" if allowed else f"their licence does not allow it ({_ANYWAY})"
 
 
 def _thumbnail(photo: Photo, workspace: Workspace, side: int) -> str:

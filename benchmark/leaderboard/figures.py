@@ -38,6 +38,7 @@ _TIMES = {
     **{3600.0: "1 h", 36000.0: "10 h", 360000.0: "100 h"},
 }
 _MOST_CURVES = 9
+_FEW = 20  # a per cent of fewer photos promises more than they say
 _STYLES = [(colour, line) for line in ("solid", (0, (5, 2)), (0, (1, 1.5))) for colour in (ACCENT, MARK, INK)]
 _MOST_METHODS, _MOST_NAMES = 30, 30  # more lines, or more names along a side, could not be read
 
@@ -216,8 +217,8 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
     off = shares - np.diag(np.diag(shares))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
     text = (
-        f"The commonest confusion: {_share(off[row, column])} of the photos of {all_names[row]} are taken for "
-        f"{all_names[column]}."
+        f"The commonest confusion: {_counted(counts[row, column], photos[row, 0])} of {all_names[row]} "
+        f"{'is' if counts[row, column] == 1 else 'are'} taken for {all_names[column]}."
         if off.max() > 0
         else f"No photo is taken for one of another {board.level}."
     )
@@ -235,6 +236,12 @@ def _confusion(board: Leaderboard, best: Row, details: Details, prefix: str) -> 
         drawn(f"{prefix}confusion", draw),
         draw,
     )
+
+
+def _counted(part: float, whole: float) -> str:
+    """Return a share in per cent and its counts; where a photo is more than 5 per cent, the counts alone."""
+    counts = f"{part:,.0f} of {whole:,.0f} photos" if whole > 1 else "the only photo"
+    return f"{_share(part / whole)} ({counts})" if whole >= _FEW else counts
 
 
 def _numbers(cities: int) -> str:
@@ -367,11 +374,12 @@ _LEGEND = ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100 %")
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A share of one city's photos that is taken for another city."""
+    """A share of one city's photos that is taken for another city, and of how many photos it is one."""
 
     true: CityRow
     taken_for: CityRow
     share: float
+    photos: int
 
 
 def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> Picture | None:
@@ -389,7 +397,7 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
         f'<svg viewBox="0 0 {_UNITS:.1f} {view.height + _HEAD:.1f}" class="chart map" aria-hidden="true" focusable="false">'
         f'{_legend()}<svg y="{_HEAD}" width="{_UNITS:.1f}" height="{view.height:.1f}">{body}</svg></svg>'
     )
-    listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {100 * one.share:.0f} %" for one in common)
+    listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {_said(one)}" for one in common)
     text = f"Arrows from a city to the one that it is most often taken for: {listed}." if common else ""
     credit = f" Borders: {SOURCE}." if land or painted else ""
     what = "Provinces" if painted else "Circles"
@@ -403,6 +411,10 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
     )
 
 
+def _said(one: Confusion) -> str:
+    return f"{100 * one.share:.0f} %" if one.photos >= _FEW else f"{one.share * one.photos:.0f} of {one.photos}"
+
+
 def confusions(cities: Sequence[CityRow], details: Details) -> list[Confusion]:
     """Return the commonest confusions of two cities that lie apart, the commonest first; none is below 5 % of a city's."""
     counts = np.array(details.confusion, np.float64)
@@ -411,7 +423,7 @@ def confusions(cities: Sequence[CityRow], details: Details) -> list[Confusion]:
     order = np.argsort(-shares, axis=None, kind="stable")
     common: list[Confusion] = []
     for true, taken in zip(*np.unravel_index(order, shares.shape), strict=True):
-        one = Confusion(cities[true], cities[taken], float(shares[true, taken]))
+        one = Confusion(cities[true], cities[taken], float(shares[true, taken]), int(photos[true, 0]))
         if one.share < _RARE or len(common) == _ARROWS:
             break
         if (one.true.latitude, one.true.longitude) != (one.taken_for.latitude, one.taken_for.longitude):

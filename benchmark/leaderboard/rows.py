@@ -415,6 +415,11 @@ class Leaderboard:
         power = self.power[section]
         worth = self.pooled.worth.get(section, self.test_photos) if self.pooled else self.test_photos
         counted = f" (in groups, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
+        if len(self.sections()[section]) == 1:
+            return (
+                f"With {self.test_photos:,} test photos{counted} a second method has to differ by "
+                f"{points_of(power.least)} points or more to be told apart (McNemar's exact test, 5 %)."
+            )
         line = (
             f"With {self.test_photos:,} test photos{counted} differences under {points_of(power.least)} points cannot be "
             "seen: McNemar's exact test at 5 % calls none of them significant."

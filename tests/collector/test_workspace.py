@@ -232,6 +232,14 @@ def test_system_errors(tmp_path: Path, number: int, becomes: type[T15Error]) -> 
         raise OSError(number, os.strerror(number))
 
 
+def test_a_folder_that_cannot_be_made_is_no_place_to_write() -> None:
+    said = "/proc/x: No such file or directory; choose a place"
+    with pytest.raises(UsageError, match=said), storage_errors(Path("/proc/x/y")):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/x")
+    with pytest.raises(FileNotFoundError), storage_errors(Path("w")):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "w/lost.jpg")
+
+
 def test_a_refused_write_names_the_file() -> None:
     with pytest.raises(UsageError, match=r"there/catalogue\.lock"), storage_errors(Path("w")):
         raise PermissionError(errno.EACCES, "Permission denied", "there/catalogue.lock")

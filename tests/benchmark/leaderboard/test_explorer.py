@@ -94,13 +94,19 @@ def test_pictures_that_may_not_be_passed_on_are_not_shown(tmp_path: Path) -> Non
         return why_not_shown(Photo(photo_id=photo_id, city="a", license=license), manifest)
 
     assert why("streetview:x@90", "CC-BY-4.0") == "their service does not allow it"
-    assert why("other:x", "LicenseRef-GoogleStreetView") == "their licence does not allow it"
-    assert why("flickr:1", "CC-BY-ND-4.0") == "their licence does not allow it"
-    assert why("flickr:1", "LicenseRef-NobodyKnows") == "their licence is not known"
+    assert why("other:x", "LicenseRef-GoogleStreetView") == "their service does not allow it"
+    assert why("flickr:1", "CC-BY-ND-4.0").startswith("their licence does not allow it (`t15 explore --private`")
+    assert why("flickr:1", "LicenseRef-NobodyKnows").startswith("their licence is unknown")
+    assert why("folder:1", "LicenseRef-Unknown").startswith("their licence is unknown")
     assert why("flickr:1", "CC-BY-SA-4.0") == ""
     unknown = placed(world)
     answering(world, unknown)
     assert explorer([unknown], world.workspace).pictures == 0
+    assert "Private:" in explorer([unknown], world.workspace, private=True).html
+    assert (
+        why_not_shown(Photo("streetview:x@90", city="a"), manifest, private=True) == "their service does not allow it"
+    )
+    assert why_not_shown(Photo("folder:1", city="a"), manifest, private=True) == ""
 
 
 def test_all_folds_are_on_one_page(tmp_path: Path) -> None:

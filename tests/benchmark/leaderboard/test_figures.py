@@ -78,7 +78,7 @@ def test_confusion_and_speed_say_the_commonest_and_the_unbeaten(tmp_path: Path) 
     by_name = {picture.name: picture for picture in pictures(leaderboard(manifest, tmp_path))}
     assert "1 The fast (1.0 s, 40.0 %); 2 The slow (2 min, 60.0 %)." in by_name["speed"].caption
     assert "beaten" not in by_name["speed"].caption
-    assert "40.0 % of the photos of Bursa are taken for Istanbul" in by_name["confusion"].caption
+    assert "confusion: 2 of 5 photos of Bursa are taken for Istanbul" in by_name["confusion"].caption
     assert "map" not in by_name  # all three cities are said to be at one place
 
 

@@ -118,7 +118,7 @@ def test_oracles_stand_apart_and_are_not_ranked(tmp_path: Path) -> None:
     assert board.best is not None
     assert board.best.method == "full"
     assert board.best.behind.mean == 0
-    assert len([note for note in board.notes() if "cannot be seen" in note]) == 2
+    assert len([note for note in board.notes() if "to be told apart" in note]) == 2
     write_leaderboard([(manifest, None)], tmp_path, tmp_path / "out")
     texts = {name: (tmp_path / "out" / name).read_text(encoding="utf-8") for name in FILES}
     rows = {row["method"]: row for row in json.loads(texts["leaderboard.json"])["rows"]}
