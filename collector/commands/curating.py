@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_MANY_HASHED = (
+    4096  # photos that are hashed anew: the start of processes takes as long as hashing a thousand small ones
+)
+
 
 @app.command()
 def dedup(
@@ -76,7 +80,7 @@ def dedup(
     if asked and not has_opencv():
         note("heavy crops and pictures among others are not looked for: cv2 is missing, of the extra local")
     place = existing_workspace(workspace)
-    with work_on(cluster, place, Processes()) as work:
+    with work_on(cluster, place, Processes(many=_MANY_HASHED)) as work:
         summary = dedup_photos(
             *(place, radius),
             dry_run=dry_run,
