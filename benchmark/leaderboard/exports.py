@@ -169,6 +169,7 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "note",
         "test_photos",
         "located_photos",
+        "near_duplicates",
         "left_out",
     )
     return {

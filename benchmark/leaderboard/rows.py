@@ -11,6 +11,7 @@ from benchmark.results import Run
 from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.metrics import CONVENTION
 from benchmark.scoring.significance import Difference
+from benchmark.scoring.truth import LIKEST
 from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
@@ -297,6 +298,8 @@ class Leaderboard:
         cities: the classes, in the manifest's order: the labels of the level.
         test_photos: their number, the n of every interval.
         located_photos: how many of them have coordinates.
+        near_duplicates: of how many of them training has a near-duplicate.
+        given: whether the sides are those of somebody's table, of which nothing is promised.
         left_out: by side, how many photos have no label of the level, and are neither learnt from nor judged.
         chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
         chance_largest: accuracy of always naming the city with the most test photos.
@@ -323,6 +326,8 @@ class Leaderboard:
     cities: tuple[CityRow, ...]
     test_photos: int
     located_photos: int
+    near_duplicates: int
+    given: bool
     left_out: Mapping[str, int]
     chance_uniform: float
     chance_largest: float
@@ -342,10 +347,26 @@ class Leaderboard:
         return best_of(self.rows)
 
     def warnings(self) -> list[str]:
-        """Return what has to be read before any number: the manifest's note (drawn pictures, say), and what is left out."""
+        """Return what has to be read before any number: the manifest's note (drawn pictures, say), what sides share, and what
+        is left out.
+        """
         left_out = left_out_note(self.left_out, self.level)
         pooled = [self.pooled_note] if self.pooled else []
-        return [*(line for line in (self.note, left_out, self.untrained_note) if line), *pooled]
+        return [*(line for line in (self.note, self.leak_note, left_out, self.untrained_note) if line), *pooled]
+
+    @property
+    def leak_note(self) -> str:
+        """What is known to be on both sides, in sentences; empty where nothing is, and the sides are t15's own."""
+        given = "The sides are those of a table that was given, of which nothing is promised"
+        if self.near_duplicates:
+            leak = (
+                f"{self.near_duplicates:,} of {self.test_photos:,} test photos are near-duplicates of training photos: "
+                "numbers are better than they should be"
+            )
+            return (
+                f"{f'{given}. ' if self.given else ''}{leak} (slices: {LIKEST}). `t15 audit` says what else is shared."
+            )
+        return f"{given}: `t15 audit` says what they share." if self.given else ""
 
     @property
     def untrained_note(self) -> str:

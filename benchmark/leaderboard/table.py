@@ -128,6 +128,8 @@ def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
         "note": line_of(header.note),
         "test_photos": len(truth),
         "located_photos": truth.located,
+        "near_duplicates": truth.near_duplicates,
+        "given": header.rules.get("mode") == "given",
         "chance_uniform": truth.chances[0],
         "chance_largest": truth.chances[1],
     }

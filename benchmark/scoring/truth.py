@@ -116,6 +116,11 @@ class Truth:
         share = self.within(SAME_PLACE_KM)[1]
         return share, share
 
+    @property
+    def near_duplicates(self) -> int:
+        """Of how many photos training has a near-duplicate."""
+        return self.parts.get(LIKEST, []).count(NEAR_DUPLICATE)
+
     @classmethod
     def of(cls, manifest: Manifest, side: str = "test", level: str = "city") -> "Truth":
         """Return the photos of one side of `manifest`, `train`, `val` or `test`, that have a label of `level`.
@@ -259,6 +264,13 @@ def _named(manifest: Manifest) -> dict[str, str | None]:
     return {photo_id: where_named(of) for photo_id, of in zip(ids, flags or [], strict=True)}
 
 
+LIKEST = "likest training picture"
+"""The kind of part that tells how alike the likest picture of training is."""
+
+NEAR_DUPLICATE = f"near-duplicate (pHash within {PHASH_RADIUS} bits)"
+"""The part of photos of which training has the same picture, as good as surely."""
+
+
 def parts_of(
     photos: Sequence[Photo], train: Sequence[Photo], named: Mapping[str, str | None] | None = None
 ) -> dict[str, list[str | None]]:
@@ -274,7 +286,7 @@ def parts_of(
         "provider": [photo.photo_id.partition(":")[0] for photo in photos],
         "licence": [photo.license for photo in photos],
         "distance to the nearest training photo": _nearness(places_of(photos), places_of(train)),
-        "likest training picture": _likeness(photos, train),
+        LIKEST: _likeness(photos, train),
         "author": [_seen(_author(photo), authors) for photo in photos],
         NAMES_ANSWER: [(named or {}).get(photo.photo_id) for photo in photos],
         HEADING: _turned(photos, train),
@@ -325,10 +337,7 @@ def _nearness(photos: NDArray[np.float64], train: NDArray[np.float64]) -> list[s
 
 
 def _likeness(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | None]:
-    near, far = (
-        f"near-duplicate (pHash within {PHASH_RADIUS} bits)",
-        f"alike ({PHASH_RADIUS + 1} to {2 * PHASH_RADIUS} bits)",
-    )
+    near, far = NEAR_DUPLICATE, f"alike ({PHASH_RADIUS + 1} to {2 * PHASH_RADIUS} bits)"
     bits = nearest_bits([photo.phash for photo in photos], [photo.phash for photo in train])
     names = (
         None if of < 0 else near if of <= PHASH_RADIUS else far if of <= 2 * PHASH_RADIUS else "unlike" for of in bits

@@ -16,6 +16,8 @@ from benchmark.leaderboard.text import as_text
 from benchmark.results import Failure, Predictions, RunInputs, save_failure, save_run
 from benchmark.scoring.significance import Difference
 from collector.errors import DataError, UsageError
+from collector.manifest.manifest import build_manifest
+from collector.records import SPLITS
 from tests.benchmark.leaderboard import CITIES, add_failure, add_run, manifest_of, predictions_of, run_of
 
 FIFTEEN = tuple(f"city-{number:02d}" for number in range(15))
@@ -46,6 +48,23 @@ def test_the_papers_numbers(tmp_path: Path) -> None:
     assert last.behind.low < last.behind.mean < last.behind.high < 0
     assert board.test_photos == 375
     assert board.chance_uniform == board.chance_largest == pytest.approx(1 / 15)
+
+
+def test_a_board_says_what_sides_are_known_to_share(tmp_path: Path) -> None:
+    own, given = manifest_of(), manifest_of(rules={"mode": "given"})
+    for manifest in (own, given):
+        add_run(tmp_path, manifest, "a", 7)
+    assert leaderboard(own, tmp_path).warnings() == []
+    board = leaderboard(given, tmp_path)
+    assert board.warnings() == [
+        "The sides are those of a table that was given, of which nothing is promised: `t15 audit` says what they share."
+    ]
+    leaking = replace(board, near_duplicates=2, test_photos=15)
+    assert "2 of 15 test photos are near-duplicates of training photos" in as_text([leaking])
+    photos = [replace(photo, phash="0" * 15 + str(len(side) % 2)) for side in SPLITS for photo in own.photos(side)]
+    copied = build_manifest(own.header, photos, "t15 test")
+    add_run(tmp_path, copied, "a", 7)
+    assert leaderboard(copied, tmp_path).near_duplicates == len(copied.photos("test"))
 
 
 def test_scores_by_city_and_in_any_order_of_photos_and_classes(tmp_path: Path) -> None:

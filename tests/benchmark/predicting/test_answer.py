@@ -261,6 +261,7 @@ def test_the_file_says_whom_it_owes_what(trained: Trained) -> None:
     assert model.extra["weights_licence"] == ""
     assert model.extra["manifest"] == {
         "name": "small",
+        "title": "Small",
         "version": "1.0.0",
         "digest": trained.world.manifest.digest,
         "note": "",
