@@ -130,6 +130,7 @@ def commands(root: Path, count: int) -> dict[str, list[str]]:
         "fill": ["-m", "tests.performance.millions", str(count), "--fill", str(workspace)],
         "coverage": [*of, "coverage", *where],
         "dedup": [*of, "dedup", *where],
+        "within": [*of, "dedup", "--within-cities", *where],
         "hashes": [*of, "dedup", "--hashes-only", *where],
         "split": [
             *of, "split", "--fractions", "70/15/15", "--manifests", str(manifests), *where,
