@@ -1,7 +1,8 @@
 """The errors that a user of t15 is meant to see.
 
-A T15Error is one line that says what is wrong, where, and what to do; the front door (t15.py) prints it and leaves with
-its exit code. Every other exception is a defect of t15 and is shown as one.
+A T15Error is one line that says what is wrong, where, and what to do; the front door (t15.py) prints it, and below it what
+`add_note` added where several things can be done, and leaves with its exit code.
+Every other exception is a defect of t15 and is shown as one.
 """
 
 from collections.abc import Iterable, Sequence

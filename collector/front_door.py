@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -210,7 +211,7 @@ def run(arguments: list[str]) -> int:
         code = _command(app)(given, prog_name="t15", standalone_mode=False)
         print(end="", flush=True)
     except T15Error as error:
-        return _complain(str(error), error.exit_code, verbose)
+        return _complain(str(error), error.exit_code, verbose, getattr(error, "__notes__", ()))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
@@ -241,11 +242,13 @@ def _help_of(error: Any) -> str:
     return f"`{path} --help` shows how" if " " in path else "`t15 --help` lists the commands"
 
 
-def _complain(message: str, code: int, verbose: bool) -> int:
+def _complain(message: str, code: int, verbose: bool, more: Sequence[str] = ()) -> int:
     if verbose:
         traceback.print_exc()
     if message:
         note(f"t15: {one_line(message, None)}")
+    for line in more:
+        note(f"  {one_line(line, None)}")
     return code
 
 

@@ -1,16 +1,15 @@
 """What each city got against what was asked for: sides without photos and what is in the way, shares that were missed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.errors import DataError, first_few
 from collector.manifest.photo_rows import values_of
 from collector.records import SPLITS, Photo
 
 FEW_POINTS = 0.03
 """A share of a city's photos that differs from what was asked for by more than this, 3 percentage points, is told."""
-
-_NAMED = 5  # cities in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +99,34 @@ def _described(
     return EmptySides(city, empty, len(own), len(sizes), group, such, largest, author, by_author if author else 0)
 
 
-def refusal(found: Sequence[EmptySides]) -> str:
-    """Return one line: which cities would lack photos where, why, and what can be done."""
-    rest = len(found) - _NAMED
-    more = [f"{rest} more {'city lacks' if rest == 1 else 'cities lack'} photos too"] if rest > 0 else []
-    said = "; ".join([*map(str, found[:_NAMED]), *more])
-    return (
-        f"{said}; nothing was written: collect more photos, by other people and elsewhere; or let photos of one author part "
-        "with --no-authors (--min-distance 0: of one place); or leave cities out with --city or --min-photos; or accept "
-        "empty sides with --allow-empty-sides"
+def refusal(found: Sequence[EmptySides], photos: Mapping[str, int], works: Callable[[int], bool]) -> DataError:
+    """Return the error: which cities would lack photos where and why, and below it what can be done.
+
+    Args:
+        found: at least one.
+        photos: of every city.
+        works: whether each side has photos of all cities once those with fewer photos than so many are left out.
+    """
+    first, *others = found
+    more = [of.city for of in others]
+    said = (
+        f"; {len(more)} more {'city lacks' if len(more) == 1 else 'cities lack'} photos too: {first_few(more)}"
+        if more
+        else ""
     )
+    error = DataError(f"{first}{said}; nothing was written")
+    least = max(of.photos for of in found) + 1
+    left = [count for count in photos.values() if count >= least]
+    if len(left) > 1 and works(least):
+        error.add_note(
+            f"--min-photos {least} leaves them out and keeps {len(left)} of {len(photos)} cities, "
+            f"{sum(left):,} of {sum(photos.values()):,} photos"
+        )
+    linked = [of for of in found if of.groups < of.photos]
+    ways = ["--no-authors parts photos of one author"] if any(of.author for of in linked) else []
+    ways += ["--min-distance 0 those of one place"] if linked else []
+    error.add_note("; ".join([*ways, "--allow-empty-sides accepts it", "or collect more photos there"]))
+    return error
 
 
 @dataclass(frozen=True, slots=True)

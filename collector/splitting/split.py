@@ -4,7 +4,7 @@ How photos are assigned is a value, `Recipe`: what the header says of it, and re
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -235,7 +235,14 @@ def split(
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, scene_of)
     assignment = _Assignment(photos, grouping, recipe, quotas, seed, growth.fixed if growth else {}, held_out)
     allocation, vectors = assignment.allocation(workspace, choosing)
-    empty = _checked(assignment.empty_sides(allocation), allow_empty_sides)
+
+    def again(some: Sequence[Photo]) -> list[EmptySides]:
+        of_some = group_photos(some, recipe.groups, scene_of) if grouping else None
+        fewer = replace(assignment, photos=some, grouping=of_some)
+        return fewer.empty_sides(fewer.allocation(workspace, None)[0])
+
+    possible = None if growth or choosing or held_out else again
+    empty = _checked(assignment.empty_sides(allocation), allow_empty_sides, photos, possible)
     rules = {
         **recipe.rules(candidates.radius),
         **({"scenes": {"vectors": scenes.named}} if scenes else {}),
@@ -362,10 +369,14 @@ def split_folds(
         raise UsageError(f"--kfold {folds}: give at least 3: one to test, one to validate, the rest to train")
     rules = groups or GroupRules()
     candidates = find_candidates(workspace, region, cities, wanted)
-    grouping = group_photos(candidates.photos, rules)
-    group_of = grouping.group_of
+    group_of = group_photos(candidates.photos, rules).group_of
     sides = _sides_of_folds(kfold(candidates.photos, group_of, folds, seed).fold_of, folds)
-    empty = _checked(empty_sides(candidates.photos, group_of, sides), allow_empty_sides)
+
+    def again(some: Sequence[Photo]) -> list[EmptySides]:
+        of_some = group_photos(some, rules).group_of
+        return empty_sides(some, of_some, _sides_of_folds(kfold(some, of_some, folds, seed).fold_of, folds))
+
+    empty = _checked(empty_sides(candidates.photos, group_of, sides), allow_empty_sides, candidates.photos, again)
     base = name or candidates.region.name
     stored = []
     for fold, side_of in enumerate(sides, start=1):
@@ -392,10 +403,24 @@ def _sides_of_folds(fold_of: Mapping[str, int], folds: int) -> list[dict[str, st
     ]
 
 
-def _checked(empty: list[EmptySides], allowed: bool) -> list[EmptySides]:
-    if empty and not allowed:
-        raise DataError(refusal(empty))
-    return empty
+def _checked(
+    empty: list[EmptySides],
+    allowed: bool,
+    photos: Sequence[Photo],
+    again: Callable[[Sequence[Photo]], list[EmptySides]] | None,
+) -> list[EmptySides]:
+    """Return the empty sides, where they are allowed; `again` finds those of fewer photos."""
+    if not empty or allowed:
+        return empty
+    counts = Counter(city for city, _ in values_of(photos, "city", "photo_id"))
+
+    def works(least: int) -> bool:
+        try:
+            return again is not None and not again([photo for photo in photos if counts[photo.city] >= least])
+        except DataError:
+            return False
+
+    raise refusal(empty, counts, works)
 
 
 def _quotas_of(parent: Manifest | None) -> Mapping[str, float]:

@@ -50,13 +50,13 @@ class House:
         return json.loads(self.run(*arguments, "--json", code=code)[0])
 
     def complaint(self, *arguments: object, code: int) -> str:
-        """Run t15, which has to end in one line on stderr, and return that."""
+        """Run t15, which has to end in one line on stderr, and indented ones below it, and return these."""
         out, err = self.run(*arguments, code=code)
         lines = err.splitlines()
         assert out == ""
-        assert lines[-1].startswith("t15: "), err
-        assert not [line for line in lines[:-1] if line.startswith("t15: ")], err
-        return lines[-1]
+        (said,) = [at for at, line in enumerate(lines) if line.startswith("t15: ")]
+        assert all(line.startswith("  ") for line in lines[said + 1 :]), err
+        return "\n".join(lines[said:])
 
 
 def furnish(root: Path, photos: int = 24) -> Path:

@@ -52,8 +52,10 @@ def test_folds_are_refused_before_anything_is_written(one_author: Workspace, tmp
     said = str(raised.value)
     assert "ankara has no train photo in folds" in said
     assert "10 of its 10 photos (100%), all by 'One\\x1b[2JPerson'" in said
-    assert "--allow-empty-sides" in said
     assert "bursa" not in said
+    (otherwise,) = raised.value.__notes__
+    assert "--no-authors" in otherwise
+    assert "--allow-empty-sides" in otherwise
     assert not (tmp_path / "m").exists()
 
 
@@ -128,10 +130,17 @@ def test_a_city_of_few_photos_and_many_cities() -> None:
     photos = [Photo(f"x:{city}-{n}", f"c{city}", author_id=f"x:{city}-{n}") for city in range(9) for n in range(2)]
     alone = {photo.photo_id: photo.photo_id for photo in photos}
     sides = allocate(photos, alone, SHARES, 0, mode="fractions").sides
-    said = refusal(empty_sides(photos, alone, [sides]))
-    assert "c0 has no" in said
-    assert "it has 2 photos in all" in said
-    assert "4 more cities lack photos too" in said
+    found = empty_sides(photos, alone, [sides])
+    counts = {**{f"c{city}": 2 for city in range(9)}, "x": 30, "y": 40}
+    error = refusal(found, counts, lambda least: least == 3)
+    assert "c0 has no" in str(error)
+    assert "it has 2 photos in all" in str(error)
+    assert "8 more cities lack photos too: c1, c2, c3, c4, c5 and 3 more" in str(error)
+    assert error.__notes__ == [  # nobody's photos are linked: nothing is said of authors
+        "--min-photos 3 leaves them out and keeps 2 of 11 cities, 70 of 88 photos",
+        "--allow-empty-sides accepts it; or collect more photos there",
+    ]
+    assert len(refusal(found, counts, lambda _: False).__notes__) == 1
 
 
 def test_a_group_of_nobody_known() -> None:
