@@ -143,6 +143,7 @@ def predict(
             model, manifest, device, workspace, manifests, neighbours=with_them, city_only=city_only, few=few
         )
         records, facts = _answered(answerer, found.photos, explain, file, workspace)
+    _note_doubts(facts)
     unreadable = ({"photo": name, "error": reason} for name, reason in found.unreadable)
     failed = print_records(chain(unreadable, records), "json" if json else form, facts, note)
     if explain is not None and failed < len(found.photos) + len(found.unreadable):
@@ -154,6 +155,13 @@ def predict(
     if failed:
         asked = len(found.photos) + len(found.unreadable)
         raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
+
+
+def _note_doubts(facts: dict[str, Any]) -> None:
+    from benchmark.predicting.formats import doubts
+
+    if doubt := doubts(facts):
+        note(doubt)
 
 
 def _check_predict(form: str, json: bool, model: str | None, url: str | None, of_models: dict[str, bool]) -> None:

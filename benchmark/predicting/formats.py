@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmark.predicting.answer import Answer, Answerer, Result
 from benchmark.predicting.model_card import About
+from benchmark.scoring.metrics import wilson
 from collector.standard_streams import print_json
 from collector.text_table import csv_safe, table
 
@@ -82,7 +83,24 @@ def model_facts(about: About, digest: str) -> dict[str, Any]:
         "threshold": certainty.threshold,
         "validation_photos": certainty.photos,
         "validation_photos_with_place": certainty.placed,
+        "validation_right": certainty.right,
     }
+
+
+def doubts(facts: dict[str, Any]) -> str:
+    """Return in one line why a model's answers are to be doubted, of what `model_facts` says; empty where nothing is known.
+
+    Chance is one of as many as there are cities; the model is above it where its 95 % Wilson interval is.
+    """
+    photos, right, cities = facts["validation_photos"], facts["validation_right"], facts["cities"]
+    found = []
+    if photos and right is not None and wilson(right, photos)[0] <= 1 / cities < 1:
+        found.append(
+            f"it was right on {right} of {photos} validation photos, which chance may be ({100 / cities:.1f} % of them)"
+        )
+    if not facts["threshold"]:
+        found.append('it never says "none of these": too few validation photos to set a threshold')
+    return f"doubt this model: {'; '.join(found)}" if found else ""
 
 
 def as_text(fields: dict[str, Any]) -> str:

@@ -56,6 +56,7 @@ class Certainty:
             where it gives none, since those are `bands`.
         level50, level90: which share of a stated density a region has to hold, so that a new photo is inside with a
             probability of at least 50 and 90 %; None where none is stated, or no region is sure enough.
+        right: how many of the photos were answered right; None where that was not counted.
     """
 
     temperature: float = 1.0
@@ -66,6 +67,7 @@ class Certainty:
     city_bands: tuple[Band, ...] = ()
     level50: float | None = None
     level90: float | None = None
+    right: int | None = None
 
     def calibrated(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (N, C) at this temperature."""
@@ -96,9 +98,12 @@ def certainty_from_json(data: Mapping[str, Any]) -> Certainty:
         tuple(Band(**band) for band in data.get("city_bands", ())),
         data.get("level50"),
         data.get("level90"),
+        data.get("right"),
     )
     if not 0 < certainty.temperature < np.inf or not 0 <= certainty.threshold <= 1:
         raise ValueError("a temperature or threshold is out of its range")
+    if certainty.right is not None and not 0 <= certainty.right <= certainty.photos:
+        raise ValueError("more photos are right than there are")
     if not all(level is None or 0 <= level <= 1 for level in (certainty.level50, certainty.level90)):
         raise ValueError("a share of a density is out of its range")
     for bands in (certainty.bands, certainty.city_bands):
@@ -145,6 +150,7 @@ def learn_certainty(
         () if given is None else of_cities,
         level50,
         level90,
+        int((calibrated.argmax(axis=1) == labels).sum()),
     )
 
 
@@ -323,7 +329,8 @@ def card_of(about: About, digest: str, file: str) -> str:
         *note,
         f"| | |\n|---|---|\n{rows}",
         f"## What it answers\n\nIn which of these a photograph was taken: {cities}.",
-        f"## How sure it is\n\nCalibrated on {certainty.photos} validation photos "
+        f"## How sure it is\n\nCalibrated on {certainty.photos} validation photos"
+        f"{'' if certainty.right is None else f', {certainty.right} of them answered right'} "
         f"(temperature {certainty.temperature:.2f}). {refusing}",
         *([str(grid(heads, reach))] if reach else []),
         "## Licences of the photos that it learnt from\n\n"

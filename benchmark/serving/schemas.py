@@ -116,6 +116,9 @@ class ModelFacts(Exact):
     threshold: Annotated[Probability, Field(description="An answer of lower confidence is none of these.")]
     validation_photos: int
     validation_photos_with_place: int
+    validation_right: Annotated[int | None, Field(description="Answered right; null where that was not counted.")] = (
+        None
+    )
 
 
 class Predictions(Exact):

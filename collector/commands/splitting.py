@@ -1,7 +1,7 @@
 """Commands that make a data set of what was collected, and prove what it promises."""
 
 import re
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -26,6 +26,8 @@ from collector.records import MIN_DISTANCE_M, PANORAMA_M, PHASH_RADIUS, PROTOCOL
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from collector.curating.vectors import VectorSource
     from collector.manifest.manifest import Manifest
     from collector.records import Region
@@ -556,7 +558,7 @@ def _audited_manifest(options: AuditOptions) -> "Audit":
     from collector.executors.cluster import work_on
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
-    from collector.splitting.audit import audit_manifest
+    from collector.splitting.audit import audit_manifest, photos_found
 
     if options.root is not None:
         raise UsageError("--root: is for a CSV or Parquet file; a manifest has the digests and hashes of its pictures")
@@ -564,4 +566,20 @@ def _audited_manifest(options: AuditOptions) -> "Audit":
         raise UsageError("--column: is for a CSV or Parquet file; a manifest's columns are known")
     manifest = read_manifest(locate(options.path, options.workspace / "cache"))
     with work_on(options.cluster, None, None) as work:
-        return audit_manifest(manifest, options.min_distance, options.radius, work)
+        report = audit_manifest(manifest, options.min_distance, options.radius, work)
+    return replace(report, files=_files_of(photos_found(report.comparisons), options.workspace))
+
+
+def _files_of(photo_ids: "Iterable[str]", folder: Path) -> dict[str, str]:
+    """Return the paths of those photos that a workspace read from files; none where there is no workspace to be read."""
+    from collector.catalogue.catalogue import open_catalogue
+    from collector.errors import T15Error
+    from collector.workspace import Workspace
+
+    paths: dict[str, str | None] = {}
+    workspace = Workspace(folder)
+    with suppress(T15Error):
+        if workspace.catalogue.is_file():
+            with open_catalogue(workspace) as catalogue:
+                paths = {photo_id: catalogue.files.path_of(photo_id) for photo_id in photo_ids}
+    return {photo_id: path for photo_id, path in paths.items() if path}

@@ -220,6 +220,8 @@ class Audit:
         unjudged: kinds of leak that could not be looked for between two sides, such as `author (train-test)`.
         remarks: what limits the findings.
         titles: of the photos that findings name, as far as they have one; hostile text.
+        files: paths of these photos, below the folder that they were collected from, where the workspace knows them;
+            hostile text.
         authors: names by id of the authors that findings name, as far as they have one; hostile text.
         scenes: of two sides, such as `train-test`: scenes (`t15 split --group-scenes`) that have photos on both, and how many
             photos of the judged side are in them; empty where no scenes are known. No leak by itself: nobody promised it.
@@ -248,6 +250,7 @@ class Audit:
     unjudged: tuple[str, ...]
     remarks: tuple[str, ...]
     titles: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     authors: Mapping[str, str] = field(default_factory=dict)
     held_out: Mapping[str, int] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -502,26 +505,20 @@ def _author_names(
     return {author: name for author, name in pairs if name}
 
 
+def photos_found(comparisons: tuple[Comparison, ...]) -> set[str]:
+    """Return the ids of the photos that findings name."""
+    shared = ((c.authors, c.sequences, c.groups, c.panoramas, c.bytes) for c in comparisons)
+    values = (value for measures in shared for measure in measures for value in measure.worst)
+    pairs = (pair for c in comparisons for measure in (c.near, c.alike) for pair in measure.worst)
+    return {photo_id for of in (*values, *pairs) for photo_id in (of.reference, of.judged)}
+
+
 def _titles(table: pa.Table, comparisons: tuple[Comparison, ...]) -> dict[str, str]:
     """Return the titles of the photos that findings name."""
     if "title" not in table.column_names:
         return {}
-    shared = ((c.authors, c.sequences, c.groups, c.panoramas, c.bytes) for c in comparisons)
-    named = {
-        of
-        for measures in shared
-        for measure in measures
-        for value in measure.worst
-        for of in (value.reference, value.judged)
-    }
-    named |= {
-        of
-        for c in comparisons
-        for measure in (c.near, c.alike)
-        for pair in measure.worst
-        for of in (pair.reference, pair.judged)
-    }
-    rows = table.select(["photo_id", "title"]).filter(pc.is_in(table["photo_id"], pa.array(sorted(named), pa.string())))
+    named = pa.array(sorted(photos_found(comparisons)), pa.string())
+    rows = table.select(["photo_id", "title"]).filter(pc.is_in(table["photo_id"], named))
     return {row["photo_id"]: row["title"] for row in rows.to_pylist() if row["title"]}
 
 

@@ -189,7 +189,7 @@ def _findings(audit: Audit) -> Iterator[str]:
 
 def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
     def named(photo_id: str) -> str:
-        title = audit.titles.get(photo_id)
+        title = audit.files.get(photo_id) or audit.titles.get(photo_id)
         return f"{_short(photo_id)} ({_short(title)})" if title else _short(photo_id)
 
     shown = partial(_author, audit) if leak.kind == "author" else _short

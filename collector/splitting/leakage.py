@@ -215,7 +215,8 @@ class Alike:
         pairs: of photos that show one picture, as `t15 dedup` judges it.
         photos: of the judged side that are part of such a pair.
         known, unknown: as in Shared.
-        worst: the closest pairs of looks; where no pair is one picture, the pair with the nearest pHash.
+        worst: the closest pairs of looks, those of the same bytes last, the closest of all among them; where no pair is one
+            picture, the pair with the nearest pHash.
     """
 
     nearest_bits: int | None
@@ -429,7 +430,15 @@ def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius
     if not len(reference) or not len(judged):
         return Alike(None, 0, 0, 0, unknown)
     theirs, ours = (looks(rows.phash[side], rows.dhash[side]) for side in (reference, judged))
-    alike = resemblance(theirs, ours, radius, radius + DHASH_SLACK, _WORST, work)
+    alike = resemblance(theirs, ours, radius, radius + DHASH_SLACK, 20 * _WORST, work)
+
+    def is_copy(pair: LookPair) -> bool:
+        ours, theirs = rows.bytes.code[judged[pair.judged]], rows.bytes.code[reference[pair.reference]]
+        return bool(ours == theirs >= 0)
+
+    shown = sorted(alike.closest, key=is_copy)[:_WORST]  # what has the same bytes is told as such
+    if alike.closest[0] not in shown:
+        shown[-1] = alike.closest[0]
     return Alike(
         nearest_bits=alike.nearest_bits,
         pairs=alike.pairs,
@@ -443,7 +452,7 @@ def _alike(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], radius
                 phash_bits=pair.phash_bits,
                 dhash_bits=pair.dhash_bits,
             )
-            for pair in alike.closest
+            for pair in shown
         ),
     )
 

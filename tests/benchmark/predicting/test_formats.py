@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from benchmark.predicting.answer import Answer, Candidate, Result
-from benchmark.predicting.formats import COLUMNS, as_csv, as_geojson, as_text, cells, place_text, print_records, record
+from benchmark.predicting.formats import (
+    COLUMNS,
+    as_csv,
+    as_geojson,
+    as_text,
+    cells,
+    doubts,
+    place_text,
+    print_records,
+    record,
+)
 from benchmark.predicting.read_image import Source
 
 ANKARA = Candidate("ankara", "Ankara", 0.61234567, 39.92, 32.85)
@@ -95,3 +105,13 @@ def test_those_without_an_answer_are_counted_and_complained_of(capsys: pytest.Ca
     assert print_records(records, "json", {"title": "T"}, complaints.append) == 1
     assert complaints == ["a.jpg: gone"]
     assert json.loads(capsys.readouterr().out) == {"model": {"title": "T"}, "photos": records}
+
+
+def test_a_model_at_chance_or_without_a_threshold_is_doubted_where_that_is_known() -> None:
+    good = {"cities": 4, "threshold": 0.3, "validation_photos": 40, "validation_right": 20}
+    assert doubts(good) == ""
+    assert doubts({**good, "validation_right": None}) == ""
+    assert "right on 12 of 40 validation photos, which chance may be (25.0 %" in doubts(
+        {**good, "validation_right": 12}
+    )
+    assert doubts({**good, "threshold": 0}).startswith('doubt this model: it never says "none of these"')

@@ -46,6 +46,15 @@ def test_radii_are_order_statistics_and_unknown_with_too_few(photos: int, fifty:
     assert (band.confidence, band.photos) == (0.0, photos)
 
 
+def test_it_counts_what_was_right() -> None:
+    assert few(9).right == 9
+    assert few(9, confidence=0.3).right == 0
+    assert certainty_from_json(few(9).to_json()) == few(9)
+    assert (
+        certainty_from_json({name: value for name, value in few(9).to_json().items() if name != "right"}).right is None
+    )
+
+
 def test_equal_confidences_are_one_band() -> None:
     assert len(few(400).bands) == 1
 

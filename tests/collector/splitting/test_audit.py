@@ -282,6 +282,29 @@ def test_a_radius_that_is_asked_for(apart: Apart) -> None:
     assert not audit_manifest(manifest(photos), phash_radius=9).leaks
 
 
+def test_pairs_that_are_no_byte_copies_are_shown_first(apart: Apart) -> None:
+    """Copies are told as such already; the closest pair stays among the examples."""
+    copies = [
+        apart(20 + 2 * n + of, side, phash=16 * digit, dhash="0" * 16, sha256=64 * digit)
+        for n, digit in enumerate("03569a")
+        for of, side in enumerate(("train", "test"))
+    ]
+    near = [
+        apart(40, "train", phash="0f" * 8, dhash="0" * 16),
+        apart(41, "test", phash="0f" * 7 + "0e", dhash="0" * 16),
+    ]
+    worst = between(audit_manifest(manifest([*copies, *near]))).alike.worst
+    assert (worst[0].reference, worst[0].judged, worst[0].phash_bits) == ("made:0040", "made:0041", 1)
+    assert [pair.phash_bits for pair in worst[1:]] == [0] * 4
+
+
+def test_files_are_named_where_they_are_known(apart: Apart) -> None:
+    photos = [apart(20, "train", author_id="x:1", title="1.jpg"), apart(21, "test", author_id="x:1", title="1.jpg")]
+    found = replace(audit_manifest(manifest([*clean(apart), *photos])), files={"made:0020": "van/1.jpg"})
+    assert "made:0020 (van/1.jpg)" in " ".join(certificate(found).split())
+    assert "made:0021 (1.jpg)" in " ".join(certificate(found).split())
+
+
 def test_no_distance_is_too_near_where_none_is_asked_for(apart: Apart) -> None:
     photos = [apart(n, side, latitude=41.0) for n, side in ((1, "train"), (2, "test"))]
     assert not audit_manifest(manifest(photos), min_distance_m=0).leaks
