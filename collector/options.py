@@ -1,5 +1,7 @@
 """What the commands of both packages share: their options, and how a result is shown. Imported by commands only."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import wraps
@@ -11,7 +13,7 @@ import typer
 
 from collector.errors import UsageError
 from collector.standard_streams import print_json
-from collector.text_table import printable
+from collector.text_table import in_lines, printable
 
 Options = TypeVar("Options")
 
@@ -80,7 +82,8 @@ def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:
     if as_json:
         print_json(result)
     else:
-        print(printable(text()), flush=True)
+        said = printable(text())
+        print(in_lines(said, shutil.get_terminal_size().columns) if sys.stdout.isatty() else said, flush=True)
 
 
 def parse_columns(given: list[str] | None) -> dict[str, str]:

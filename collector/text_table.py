@@ -1,7 +1,9 @@
 """Text for people: aligned tables, lengths of time, and characters that a terminal would obey shown as escapes."""
 
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 
@@ -24,6 +26,27 @@ def csv_safe(value: object) -> object:
     """Return a cell for CSV: a text that a spreadsheet would run gets an apostrophe before it, everything else stays."""
     return f"'{value}" if is_formula(value) else value
 
+
+def in_lines(text: str, width: int) -> str:
+    """Return text whose lines of words have at most `width` letters; no word, and nothing in backticks, is divided.
+
+    What follows a broken line is indented two blanks deeper than it began. Lines of tables are not for this.
+    """
+    return "\n".join(_in_lines(line, width) if len(line) > width else line for line in text.split("\n"))
+
+
+def _in_lines(line: str, width: int) -> str:
+    whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", _NO_BREAK), line)
+    indent = " " * (len(line) - len(line.lstrip()))
+    # Columns of a table stand two blanks apart; a line of these stays as it is.
+    if "  " in line.strip():
+        return line
+    wrapper = textwrap.TextWrapper(width, indent, indent + "  ", break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(whole.strip()).replace(_NO_BREAK, " ")
+
+
+_NO_BREAK = "\ue000"
+"""Stands for a blank that no line ends at."""
 
 _NARROWEST = 8
 """Letters that a column keeps whatever the width."""
@@ -88,6 +111,8 @@ def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> li
 def _shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
+    if text.count(" ") > 1 and " " in text[:most]:  # words: whole ones from the beginning
+        return f"{text[:most].rpartition(' ')[0].rstrip(',;:')}…"
     behind = (most - 1) // 3  # names begin with what tells them apart more often than they end with it
     return f"{text[: most - 1 - behind]}…{text[len(text) - behind :]}"
 

@@ -293,6 +293,10 @@ class Catalogue:
         row = self._db.execute("SELECT title FROM photos WHERE photo_id = ?", (photo_id,)).fetchone()
         return self.files.path_of(photo_id) or (row and row[0]) or photo_id
 
+    def licences(self) -> dict[str, str]:
+        """Return the licence of each downloaded photo, by photo_id."""
+        return dict(self._db.execute("SELECT photo_id, license FROM photos WHERE state = 'downloaded'"))
+
     def names_of(self, photo_ids: Iterable[str]) -> dict[str, str]:
         """Return `name_of` each of these photos, by photo_id."""
         return {photo_id: self.name_of(photo_id) for photo_id in photo_ids}

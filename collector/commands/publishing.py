@@ -450,18 +450,18 @@ def publish(context: typer.Context, options: PublishOptions) -> None:
     from collector.publishing.push import push as send
 
     target = data_set_named(options.push) if options.push else None
-    done, lines = _published(options, indoor_source_of(context.obj))
+    done, lines, newer = _published(options, indoor_source_of(context.obj))
     if options.push and not options.dry_run:
         send(done.folder, options.push, private=options.private)
     result = {**asdict(done), "folder": str(done.folder), "pushed_to": target, "dry_run": options.dry_run}
     if options.dry_run:
         result |= {"written": False, "pushed_to": None}
-    text = _published_text(done, target, options.with_photos, options.dry_run)
+    text = _published_text(done, target, options.with_photos, options.dry_run, newer)
     show(result, options.json, lambda: "\n".join([text, *lines]))
 
 
-def _published(options: PublishOptions, source: "IndoorSource") -> "tuple[Published, tuple[str, ...]]":
-    """Publish, and return how pictures were looked at, too."""
+def _published(options: PublishOptions, source: "IndoorSource") -> "tuple[Published, tuple[str, ...], int]":
+    """Publish, and return too how pictures were looked at, and `_newly_licensed` of those that were left out for that."""
     import os
 
     from collector.catalogue.withdrawals import require_none_withdrawn
@@ -493,10 +493,28 @@ def _published(options: PublishOptions, source: "IndoorSource") -> "tuple[Publis
         populated=populated,
         looks=looks,
     )
-    return done, looks.lines
+    newer = _newly_licensed(manifest, options) if "licence" in done.photos_left_out else 0
+    return done, looks.lines, newer
 
 
-def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool) -> str:
+def _newly_licensed(manifest: "Manifest", options: PublishOptions) -> int:
+    """Return how many photos have a licence in the workspace that lets them be passed on, and none such in the manifest."""
+    from collector.catalogue.catalogue import open_catalogue
+    from collector.publishing.facts import judged
+    from collector.workspace import Workspace
+
+    own = options.redistributable or ()
+    rows = zip(manifest.table["photo_id"].to_pylist(), manifest.table["license"].to_pylist(), strict=True)
+    closed = {photo_id: of for photo_id, of in rows if not judged(of, own).redistributable}
+    workspace = Workspace(options.workspace)
+    if not workspace.catalogue.is_file():
+        return 0
+    with open_catalogue(workspace) as catalogue:
+        now = catalogue.licences()
+    return sum(judged(now.get(photo_id, of), own).redistributable for photo_id, of in closed.items())
+
+
+def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool, newer: int) -> str:
     written = "would be written (dry run: nothing was)" if dry_run else "written"
     lines = [
         f"{done.folder}: {written if done.written else 'unchanged, is there already'}, {len(done.files)} files, "
@@ -507,6 +525,11 @@ def _published_text(done: "Published", target: str | None, with_photos: bool, dr
         lines += [f"  left out, {reason}: {count}" for reason, count in done.photos_left_out.items()]
         if "licence" in done.photos_left_out:
             lines.append("  (photos under a licence of your own, LicenseRef-NAME: --redistributable LicenseRef-NAME)")
+        if newer:
+            lines.append(
+                f"  ({newer} of them have such a licence in the workspace by now, and this manifest is older: "
+                "a new `t15 split` takes it over)"
+            )
     return "\n".join([*lines, *([f"{'would be ' * dry_run}sent to {target}"] if target else [])])
 
 

@@ -83,6 +83,7 @@ def card(
         digest=manifest.digest,
         manifest_tool=manifest.tool or "t15",
         facts=facts,
+        own_disk=own_disk(facts),
         release=release,
         included=included,
         noncommercial=_noncommercial(manifest, included) if included else 0,

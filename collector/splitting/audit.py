@@ -510,7 +510,8 @@ def photos_found(comparisons: tuple[Comparison, ...]) -> set[str]:
     shared = ((c.authors, c.sequences, c.groups, c.panoramas, c.bytes) for c in comparisons)
     values = (value for measures in shared for measure in measures for value in measure.worst)
     pairs = (pair for c in comparisons for measure in (c.near, c.alike) for pair in measure.worst)
-    return {photo_id for of in (*values, *pairs) for photo_id in (of.reference, of.judged)}
+    found = {photo_id for value in values for photo_id in (value.reference, value.judged)}
+    return found | {photo_id for pair in pairs for photo_id in (pair.reference, pair.judged)}
 
 
 def _titles(table: pa.Table, comparisons: tuple[Comparison, ...]) -> dict[str, str]:

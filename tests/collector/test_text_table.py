@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.text_table import counted, csv_safe, duration, is_formula, printable, table
+from collector.text_table import counted, csv_safe, duration, in_lines, is_formula, printable, table
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:
@@ -115,7 +115,7 @@ def test_the_column_that_names_the_rows_is_shortened_last() -> None:
         "(no room for: from, remark)",
     ]
     long = [("x" * 60, "a licence of many words", "")]
-    assert table(header[:3], long, width=60).splitlines()[2] == f"{'x' * 21}…{'x' * 10}  a licence of … words"
+    assert table(header[:3], long, width=60).splitlines()[2] == f"{'x' * 21}…{'x' * 10}  a licence of many…"
 
 
 def test_one_thing_is_not_several() -> None:
@@ -126,3 +126,16 @@ def test_one_thing_is_not_several() -> None:
 def test_a_table_too_narrow_for_anything_is_still_a_table() -> None:
     text = table(("first column", "second column"), [("x" * 30, "y" * 30)], width=5)
     assert text.splitlines()[2] == "xxxxx…xx  yyyyy…yy"
+
+
+def test_long_lines_of_words_are_broken_and_code_and_tables_are_not() -> None:
+    said = "a hint of many words, which ends in `t15 split --given TABLE --dry-run` and goes on"
+    said += "\nflag  photos  the worst one of all"
+    assert in_lines(said, 30).splitlines() == [
+        "a hint of many words, which",
+        "  ends in",
+        "  `t15 split --given TABLE --dry-run`",
+        "  and goes on",
+        "flag  photos  the worst one of all",
+    ]
+    assert in_lines("short", 30) == "short"

@@ -544,6 +544,16 @@ def test_rehydrate_of_nothing(house: House, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_licence_that_came_later_is_told(house: House, tmp_path: Path, first: Path) -> None:
+    manifest = read_manifest(first)
+    photos = [replace(photo, license="LicenseRef-Unknown") for side in SPLITS for photo in manifest.photos(side)]
+    write_manifest(build_manifest(manifest.header, photos, "t15 test"), tmp_path / "older")
+    options = ("publish", tmp_path / "older", "--out", tmp_path / "out", "--with-photos", "--dry-run")
+    out, _ = house.run(*options)
+    assert "left out, licence: 32" in out
+    assert "a new `t15 split` takes it over" in out
+
+
 # --- withdraw
 
 
