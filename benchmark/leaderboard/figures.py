@@ -59,7 +59,7 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
         _per_city(board, best, prefix),
         map_picture(board, best, details, f"{prefix}map"),
         _confusion(board, best, details, prefix),
-        _speed(rows, prefix),
+        _speed(rows, prefix, board.measure),
         _reliability(best, ece.value, details, prefix) if ece and details.reliability else None,
     ]
     return [picture for picture in drawn if picture] + curves
@@ -137,7 +137,7 @@ def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture
             axes.scatter(100 * row.accuracy, place + 0.22, s=22, color=ACCENT, linewidths=0, zorder=3)
             if row.section == "paper" and row.paper_accuracy is not None:
                 axes.vlines(100 * row.paper_accuracy, place + 0.02, place + 0.42, color=MARK, linewidth=2.5)
-        axes.set(xlim=(0, end), ylim=(len(shown) - 0.45, -0.55), xlabel="accuracy, %", yticks=[])
+        axes.set(xlim=(0, end), ylim=(len(shown) - 0.45, -0.55), xlabel=f"{board.measure}, %", yticks=[])
         axes.set_xticks(np.linspace(0, end, 6 if end < 100 else 5))
         axes.grid(axis="x")
         return figure
@@ -147,8 +147,8 @@ def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture
     paper = " Short upright lines: the 2018 paper, on its own photos." if with_paper else ""
     return Picture(
         f"{prefix}accuracies",
-        "Accuracy of the methods",
-        f"{of}Lines: Wilson 95 % intervals for {board.test_photos} photos. Dashed: chance.{paper}",
+        f"{board.measure.capitalize()} by method" if board.protocol == "place" else "Accuracy of the methods",
+        f"{of}Lines: {board.interval_words}. Dashed: chance.{paper}",
         f"{len(shown)} methods, from {best.title} with {_share(best.accuracy)} to {last.title} with "
         f"{_share(last.accuracy)}; chance is {_share(board.chance_uniform)}. The table has every number.",
         drawn(f"{prefix}accuracies", draw),
@@ -261,8 +261,8 @@ def _frame(axes: Axes, cities: int) -> None:
     axes.spines[:].set_color(GRID)
 
 
-def _speed(rows: Sequence[Row], prefix: str) -> Picture | None:
-    """Draw accuracy against seconds; numbers mark the methods that no other one beats in both."""
+def _speed(rows: Sequence[Row], prefix: str, measure: str) -> Picture | None:
+    """Draw what rows are ranked by against seconds; numbers mark the methods that no other one beats in both."""
     timed = [(row.seconds, 100 * row.accuracy, row.title) for row in rows if row.seconds]
     if not timed:
         return None
@@ -280,7 +280,7 @@ def _speed(rows: Sequence[Row], prefix: str) -> Picture | None:
             axes.annotate(str(number), (took, score), (0, 6), textcoords="offset points", ha="center", fontsize=9.5)
         _time_axis(axes, min(seconds), max(seconds))
         axes.set_ylim(0, min(106, 1.12 * max(scores)) or 1)
-        axes.set_ylabel("accuracy, %")
+        axes.set_ylabel(f"{measure}, %")
         axes.set_xlabel("to fit and predict (logarithmic)")
         axes.grid(axis="y")
         return figure
@@ -291,7 +291,7 @@ def _speed(rows: Sequence[Row], prefix: str) -> Picture | None:
     )
     return Picture(
         f"{prefix}speed",
-        "Accuracy against time",
+        f"{measure.capitalize()} against time",
         f"Numbered: methods that no other one beats in both. {listed}.",
         f"{len(timed)} methods. No other one is both faster and more accurate than: {listed}.",
         drawn(f"{prefix}speed", draw),

@@ -8,10 +8,9 @@ from benchmark.label_set import left_out_note
 from benchmark.leaderboard.attributes import AttributeRow
 from benchmark.leaderboard.cross_view import MapRow
 from benchmark.results import Run
-from benchmark.scoring.evaluation import METRICS, Details, Metric, Score, Scores, Slice
+from benchmark.scoring.evaluation import METRICS, RECALL_METRES, Details, Metric, Score, Scores, Slice
 from benchmark.scoring.metrics import CONVENTION
 from benchmark.scoring.significance import Difference
-from benchmark.scoring.truth import LIKEST
 from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
@@ -355,6 +354,17 @@ class Leaderboard:
         return [*(line for line in (self.note, self.leak_note, left_out, self.untrained_note) if line), *pooled]
 
     @property
+    def measure(self) -> str:
+        """What rows are ranked by, in words."""
+        return f"found within {RECALL_METRES[0]} m" if self.protocol == "place" else "accuracy"
+
+    @property
+    def interval_words(self) -> str:
+        """What the intervals of the ranked numbers are."""
+        of = "the places of " if self.protocol == "place" else ""
+        return f"Wilson 95 % intervals for {of}{self.test_photos} photos"
+
+    @property
     def leak_note(self) -> str:
         """What is known to be on both sides, in sentences; empty where nothing is, and the sides are t15's own."""
         given = "The sides are those of a table that was given, of which nothing is promised"
@@ -363,9 +373,7 @@ class Leaderboard:
                 f"{self.near_duplicates:,} of {self.test_photos:,} test photos are near-duplicates of training photos: "
                 "numbers are better than they should be"
             )
-            return (
-                f"{f'{given}. ' if self.given else ''}{leak} (slices: {LIKEST}). `t15 audit` says what else is shared."
-            )
+            return f"{f'{given}. ' if self.given else ''}{leak}. `t15 audit` says what else is shared."
         return f"{given}: `t15 audit` says what they share." if self.given else ""
 
     @property

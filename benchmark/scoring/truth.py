@@ -14,7 +14,7 @@ from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
 from collector.manifest.manifest import Manifest
-from collector.records import FLAGS_COLUMN, PHASH_RADIUS, Photo, where_named
+from collector.records import DHASH_SLACK, FLAGS_COLUMN, PHASH_RADIUS, Photo, where_named
 
 NEAR_KM = 1.0
 """A photo that is taken closer than this to a training photo may show the same place."""
@@ -51,6 +51,7 @@ class Truth:
         groups: (N,) equal for photos that belong together, such as those of one author, where intervals and tests are to draw
             them together; None where each photo stands alone.
         protocol: `city`, or `place` where the question is which photo of the gallery shows the very place.
+        near_duplicates: of how many of the photos training has a near-duplicate, as `t15 audit` counts them.
     """
 
     photo_ids: list[str]
@@ -64,6 +65,7 @@ class Truth:
     parts: Mapping[str, list[str | None]]
     protocol: str = "city"
     groups: NDArray[np.int64] | None = None
+    near_duplicates: int = 0
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -116,11 +118,6 @@ class Truth:
         share = self.within(SAME_PLACE_KM)[1]
         return share, share
 
-    @property
-    def near_duplicates(self) -> int:
-        """Of how many photos training has a near-duplicate."""
-        return self.parts.get(LIKEST, []).count(NEAR_DUPLICATE)
-
     @classmethod
     def of(cls, manifest: Manifest, side: str = "test", level: str = "city") -> "Truth":
         """Return the photos of one side of `manifest`, `train`, `val` or `test`, that have a label of `level`.
@@ -153,6 +150,7 @@ class Truth:
                 **_trained(positions(manifest, photos, level), positions(manifest, train, level), level),
             },
             protocol=header.protocol,
+            near_duplicates=_near_duplicates(photos, train),
         )
 
 
@@ -191,6 +189,7 @@ def pooled(folds: Sequence[tuple[Manifest, Truth]]) -> Truth:
         parts={kind: [part for truth in truths for part in truth.parts[kind]] for kind in kinds},
         protocol=first.protocol,
         groups=np.array(groups, np.int64),
+        near_duplicates=sum(truth.near_duplicates for truth in truths),
     )
 
 
@@ -343,6 +342,22 @@ def _likeness(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | Non
         None if of < 0 else near if of <= PHASH_RADIUS else far if of <= 2 * PHASH_RADIUS else "unlike" for of in bits
     )
     return list(names)
+
+
+def _near_duplicates(photos: Sequence[Photo], train: Sequence[Photo]) -> int:
+    """Return of how many photos training has one of a near pHash and a like dHash; without dHashes by pHash alone."""
+    both = any(photo.dhash for photo in train)
+    known = [photo for photo in train if photo.phash and (photo.dhash or not both)]
+    theirs, likes = (
+        np.array([int(getattr(of, name) or "0", 16) for of in known], np.uint64) for name in ("phash", "dhash")
+    )
+    near = 0
+    for photo in photos:
+        if photo.phash and (photo.dhash or not both):
+            alike = np.bitwise_count(theirs ^ np.uint64(int(photo.phash, 16))) <= PHASH_RADIUS
+            apart = np.bitwise_count(likes ^ np.uint64(int(photo.dhash or "0", 16)))
+            near += bool((alike & (apart <= PHASH_RADIUS + DHASH_SLACK if both else True)).any())
+    return near
 
 
 def nearest_bits(hashes: Sequence[str | None], others: Sequence[str | None]) -> list[int]:

@@ -15,6 +15,7 @@ from benchmark.leaderboard.table import leaderboard, paper_verdict
 from benchmark.leaderboard.text import as_text
 from benchmark.results import Failure, Predictions, RunInputs, save_failure, save_run
 from benchmark.scoring.significance import Difference
+from benchmark.scoring.truth import Truth
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import build_manifest
 from collector.records import SPLITS
@@ -65,6 +66,10 @@ def test_a_board_says_what_sides_are_known_to_share(tmp_path: Path) -> None:
     copied = build_manifest(own.header, photos, "t15 test")
     add_run(tmp_path, copied, "a", 7)
     assert leaderboard(copied, tmp_path).near_duplicates == len(copied.photos("test"))
+    unlike = [replace(photo, dhash="f" * 16 if photo.split == "test" else "0" * 16) for photo in photos]
+    assert Truth.of(build_manifest(own.header, unlike, "t15 test")).near_duplicates == 0
+    assert leaderboard(own, tmp_path).measure == "accuracy"
+    assert replace(board, protocol="place").measure == "found within 25 m"
 
 
 def test_scores_by_city_and_in_any_order_of_photos_and_classes(tmp_path: Path) -> None:
