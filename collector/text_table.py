@@ -127,6 +127,11 @@ def counted(number: int, what: str) -> str:
     return f"{number} {first.removesuffix('s') if number == 1 else first} {more}".rstrip()
 
 
+def distance(km: float) -> str:
+    """Return a distance in whole kilometres, below one in metres of two digits that count: never as 0 km."""
+    return f"{km:,.0f} km" if km >= 1 else f"{float(f'{1000 * km:.2g}'):,.0f} m"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time as people say it: `0.4 s`, `38 s`, `12 min`, `2.5 h`."""
     if seconds < 10:

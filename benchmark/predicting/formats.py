@@ -9,7 +9,7 @@ from benchmark.predicting.answer import Answer, Answerer, Result
 from benchmark.predicting.model_card import About
 from benchmark.scoring.metrics import wilson
 from collector.standard_streams import print_json
-from collector.text_table import csv_safe, table
+from collector.text_table import csv_safe, distance, table
 
 SHOWN = 5
 """How many candidates are shown."""
@@ -184,7 +184,7 @@ def _place_text(fields: dict[str, Any]) -> str:
     if fields["none_of_these"]:
         return "none of these: too unsure to be an answer"
     radii = [
-        f"{share} % within {km:,.0f} km"
+        f"{share} % within {distance(km)}"
         for share, km in ((50, fields["radius50_km"]), (90, fields["radius90_km"]))
         if km is not None
     ]
@@ -209,7 +209,7 @@ def _km2(value: float | None) -> float | None:
 
 
 def _km(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+    return None if value is None else round(value, 1) if value >= 1 else float(f"{value:.2g}")
 
 
 def _cell(value: object) -> object:

@@ -17,6 +17,7 @@ from benchmark.retrieval.mixture import Mixture
 from benchmark.scoring.calibration import reject_threshold
 from collector.geo import distances_km
 from collector.records import City
+from collector.text_table import distance
 
 KEPT = 0.95
 """Share of right answers that the threshold has to let through."""
@@ -307,7 +308,7 @@ def card_of(about: About, digest: str, file: str) -> str:
         else "Too few validation photos to say when it should refuse: it never says “none of these”."
     )
     reach: Sequence[Sequence[object]] = [
-        (f"{band.confidence:.3f}", band.photos, f"{band.km50:,.0f} km", f"{band.km90:,.0f} km")
+        (f"{band.confidence:.3f}", band.photos, distance(band.km50), distance(band.km90))
         for band in certainty.bands
         if band.km50 is not None and band.km90 is not None
     ]

@@ -135,6 +135,7 @@ class Truth:
             raise DataError(
                 f"manifest {header.name} {header.version}: has no {side} photos{having} to judge a method by"
             )
+        parts = parts_of(photos, train, _named(manifest))
         return cls(
             photo_ids=[photo.photo_id for photo in photos],
             labels=positions(manifest, photos, level),
@@ -145,12 +146,12 @@ class Truth:
             authors=[_author(photo) for photo in photos],
             gallery=Gallery(positions(manifest, train, level), places_of(train)),
             parts={
-                **parts_of(photos, train, _named(manifest)),
+                **parts,
                 **_surrounded(manifest, photos),
                 **_trained(positions(manifest, photos, level), positions(manifest, train, level), level),
             },
             protocol=header.protocol,
-            near_duplicates=_near_duplicates(photos, train),
+            near_duplicates=_near_duplicates(photos, train, parts.get(LIKEST, [])),
         )
 
 
@@ -344,20 +345,23 @@ def _likeness(photos: Sequence[Photo], train: Sequence[Photo]) -> list[str | Non
     return list(names)
 
 
-def _near_duplicates(photos: Sequence[Photo], train: Sequence[Photo]) -> int:
+def _near_duplicates(photos: Sequence[Photo], train: Sequence[Photo], likest: Sequence[str | None]) -> int:
     """Return of how many photos training has one of a near pHash and a like dHash; without dHashes by pHash alone."""
+    near = [photo for photo, part in zip(photos, likest, strict=False) if part == NEAR_DUPLICATE]
     both = any(photo.dhash for photo in train)
-    known = [photo for photo in train if photo.phash and (photo.dhash or not both)]
-    theirs, likes = (
-        np.array([int(getattr(of, name) or "0", 16) for of in known], np.uint64) for name in ("phash", "dhash")
+    if not near or not both:
+        return len(near)
+    known = [photo for photo in train if photo.phash and photo.dhash]
+    phash, dhash = (
+        np.array([int(getattr(photo, name), 16) for photo in known], np.uint64) for name in ("phash", "dhash")
     )
-    near = 0
-    for photo in photos:
-        if photo.phash and (photo.dhash or not both):
-            alike = np.bitwise_count(theirs ^ np.uint64(int(photo.phash, 16))) <= PHASH_RADIUS
-            apart = np.bitwise_count(likes ^ np.uint64(int(photo.dhash or "0", 16)))
-            near += bool((alike & (apart <= PHASH_RADIUS + DHASH_SLACK if both else True)).any())
-    return near
+
+    def repeated(photo: Photo) -> bool:
+        alike = np.bitwise_count(phash ^ np.uint64(int(photo.phash or "0", 16))) <= PHASH_RADIUS
+        like = np.bitwise_count(dhash ^ np.uint64(int(photo.dhash or "0", 16))) <= PHASH_RADIUS + DHASH_SLACK
+        return bool((alike & like).any())
+
+    return sum(photo.dhash is not None and repeated(photo) for photo in near)
 
 
 def nearest_bits(hashes: Sequence[str | None], others: Sequence[str | None]) -> list[int]:

@@ -72,6 +72,9 @@ def test_text_says_as_much_as_is_known() -> None:
     ]
     unknown = Answer(SURE.candidates, 0.6, False, 39.92, 32.85, 5.0, None)
     assert place_text(unknown) == "39.9200, 32.8500; 50 % within 5 km"
+    near = Answer(SURE.candidates, 0.6, False, 39.92, 32.85, 0.034, 0.5712)
+    assert place_text(near) == "39.9200, 32.8500; 50 % within 34 m, 90 % within 570 m"
+    assert told(near)["radius50_km"] == 0.034
     assert place_text(Answer(SURE.candidates, 0.6, False, 1.0, 2.0, None, None)).endswith("how far off is unknown")
 
 
