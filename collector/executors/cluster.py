@@ -264,6 +264,10 @@ def load_ray(*, loopback: bool = False) -> Any:
         UsageError: it is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if not loopback and "RAY_AUTH_MODE" not in os.environ and _has_token():
+        # `ray start --head` asks for the token that is there, and whoever names an address is not taken to have it. A cluster
+        # without a token takes one too.
+        os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # what raylets say goes to the driver's stdout otherwise
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; without it, it warns
     if loopback:
@@ -274,6 +278,12 @@ def load_ray(*, loopback: bool = False) -> Any:
     except ImportError as error:
         raise UsageError("--cluster: needs Ray, which is not installed; `pip install 't15[cluster]'`") from error
     return ray
+
+
+def _has_token() -> bool:
+    """Return whether this user has a token of Ray's, at the places where Ray looks for one."""
+    given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return given or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _require_loopback(ray: Any) -> None:
@@ -308,6 +318,11 @@ def _require_answer(address: str) -> None:
     try:
         subprocess.run(check, check=True, capture_output=True, timeout=HEALTH_SECONDS)  # noqa: S603 (no shell, our own words)
     except (subprocess.SubprocessError, OSError) as error:
+        if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
+            raise UsageError(
+                f"--cluster {address}: it asks for a token, and here is none or another; set RAY_AUTH_TOKEN_PATH to a file with "
+                "the token of its head node (`ray get-auth-token` prints that)"
+            ) from error
         raise IncompleteError(
             f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
         ) from error
@@ -349,7 +364,10 @@ def _ask_nodes(ray: Any, question: Callable[[Any], Answer], about: Any) -> dict[
     asked = {remote.options(scheduling_strategy=on_node(node)).remote(about): node for node in nodes}
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_SECONDS) if asked else ([], [])
     for reference in late:
-        raise IncompleteError(f"node {nodes[asked[reference]]}: does not start Python within {_PROBE_SECONDS:.0f} s")
+        raise IncompleteError(
+            f"node {nodes[asked[reference]]}: does not answer within {_PROBE_SECONDS:.0f} s: it cannot start Python, or its file "
+            "system hangs"
+        )
     answers = {}
     for reference in ready:
         try:
