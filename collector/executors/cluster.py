@@ -320,8 +320,8 @@ def _require_answer(address: str) -> None:
     except (subprocess.SubprocessError, OSError) as error:
         if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
             raise UsageError(
-                f"--cluster {address}: it asks for a token, and here is none or another; set RAY_AUTH_TOKEN_PATH to a file with "
-                "the token of its head node (`ray get-auth-token` prints that)"
+                f"--cluster {address}: it asks for a token, and here is none or another; set RAY_AUTH_TOKEN_PATH to a "
+                "file with the token of its head node (`ray get-auth-token` prints that)"
             ) from error
         raise IncompleteError(
             f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
@@ -365,8 +365,8 @@ def _ask_nodes(ray: Any, question: Callable[[Any], Answer], about: Any) -> dict[
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_SECONDS) if asked else ([], [])
     for reference in late:
         raise IncompleteError(
-            f"node {nodes[asked[reference]]}: does not answer within {_PROBE_SECONDS:.0f} s: it cannot start Python, or its file "
-            "system hangs"
+            f"node {nodes[asked[reference]]}: does not answer within {_PROBE_SECONDS:.0f} s: it cannot start Python, or "
+            "its file system hangs"
         )
     answers = {}
     for reference in ready:

@@ -106,8 +106,8 @@ def test_a_cluster_that_asks_for_a_token_is_one_line(tmp_path: Path, monkeypatch
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: pip install 't15[cluster]'")
 
-    def refused(check: list[str], **options: object) -> None:
-        raise subprocess.CalledProcessError(1, check, stderr=b"ray.exceptions.AuthenticationError: InvalidAuthToken")
+    def refused(command: list[str], **options: object) -> None:
+        raise subprocess.CalledProcessError(1, command, stderr=b"ray.exceptions.AuthenticationError: InvalidAuthToken")
 
     monkeypatch.setattr(subprocess, "run", refused)
     with counting() as (url, _), pytest.raises(UsageError, match=r"asks for a token, .* set RAY_AUTH_TOKEN_PATH"):  # noqa: SIM117
