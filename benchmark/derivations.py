@@ -11,7 +11,7 @@ Of several ways the shorter one is taken: places come from a ranking before they
 they come from a ranking. A ranking is never derived. A withheld answer (NaN, or a ranking without rows) stays withheld.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -82,6 +82,23 @@ def offered(predictor: Any) -> list[str]:
     if not names:
         raise UsageError(f"{type(predictor).__name__}: has none of {', '.join(OFFERS.values())} (docs/methods.md)")
     return names
+
+
+def places_itself(offers: Iterable[str]) -> bool:
+    """Return whether a predictor of these offers says itself where a photo was taken; of others the likeliest label's centre
+    is the place.
+
+    It is what boards measure (`scoring.answers`), runs keep, and `predict` shows with radii learnt of such places: one that
+    gives labels beside places, or ranks, says so too.
+    """
+    return not {"places", "ranking"}.isdisjoint(offers)
+
+
+def gallery_arrays(
+    offers: Iterable[str], labels: NDArray[np.int64], places: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Return what a model has to hold of its gallery's labels and places: none unless places follow from a ranking alone."""
+    return RankedPhotos(labels, places).to_arrays() if "ranking" in offers and "places" not in offers else {}
 
 
 def predict(predictor: Any, photos: Photos, labels: LabelSet, gallery: Gallery | None = None) -> Predictions:

@@ -20,7 +20,7 @@ import torch
 from benchmark.attributes import FILE as ATTRIBUTES
 from benchmark.cross_view import FILE as MAP
 from benchmark.cross_view import aerial_map
-from benchmark.derivations import RankedPhotos, offered, predict
+from benchmark.derivations import gallery_arrays, offered, places_itself, predict
 from benchmark.doctor import describe_device
 from benchmark.methods.training import few_of_each, training_photos, with_attributes
 from benchmark.methods.types import Context, Method, Overhead, Predictor, Training
@@ -454,8 +454,7 @@ def _write_other_answers(predictor: Predictor, level: str, shared: RunContext, f
 
 
 def _save_model(predictor: Predictor, run: Run, training: Training, folder: Path) -> None:
-    # A ranking says nothing without the photos that it is of.
-    gallery = RankedPhotos(training.labels, training.places).to_arrays() if run.gives == ["ranking"] else {}
+    gallery = gallery_arrays(run.gives, training.labels, training.places)
     save_predictor(folder / "model.safetensors", predictor, training.classes, {"run": run.inputs.identity}, gallery)
 
 
@@ -550,7 +549,7 @@ def _predicted(
     if answers.probabilities is None:
         raise DataError("the method returned nothing that labels follow from")
     # Places that follow from the labels are not kept: whoever reads the run derives them again.
-    places = answers.places if {"places", "ranking"} & set(offered(predictor)) else None
+    places = answers.places if places_itself(offered(predictor)) else None
     return Predictions(list(photos.ids), answers.probabilities, places, answers.ranking)
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from benchmark.derivations import RankedPhotos, offered, predict
+from benchmark.derivations import RankedPhotos, offered, places_itself, predict
 from benchmark.label_set import LabelSet
 from benchmark.methods.loaders import loaded
 from benchmark.methods.types import Context, Method, Parameter, Predictor, Training
@@ -207,7 +207,7 @@ def _by_distance(members: Sequence[Predictor], answers: Sequence[Predictions], v
     """Return the members that have places of their own, that with the least median distance first."""
     medians: dict[int, float] = {}
     for number, (member, answer) in enumerate(zip(members, answers, strict=True)):
-        if answer.places is not None and {"places", "ranking"} & set(offered(member)):
+        if answer.places is not None and places_itself(offered(member)):
             at, truth = answer.places, validation.places
             km = distances_km(at.latitude, at.longitude, truth[:, 0], truth[:, 1])
             medians[number] = float(np.nanmedian(km)) if np.isfinite(km).any() else np.inf

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.derivations import RankedPhotos, predict
+from benchmark.derivations import RankedPhotos, offered, places_itself, predict
 from benchmark.doctor import resolve_device
 from benchmark.label_set import labels_of
 from benchmark.methods.features import WITHOUT_TORCH, answers_without_torch
@@ -174,6 +174,7 @@ class Answerer:
         on = WITHOUT_TORCH if plain else resolve_device(device)
         self.predictor: Predictor = predictor or build(found, on, name)
         self._labels = labels_of([label_of(city) for city in self.about.cities])
+        self._places_itself = places_itself(offered(self.predictor)) and self.about.certainty.of_places
         self.side = self._probed(name)
 
     def training_photo(self, source: Source) -> str | None:
@@ -227,7 +228,7 @@ class Answerer:
         even = np.float32(1 / len(self._labels))
         probabilities = np.where(np.isnan(answers.probabilities), even, answers.probabilities)
         places: list[Places | None] = [None] * len(photos)
-        if answers.places is not None and not hasattr(self.predictor, "predict_labels"):
+        if answers.places is not None and self._places_itself:
             each = (answers.places.of([row]) for row in range(len(photos)))
             places = [None if np.isnan(one.latitude[0]) else one for one in each]
         return self.about.certainty.calibrated(probabilities), places
@@ -243,8 +244,7 @@ class Answerer:
         answer = Answer(candidates, best.probability, True, None, None, None, None)
         if best.probability < certainty.threshold:
             return answer
-        gives_places = not hasattr(self.predictor, "predict_labels")
-        band = certainty.band(best.probability, of_cities=self.city_only and gives_places)
+        band = certainty.band(best.probability, of_cities=self.city_only and self._places_itself)
         radius50, radius90 = (band.km50, band.km90) if band else (None, None)
         if place is None or self.city_only:
             latitude, longitude, decimals, density = best.latitude, best.longitude, None, None

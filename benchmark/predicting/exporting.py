@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.derivations import gallery_arrays, offered, places_itself
 from benchmark.label_set import photos_at, positions
 from benchmark.methods.registry import choose
 from benchmark.methods.training import few_of_each
@@ -124,6 +125,7 @@ def refitted(
     about = _about(run, manifest, workspace, cities)
     arrays = _training(predictor, run, manifest, store)
     slugs = tuple(city.slug for city in cities)
+    arrays |= gallery_arrays(offered(predictor), sides[0].labels, sides[0].places)
     return Model("refitted", {"run": inputs.identity}, {}, slugs, about.to_json(), arrays), predictor
 
 
@@ -194,7 +196,7 @@ def _certainty(run: Run, manifest: Manifest, workspace: Workspace, cities: Seque
     given = ~np.isnan(saved.probabilities).any(axis=1)
     labels, places = positions(manifest, ordered, run.inputs.level), places_of(ordered)
     where = None
-    if saved.places is not None and "labels" not in run.gives:
+    if saved.places is not None and places_itself(run.gives):
         where = saved.places.of(np.flatnonzero(given).tolist())
     return learn_certainty(saved.probabilities[given], labels[given], cities, places[given], where)
 

@@ -70,6 +70,13 @@ class Certainty:
     level90: float | None = None
     right: int | None = None
 
+    @property
+    def of_places(self) -> bool:
+        """Whether `bands` are of places that the predictor says itself; of models of an earlier t15 that give labels too they
+        are of cities' centres. Where nothing was learnt it may be.
+        """
+        return bool(self.city_bands) or not self.bands
+
     def calibrated(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (N, C) at this temperature."""
         return with_temperature(probabilities, self.temperature)

@@ -121,6 +121,8 @@ def asked(root: Path, manifest: Manifest, workspace: Workspace) -> str:
     explanation = answerer.explain(read_photo(source, answerer.side))
     assert explanation.heat_method == "keypoints"
     assert explanation.heat.max() == 1
+    # Where its first photos of the gallery were taken, not the centre of their city, 111 m away.
+    assert (explanation.answer.latitude, explanation.answer.longitude) == (40.001, 30.0)
     text = as_html(answerer, source, explanation, workspace)
     assert sizes(workspace.root) == before  # nothing of the photo stays
     return text
