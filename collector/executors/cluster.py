@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -177,9 +178,9 @@ class Cluster:
                 told = not left
             return self.ray.get(reference)
         except errors.RayTaskError as error:
-            if isinstance(error.cause, Exception):
+            if isinstance(error.cause, Exception) and not isinstance(error.cause, errors.RayError):
                 raise error.cause from None
-            raise IncompleteError(_line(f"--cluster: a task failed ({error})")) from error
+            raise IncompleteError(_line(f"--cluster: a task failed ({error}); {_GOES_ON}")) from error
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
             return None
         except errors.RayError as error:
@@ -207,10 +208,12 @@ def connected(address: str) -> Iterator[Any]:
         IncompleteError: nothing answers there in time, or not as a cluster that this machine may use.
     """
     named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    _require_installed()
+    if named:
+        _require_answer(named)  # before Ray is imported, which reads then whether a token is asked for
     ray = load_ray(loopback=not named)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if named:
-        _require_answer(named)
         options["address"] = named
     else:
         options |= {"address": "local", "include_dashboard": False}
@@ -264,26 +267,20 @@ def load_ray(*, loopback: bool = False) -> Any:
         UsageError: it is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if not loopback and "RAY_AUTH_MODE" not in os.environ and _has_token():
-        # `ray start --head` asks for the token that is there, and whoever names an address is not taken to have it. A cluster
-        # without a token takes one too.
-        os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # what raylets say goes to the driver's stdout otherwise
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; without it, it warns
     if loopback:
         # Without this, Ray on Linux replaces 127.0.0.1 by an address of the network (services.resolve_ip_for_localhost).
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("--cluster: needs Ray, which is not installed; `pip install 't15[cluster]'`") from error
+    _require_installed()
+    import ray
+
     return ray
 
 
-def _has_token() -> bool:
-    """Return whether this user has a token of Ray's, at the places where Ray looks for one."""
-    given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return given or (Path.home() / ".ray" / "auth_token").is_file()
+def _require_installed() -> None:
+    if find_spec("ray") is None:
+        raise UsageError("--cluster: needs Ray, which is not installed; `pip install 't15[cluster]'`")
 
 
 def _require_loopback(ray: Any) -> None:
@@ -315,17 +312,25 @@ def _require_answer(address: str) -> None:
             f"--cluster {address}: nothing answers ({error}); `ray start --head` starts a cluster, `ray status` tells of one"
         ) from error
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        subprocess.run(check, check=True, capture_output=True, timeout=HEALTH_SECONDS)  # noqa: S603 (no shell, our own words)
-    except (subprocess.SubprocessError, OSError) as error:
-        if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
-            raise UsageError(
-                f"--cluster {address}: it asks for a token, and here is none or another; set RAY_AUTH_TOKEN_PATH to a "
-                "file with the token of its head node (`ray get-auth-token` prints that)"
-            ) from error
-        raise IncompleteError(
-            f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
-        ) from error
+    # `ray start` has a cluster ask for its user's token, and Ray does not send that by itself to an address that is named. A
+    # cluster that asks for none is to be sent none: its nodes could not read what the driver keeps for them.
+    for mode in ({}, {"RAY_AUTH_MODE": "token"})[: 1 if "RAY_AUTH_MODE" in os.environ else 2]:
+        try:
+            subprocess.run(  # noqa: S603 (no shell, our own words)
+                check, check=True, capture_output=True, timeout=HEALTH_SECONDS, env={**os.environ, **mode}
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            if b"AuthenticationError" not in (getattr(error, "stderr", None) or b""):
+                raise IncompleteError(
+                    f"--cluster {address}: what answers there is no healthy cluster of this Ray; `ray status` tells of one"
+                ) from error
+        else:
+            os.environ |= mode
+            return
+    raise UsageError(
+        f"--cluster {address}: it asks for a token, and here is none or another; set RAY_AUTH_TOKEN_PATH to a "
+        "file with the token of its head node (`ray get-auth-token` prints that)"
+    )
 
 
 def require_versions(ray: Any, wanted: Mapping[str, str]) -> None:

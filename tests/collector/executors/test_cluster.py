@@ -85,34 +85,27 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_token_of_rays_is_used_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("mode", "tried"), [(None, ["", "token"]), ("disabled", ["disabled"])])
+def test_a_cluster_that_asks_for_a_token_is_sent_it_or_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None, tried: list[str]
+) -> None:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: pip install 't15[cluster]'")
-    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that it is as before at the end, whatever is set
-    monkeypatch.delenv("RAY_AUTH_MODE")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    cluster.load_ray()
-    assert "RAY_AUTH_MODE" not in os.environ
-    token = tmp_path / ".ray" / "auth_token"
-    token.parent.mkdir()
-    token.write_text("0123")
-    cluster.load_ray()
-    assert os.environ["RAY_AUTH_MODE"] == "token"
+    monkeypatch.setenv("RAY_AUTH_MODE", mode or "")  # so that it is as before at the end
+    if mode is None:
+        monkeypatch.delenv("RAY_AUTH_MODE")
+    modes: list[str] = []
 
-
-def test_a_cluster_that_asks_for_a_token_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install 't15[cluster]'")
-
-    def refused(command: list[str], **options: object) -> None:
+    def refuse(command: list[str], env: dict[str, str], **_: object) -> None:
+        modes.append(env.get("RAY_AUTH_MODE", ""))
         raise subprocess.CalledProcessError(1, command, stderr=b"ray.exceptions.AuthenticationError: InvalidAuthToken")
 
-    monkeypatch.setattr(subprocess, "run", refused)
+    monkeypatch.setattr(subprocess, "run", refuse)
     with counting() as (url, _), pytest.raises(UsageError, match=r"asks for a token, .* set RAY_AUTH_TOKEN_PATH"):  # noqa: SIM117
         with work_on(url.removeprefix("http://").rstrip("/"), Workspace(tmp_path), None):
             pass
+    assert modes == tried
+    assert os.environ.get("RAY_AUTH_MODE") == mode
 
 
 def test_a_folder_has_no_downloads_to_share_out(tmp_path: Path) -> None:
