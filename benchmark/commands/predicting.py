@@ -303,10 +303,12 @@ def serve(
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
 ) -> None:
     """Answer about photos on a page of this machine, and to programs on it: drop a photo, see where it may be from."""
+    from benchmark.predicting.formats import model_facts
     from benchmark.serving.app import serve as serve_model
     from benchmark.serving.limits import Limits
     from collector.workspace import Workspace
 
     answerer = answerer_of(model, manifest, device, workspace, manifests, neighbours=True, city_only=city_only)
+    _note_doubts(model_facts(answerer.about, answerer.digest))
     limits = Limits(body=round(1e6 * max_mb), per_second=per_second)
     serve_model(answerer, Workspace(workspace), port, limits, open_browser=open_browser, say=note)

@@ -17,7 +17,7 @@ from benchmark.local.verification import PairVerifier
 from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from benchmark.predicting.answer import Answer, Answerer, Candidate, Density, Explanation, Result
 from benchmark.predicting.drawing import data_uri, matched
-from benchmark.predicting.formats import SHOWN, place_text, record
+from benchmark.predicting.formats import SHOWN, doubts, model_facts, place_text, record
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
@@ -74,10 +74,11 @@ def index_html(answerer: Answerer, pages: Sequence[tuple[str, Source, Answer]]) 
         {"page": page, "name": file_name(source), "best": answer.candidates[0], "none": answer.none_of_these}
         for page, source, answer in pages
     ]
+    doubt = doubts(model_facts(answerer.about, answerer.digest))
     return (
         environment("benchmark.predicting")
         .get_template("explanations.html.jinja")
-        .render(rows=rows, about=answerer.about, percent=_percent)
+        .render(rows=rows, about=answerer.about, doubt=doubt, percent=_percent)
     )
 
 
@@ -119,6 +120,7 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             best=explanation.answer.candidates[0],
             place=place_text(explanation.answer),
             about=answerer.about,
+            doubt=doubts(model_facts(answerer.about, answerer.digest)),
             shown=SHOWN,
             percent=_percent,
             photo=data_uri(photo, "JPEG", quality=85),

@@ -25,7 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from benchmark.predicting.answer import Answerer, Result
 from benchmark.predicting.drawing import data_uri
-from benchmark.predicting.formats import model_facts, record
+from benchmark.predicting.formats import doubts, model_facts, record
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.page import density_svg, heat_layer, map_credit, map_svg, neighbour_record
 from benchmark.predicting.read_image import Source
@@ -329,6 +329,7 @@ def _page_of(desk: Desk, port: int) -> str:
         .get_template("serve.html.jinja")
         .render(
             about=about,
+            doubt=doubts(desk.facts),
             digest=desk.answerer.digest,
             cities=[city.name for city in about.cities],
             limits=desk.limits,

@@ -1,11 +1,13 @@
-"""The photos that lie in a publication itself: checked by its SHA256SUMS, and a provider of them that asks nobody."""
+"""Photos that need nobody to be asked: in a publication, checked by its SHA256SUMS, or in a folder, known by their bytes."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.errors import UsageError
+from collector.errors import UsageError, one_line
+from collector.manifest.manifest import Manifest
 from collector.providers.base import ImageRequest
 from collector.records import Photo
 
@@ -15,7 +17,7 @@ _LINE = re.compile(r"([0-9a-f]{64}) [ *](photos/[0-9a-f]{2}/([0-9a-f]{64})\.(?:j
 
 @dataclass(frozen=True, slots=True)
 class OwnPhotos:
-    """A publication's photos.
+    """Photos of a manifest that are at hand as files.
 
     Attributes:
         files: path and sha256 of each file, by the sha256 of the photo's original.
@@ -34,7 +36,7 @@ class OwnPhotos:
     def image_request(self, photo: Photo) -> ImageRequest:
         """Return where a photo's file is."""
         if photo.sha256 not in self.files:
-            raise UsageError(f"{photo.photo_id}: not in the publication")
+            raise UsageError(f"{photo.photo_id}: not among the photos at hand")
         return ImageRequest(self.files[photo.sha256][0].absolute().as_uri())
 
 
@@ -57,6 +59,34 @@ def own_photos(folder: Path) -> OwnPhotos:
         else:
             damaged += 1
     return OwnPhotos(files, damaged)
+
+
+def photos_below(folder: Path, manifest: Manifest) -> OwnPhotos:
+    """Return the photos of a manifest that lie anywhere below a folder, whatever they are called: those with their bytes.
+
+    Only files of a length that a photo has are read.
+
+    Raises:
+        UsageError: the folder is none, or cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder; --root wants the one that the photos lie below")
+    wanted = set(manifest.table["sha256"].to_pylist())
+    lengths = set(manifest.table["bytes"].to_pylist())
+    files: dict[str, tuple[Path, str]] = {}
+    unreadable: list[OSError] = []
+    for parent, _, names in os.walk(folder, onerror=unreadable.append):
+        for path in (Path(parent, name) for name in sorted(names)):
+            try:
+                digest = _digest(path) if path.is_file() and path.stat().st_size in lengths else ""
+            except OSError as error:
+                unreadable.append(error)
+                continue
+            if digest in wanted:
+                files.setdefault(digest, (path, digest))
+    if unreadable and not files:
+        raise UsageError(f"{folder}: cannot be read ({one_line(unreadable[0])})")
+    return OwnPhotos(files)
 
 
 def _digest(path: Path) -> str:

@@ -113,7 +113,7 @@ def rehydrate(
         limits: what is accepted as a photo.
         track: shows how far it is.
         retry: whether earlier losses are asked for again.
-        own: photos that lie in the publication: they are taken before anybody is asked.
+        own: photos that are at hand: they are taken before anybody is asked.
         now: the clock.
 
     Raises:
@@ -151,7 +151,7 @@ class ToDo:
 
     Attributes:
         known: photos whose fate is known, by fate, the commonest first.
-        own: photos that would be taken from the publication itself.
+        own: photos at hand that would be taken.
         asked: photos that would be asked for, by provider.
         unreachable: photos whose provider cannot be asked here, by its name.
         why: why each of those cannot be asked.
@@ -218,7 +218,7 @@ def _known_fate(
 
 
 def _taken(catalogue: Catalogue, workspace: Workspace, photo: Photo, own: OwnPhotos, limits: Limits) -> Fate | None:
-    """Take a photo from the publication; None where its file is not the picture that the manifest tells of."""
+    """Take a photo that is at hand; None where its file is not the picture that the manifest tells of."""
     outcome = _bring(photo, photo, own, workspace, limits)
     if not isinstance(outcome, Photo) or _here(catalogue, workspace, photo):  # another picture that was here stays
         return None
@@ -296,7 +296,7 @@ def _registered(region: Region) -> MakeProvider:
     def make(name: str) -> Provider | Survey:
         if name == "folder":
             raise UsageError(
-                "lies on somebody's disk: where that is at hand, `t15 collect --provider folder --root DIR` brings it"
+                "lies on somebody's disk: where its file is at hand, `t15 rehydrate MANIFEST --root DIR` takes it from there"
             )
         return make_provider(name, Settings(region))
 

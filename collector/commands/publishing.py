@@ -536,6 +536,10 @@ def _published_text(done: "Published", target: str | None, with_photos: bool, dr
 @app.command()
 def rehydrate(
     path: ManifestArgument,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", metavar="FOLDER", help="Take photos that lie below this folder, under whatever name."),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again for what was gone the last time.")] = False,
     dry_run: Annotated[
         bool,
@@ -545,7 +549,7 @@ def rehydrate(
     json: JsonOption = False,
 ) -> None:
     """Fetch the photos of a published manifest again, and report what survived; run again to go on."""
-    from collector.collecting.own_photos import own_photos
+    from collector.collecting.own_photos import OwnPhotos, own_photos, photos_below
     from collector.collecting.rehydrate import SURVIVED, what_is_to_do
     from collector.collecting.rehydrate import rehydrate as bring
     from collector.manifest.manifest import read_manifest, this_tool
@@ -555,6 +559,8 @@ def rehydrate(
     manifest, own = read_manifest(folder), own_photos(folder)
     if own.damaged:
         note(f"{own.damaged} photos of the publication are missing or not what its SHA256SUMS says: not used")
+    if root:
+        own = OwnPhotos({**own.files, **photos_below(root, manifest).files})
     if dry_run:
         plan = what_is_to_do(manifest, Workspace(workspace), retry=retry, own=own)
         facts = {"photos": manifest.table.num_rows, **asdict(plan), "dry_run": True}
@@ -584,7 +590,7 @@ def rehydrate(
 def _plan_text(manifest: "Manifest", plan: "ToDo") -> str:
     named = f"{manifest.header.name} {manifest.header.version}: {manifest.table.num_rows} photos"
     known = [f"  {_MEANINGS.get(what, f'known to be lost, {what}')}: {count}" for what, count in plan.known.items()]
-    own = [f"  would be taken from the publication's own files: {plan.own}"] if plan.own else []
+    own = [f"  would be taken from files that are at hand: {plan.own}"] if plan.own else []
     asked = [f"  would be asked of {name}: {count}" for name, count in plan.asked.items()]
     closed = [f"  cannot be asked of {name}: {plan.unreachable[name]} ({why})" for name, why in plan.why.items()]
     return "\n".join([named, *known, *own, *asked, *closed, "dry run: nobody was asked and nothing was written"])

@@ -16,7 +16,7 @@ from PIL import Image
 from benchmark.models import Model
 from benchmark.predicting.answer import Answer, Answerer, Candidate, answers
 from benchmark.predicting.neighbours import Credit, Training
-from benchmark.predicting.page import as_html, explained, heat_layer, map_credit, map_svg, page_name
+from benchmark.predicting.page import as_html, explained, heat_layer, index_html, map_credit, map_svg, page_name
 from benchmark.predicting.read_image import Source
 from collector.workspace import Workspace
 from tests.benchmark.conftest import paint
@@ -116,6 +116,19 @@ def test_none_of_these_is_said(trained: Trained) -> None:
     page = page_of(Answerer(sure), trained.world.workspace, picture=Image.new("RGB", (50, 40), "grey"))
     assert "None of these." in page
     assert "Taken" not in page
+
+
+def test_a_model_at_chance_is_doubted(trained: Trained, tmp_path: Path) -> None:
+    extra = trained.model.extra
+    chance = {**extra["certainty"], "threshold": 0.1, "photos": 40, "right": 1}
+    answerer = Answerer(replace(trained.model, extra={**extra, "certainty": chance}))
+    doubt = "Doubt this model: it was right on 1 of 40 validation photos"
+    assert doubt in page_of(answerer, trained.world.workspace)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(paint(1, 1)))
+    index = index_html(answerer, [("1.html", Source("photo.jpg", photo), answerer.answer([paint(1, 1)])[0])])
+    assert doubt in index
+    assert "Answers for 1 photo<" in index
 
 
 def test_no_exif_goes_into_the_page(trained: Trained, answerer: Answerer) -> None:

@@ -239,6 +239,16 @@ def test_the_page_takes_the_model_for_text(desk: Desk, monkeypatch: pytest.Monke
     assert text.count("&lt;script&gt;") >= 5
 
 
+@pytest.mark.parametrize("right", [20, 2])
+def test_the_page_says_that_a_model_at_chance_is_to_be_doubted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, right: int
+) -> None:
+    facts = {"threshold": 0.5, "validation_photos": 20, "validation_right": right}
+    monkeypatch.setattr(desk, "facts", {**desk.facts, **facts})
+    text = TestClient(make_app(desk, PORT), base_url=HOST).get("/").text
+    assert ("Doubt this model: it was right on 2 of 20 validation photos" in text) == (right == 2)
+
+
 @pytest.mark.parametrize(
     ("threshold", "said"), [(0.0, "never said: too few validation photos"), (0.25, "below 25.0 %")]
 )

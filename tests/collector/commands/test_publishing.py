@@ -24,6 +24,7 @@ from collector.manifest.manifest import FORMAT, Manifest, build_manifest, read_m
 from collector.records import PHOTO_FIELDS, SPLITS
 from collector.sandbox.holdings import deal
 from collector.sandbox.server import Trouble, serving
+from collector.workspace import Workspace
 from tests.collector.cli import CITIES, QUOTAS, House, furnish, like, tree
 from tests.collector.collecting.sandboxed import FOR_EVER, lead_to
 from tests.collector.sandbox.link_rot import Ageing, age
@@ -531,7 +532,23 @@ def test_rehydrate_of_photos_from_a_disk(house: House, tmp_path: Path, first: Pa
     out, err = House(tmp_path / "fresh", house.capsys).run("rehydrate", tmp_path / "theirs", code=5)
     assert "unreachable: 32" in out
     assert "none of the 32 photos is here" in err.splitlines()[-1]
-    assert "`t15 collect --provider folder --root DIR` brings it" in out
+    assert "`t15 rehydrate MANIFEST --root DIR` takes it from there" in " ".join(out.split())
+    # Whoever has the files brings them home, under any name, without the region and its cities being known there.
+    disk = tmp_path / "disk" / "deep"
+    disk.mkdir(parents=True)
+    for number, photo in enumerate(photos[:30]):
+        shutil.copy(Workspace(house.workspace).photo(str(photo.sha256)), disk / f"{number}.bin")
+    shutil.copy(Workspace(house.workspace).photo(str(photos[0].sha256)), disk / "again.jpg")
+    (disk / "other.jpg").write_bytes(b"x" * int(photos[31].bytes or 0))
+    (disk / "gone").symlink_to(tmp_path / "nowhere")
+    again = House(tmp_path / "again", house.capsys)
+    out, _ = again.run("rehydrate", tmp_path / "theirs", "--root", tmp_path / "disk", "--dry-run")
+    assert "would be taken from files that are at hand: 30" in out
+    assert again.json("rehydrate", tmp_path / "theirs", "--root", tmp_path / "disk")["fates"] == {
+        "same": 30,
+        "unreachable": 2,
+    }
+    assert "is no folder" in again.complaint("rehydrate", tmp_path / "theirs", "--root", tmp_path / "no", code=2)
     bench = House(tmp_path / "fresh", house.capsys)
     said = bench.complaint("bench", "--manifest", tmp_path / "theirs", "--method", "tiny-64+knn", code=3)
     assert "`t15 rehydrate " in said
@@ -650,7 +667,7 @@ def test_a_dry_run_of_rehydrate(house: House, first: Path, tmp_path: Path) -> No
     theirs = [replace(photo, photo_id=f"folder:{n:016x}") for n, photo in enumerate(photos)]
     write_manifest(build_manifest(manifest.header, theirs, "t15 test"), tmp_path / "theirs")
     out, _ = fresh.run("rehydrate", tmp_path / "theirs", "--dry-run")
-    assert "cannot be asked of folder: 32 (lies on somebody's disk: where that is at hand" in out
+    assert "cannot be asked of folder: 32 (lies on somebody's disk: where its file is at hand" in out
 
 
 def test_a_dry_run_of_withdraw(house: House, first: Path, tmp_path: Path) -> None:
