@@ -210,6 +210,22 @@ PROTOCOLS = ("city", "place")
 """What a split asks for: `city`, in which city an unseen place lies; `place`, which photo of a gallery shows the place."""
 
 
+def unknown_owners(unknown: Mapping[str, int], of: int, photos: str) -> list[str]:
+    """Return what cannot be kept out of a gallery, for not being known, in sentences without a full stop.
+
+    Args:
+        unknown: of how many photos the `author` is unknown, and of how many of these the `sequence` too (a sequence is one
+            author's, so that a known author is enough); audits add `hashes`.
+        of: how many photos ask.
+        photos: what they are called, such as `queries`.
+    """
+    return [
+        f"{what} unknown of {count:,} of {of:,} {photos}: the gallery may hold photos that share it"
+        for what, count in unknown.items()
+        if count
+    ]
+
+
 def provider_of(photo_id: str) -> str:
     """Return the name of the provider that a photo's id begins with."""
     return photo_id.partition(":")[0]

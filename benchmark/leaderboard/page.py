@@ -23,7 +23,6 @@ from benchmark.leaderboard.rows import (
     Row,
     interval,
     memory,
-    own_note,
     owning,
     percent,
     points,
@@ -117,7 +116,7 @@ def _environment() -> Environment:
             ("maps", "True cells on the map", cross_view.NOTE, cross_view.HEADER, cross_view.lines(board.maps)),
         ]
     )
-    pages.globals.update(written=written, interval=interval, own_note=own_note, owning=owning)
+    pages.globals.update(written=written, interval=interval, owning=owning)
     return pages
 
 

@@ -14,6 +14,7 @@ from benchmark.scoring.significance import Difference
 from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
+from collector.records import unknown_owners
 from collector.text_table import duration
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ ORACLE_NOTE = (
 NO_OWN_NOTE = (
     "No photo of the gallery is by a test photo's author, or of its sequence: to leave them out, as is done, changes nothing "
     "here. What they are worth shows on a split at random (`t15 split --paper`)."
+)
+UNKNOWN_OWN_NOTE = (
+    "No photo of the gallery is known to be by a test photo's author, or of its sequence; none is left out. That says little:"
 )
 OWN_NOTE = (
     "The gallery's photos of a test photo's own author or sequence do not exist for it: that is each row's number. Beside it "
@@ -298,6 +302,7 @@ class Leaderboard:
         test_photos: their number, the n of every interval.
         located_photos: how many of them have coordinates.
         near_duplicates: of how many of them training has a near-duplicate.
+        unknown_owners: of how many of them the `author` is unknown, and of how many of these the `sequence` too.
         given: whether the sides are those of somebody's table, of which nothing is promised.
         left_out: by side, how many photos have no label of the level, and are neither learnt from nor judged.
         chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
@@ -326,6 +331,7 @@ class Leaderboard:
     test_photos: int
     located_photos: int
     near_duplicates: int
+    unknown_owners: Mapping[str, int]
     given: bool
     left_out: Mapping[str, int]
     chance_uniform: float
@@ -472,6 +478,16 @@ class Leaderboard:
             "count as one."
         )
 
+    def own_note(self, rows: Sequence[Row]) -> str:
+        """Return what has to be said of photos of the test photos' own authors; empty where no method answers from photos."""
+        known = [row.own.photos for row in rows if row.own]
+        if not known:
+            return ""
+        unknown = "; ".join(unknown_owners(self.unknown_owners, self.test_photos, "test photos"))
+        if any(known):
+            return f"{OWN_NOTE} What is not known is not left out: {unknown}." if unknown else OWN_NOTE
+        return f"{UNKNOWN_OWN_NOTE} {unknown}." if unknown else NO_OWN_NOTE
+
     def notes(self) -> list[str]:
         """Return the sentences without which the numbers would be misread."""
         if not self.rows:
@@ -482,7 +498,7 @@ class Leaderboard:
         notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
         notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
         notes += [CONVENTION, ORACLE_NOTE] if any(metric.needs != "labels" for metric in self.metrics()) else []
-        notes += [note] if (note := own_note(self.rows)) else []
+        notes += [note] if (note := self.own_note(self.rows)) else []
         papers = [row for row in self.rows if row.section == "paper" and row.paper_accuracy is not None]
         return [*notes, PAPER_NOTE, VERDICT_NOTE] if papers else notes
 
@@ -490,12 +506,6 @@ class Leaderboard:
 def best_of(rows: Sequence[Row]) -> Row | None:
     """Return the first row that is ranked; None where none is."""
     return next((row for row in rows if row.is_ranked), None)
-
-
-def own_note(rows: Sequence[Row]) -> str:
-    """Return what has to be said of photos of the test photos' own authors; empty where no method answers from photos."""
-    known = [row.own.photos for row in rows if row.own]
-    return "" if not known else OWN_NOTE if any(known) else NO_OWN_NOTE
 
 
 def owning(rows: Sequence[Row]) -> list[tuple[Row, Own]]:

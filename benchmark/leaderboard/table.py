@@ -129,6 +129,7 @@ def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
         "test_photos": len(truth),
         "located_photos": truth.located,
         "near_duplicates": truth.near_duplicates,
+        "unknown_owners": truth.unknown_owners,
         "given": header.rules.get("mode") == "given",
         "chance_uniform": truth.chances[0],
         "chance_largest": truth.chances[1],

@@ -17,7 +17,6 @@ from benchmark.leaderboard.rows import (
     Leaderboard,
     Row,
     interval,
-    own_note,
     owning,
     percent,
     points,
@@ -43,7 +42,7 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
         for section, rows in board.sections().items():
             header, *lines = _short(board, rows)
             parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}".rstrip())
-            if note := own_note(rows):
+            if note := board.own_note(rows):
                 own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
                 parts.append(f"{own}{note}")
         if board.attributes:
@@ -110,7 +109,7 @@ def _board(board: Leaderboard) -> list[str]:
         parts += [f"### Further scores: {section}", grid(head, (_further(board, row, metrics) for row in rows))]
         if any(metric.needs != "labels" for metric in metrics):
             parts += [f"{CONVENTION} {ORACLE_NOTE}"]
-        if note := own_note(rows):
+        if note := board.own_note(rows):
             own = [grid(_OWN, _own(board, rows))] if owning(rows) else []
             parts += [f"### The authors' own photos: {section}", *own, note]
     if board.best and board.best.slices:

@@ -1,7 +1,7 @@
 """What predictions are held against: where a manifest's photos were taken, and what is known of them beside that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,7 @@ class Truth:
             them together; None where each photo stands alone.
         protocol: `city`, or `place` where the question is which photo of the gallery shows the very place.
         near_duplicates: of how many of the photos training has a near-duplicate, as `t15 audit` counts them.
+        unknown_owners: of how many of the photos the `author` is unknown, and of how many of these the `sequence` too.
     """
 
     photo_ids: list[str]
@@ -66,6 +67,7 @@ class Truth:
     protocol: str = "city"
     groups: NDArray[np.int64] | None = None
     near_duplicates: int = 0
+    unknown_owners: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -152,6 +154,10 @@ class Truth:
             },
             protocol=header.protocol,
             near_duplicates=_near_duplicates(photos, train, parts.get(LIKEST, [])),
+            unknown_owners={
+                "author": sum(not photo.author_id for photo in photos),
+                "sequence": sum(not (photo.author_id or photo.sequence_id) for photo in photos),
+            },
         )
 
 
@@ -191,6 +197,7 @@ def pooled(folds: Sequence[tuple[Manifest, Truth]]) -> Truth:
         protocol=first.protocol,
         groups=np.array(groups, np.int64),
         near_duplicates=sum(truth.near_duplicates for truth in truths),
+        unknown_owners={of: sum(truth.unknown_owners.get(of, 0) for truth in truths) for of in first.unknown_owners},
     )
 
 

@@ -14,6 +14,7 @@ from collector.errors import UsageError
 from collector.licences import OWN_LICENCE, licences
 from collector.manifest.manifest import Manifest
 from collector.records import SPLITS, Licence, provider_of
+from collector.text_table import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,15 @@ class Authors:
     top_tenth_share: float
     on_both: int
     test_of_both: int
+
+    @property
+    def both_sides(self) -> str:
+        """How many authors have photos both in training and in test, as far as authors are known: a sentence."""
+        if not self.counts:
+            return "Whether authors have photos both in training and in test is not known, as no author is."
+        have = "author has" if self.on_both == 1 else "authors have"
+        known = f"{self.on_both:,} known {have} photos both in training and in test"
+        return f"{known}; the author of {counted(self.unknown, 'photos')} is not known." if self.unknown else f"{known}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from collector.records import (
     SCENES_COLUMN,
     SPLITS,
     ProviderTraits,
+    unknown_owners,
     where_named,
 )
 from collector.splitting.leakage import (
@@ -350,12 +351,12 @@ def shared_scenes(manifest: Manifest) -> dict[str, dict[str, int]]:
 def _not_excluded(table: pa.Table) -> Iterator[str]:
     """Yield what cannot be kept out of the gallery, for not being known of queries."""
     queries = table.filter(pc.not_equal(table["split"], "train"))
-    for column, what in (("author_id", "author"), ("sequence_id", "sequence"), ("phash", "hashes")):
-        if count := queries[column].null_count:
-            yield f"{what} unknown of {count} of {queries.num_rows} queries: the gallery may hold photos that share it"
+    of_nobody = queries.filter(pc.is_null(queries["author_id"]))
+    unknown = {"author": of_nobody.num_rows, "sequence": of_nobody["sequence_id"].null_count}
+    yield from unknown_owners({**unknown, "hashes": queries["phash"].null_count}, queries.num_rows, "queries")
     gallery = set(_points(table.filter(pc.equal(table["split"], "train"))))
-    unknown = queries.filter(pc.is_null(queries["sequence_id"]))
-    if count := sum(point in gallery for point in _points(unknown)):
+    unordered = queries.filter(pc.is_null(queries["sequence_id"]))
+    if count := sum(point in gallery for point in _points(unordered)):
         yield (
             f"{count} of {queries.num_rows} queries have a gallery photo at the very same point: where these are views "
             "of one panorama, only a column `sequence` of the photos' table keeps them apart (`t15 collect --column "

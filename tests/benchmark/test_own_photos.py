@@ -14,9 +14,9 @@ from benchmark.methods.registry import choose
 from benchmark.planning import plan
 from benchmark.results import finished_runs, read_own, read_predictions
 from benchmark.runner import bench
-from benchmark.scoring.truth import nearest_bits, parts_of
+from benchmark.scoring.truth import Truth, nearest_bits, parts_of
 from collector.manifest.manifest import build_manifest
-from collector.records import Photo
+from collector.records import SPLITS, Photo
 from tests.benchmark.conftest import World, make_world, paint, png, store
 
 ROWS = ["knn-density:tiny", "im2gps-tiny+1nn", "retrieval:tiny-16"]
@@ -97,6 +97,26 @@ def test_where_no_author_is_on_both_sides_it_says_so(tmp_path: Path) -> None:
     for text in (as_text([board]), as_markdown([board])):
         assert NO_OWN_NOTE.partition(":")[0] in text
         assert "own ones" not in text
+
+
+def test_what_nobody_knows_of_authors_is_not_denied(tmp_path: Path) -> None:
+    """As `t15 audit` has it; a known author is enough, as a sequence is one author's."""
+    world = shared_authors(tmp_path, own=False)
+    photos = [replace(photo, author_id=None) for side in SPLITS for photo in world.photos(side)]
+    photos = [replace(photo, sequence_id="s" if at % 2 else None) for at, photo in enumerate(photos)]
+    of_nobody = build_manifest(world.manifest.header, photos, "tests")
+    assert Truth.of(of_nobody).unknown_owners == {"author": 9, "sequence": 4}
+    board = board_of(world)
+    assert board.unknown_owners == {"author": 0, "sequence": 0}
+    some = replace(board, unknown_owners={"author": 9, "sequence": 4})
+    for text in (as_text([some]), as_markdown([some]), as_html([some])):
+        said = " ".join(text.split())
+        assert NO_OWN_NOTE.partition(":")[0] not in said
+        assert "author unknown of 9 of 9 test photos: the gallery may hold photos that share it" in said
+        assert "sequence unknown of 4 of 9 test photos" in said
+    own = replace(some.rows[0], own=replace(some.rows[0].own, photos=3))  # type: ignore[type-var]
+    assert some.own_note([own]).startswith(OWN_NOTE)
+    assert "author unknown of 9 of 9" in some.own_note([own])
 
 
 def test_a_method_without_a_gallery_has_no_such_row(world: World) -> None:

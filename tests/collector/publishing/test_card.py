@@ -177,6 +177,11 @@ def test_what_is_not_known_is_not_claimed(make_photo: MakePhoto) -> None:
     text, sheet = pages(build_manifest(replace(HEADER, note="", rules={}), [make_photo(0, **bare)], "t15"))
     assert "nothing is known of photos that belong together" in text
     assert "No author is known." in text
+    assert "authors have photos both" not in text + sheet.replace("Whether authors have photos both", "")
+    assert "Whether authors have photos both in training and in test is not known, as no author is." in sheet
+    partly = [make_photo(0, author_id="made:a"), make_photo(1, author_id=None)]
+    said = "0 known authors have photos both in training and in test; the author of 1 photo is not known."
+    assert all(said in page for page in pages(build_manifest(HEADER, partly, "t15")))
     assert "| taken | not known |" in text
     assert "near-duplicates (by perceptual hashes) were left out" not in sheet
     assert "Note" not in text
