@@ -29,7 +29,6 @@ from benchmark.leaderboard.drawing import (
 )
 from benchmark.leaderboard.rows import CURVE_NOTE, CityRow, Leaderboard, Row, percent, shortened, time_taken
 from benchmark.scoring.evaluation import Details
-from benchmark.scoring.metrics import wilson
 from collector.web.maps import SOURCE, View, holds, provinces, view_of
 
 _LINE = 0.21  # inches between two lines of text
@@ -164,7 +163,7 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
         figure, axes = _lines([tests[slug].name for slug in order], "recognised, %")
         places = np.arange(len(order))
         shares = np.array([best.per_city[slug] for slug in order])
-        bounds = np.array([wilson(best.per_city[slug] * tests[slug].test, tests[slug].test) for slug in order])
+        bounds = np.array([(best.cities[slug].low, best.cities[slug].high) for slug in order])
         axes.barh(places, 100 * shares, height=0.62, color=BAR)
         axes.hlines(places, 100 * bounds[:, 0], 100 * bounds[:, 1], color=INK, linewidth=1)
         axes.axvline(100 * board.chance_uniform, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
@@ -175,7 +174,7 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
     return Picture(
         f"{prefix}cities",
         f"Accuracy by {board.level}: {best.title}",
-        f"Share of each {board.level}'s test photos that the best method recognised, with Wilson 95 % intervals. "
+        f"Share of each {board.level}'s test photos that the best method recognised, with {board.interval_words}. "
         f"Dashed: chance.{of_paper}",
         f"Best recognised is {tests[first].name} with {_share(best.per_city[first])}, worst {tests[last].name} with "
         f"{_share(best.per_city[last])}. The table of {board.nouns} has every number.",

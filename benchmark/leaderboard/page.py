@@ -30,7 +30,7 @@ from benchmark.leaderboard.rows import (
     written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
-from benchmark.scoring.metrics import CONVENTION, wilson
+from benchmark.scoring.metrics import CONVENTION
 from collector.web.markdown import environment
 
 _VERDICTS = {"agrees": "ours agrees", "higher": "ours is higher", "lower": "ours is lower"}
@@ -47,7 +47,7 @@ class CityBar:
     Attributes:
         city: the city and its counts.
         accuracy: 0 to 1; None where there is no test photo or no finished run.
-        low, high: Wilson 95 % interval at n = the city's test photos; 0 and 1 where `accuracy` is None.
+        low, high: its Wilson 95 % interval, as every slice has it; 0 and 1 where `accuracy` is None.
     """
 
     city: CityRow
@@ -121,7 +121,5 @@ def _environment() -> Environment:
 
 
 def _bar(city: CityRow, best: Row | None) -> CityBar:
-    accuracy = best.per_city.get(city.slug) if best else None
-    if accuracy is None:
-        return CityBar(city, None, 0.0, 1.0)
-    return CityBar(city, accuracy, *wilson(accuracy * city.test, city.test))
+    of = best.cities.get(city.slug) if best else None
+    return CityBar(city, of.accuracy, of.low, of.high) if of else CityBar(city, None, 0.0, 1.0)

@@ -110,7 +110,7 @@ def pooled_board(
     rows, answers, incomplete = _rows(truth, truths, runs_dir, folds, where, header.region == PAPERS_REGION)
     best = best_of(rows)
     sections = {of: [row for row in rows if row.section == of] for of in SECTIONS}
-    worth = {of: worth_of(some, len(truth), truth.groups) for of, some in sections.items()}
+    worth = {of: worth_of(some, len(truth), truth.units) for of, some in sections.items()}
     sizes = Counter(truth.groups.tolist() if truth.groups is not None else ())
     return Leaderboard(
         **data_set_facts(header, truth),
@@ -121,6 +121,7 @@ def pooled_board(
         answerable={},
         rows=tuple(rows),
         details=details_of(answers[best.runs], truth) if best else None,
+        worth=worth,
         power={of: power_of(some, worth[of]) for of, some in sections.items()},
         attributes=over_folds(
             [
@@ -141,7 +142,6 @@ def pooled_board(
             tuple(f"{manifest.header.name} {manifest.header.version}" for manifest in folds),
             len(sizes),
             max(sizes.values(), default=0),
-            worth,
         ),
     )
 

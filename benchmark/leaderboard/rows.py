@@ -1,7 +1,7 @@
 """What a leaderboard holds: rows, cities, what did not run, the sentences that belong to the numbers, and how these look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark.label_set import left_out_note
@@ -15,7 +15,7 @@ from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
 from collector.records import unknown_owners
-from collector.text_table import duration
+from collector.text_table import counted, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,9 +70,7 @@ NO_OWN_NOTE = (
     "No photo of the gallery is by a test photo's author, or of its sequence: to leave them out, as is done, changes nothing "
     "here. What they are worth shows on a split at random (`t15 split --paper`)."
 )
-UNKNOWN_OWN_NOTE = (
-    "No photo of the gallery is known to be by a test photo's author, or of its sequence; none is left out. That says little:"
-)
+UNKNOWN_OWN_NOTE = "No photo of the gallery is known to be by a test photo's author, or of its sequence; none is left out. That says little:"
 OWN_NOTE = (
     "The gallery's photos of a test photo's own author or sequence do not exist for it: that is each row's number. Beside it "
     "stands what the same method scores with them, as tables are often made that let a photographer's own photos answer."
@@ -199,6 +197,11 @@ class Row:
         return self.scores.per_class
 
     @property
+    def cities(self) -> Mapping[str, Slice]:
+        """The same with the interval of each."""
+        return self.scores.classes
+
+    @property
     def slices(self) -> Mapping[str, tuple[Slice, ...]]:
         """The same of parts of the test photos."""
         return self.scores.slices
@@ -278,13 +281,11 @@ class Pooled:
         folds: name and version of each fold's manifest.
         groups: how many groups the test photos fall into; of a group are photos that the folds keep together.
         largest: photos of the largest.
-        worth: by section, how many photos that stand alone tell as much of a difference of two methods as these.
     """
 
     folds: tuple[str, ...]
     groups: int
     largest: int
-    worth: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,8 @@ class Leaderboard:
         located_photos: how many of them have coordinates.
         near_duplicates: of how many of them training has a near-duplicate.
         unknown_owners: of how many of them the `author` is unknown, and of how many of these the `sequence` too.
+        units: how many there are of what stands or falls together: places by protocol `place`, groups of folds; None where
+            each photo stands alone.
         given: whether the sides are those of somebody's table, of which nothing is promised.
         left_out: by side, how many photos have no label of the level, and are neither learnt from nor judged.
         chance_uniform: share of right answers of guessing each city (or photo of the gallery) equally often.
@@ -313,6 +316,8 @@ class Leaderboard:
         details: of the first row; None without rows.
         power: by section, which differences of two of its methods these photos can show.
         failed: the runs that did not finish, by method and seed.
+        worth: by section, how many photos that stand alone tell as much of a difference of two methods as these; where it is
+            not there, all.
         curves: learning curves, of runs on a few photos of each label; those are in no row.
         attributes: what methods say of places, question by question; empty where none is asked.
         maps: how methods rank the true cell of a map; empty where none scores one.
@@ -332,6 +337,7 @@ class Leaderboard:
     located_photos: int
     near_duplicates: int
     unknown_owners: Mapping[str, int]
+    units: int | None
     given: bool
     left_out: Mapping[str, int]
     chance_uniform: float
@@ -341,6 +347,7 @@ class Leaderboard:
     details: Details | None
     power: Mapping[str, Power]
     failed: tuple[FailedRow, ...]
+    worth: Mapping[str, int] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     attributes: tuple[AttributeRow, ...] = ()
     maps: tuple[MapRow, ...] = ()
@@ -367,8 +374,16 @@ class Leaderboard:
     @property
     def interval_words(self) -> str:
         """What the intervals of the ranked numbers are."""
-        of = "the places of " if self.protocol == "place" else ""
-        return f"Wilson 95 % intervals for {of}{self.test_photos} photos"
+        return f"Wilson 95 % intervals for {self.counted_by}"
+
+    @property
+    def counted_by(self) -> str:
+        """How many photos an interval rests on, and how many units of photos that stand or fall together."""
+        if self.units is None:
+            return f"{self.test_photos:,} photos"
+        if self.protocol == "place":
+            return f"{self.test_photos:,} photos at {counted(self.units, 'places')}, each of which counts as one"
+        return f"{self.test_photos:,} photos in {counted(self.units, 'groups')}, at what these are worth"
 
     @property
     def leak_note(self) -> str:
@@ -448,15 +463,15 @@ class Leaderboard:
         if section == UNRANKED:
             return ""
         power = self.power[section]
-        worth = self.pooled.worth.get(section, self.test_photos) if self.pooled else self.test_photos
-        counted = f" (in groups, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
+        worth, units = self.worth.get(section, self.test_photos), "places" if self.protocol == "place" else "groups"
+        together = f" (in {units}, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
         if len(self.sections()[section]) == 1:
             return (
-                f"With {self.test_photos:,} test photos{counted} a second method has to differ by "
+                f"With {self.test_photos:,} test photos{together} a second method has to differ by "
                 f"{points_of(power.least)} points or more to be told apart (McNemar's exact test, 5 %)."
             )
         line = (
-            f"With {self.test_photos:,} test photos{counted} differences under {points_of(power.least)} points cannot be "
+            f"With {self.test_photos:,} test photos{together} differences under {points_of(power.least)} points cannot be "
             "seen: McNemar's exact test at 5 % calls none of them significant."
         )
         if power.likely is None or power.discordant is None:

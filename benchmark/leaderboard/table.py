@@ -98,6 +98,8 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
     rows = [row for section in SECTIONS for row in ranked([row for row in unranked if row.section == section])]
     first = best_of(rows)
     best = next((runs for runs in groups.values() if first and runs[0].inputs.identity in first.runs), None)
+    sections = {section: [row for row in rows if row.section == section] for section in SECTIONS}
+    worth = {section: worth_of(some, len(truth), truth.units) for section, some in sections.items()}
     return Leaderboard(
         **data_set_facts(header, truth),
         name=header.name,
@@ -109,7 +111,8 @@ def leaderboard(manifest: Manifest, runs_dir: Path, folder: PurePath | None = No
         else {},
         rows=tuple(rows),
         details=details_of([answers_of(aligned(truth, runs_dir, run), truth) for run in best], truth) if best else None,
-        power={section: power_of([row for row in rows if row.section == section], len(truth)) for section in SECTIONS},
+        worth=worth,
+        power={section: power_of(some, worth[section]) for section, some in sections.items()},
         curves=_curves(manifest, truth, runs_dir, few, groups),
         attributes=attribute_rows(manifest, truth, runs_dir, groups.values(), section_of),
         maps=map_rows(truth, runs_dir, groups.values(), section_of),
@@ -130,6 +133,7 @@ def data_set_facts(header: Header, truth: Truth) -> dict[str, Any]:
         "located_photos": truth.located,
         "near_duplicates": truth.near_duplicates,
         "unknown_owners": truth.unknown_owners,
+        "units": None if truth.units is None else len(np.unique(truth.units[truth.units >= 0])),
         "given": header.rules.get("mode") == "given",
         "chance_uniform": truth.chances[0],
         "chance_largest": truth.chances[1],
@@ -435,10 +439,10 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def worth_of(rows: Sequence[Row], photos: int, groups: NDArray[np.int64] | None) -> int:
+def worth_of(rows: Sequence[Row], photos: int, units: NDArray[np.int64] | None) -> int:
     """Return how many photos that stand alone tell as much of the rows' differences: the median of all pairs' first seeds."""
     pairs = combinations([row.scores.right[0] for row in rows], 2)
-    worths = [worth(one.astype(float) - other, groups) for one, other in pairs] if groups is not None else []
+    worths = [worth(one.astype(float) - other, units) for one, other in pairs] if units is not None else []
     return round(median(worths)) if worths else photos
 
 

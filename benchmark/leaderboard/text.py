@@ -153,7 +153,7 @@ def _facts(board: Leaderboard) -> str:
         f"{escape(board.name)} {board.version}: {len(board.cities)} {board.nouns} ({escape(board.region)}); {sides['train']} "
         f"training, {sides['val']} validation and {sides['test']} test photos; digest `{board.digest}`. Chance is "
         f"{uniform} %; always naming the {board.level} with the most test photos gives "
-        f"{largest} %. The interval is Wilson's at 95 % for {board.test_photos} photos."
+        f"{largest} %. Intervals are Wilson's at 95 %, for {board.counted_by}."
     )
 
 

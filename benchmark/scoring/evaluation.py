@@ -32,6 +32,7 @@ RECALL_METRES = (25, 10, 50, 100)
 
 Compute = Callable[[Sequence[Answers], Truth], float]
 Interval = Callable[[float, Sequence[Answers], Truth], tuple[float, float]]
+Worth = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Scores:
         right: (S, N), whether each seed's answer to each photo is right, as `primary` has it.
         units: (N,) what stands or falls together in comparisons: a query's place; None where each photo is by itself.
         spread: sample standard deviation of `primary` over the seeds, None for a single seed.
-        per_class: share of right answers by label, labels without photos left out.
+        classes: the photos of each label by its id, labels without photos left out.
         slices: the same of parts of the photos, by what they are parts of: see `truth.parts_of`.
     """
 
@@ -116,13 +117,18 @@ class Scores:
     primary: str
     right: NDArray[np.bool_] = field(compare=False, repr=False)
     spread: float | None
-    per_class: Mapping[str, float]
+    classes: Mapping[str, Slice]
     slices: Mapping[str, tuple[Slice, ...]]
     units: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         value = f"{self.values[self.primary].value:.3f}" if self.primary in self.values else "not known"
         return f"<scores of {self.photos} photos: {self.primary} {value}>"
+
+    @property
+    def per_class(self) -> Mapping[str, float]:
+        """The share of right answers by label, labels without photos left out."""
+        return {label: of.accuracy for label, of in self.classes.items()}
 
     def __getitem__(self, name: str) -> Score:
         return self.values[name]
@@ -191,8 +197,7 @@ class Share:
         hits = [self.hits(one, truth) for one in seeds]
         each = np.asarray(np.mean([of for of in hits if of is not None], axis=0, dtype=np.float64), np.float64)
         known = ~np.isnan(each)
-        groups = None if truth.groups is None else truth.groups[known]
-        worth = metrics.worth(each[known], groups)
+        worth = truth.worth(each[known], known)
         return metrics.wilson(value * worth, worth)
 
     def _known(self, answers: Answers, truth: Truth) -> NDArray[np.float64]:
@@ -315,12 +320,13 @@ def _no_match(answers: Answers, truth: Truth) -> float:
 
 def _wilson_places(value: float, _seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
     """Return Wilson's interval with as many trials as there are places: queries of one place stand or fall together."""
-    places = len(np.unique(truth.queried[truth.queried >= 0]))
+    located = np.flatnonzero(truth.queried >= 0)
+    places = truth.worth(np.empty(0), located)
     return metrics.wilson(value * places, places) if places else (float("nan"), float("nan"))
 
 
 def _median_interval(_value: float, seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
-    return metrics.median_interval(np.stack([one.km for one in seeds]), groups=truth.groups)
+    return metrics.median_interval(np.stack([one.km for one in seeds]), groups=truth.units)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -512,6 +518,11 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
     right = np.stack(
         [one.first_km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
     )
+    known = truth.queried >= 0 if truth.protocol == "place" else np.ones(len(truth), bool)
+
+    def parts(names: Sequence[str | None]) -> list[Slice]:
+        return by_slice(right, [name if of else None for name, of in zip(names, known, strict=True)], truth.worth)
+
     return Scores(
         photos=len(truth),
         withheld=fmean(float((one.labels < 0).mean()) for one in seeds),
@@ -519,13 +530,9 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
         primary="recall_1" if truth.protocol == "place" else "accuracy",
         right=right,
         spread=stdev(right.mean(axis=1).tolist()) if len(seeds) > 1 else None,
-        per_class={
-            label: float(right[:, truth.labels == number].mean())
-            for number, label in enumerate(truth.classes)
-            if (truth.labels == number).any()
-        },
-        slices={kind: tuple(by_slice(right, names, truth.groups)) for kind, names in truth.parts.items()},
-        units=truth.queried if truth.protocol == "place" else truth.groups,
+        classes={of.name: of for of in parts([truth.classes[of] for of in truth.labels])},
+        slices={kind: tuple(parts(names)) for kind, names in truth.parts.items()},
+        units=truth.units,
     )
 
 
@@ -549,17 +556,17 @@ def details_of(seeds: Sequence[Answers], truth: Truth) -> Details:
     return Details(tuple(tuple(map(int, line)) for line in table), tuple(_reliability(seeds, truth)))
 
 
-def by_slice(right: NDArray[Any], names: Sequence[str | None], groups: NDArray[np.int64] | None = None) -> list[Slice]:
+def by_slice(right: NDArray[Any], names: Sequence[str | None], worth: Worth | None = None) -> list[Slice]:
     """Return the share of right answers on each named part of the photos, sorted by name; a photo without a name is in none.
 
-    The interval is that of `metrics.wilson` at the number of photos, not of photos times seeds: the seeds were judged on the
+    The interval is that of `metrics.wilson` at what the photos are worth, not photos times seeds: the seeds were judged on the
     same photos, so that more of them say nothing about other photos. One interval a slice, not corrected for their number: of
     20 slices one is expected to lie outside by chance.
 
     Args:
         right: (S, N) booleans, one row a seed and one column a photo.
         names: of each photo's part, N of them.
-        groups: (N,) equal for photos that belong together; None where each stands alone.
+        worth: how many trials the photos of a part are, as `Truth.worth`; None where each stands alone.
 
     Raises:
         ValueError: the shapes do not fit, or there is no seed.
@@ -576,6 +583,6 @@ def by_slice(right: NDArray[Any], names: Sequence[str | None], groups: NDArray[n
     slices = []
     for name, mine in sorted(columns.items()):
         accuracy = float(answers[:, mine].mean())
-        worth = metrics.worth(answers[:, mine].mean(axis=0), None if groups is None else groups[mine])
-        slices.append(Slice(name, len(mine), accuracy, *metrics.wilson(accuracy * worth, worth)))
+        trials = worth(answers[:, mine].mean(axis=0), np.array(mine)) if worth else len(mine)
+        slices.append(Slice(name, len(mine), accuracy, *metrics.wilson(accuracy * trials, trials)))
     return slices

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.attributes import surroundings
 from benchmark.label_set import LabelSet, label_set, photos_at, positions
+from benchmark.scoring.metrics import worth
 from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
@@ -81,6 +82,25 @@ class Truth:
     def located(self) -> int:
         """How many of the photos have a place."""
         return int((~np.isnan(self.places).any(axis=1)).sum())
+
+    @property
+    def units(self) -> NDArray[np.int64] | None:
+        """What stands or falls together, (N,): by protocol `place` the place, else the group; None where each photo is alone."""
+        return self.queried if self.protocol == "place" else self.groups
+
+    def worth(self, values: NDArray[Any], of: NDArray[Any]) -> float:
+        """Return how many trials a share of some photos rests on: every interval of a share is Wilson's at this number.
+
+        By protocol `place` as many as there are places: queries of one stand or fall together. Of groups `metrics.worth`.
+
+        Args:
+            values: (M,), such as 1 for a right answer and 0 for a wrong one; of several seeds the mean.
+            of: which of the N photos these are, (M,) positions or (N,) booleans.
+        """
+        units = None if self.units is None else self.units[of]
+        if units is not None and self.protocol == "place":
+            return float(len(np.unique(units)))
+        return worth(values, units)
 
     @cached_property
     def queried(self) -> NDArray[np.int64]:

@@ -67,7 +67,9 @@ class Authors:
             return "Whether authors have photos both in training and in test is not known, as no author is."
         have = "author has" if self.on_both == 1 else "authors have"
         known = f"{self.on_both:,} known {have} photos both in training and in test"
-        return f"{known}; the author of {counted(self.unknown, 'photos')} is not known." if self.unknown else f"{known}."
+        return (
+            f"{known}; the author of {counted(self.unknown, 'photos')} is not known." if self.unknown else f"{known}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from benchmark.leaderboard.attributes import AttributeRow
 from benchmark.leaderboard.cross_view import MapRow
 from benchmark.leaderboard.pooled import are_folds, over_folds, pooled_board
 from benchmark.leaderboard.table import leaderboard
-from benchmark.leaderboard.text import as_text
+from benchmark.leaderboard.text import as_markdown, as_text
 from benchmark.scoring.attributes import AttributeScore
 from benchmark.scoring.metrics import median_interval, wilson, worth
 from benchmark.scoring.significance import bootstrap, sign_flip_test
@@ -88,6 +88,10 @@ def test_groups_count_as_what_they_are_worth(tmp_path: Path) -> None:
     best, other = board.rows
     assert (best.low, best.high) == pytest.approx(wilson(9, 9))
     assert best.low < wilson(45, 45)[0]
+    assert {(of.low, of.high) for of in best.cities.values()} == {
+        wilson(3, 3)
+    }  # of each city three groups, in page and figure
+    assert "Intervals are Wilson's at 95 %, for 45 photos in 9 groups" in as_markdown([board])
     assert other.rank == "1–2" or other.behind.high < 0
 
 

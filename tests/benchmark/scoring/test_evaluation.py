@@ -277,6 +277,17 @@ def test_queries_of_one_place_are_one_trial() -> None:
     scores = evaluate([predictions.Predictions(places=places_at(*map(tuple, near[[0, 1, 0, 0]])))], truth)
     assert scores["recall_1"] == Score(2 / 3, *wilson(4 / 3, 2))
     assert scores.units is not None
+    # The same photos have the same interval wherever they stand.
+    (city,) = scores.classes.values()
+    assert (city.photos, city.accuracy) == (3, 2 / 3)
+    (whole,) = evaluate(
+        [predictions.Predictions(places=places_at(*map(tuple, near[[0, 1, 0, 0]])))],
+        replace(truth, parts={"provider": ["one"] * 4}),
+    ).slices["provider"]
+    of_board = scores["recall_1"]
+    assert [(of.low, of.high) for of in (city, whole)] == [(of_board.low, of_board.high)] * 2
+    within = scores["within_1"]
+    assert (within.low, within.high) == wilson(2, 2)  # not of three photos
 
 
 def test_recall_of_a_ranking() -> None:
