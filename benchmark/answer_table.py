@@ -6,6 +6,7 @@ sha256 or its file's name. It answers with a column for each city with its proba
 and `longitude`; or labels and places both. An answer may be missing: it is withheld, and counts as wrong.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from collector.errors import DataError, did_you_mean, first_few, one_line
 from collector.labels import PLURALS
 from collector.manifest.manifest import Manifest
 from collector.manifest.read_table import Source, open_table
-from collector.records import SPLITS
+from collector.records import SPLITS, Photo
 from collector.regions import city_names, fold
 from collector.text_table import printable
 
@@ -148,10 +149,11 @@ def read_answers(path: Path, manifest: Manifest, level: str = "city") -> Answers
         places, found = _places(source, table, columns.latitude, columns.longitude)
         faults += found
     ids, unknown = _photo_ids(source, names, columns.photo, manifest)
-    missing = sorted(
-        {photo.photo_id for photo in test}.difference(photo_id for photo_id in ids if photo_id is not None)
+    missing = {photo.photo_id for photo in test}.difference(photo_id for photo_id in ids if photo_id is not None)
+    like = next((name for name, photo_id in zip(names, ids, strict=True) if name and photo_id), "")
+    _refuse(
+        source, names, [*unknown, *faults], [_named_like(like, photo) for photo in test if photo.photo_id in missing]
     )
-    _refuse(source, names, [*unknown, *faults], missing)
     row = {photo_id: index for index, photo_id in enumerate(ids)}
     rows = [row[photo.photo_id] for photo in test]
     kinds = ["probabilities"] if columns.labels else ["labels"] if columns.label else []
@@ -431,6 +433,16 @@ def _photos_named(name: str | None, called: list[dict[str, set[str]]]) -> set[st
     lookups = ((ids, key), (digests, key.lower()), (digests, stem.lower()), (folders, f"{folder}/{file}"), (files, key),
                (files, file), (files, stem))  # fmt: skip
     return next((kind[text] for kind, text in lookups if text in kind), set())
+
+
+def _named_like(example: str, photo: Photo) -> str:
+    """Return what a file that has `example` for a photo calls another one: its id, its sha256, or its file, with its city."""
+    key = _normal(example)
+    if re.fullmatch(r"[0-9a-fA-F]{64}", _stem(_file_name(key))):
+        return photo.sha256 or photo.photo_id
+    if ":" in key or "." not in key or not photo.title or not photo.photo_id.startswith("folder:"):
+        return photo.photo_id
+    return f"{photo.city}/{photo.title}" if "/" in key else photo.title
 
 
 def _stem(file: str) -> str:

@@ -230,7 +230,8 @@ def prepare(manifest: Manifest, workspace: Workspace) -> None:
     """
     of = f"{manifest.header.name} {manifest.header.version}"
     if empty := [side for side in SPLITS if not manifest.photos(side)]:
-        raise DataError(f"{of}: has no photo in {' and '.join(empty)}; a benchmark needs all three sides")
+        more = "; `t15 split --val-share 0.15` takes some of the training photos" if empty == ["val"] else ""
+        raise DataError(f"{of}: has no photo in {' and '.join(empty)}; a benchmark needs all three sides{more}")
     require_photos(manifest, workspace)
     with storage_errors(workspace.root):
         remove_drafts(workspace.runs)

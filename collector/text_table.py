@@ -108,9 +108,17 @@ def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> li
     return fitted
 
 
+_MARK = re.compile(r" \((.*; )?([^()]{1,24})\)$")
+
+
 def _shortened(text: str, most: int) -> str:
+    """Return at most `most` letters of a text; the last mark in brackets behind it, such as a doubt of a row, is kept."""
     if len(text) <= most:
         return text
+    if mark := _MARK.search(text):
+        for kept in (mark[0], f" (…; {mark[2]})"):
+            if (room := most - len(kept)) >= _NARROWEST:
+                return _shortened(text[: mark.start()], room) + kept
     if text.count(" ") > 1 and " " in text[:most]:  # words: whole ones from the beginning
         return f"{text[:most].rpartition(' ')[0].rstrip(',;:')}…"
     behind = (most - 1) // 3  # names begin with what tells them apart more often than they end with it

@@ -21,6 +21,7 @@ from benchmark.leaderboard.drawing import (
     GRID,
     INK,
     MARK,
+    PAPER,
     QUIET,
     WIDTH,
     Picture,
@@ -248,8 +249,11 @@ def _numbers(cities: int) -> str:
 
 
 def _cell_number(axes: Axes, column: int, row: int, share: float) -> None:
-    text = axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=INK)
-    text.set_gid(f"class-{'on-dark' if share > 0.5 else 'on-light'}.{row}-{column}")
+    # Seven tenths of the accent's colour are where light letters begin to be read better than dark ones.
+    dark = share > 0.7
+    colour = PAPER if dark else INK
+    text = axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    text.set_gid(f"class-{'on-dark' if dark else 'on-light'}.{row}-{column}")
 
 
 def _frame(axes: Axes, cities: int) -> None:

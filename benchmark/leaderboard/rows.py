@@ -70,7 +70,7 @@ NO_OWN_NOTE = (
     "No photo of the gallery is by a test photo's author, or of its sequence: to leave them out, as is done, changes nothing "
     "here. What they are worth shows on a split at random (`t15 split --paper`)."
 )
-UNKNOWN_OWN_NOTE = "No photo of the gallery is known to be by a test photo's author, or of its sequence; none is left out. That says little:"
+UNKNOWN_OWN_NOTE = "No photo of the gallery is known to be by a test photo's author, or of its sequence. But:"
 OWN_NOTE = (
     "The gallery's photos of a test photo's own author or sequence do not exist for it: that is each row's number. Beside it "
     "stands what the same method scores with them, as tables are often made that let a photographer's own photos answer."

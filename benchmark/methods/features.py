@@ -249,16 +249,17 @@ def fit_knn(
     of = feature(feature_kind, size)
     vectors = extract(of, training, context.device)
     counts = np.bincount(training.labels, minlength=len(training.classes))
-    if counts.min() < k:
-        city = training.classes[int(counts.argmin())]
-        knn.log.warning(
-            "%d-NN on %s-%d: %s has only %d training photos, fewer than k: it will rarely win",
-            k,
-            of.name,
-            size,
-            city,
-            counts.min(),
+    few, least = int((counts < k).sum()), int(counts.min())
+    if few:
+        rarest = training.classes[int(counts.argmin())]
+        have = f"{few} of {len(counts)} labels have fewer than k training photos, {rarest} only {least}"
+        rarely = (
+            "they will rarely win"
+            if few < len(counts)
+            else "some of any photo's neighbours are of others; take a smaller k"
         )
+        one = f"{rarest} has only {least} training photos, fewer than k: it will rarely win"
+        knn.log.warning("%d-NN on %s-%d: %s", k, of.name, size, one if few == 1 else f"{have}: {rarely}")
     classifier = knn.fit_knn(vectors, training.labels, len(training.classes), k, device=context.device)
     return Described(classifier, feature_kind, size, context.device)
 

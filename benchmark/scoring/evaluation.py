@@ -559,9 +559,9 @@ def details_of(seeds: Sequence[Answers], truth: Truth) -> Details:
 def by_slice(right: NDArray[Any], names: Sequence[str | None], worth: Worth | None = None) -> list[Slice]:
     """Return the share of right answers on each named part of the photos, sorted by name; a photo without a name is in none.
 
-    The interval is that of `metrics.wilson` at what the photos are worth, not photos times seeds: the seeds were judged on the
-    same photos, so that more of them say nothing about other photos. One interval a slice, not corrected for their number: of
-    20 slices one is expected to lie outside by chance.
+    The interval is that of `metrics.wilson` at what the photos are worth, not photos times seeds: the seeds were judged on
+    the same photos, so that more of them say nothing about other photos. One interval a slice, not corrected for their
+    number: of 20 slices one is expected to lie outside by chance.
 
     Args:
         right: (S, N) booleans, one row a seed and one column a photo.

@@ -85,7 +85,7 @@ class Truth:
 
     @property
     def units(self) -> NDArray[np.int64] | None:
-        """What stands or falls together, (N,): by protocol `place` the place, else the group; None where each photo is alone."""
+        """What stands or falls together, (N,): by protocol `place` the place, else the group; None: each photo is alone."""
         return self.queried if self.protocol == "place" else self.groups
 
     def worth(self, values: NDArray[Any], of: NDArray[Any]) -> float:

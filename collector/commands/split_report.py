@@ -17,7 +17,7 @@ from collector.splitting.given import GivenSplit
 from collector.splitting.groups import Grouping
 from collector.splitting.side_checks import FEW_POINTS, MissedShare
 from collector.splitting.split import FoldsResult, SplitResult
-from collector.text_table import table
+from collector.text_table import counted, table
 
 AnySplit = SplitResult | FoldsResult | GivenSplit
 
@@ -190,7 +190,23 @@ def _split_text(result: SplitResult, names: Mapping[str, str], dry_run: bool) ->
         parts.append(f"`t15 audit {result.folder}` measures anew what the sides share")
     elif not dry_run:
         parts.append(f"single photos were assigned at random: `t15 audit {result.folder}` shows what leaks")
-    return "\n\n".join([*parts, _power_text(_tested(counts))])
+    if result.manifest.header.protocol != "place":
+        return "\n\n".join([*parts, _power_text(_tested(counts))])
+    return "\n\n".join([*parts, queries_text(result.manifest)])
+
+
+def queries_text(manifest: Manifest) -> str:
+    """Return of how many groups the queries of a manifest of protocol place are, and which differences they can show."""
+    groups = {
+        side: len({photo.group_id or photo.photo_id for photo in manifest.photos(side)}) for side in ("test", "val")
+    }
+    told = " and ".join(
+        f"{len(manifest.photos(side))} {side} queries of {counted(of, 'groups')}" for side, of in groups.items() if of
+    )
+    return (
+        f"{told}: photos of one author, sequence, panorama or picture, which stand or fall together\n\n"
+        f"{_power_text(len(manifest.photos('test')), groups['test'])}"
+    )
 
 
 def _given_text(given: GivenSplit, dry_run: bool) -> str:
@@ -286,8 +302,8 @@ def _misplaced_text(misplaced: Iterable[Misplaced]) -> str:
     )
 
 
-def _power_text(photos: int) -> str:
-    """Return which differences of two methods the test photos can show."""
+def _power_text(photos: int, groups: int | None = None) -> str:
+    """Return which differences of two methods the test photos can show, where those of a group may stand or fall together."""
     if not photos:
         return "without test photos no two methods can be told apart"
     seen = power_of_mcnemar(photos, DISAGREE)
@@ -296,6 +312,13 @@ def _power_text(photos: int) -> str:
         if seen.likely is not None
         else ""
     )
+    if groups is not None and groups < photos:
+        together = power_of_mcnemar(groups).least
+        return (
+            f"with {photos} test photos of {counted(groups, 'groups')}, a difference of two methods under "
+            f"{100 * seen.least:.1f} points cannot be seen (McNemar's exact test, 5 %), and under {100 * together:.1f} where "
+            "those of a group are right and wrong together"
+        )
     return (
         f"with {photos} test photos, a difference of two methods under {100 * seen.least:.1f} points cannot be seen "
         f"(McNemar's exact test, 5 %){likely}"

@@ -189,6 +189,9 @@ def test_photos_of_a_folder_are_found_by_their_paths(world: World, tmp_path: Pat
     rows = [{"path": f"/data/set/{photo.city.title()}/{photo.title}", "city": photo.city} for photo in test]
     submission = read_submission(csv(tmp_path / "mine.csv", rows), manifest)
     assert scores(submission, manifest)["accuracy"].value == 1
+    said = f"test photos without a row, 1: '{test[0].city}/{test[0].title}';"
+    with pytest.raises(DataError, match=said):  # as the file has it, not by an id of ours
+        read_submission(csv(tmp_path / "mine.csv", rows[1:]), manifest)
     rows[0]["path"] = str(test[0].title)  # one of each city has this name
     with pytest.raises(DataError, match="names 3 photos of the manifest; give its photo_id"):
         read_submission(csv(tmp_path / "mine.csv", rows), manifest)

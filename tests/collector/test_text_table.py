@@ -104,6 +104,18 @@ def test_a_table_fits_the_width_that_it_is_given() -> None:
     assert "…" not in table(("a",), [("x" * 300,)])  # no terminal: everything
 
 
+@pytest.mark.parametrize(
+    ("mark", "shown"),
+    [("(at chance)", "(at chance)"), ("(k=5, and so on; 3.0 % withheld; at chance)", "(…; at chance)")],
+)
+def test_what_is_doubted_of_a_row_is_never_cut(mark: str, shown: str) -> None:
+    rows = [("1–3", f"GIST 64×64, logistic regression {mark}", "50.0", "29.0 to 71.0", "fefb5a56")]
+    line = table(("rank", "method", "accuracy %", "95 % interval", "run"), rows, width=70).splitlines()[2]
+    assert len(line) <= 70
+    assert shown in line
+    assert "GIST" in line
+
+
 def test_the_column_that_names_the_rows_is_shortened_last() -> None:
     rows = [("vit_small_patch14/lvd", "Apache-2.0", "https://example.org", "a long remark")]  # of 21 letters and more
     header = ("network", "licence", "from", "remark")

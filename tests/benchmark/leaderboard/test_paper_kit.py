@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmark.leaderboard.drawing import PRINTED
+from benchmark.leaderboard.drawing import PAPER, PRINTED
 from benchmark.leaderboard.exports import as_csv
 from benchmark.leaderboard.paper_kit import as_latex, formats_of, write_figures
 from benchmark.leaderboard.table import leaderboard
@@ -80,6 +80,17 @@ def test_figures_are_files_in_printed_colours_and_always_the_same(tmp_path: Path
             assert not any(stand_in.encode() in data for stand_in in PRINTED)
         else:
             assert data.startswith(b"%PDF")
+
+
+def test_numbers_of_dark_cells_are_light_on_paper(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path / "runs", manifest, "sure", 15)
+    board = leaderboard(manifest, tmp_path / "runs")
+    (file,) = [of for of in write_figures([board], tmp_path, ["svg"]) if of.name == "confusion.svg"]
+    root = ET.fromstring(file.read_bytes())  # noqa: S314 - matplotlib wrote it a moment ago
+    styles = [of.get("style", "") for of in root.iter("{http://www.w3.org/2000/svg}text") if of.text == "100"]
+    assert len(styles) == 3
+    assert all(PRINTED[PAPER] in style for style in styles)
 
 
 @pytest.mark.parametrize("text", ["", "png", "svg,png", ",", "SVG;PDF"])
