@@ -14,6 +14,7 @@ from collector.text_table import table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collector.geodata.grid import Places
     from collector.geodata.layers import Layer
 
 app = typer.Typer()
@@ -147,13 +148,13 @@ def add(
     What they say all over its region is written as geodata-map.parquet.
     """
     from collector.catalogue.rehearsal import written_to
-    from collector.geodata.table import MAP, NAME, look_up, write, write_map
+    from collector.geodata.table import MAP, NAME, look_up, places_asked, write, write_map
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
 
     folder = locate(manifest, workspace / "cache")
     of = read_manifest(folder)
-    chosen = _chosen(layer)
+    chosen = _chosen(layer) if layer else _with_tiles(_chosen(None), places_asked(of))
     attributes = look_up(of, chosen)
     with written_to(folder / NAME, dry_run=dry_run) as path, written_to(folder / MAP, dry_run=dry_run) as map_path:
         write(of, attributes, path)
@@ -185,6 +186,20 @@ def _chosen(names: list[str] | None) -> "list[Layer]":
     if missing := [of.name for of in layers().values() if not of.ready and not names]:
         note(f"not here, so not asked: {', '.join(missing)} (`t15 geodata list`)")
     return chosen
+
+
+def _with_tiles(layers: "list[Layer]", places: "Places") -> "list[Layer]":
+    """Return the layers that can be asked for all places, and say of the others which tiles they lack."""
+    from collector.errors import first_few
+    from collector.geodata.tiles import unasked
+
+    lacking = {of.name: unasked(of.name, places) for of in layers}
+    for name, tiles in lacking.items():
+        if tiles:
+            note(
+                f"layer {name}: left out, {len(tiles)} tiles are not here ({first_few(tiles)}): t15 geodata fetch {name}"
+            )
+    return [of for of in layers if not lacking[of.name]]
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from collector.web.maps import Ring, countries, holds
 _STEP = 0.05  # degrees of a cell of the painted countries
 _DENSE = 0.05  # degrees between points of the coast
 _FEW = 64  # places that are held against the borders themselves: painting these takes seconds
+_SOUTH = -60.0  # what lies south of it, Antarctica, the outlines do not have
 _NEAR_KM = 50.0  # a place off the coast belongs to the country of the nearest coast, at most so far
 
 
@@ -58,12 +59,13 @@ def _near_coasts(found: NDArray[np.object_], inside: NDArray[np.bool_], places: 
 
 
 def coast_km(places: Places) -> NDArray[np.float64]:
-    """Return the distance of each place to the nearest coast, kilometres, from land and from sea; NaN where unknown.
+    """Return the distance of each place to the nearest coast, kilometres, from land and from sea; NaN where unknown, as
+    south of 60° S.
 
     Coasts are drawn at 1:50,000,000 and thinned: a few kilometres. Lakes have none, but the Caspian Sea.
     """
     found = np.full(len(places), np.nan)
-    known = np.isfinite(places).all(axis=1)
+    known = np.isfinite(places).all(axis=1) & (places[:, 0] >= _SOUTH)
     if known.any():
         found[known] = _to_coast(places[known])[0]
     return found

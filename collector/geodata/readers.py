@@ -210,14 +210,18 @@ def raster(path: Path | None, band: int = 1) -> Numbers:
             with rasterio.open(path) as source:
                 if source.crs is None:
                     raise DataError(f"{path}: does not say where on Earth it lies (no coordinate system)")
-                x, y = transform("EPSG:4326", source.crs, places[known, 1], places[known, 0])
-                sampled = list(source.sample(list(zip(x, y, strict=True)), band, masked=True))
                 bounds = source.bounds
+                x, y = map(np.array, transform("EPSG:4326", source.crs, places[known, 1], places[known, 0]))
+                if source.crs.is_geographic:  # it may go on past the date line
+                    x = (x - bounds.left) % 360 + bounds.left
+                # Some projections have no point for a pole or the other side of the Earth; comparing leaves it out.
+                on_it = (bounds.left <= x) & (x <= bounds.right) & (bounds.bottom <= y) & (y <= bounds.top)
+                sampled = source.sample(list(zip(x[on_it], y[on_it], strict=True)), band, masked=True)
+                for row, value in zip(known[on_it], sampled, strict=True):
+                    if not value.mask.any():
+                        values[row] = float(value[0])
         except rasterio.errors.RasterioError as error:
             raise DataError(f"{path}: cannot be read as a GeoTIFF ({one_line(error)})") from error
-        for row, value, east, north in zip(known, sampled, x, y, strict=True):
-            if bounds.left <= east <= bounds.right and bounds.bottom <= north <= bounds.top and not value.mask.any():
-                values[row] = float(value[0])
         return values
 
     return at

@@ -81,6 +81,11 @@ def places_of_rows(manifest: Manifest) -> Places:
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
+def places_asked(manifest: Manifest) -> Places:
+    """Return the places that layers are asked about: those of the photos, and those of the map, (N, 2)."""
+    return np.concatenate([places_of_rows(manifest), map_places(manifest.header.cities)])
+
+
 def look_up(manifest: Manifest, layers: Sequence[Layer]) -> Attributes:
     """Return what layers say of a manifest's photos.
 

@@ -180,6 +180,14 @@ def read(layer: str) -> Callable[[Places], NDArray[np.float64]]:
     return at
 
 
+def unasked(layer: str, places: Places) -> list[str]:
+    """Return the names of the tiles that hold some of the places and were never asked for; none for a layer without tiles."""
+    if layer not in TILINGS:
+        return []
+    known = _known(layer)
+    return [Path(address).name for address, _ in _by_tile(places, TILINGS[layer]) if address not in known]
+
+
 def _by_tile(places: Places, tiling: Tiling) -> Iterator[tuple[str, NDArray[np.int64]]]:
     rows = np.flatnonzero(np.isfinite(places).all(axis=1))
     if not len(rows):

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio  # type: ignore[import-untyped]
+from rasterio.transform import from_origin  # type: ignore[import-untyped]
 
 from collector import front_door
+from collector.geodata.layers import LAYERS
 from collector.geodata.table import NAME, read
-from collector.manifest.manifest import read_manifest
+from collector.manifest.manifest import Header, build_manifest, read_manifest, write_manifest
+from collector.records import City, Photo
 
 SANDBOX = Path(__file__).parents[3] / "manifests" / "sandbox" / "1.0.0"
 Run = Callable[..., tuple[int, str, str]]
@@ -65,6 +69,84 @@ def test_a_table_of_another_manifest_or_damaged_is_named(run: Run, manifest: Pat
             read(of, manifest / NAME)
     (manifest / NAME).unlink()
     assert read(of, manifest / NAME) is None
+
+
+ODD_PLACES = {
+    "sea": (0.0, -30.0), "north-pole": (90.0, 0.0), "south-pole": (-90.0, 123.0), "east": (-16.8, 179.99),
+    "west": (-16.8, -179.99), "line": (-19.0, 180.0), "line-again": (-19.0, -180.0), "nowhere": (None, None),
+    "town": (41.0, 29.0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A manifest of photos at sea, at the poles, on both sides of the date line and of a place not known."""
+    cities = (
+        City("sea", "Sea", 0.0, -30.0, 5.0), City("top", "Top", 90.0, 0.0, 50.0), City("end", "End", -90.0, 0.0, 50.0),
+        City("line", "Line", -18.4, 180.0, 300.0), City("town", "Town", 41.0, 29.0, 10.0),
+    )  # fmt: skip
+    of = {"north-pole": "top", "south-pole": "end", "town": "town", "sea": "sea", "nowhere": "sea"}
+    photos = [
+        Photo(
+            f"odd:{name}", of.get(name, "line"), *place, width=64, height=64, bytes=9, sha256=f"{number:064x}", split="train",
+        )
+        for number, (name, place) in enumerate(ODD_PLACES.items())
+    ]  # fmt: skip
+    header = Header(
+        name="odd", version="1.0.0", region="odd", title="Odd", note="", seed=0, quotas={}, rules={}, cities=cities
+    )
+    write_manifest(build_manifest(header, photos, "tests"), tmp_path / "odd" / "1.0.0")
+    return tmp_path / "odd" / "1.0.0"
+
+
+def test_photos_at_sea_at_the_poles_across_the_date_line_and_outside_a_layer(
+    run: Run, odd: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    rasters = {
+        "across": ("EPSG:4326", 170.0, 0.0, 1.0),  # 170° E to 170° W
+        "mercator": ("EPSG:3857", 3.1e6, 5.1e6, 1e4),  # has no poles; around the town
+        "polar": ("EPSG:3031", -1e5, 1e5, 1e4),  # around the south pole
+    }
+    for name, (crs, west, north, step) in rasters.items():
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", driver="GTiff", height=20, width=20, count=1, dtype="float32", crs=crs,
+            transform=from_origin(west, north, step, step),
+        ) as file:  # fmt: skip
+            file.write(np.ones((1, 20, 20), np.float32))
+        assert run("bring", name, tmp_path / f"{name}.tif", "--source", "Me", "--licence", "CC0-1.0")[0] == 0
+    asked = [word for name in ("country", "coast", *rasters) for word in ("--layer", name)]
+    code, out, _ = run("add", odd, *asked, "--json")
+    assert (code, json.loads(out)["photos"]) == (0, len(ODD_PLACES))
+    table = pq.read_table(odd / NAME)
+    rows = {row["photo_id"].removeprefix("odd:"): row for row in table.to_pylist()}
+    known = {name: {of for of, row in rows.items() if row[name] is not None} for name in ("country", "coast", *rasters)}
+    assert known == {
+        "country": {"east", "west", "town"},
+        "coast": set(rows) - {"south-pole", "nowhere"},  # no outline has Antarctica
+        "across": {"east", "west", "line", "line-again"},
+        "mercator": {"town"},
+        "polar": {"south-pole"},
+    }
+    assert rows["east"]["country"] == rows["west"]["country"] == "Fiji"
+    assert rows["east"]["coast"] == pytest.approx(rows["west"]["coast"], abs=2.5)
+    assert not [warning for warning in recwarn if "cast" in str(warning.message)]
+
+
+def test_a_layer_that_lacks_tiles_is_left_out_and_the_others_are_asked(
+    run: Run, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.geodata.layers.LAYERS", {name: LAYERS[name] for name in ("coast", "land_cover")})
+    (tmp_path / "geodata" / "tiles" / "land_cover").mkdir(parents=True)
+    (tmp_path / "geodata" / "tiles" / "land_cover" / "tiles.json").write_text("{}")
+    code, out, notes = run("add", odd)
+    assert code == 0
+    assert "7 of 9" in out
+    assert "layer land_cover: left out" in notes
+    assert "t15 geodata fetch land_cover" in notes
+    assert pq.read_table(odd / NAME).column_names == ["photo_id", "coast"]
+    code, _, complaint = run("add", odd, "--layer", "land_cover")
+    assert (code, complaint.count("\n")) == (3, 1)
+    assert "is not here" in complaint
 
 
 def test_one_place(run: Run) -> None:
