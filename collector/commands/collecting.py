@@ -417,12 +417,13 @@ def sandbox(
     photos: Annotated[int, typer.Option(min=1, help="Photos of each city.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated world.")] = 0,
     region_file: Annotated[
-        Path, typer.Option(help="Where its cities are written; sandbox-tiles.toml comes beside it.")
+        Path,
+        typer.Option(help="Where its cities are written; sandbox-land.toml, -tiles.toml and -layers/ come beside it."),
     ] = Path("sandbox-region.toml"),
 ) -> None:
     """Serve drawn photos on this machine as Commons, Flickr and Street View do, with their faults.
 
-    And land from above as tiles, for `t15 aerial`.
+    And an imaginary land: photos at Commons, tiles for `t15 aerial`, layers for `t15 geodata bring`.
     """
     from collector.sandbox.server import serve_forever
     from collector.workspace import storage_errors

@@ -182,7 +182,7 @@ def _split_text(result: SplitResult, names: Mapping[str, str], dry_run: bool) ->
     if result.held_out:
         parts.append(
             f"held out of training: {', '.join(result.held_out)}; no method can name them, those that answer with places can "
-            "come near"
+            "come near" + "; `t15 bench --level district` tells them apart" * any("/" in of for of in result.held_out)
         )
     if result.grouping:
         parts.append(_groups_text(result.grouping))

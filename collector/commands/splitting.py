@@ -155,6 +155,13 @@ class SplitOptions:
             help="Whole cities for the test side alone: so many, drawn by the seed, or these: konya,van.",
         ),
     ] = None
+    hold_out_districts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|NAMES",
+            help="Districts for the test side alone: so many of all cities', or these: konya/meram,van/edremit.",
+        ),
+    ] = None
     min_photos: Annotated[int, typer.Option(min=1, help="Leave out cities with fewer clean photos.")] = 1
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the region's.")] = None
     title: Annotated[str | None, typer.Option(help="Title of the data set, for people. Default: the region's.")] = None
@@ -324,6 +331,7 @@ def _recipe(options: SplitOptions, parent: "Manifest | None") -> "tuple[Recipe, 
         replace(base.groups, **options.links, **options.distances),
         options.drop_photos or (base.drop_photos and mode == "exact"),
         hold_out=parse_hold_out(options.hold_out_cities),
+        hold_out_districts=parse_hold_out(options.hold_out_districts, "districts"),
     )
     if options.fractions is not None:
         return recipe, parse_fractions(options.fractions)
@@ -391,14 +399,13 @@ def _check_protocol(options: SplitOptions) -> None:
 
 
 def _check_hold_out(options: SplitOptions) -> None:
-    if options.hold_out_cities is None:
-        return
-    if options.kfold or options.paper or options.extend or options.given or options.is_of_places:
-        raise UsageError(
-            "--hold-out-cities: belongs to a split by numbers or --fractions, not to --kfold, --paper, --extend, --given or "
-            "--protocol place"
-        )
-    parse_hold_out(options.hold_out_cities)
+    for of, text in (("cities", options.hold_out_cities), ("districts", options.hold_out_districts)):
+        parse_hold_out(text, of)
+        if text and (options.kfold or options.paper or options.extend or options.given or options.is_of_places):
+            raise UsageError(
+                f"--hold-out-{of}: belongs to a split by numbers or --fractions, not to --kfold, --paper, --extend, --given "
+                "or --protocol place"
+            )
 
 
 def _check_given(options: SplitOptions) -> None:
@@ -441,8 +448,8 @@ def _plain(option: str, text: str | None) -> str | None:
     return plain
 
 
-def parse_hold_out(text: str | None) -> "HoldOut":
-    """Return how many cities are to be held out, or their names; 0 where nothing is asked.
+def parse_hold_out(text: str | None, of: str = "cities") -> "HoldOut":
+    """Return how many cities or districts (`of`) are to be held out, or their names; 0 where nothing is asked.
 
     Raises:
         UsageError: it is neither.
@@ -451,11 +458,12 @@ def parse_hold_out(text: str | None) -> "HoldOut":
         return 0
     if re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()):
         if int(text) < 1:
-            raise UsageError(f"--hold-out-cities {text[:40]}: give a number above 0, or names of cities")
+            raise UsageError(f"--hold-out-{of} {text[:40]}: give a number above 0, or names of {of}")
         return int(text)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise UsageError("--hold-out-cities: give a number, or names of cities: konya,van")
+        example = "konya,van" if of == "cities" else "konya/meram,van/edremit"
+        raise UsageError(f"--hold-out-{of}: give a number, or names of {of}: {example}")
     return names
 
 

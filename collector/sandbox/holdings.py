@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from collector.errors import UsageError
 from collector.geo import KM_PER_DEGREE
 from collector.records import City
-from collector.sandbox.scenes import CITIES, Scene, plan, scenes_of
+from collector.sandbox.scenes import ALL_CITIES, CITIES, Scene, plan, scenes_of
 from collector.sandbox.streetview_api import Panoramas
 
 FLICKR_KINDS = (
@@ -134,7 +134,7 @@ class Holdings:
 
     Attributes:
         seed: that it was dealt with.
-        cities: the cities, in the order of `scenes.CITIES`.
+        cities: the cities, in the order of `scenes.CITIES`; without the land's shires.
         flickr, commons: photos and other things.
         panoramas: Street View's.
         copies: id -> id of the photo that it is a copy of.
@@ -195,12 +195,15 @@ _FIRST_NUMBER = {"flickr": 50_000_000_000, "commons": 100_000_000}
 _OF_CITY = 10_000_000
 
 
-def deal(seed: int = 0, cities: int = 8, photos_per_city: int = 150, shares: Mapping[str, float] = SHARES) -> Holdings:
+def deal(
+    seed: int = 0, cities: int = 8, photos_per_city: int = 150, shares: Mapping[str, float] = SHARES, land: int = 0
+) -> Holdings:
     """Deal the scenes of `scenes.plan` out to the services.
 
     Args:
         seed, cities, photos_per_city: as for `plan`. 20,000 photos take about a second; no picture is drawn.
         shares: service -> part of the scenes, in sum 1; a service that is not named gets none.
+        land: photos of each shire of the imaginary land; they lie at Commons, whatever the shares, with nothing beside them.
 
     Raises:
         UsageError: a number is outside its range, or a service is unknown.
@@ -216,6 +219,8 @@ def deal(seed: int = 0, cities: int = 8, photos_per_city: int = 150, shares: Map
         for service, kinds in (("flickr", FLICKR_KINDS), ("commons", COMMONS_KINDS)):
             if service in shares:
                 table.held[service] += _others(service, kinds, seed, city, int(photos_per_city * shares[service]) // 8)
+    for shire in range(len(CITIES), len(ALL_CITIES)) if land else ():
+        table.held["commons"] += [_photo("commons", scene) for scene in islice(scenes_of(seed, shire), land)]
     return Holdings(
         seed,
         CITIES[:cities],
@@ -271,7 +276,7 @@ def _service_of(scene: Scene, shares: Mapping[str, float]) -> str:
 
 def _number(service: str, scene: Scene, part: int) -> int:
     """Return an id: `part` is 0 for the scenes' own photos, 1 for copies, 2 for what is no photo of the city."""
-    cities = [city.slug for city in CITIES]
+    cities = [city.slug for city in ALL_CITIES]
     return _FIRST_NUMBER[service] + (cities.index(scene.city) * 3 + part) * _OF_CITY + scene.index
 
 

@@ -15,18 +15,19 @@ An eighth one, `rain`, is drawn nowhere: what is found of it is chance. Nothing 
 picture, and nothing that is scattered over either is the same on the other, so that no picture tells its place but by what
 the place is like.
 
-This is no part of the sandbox's world (`scenes.py`), whose manifests stay as they are.
+It lies beside the sandbox's cities (`scenes.py`), whose photos and manifests stay as they are.
 """
 
 import hashlib
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 
-from collector.records import City
+from collector.records import City, Label, Region
 
 Pixels = NDArray[np.uint8]
 Places = NDArray[np.float64]
@@ -42,6 +43,30 @@ LAND = tuple(
     for number in range(9)
 )
 """Its cities: nine, in the open Atlantic south of the sandbox's, about 100 km apart."""
+
+_QUARTERS = (("north-east", 1, 1), ("north-west", 1, -1), ("south-west", -1, -1), ("south-east", -1, 1))
+
+REGION = Region(
+    "land",
+    "Imaginary land (drawn)",
+    LAND,
+    "These pictures are drawn by t15, not photographed: results on them say nothing about real places.",
+    tuple(
+        Label(
+            f"{shire.slug}/{name}",
+            f"{shire.name}, {name}",
+            {},
+            "district",
+            shire.slug,
+            round(shire.latitude + north * shire.radius_km / 2 / 111.195, 6),
+            round(shire.longitude + east * shire.radius_km / 2 / 111.195 / math.cos(math.radians(shire.latitude)), 6),
+            round(0.72 * shire.radius_km, 3),  # as far as the quarter reaches from there
+        )
+        for shire in LAND
+        for name, north, east in _QUARTERS
+    ),
+)
+"""It with the four quarters of each city as districts."""
 
 _WAVES = 24
 _SHORTEST_KM, _LONGEST_KM = 30.0, 120.0
@@ -69,6 +94,45 @@ def values(places: Places) -> dict[str, NDArray[np.float64]]:
     """Return every layer at places (N, 2): elevation in metres, the others from 0 to 1."""
     found = {name: layer(name, places) for name in (*DRAWN, IGNORED)}
     return {**found, "elevation": 2000 * found["elevation"]}
+
+
+def start(author_id: str, away: float, turn: float) -> tuple[float, float]:
+    """Return where in a city a walk begins: metres from its centre, and the direction, radians, north being 0.
+
+    Authors keep to a quarter, so that one can be held out with its authors, and the others stay.
+
+    Args:
+        author_id: ends in the author's number.
+        away, turn: drawn, 0 to 1.
+    """
+    quarter = int(author_id.rpartition("-")[2]) % len(_QUARTERS)
+    return 1000 * LAND[0].radius_km * (0.15 + 0.8 * away), (quarter + 0.1 + 0.8 * turn) * math.pi / 2
+
+
+def geotiffs() -> dict[str, bytes]:
+    """Return every layer (see `values`) all over the land as a GeoTIFF in degrees, a point every 0.02."""
+    step, reach = 0.02, 0.3
+    north, south = LAND[0].latitude + reach, LAND[-1].latitude - reach
+    west, east = LAND[0].longitude - reach, LAND[-1].longitude + reach
+    rows, columns = np.arange(north - step / 2, south, -step), np.arange(west + step / 2, east, step)
+    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    # The tags of GeoTIFF: size of a point, where the first one's corner lies, and that these are degrees of WGS84.
+    facts = (
+        (33550, TiffTags.DOUBLE, (step, step, 0.0)),
+        (33922, TiffTags.DOUBLE, (0.0, 0.0, 0.0, west, north, 0.0)),
+        (34735, TiffTags.SHORT, (1, 1, 0, 3, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326)),
+    )
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, kind, value in facts:
+        tags.tagtype[tag] = kind
+        tags[tag] = value
+    found = {}
+    for name, column in values(grid).items():
+        picture = Image.fromarray(column.reshape(len(rows), len(columns)).astype(np.float32))
+        file = io.BytesIO()
+        picture.save(file, "TIFF", tiffinfo=tags, compression="tiff_deflate")
+        found[name] = file.getvalue()
+    return found
 
 
 def ground_photo(latitude: float, longitude: float, seed: int, width: int = 96, height: int = 72) -> Image.Image:
@@ -112,16 +176,32 @@ def aerial_picture(latitudes: NDArray[np.float64], longitudes: NDArray[np.float6
     here = {name: _smooth(name, latitudes, longitudes) for name in DRAWN}
     shadows = 0.5 + 0.5 * np.sin(2 * np.pi * grid.sum(axis=1) / 0.006).reshape(shape)
     picture = _ground(here["warmth"]) * (1 - 0.6 * here["elevation"] * shadows)[..., None]
-    # Of plots: what stands on one is drawn from its number. Each covers what was drawn before it.
     covers = (
-        ("heath", 0.001, 0.0, 0.5, _HEATHER),
-        ("woods", 0.002, 0.0, 0.5, _TREES),
-        ("houses", 0.001, 0.05, 0.5, _roof(here["roofs"])),
-        ("water", 0.004, 0.0, 0.4, _WATER),
+        (0.001, 0.5 * here["heath"], _HEATHER),
+        (0.002, 0.5 * here["woods"], _TREES),
+        (0.001, 0.05 + 0.5 * here["houses"], _roof(here["roofs"])),
+        (0.004, 0.4 * here["water"], _WATER),
     )
-    for number, (name, degrees, least, more, colours) in enumerate(covers):
-        draws = _scattered(np.floor(grid / degrees).astype(np.int64), number).reshape(shape)
-        covered: NDArray[np.bool_] = np.less(draws, least + more * here[name])
+    return scatter(picture, grid, covers)
+
+
+def scatter(
+    picture: NDArray[np.float64],
+    grid: Places,
+    covers: Sequence[tuple[float, NDArray[np.float64] | float, NDArray[np.float64]]],
+) -> Pixels:
+    """Return a picture (H, W, 3) of places (H · W, 2) with plots on it, each kind over those before it.
+
+    What stands on a plot is drawn from its number.
+
+    Args:
+        picture: the ground.
+        grid: latitude and longitude of each pixel.
+        covers: the side of a plot in degrees, the share of plots that are covered (H, W), and with which colour.
+    """
+    for number, (degrees, share, colours) in enumerate(covers):
+        draws = _scattered(np.floor(grid / degrees).astype(np.int64), number).reshape(picture.shape[:2])
+        covered: NDArray[np.bool_] = np.less(draws, share)
         picture[covered] = np.broadcast_to(colours, picture.shape)[covered]
     pixels: Pixels = picture.clip(0, 255).astype(np.uint8)
     return pixels

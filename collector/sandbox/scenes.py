@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageEnhance
 from PIL.TiffImagePlugin import IFDRational
 
 from collector.errors import UsageError
+from collector.geo import distances_km
 from collector.progress import Track, silent
 from collector.records import City
-from collector.sandbox import painter
+from collector.sandbox import land, painter
 
 CITIES = (
     City("quellmora", "Quellmora", -2.0, -24.5, 15.0),
@@ -40,6 +42,9 @@ CITIES = (
     City("lotumai", "Lotumai", -8.0, -21.5, 15.0),
 )
 """The imaginary cities, all in the open Atlantic and more than 200 km apart; their looks are `painter.LOOKS`."""
+
+ALL_CITIES = (*CITIES, *land.LAND)
+"""These, and the shires of the imaginary land, whose photos show what is there (`land.py`)."""
 
 FIRST = (
     "Ada", "Bram", "Çağla", "Dov", "Élise", "Fenn", "Gül", "Hedda", "Ilse", "Jun", "Kofi", "Łucja", "Дарья", "Νίκη",
@@ -62,6 +67,7 @@ HOSTILE = (  # titles and names of real services are like this
 PHRASES = {
     "street": "A street in {}", "square": "Houses on a square, {}", "skyline": "{} from afar",
     "landscape": "Outside {}", "detail": "A window in {}", "interior": "A room", "table": "Lunch", "flowers": "Flowers",
+    "land": "Somewhere in {}",
 }  # fmt: skip
 SIZES = ((256, 192), (256, 192), (256, 192), (192, 256), (192, 256), (256, 160), (224, 224))
 _AUTHORS = 30  # a city's own; after them come ten travellers, who visit all cities
@@ -75,14 +81,14 @@ class Scene:
 
     Attributes:
         scene_id: `<city>-<index>`, stable.
-        city: slug of the city in whose look it is drawn.
+        city: slug of the city in whose look it is drawn, or of a shire.
         index: its number within the city, from 0; what is planted goes by it.
-        latitude, longitude: degrees WGS84, within 8 km of the city's centre.
+        latitude, longitude: degrees WGS84, within 8 km of the city's centre, or in the shire.
         taken_at: UTC, 2019 to 2024.
         author_id: `sandbox:…`; few authors take many of a city's photos.
         author_name, title: hostile text now and then.
         seed: of the drawing.
-        view: a name in `painter.VIEWS`.
+        view: a name in `painter.VIEWS`, or `land`.
         light: a name in `painter.LIGHTS`.
         size: width and height as displayed, pixels.
         orientation: of the stored pixels, as EXIF has it: 1, 6 or 8.
@@ -127,7 +133,7 @@ def scenes_of(seed: int, city: int, first_walk: int = 0) -> Iterator[Scene]:
 
     Args:
         seed: as for `plan`.
-        city: its number in CITIES.
+        city: its number in ALL_CITIES.
         first_walk: where to begin; `plan` begins at 0.
     """
     index = 0
@@ -139,16 +145,18 @@ def scenes_of(seed: int, city: int, first_walk: int = 0) -> Iterator[Scene]:
 
 def _walk(rng: np.random.Generator, city: int, index: int) -> Iterator[Scene]:
     """Yield one to six photos of one author, minutes and metres apart, the first with the number `index`."""
-    place = CITIES[city]
+    place = ALL_CITIES[city]
     author_id, author_name = _author(rng, city)
     taken_at = _FIRST_DAY + timedelta(days=int(rng.integers(0, 1826)), seconds=int(rng.integers(7 * 3600, 20 * 3600)))
     overcast = rng.random() < 0.25
     heading, away, turn = rng.random() * 2 * pi, sqrt(rng.random()) * 6000, rng.random() * 2 * pi
+    if place in land.LAND:
+        away, turn = land.start(author_id, away / 6000, turn / (2 * pi))
     north, east = away * cos(turn), away * sin(turn)
     views, shares = list(painter.VIEWS), [share for share, _ in painter.VIEWS.values()]
     for step in range(int(rng.integers(1, 7))):
         number = index + step
-        view = views[int(rng.choice(len(views), p=shares))]
+        view = "land" if place in land.LAND else views[int(rng.choice(len(views), p=shares))]
         title = PHRASES[view].format(place.name) if number % 20 != 7 else HOSTILE[(city + number // 20) % len(HOSTILE)]
         yield Scene(
             scene_id=f"{place.slug}-{number:04d}",
@@ -177,11 +185,11 @@ def _author(rng: np.random.Generator, city: int) -> tuple[str, str]:
     weight = 1 / np.arange(1, _AUTHORS + 1) ** 1.1
     rank = int(rng.choice(_AUTHORS, p=weight / weight.sum()))
     if rank == 2:
-        return f"sandbox:{CITIES[city].slug}-{rank}", HOSTILE[city % len(HOSTILE)]
+        return f"sandbox:{ALL_CITIES[city].slug}-{rank}", HOSTILE[city % len(HOSTILE)]
     traveller = rng.random() < 0.08
     number = len(CITIES) * _AUTHORS + rank % 10 if traveller else city * _AUTHORS + rank
-    name = f"{FIRST[number % len(FIRST)]} {LAST[number // len(FIRST)]}"
-    return (f"sandbox:traveller-{rank % 10}" if traveller else f"sandbox:{CITIES[city].slug}-{rank}"), name
+    name = f"{FIRST[number % len(FIRST)]} {LAST[number // len(FIRST) % len(LAST)]}"
+    return (f"sandbox:traveller-{rank % 10}" if traveller else f"sandbox:{ALL_CITIES[city].slug}-{rank}"), name
 
 
 def _light(taken_at: datetime) -> str:
@@ -191,6 +199,9 @@ def _light(taken_at: datetime) -> str:
 
 def render(scene: Scene) -> Image.Image:
     """Draw the scene as it is displayed: RGB, `scene.size`. The same scene always gives the same pixels."""
+    if scene.view == "land":
+        small = (side * 96 // max(scene.size) for side in scene.size)
+        return land.ground_photo(scene.latitude, scene.longitude, scene.seed, *small).resize(scene.size)
     return painter.paint(
         painter.LOOKS[scene.city],
         scene.view,
@@ -199,6 +210,31 @@ def render(scene: Scene) -> Image.Image:
         size=scene.size,
         seed=scene.seed,
     )
+
+
+def aerial_picture(latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the world from above, (H, W, 3), at the latitude of each row (H,) and the longitude of each column (W,).
+
+    It is the land's, and within a city's radius what its photos show: the look's ground, rocks, plants, roofs and sea, as
+    often as they are in view. A city looks alike all over, from above as in its photos.
+    """
+    picture = land.aerial_picture(latitudes, longitudes)
+    grid = np.stack(np.meshgrid(latitudes, longitudes, indexing="ij"), axis=-1).reshape(-1, 2)
+    for city in CITIES:
+        km = distances_km(grid[:, 0], grid[:, 1], city.latitude, city.longitude)
+        inside = (km <= city.radius_km).reshape(picture.shape[:2])
+        if inside.any():
+            look = painter.LOOKS[city.slug]
+            covers = (
+                (0.002, 0.4 * look.p_rock, look.stone),
+                (0.001, 0.5 * look.p_trees, look.plants),
+                *((0.001, 0.3 / len(look.roofs), roof) for roof in look.roofs),
+                (0.004, 0.4 * look.p_sea, look.sea),
+            )
+            ground = np.full(picture.shape, look.land, np.float64)
+            plots = [(side, share, np.array(colour, np.float64)) for side, share, colour in covers]
+            picture[inside] = land.scatter(ground, grid, plots)[inside]
+    return picture
 
 
 CREDIT = "CC0 1.0 (drawn, not photographed)"

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from collector.areas import as_toml
 from collector.errors import UsageError
-from collector.sandbox import answers, flickr_api, streetview_api, tiles_api
+from collector.sandbox import answers, flickr_api, land, streetview_api, tiles_api
 from collector.sandbox.answers import MARK, Answer, Request, Services
 from collector.sandbox.commons_api import Wiki
 from collector.sandbox.flickr_api import Limits
@@ -460,32 +461,39 @@ def serve_forever(
 
     Args:
         port: 0 for any that is free.
-        seed, photos_per_city: as for `scenes.plan`.
+        seed, photos_per_city: as for `scenes.plan`; of the land's shires too.
         trouble_rate: the part of the answers that goes wrong, 0 to 1.
-        region_file: where the region file is written; the service of tiles is written to sandbox-tiles.toml beside it.
+        region_file: where the region file is written. Beside it: the service of tiles (sandbox-tiles.toml), the land as a
+            region (sandbox-land.toml) and its layers (sandbox-layers/*.tif).
         say: prints a text.
         stop: ends it too.
 
     Raises:
         UsageError: a number is outside its range, or the port is taken.
-        OSError: the region file cannot be written.
+        OSError: a file cannot be written.
     """
     trouble = Trouble(trouble_rate, seed)
-    holdings = deal(seed, len(CITIES), photos_per_city)
+    holdings = deal(seed, len(CITIES), photos_per_city, land=photos_per_city)
     with serving(holdings, trouble, port) as sandbox:
-        region_file.parent.mkdir(parents=True, exist_ok=True)
+        layers, service, shires = map(
+            region_file.with_name, ("sandbox-layers", "sandbox-tiles.toml", "sandbox-land.toml")
+        )
+        layers.mkdir(parents=True, exist_ok=True)
         region_file.write_text(region_text(len(CITIES)), encoding="utf-8")
-        service_file = region_file.with_name("sandbox-tiles.toml")
-        service_file.write_text(sandbox.aerial_service(), encoding="utf-8")
+        service.write_text(sandbox.aerial_service(), encoding="utf-8")
+        shires.write_text(as_toml(land.REGION), encoding="utf-8")
+        for name, content in land.geotiffs().items():
+            (layers / f"land_{name}.tif").write_bytes(content)
         exports = [f"export {name}={shlex.quote(value)}" for name, value in sandbox.environment().items()]
-        given = f"--region {shlex.quote(str(region_file))} --workspace sandbox"
+        cities, of_land = (f"--region {shlex.quote(str(file))} --workspace sandbox" for file in (region_file, shires))
         lines = [
             f"# Commons, Flickr, Street View and tiles, drawn, on {sandbox.url}; keys that are good nowhere else.",
             *exports,
             "",
             "# In another terminal, after these lines:",
-            f"t15 collect --provider commons {given}",
-            f"t15 aerial fetch --service {shlex.quote(str(service_file))} --zoom 13 {given}",
+            f"t15 collect --provider commons {cities}",
+            f"t15 collect --provider commons {of_land}",
+            f"t15 aerial fetch --service {shlex.quote(str(service))} --zoom 13 {of_land}",
             "",
             "# Ctrl-C ends it.",
         ]

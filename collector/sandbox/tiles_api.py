@@ -1,4 +1,4 @@
-"""The imaginary land from above, as services of tiles give it: what an address means, and what is answered for ever.
+"""The imaginary world from above, as services of tiles give it: what an address means, and what is answered for ever.
 
 Addresses: `/tiles/{z}/{x}/{y}.png`, `/tms/{z}/{x}/{-y}.png`, `/wms?...` (1.1.1 and 1.3.0, EPSG:4326 and EPSG:3857). Of some
 tiles there is none (404), some are of one colour, some no square, some no picture at all. Which ones follows from the
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from PIL import Image
 
-from collector.sandbox.land import aerial_picture
+from collector.sandbox.scenes import aerial_picture
 
 SIDE = 64
 LACKING = 0.05

@@ -1,7 +1,7 @@
 """The audit of a split: what its sides share that they should not, measured on the rows alone, whatever made them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -211,8 +211,8 @@ class Audit:
         answerable: of the protocol `place`, what can be answered; empty for the protocol `city`.
         outside: photos that lie outside of their city's radius, which a manifest claims.
         untrained: cities that are tested but never trained.
-        held_out: cities that its rules keep out of training, and how many photos of each are in training or validation after
-            all: with any the rules are broken.
+        held_out: cities and districts that its rules keep out of training, and how many photos of each are in training or
+            validation after all: with any the rules are broken.
         counts: photos by city, licence and provider, and by side.
         concentration: of authors, by city and side.
         missing: values that are missing, by column and side.
@@ -409,20 +409,35 @@ def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:
     rules, quotas = manifest.header.rules, manifest.header.quotas
     if not (isinstance(rules, Mapping) and isinstance(quotas, Mapping) and rules.get("mode") in _EXACT_MODES):
         return ()
-    held_out = held_out_by(rules)
+    held_out, counts = held_out_by(rules), manifest.counts()
+    for district, sides in _sides_of_districts(manifest.table, held_out).items():
+        if (city := district.partition("/")[0]) in counts:
+            counts[city]["test"] -= sides["test"]
     asked = (
         Quota(city, side, photos, int(quotas[side]))
-        for city, sides in manifest.counts().items()
+        for city, sides in counts.items()
         for side, photos in sides.items()
         if side in quotas and photos != quotas[side] and city not in held_out
     )
     return tuple(asked)
 
 
+def _sides_of_districts(table: pa.Table, held_out: Collection[str]) -> dict[str, dict[str, int]]:
+    """Return how many photos of each held-out district are on each side."""
+    districts = {of: dict.fromkeys(SPLITS, 0) for of in held_out if "/" in of}
+    if districts and "label" in table.column_names:
+        for label, side in zip(table["label"].to_pylist(), table["split"].to_pylist(), strict=True):
+            if label in districts:
+                districts[label][side] += 1
+    return districts
+
+
 def held_out_by(rules: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the cities that a manifest's rules claim to be test only; what is not understood is not claimed."""
-    stated = rules.get("held_out_cities") if isinstance(rules, Mapping) else None
-    return tuple(city for city in stated if isinstance(city, str)) if isinstance(stated, list | tuple) else ()
+    """Return the cities and districts that rules claim to be test only; what is not understood is not claimed."""
+    stated = (
+        [rules.get(name) for name in ("held_out_cities", "held_out_districts")] if isinstance(rules, Mapping) else []
+    )
+    return tuple(of for listed in stated if isinstance(listed, list | tuple) for of in listed if isinstance(of, str))
 
 
 def _outside(manifest: Manifest) -> tuple[Outside, ...]:
@@ -458,6 +473,7 @@ def _audit(
     cities = codes(table["city"]) if "city" in table.column_names else None
     photos_of = counts(table, rows.sides)
     concentration = tuple(concentrations(rows.authors, cities, rows.sides))
+    sides_of = {**photos_of.get("city", {}), **_sides_of_districts(table, held_out_by(rules))}
     return Audit(
         name=name,
         digest=digest,
@@ -472,10 +488,7 @@ def _audit(
         quotas=quotas,
         answerable=tuple(_answerable(rows, table, claims)) if protocol == "place" else (),
         outside=outside,
-        held_out={
-            city: sum(photos_of.get("city", {}).get(city, {}).get(side, 0) for side in ("train", "val"))
-            for city in held_out_by(rules)
-        },
+        held_out={of: sum(sides_of.get(of, {}).get(side, 0) for side in ("train", "val")) for of in held_out_by(rules)},
         untrained=tuple(
             Untrained(city, sides["test"])
             for city, sides in photos_of.get("city", {}).items()

@@ -1,6 +1,7 @@
 """An audit in words: the certificate for people at a terminal of 100 columns, and the same for programs."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -58,7 +59,9 @@ def _verdict(audit: Audit) -> str:
     forgotten = [of for of in audit.untrained if of.city not in audit.held_out]
     untrained = f"; but {len(forgotten)} of its cities are tested and never trained" if forgotten else ""
     if audit.held_out:
-        untrained += f"; {len(audit.held_out)} of its cities are held out of training, as its rules say"
+        levels = Counter("districts" if "/" in of else "cities" for of in audit.held_out)
+        held_out = " and ".join(f"{count} of its {level}" for level, count in levels.items())
+        untrained += f"; {held_out} are held out of training, as its rules say"
     if audit.verdict == "partly-judged":
         lacking = ", ".join(audit.unjudged)
         known = f"PARTLY JUDGED: nothing leaks in what can be judged of {audit.name}; cannot be judged: {lacking}"

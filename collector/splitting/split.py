@@ -29,7 +29,14 @@ from collector.splitting.candidates import (
 from collector.splitting.choose import Choosing, attempts, first_that_fits, preferred
 from collector.splitting.extend import Growth, extension
 from collector.splitting.groups import Grouping, GroupRules, group_photos
-from collector.splitting.held_out import HoldOut, held_out_cities, trained, with_held_out
+from collector.splitting.held_out import (
+    HoldOut,
+    held_out_cities,
+    held_out_districts,
+    held_out_photos,
+    trained,
+    with_held_out,
+)
 from collector.splitting.place_protocol import allocate_places
 from collector.splitting.scenes import Scenes, find_scenes
 from collector.splitting.side_checks import EmptySides, MissedShare, empty_sides, missed_shares, refusal
@@ -43,8 +50,8 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "max_hours": (int, float, type(None)),
 }
 
-HELD_OUT = "held_out_cities"
-"""Of a manifest's rules: the cities whose photos are test photos only."""
+HELD_OUT = ("held_out_cities", "held_out_districts")
+"""Of a manifest's rules: the cities and the districts whose photos are test photos only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Recipe:
         drop_photos: as in `allocate`.
         within_m: in the mode `place`, how near to a query the gallery has another photo.
         hold_out: cities whose photos are test photos only, or how many the seed draws; in the modes `exact` and `fractions`.
+        hold_out_districts: districts of the other cities, likewise.
     """
 
     mode: Mode = "exact"
@@ -64,6 +72,7 @@ class Recipe:
     drop_photos: bool = False
     within_m: float = WITHIN_M
     hold_out: HoldOut = 0
+    hold_out_districts: HoldOut = 0
 
     def rules(self, radius: int) -> dict[str, Any]:
         """Return what a manifest's header says of it; `radius` is that of dedup."""
@@ -72,7 +81,8 @@ class Recipe:
             grouped = {"groups": asdict(self.groups), "within_m": self.within_m}
         elif self.mode != "paper":
             grouped = {"groups": asdict(self.groups), "drop_photos": self.drop_photos}
-        held_out = {HELD_OUT: list(self.hold_out)} if isinstance(self.hold_out, tuple) and self.hold_out else {}
+        asked = zip(HELD_OUT, (self.hold_out, self.hold_out_districts), strict=True)
+        held_out = {name: list(of) for name, of in asked if isinstance(of, tuple) and of}
         return {"mode": self.mode, **grouped, **held_out, "left_out": {"near-duplicates": {"phash_radius": radius}}}
 
 
@@ -93,9 +103,9 @@ def recipe_of(parent: Manifest) -> Recipe:
         raise UsageError(
             f"--extend: {of} has the protocol place, which cannot be extended; make a new data set of all photos"
         )
-    if rules.get(HELD_OUT):
+    if any(map(rules.get, HELD_OUT)):
         raise UsageError(
-            f"--extend: {of} holds whole cities out, and cannot be extended; make a new data set of all photos"
+            f"--extend: {of} holds whole cities or districts out, and cannot be extended; make a new data set of all photos"
         )
     if rules.get("mode") not in ("exact", "fractions"):
         raise UsageError(
@@ -149,7 +159,7 @@ class SplitResult:
         growth: what became of the photos of an earlier manifest, None where none was extended.
         empty_sides: cities that have no photo on a side, where that was allowed.
         missed_shares: what differs from the fractions that were asked for.
-        held_out: cities whose photos are test photos only.
+        held_out: cities and districts (`city/district`) whose photos are test photos only.
     """
 
     manifest: Manifest
@@ -230,10 +240,14 @@ def split(
     scene_of = find_scenes(workspace, candidates.photos, scenes) if scenes else {}
     growth = extension(workspace, candidates, parent, recipe.groups, scene_of) if parent else None
     photos: Sequence[Photo] = list(growth.photos) if growth else candidates.photos
-    held_out = held_out_cities(candidates.region, photos, recipe.hold_out, seed) if recipe.hold_out else ()
-    recipe = replace(recipe, hold_out=held_out)
+    where = candidates.region
+    cities_out = held_out_cities(where, photos, recipe.hold_out, seed) if recipe.hold_out else ()
+    others = [photo for photo in photos if photo.city not in cities_out] if recipe.hold_out_districts else ()
+    districts_out = held_out_districts(where, others, recipe.hold_out_districts, seed) if others else ()
+    recipe = replace(recipe, hold_out=cities_out, hold_out_districts=districts_out)
+    tested = held_out_photos(where, photos, (*cities_out, *districts_out))
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, scene_of)
-    assignment = _Assignment(photos, grouping, recipe, quotas, seed, growth.fixed if growth else {}, held_out)
+    assignment = _Assignment(photos, grouping, recipe, quotas, seed, growth.fixed if growth else {}, tested)
     allocation, vectors = assignment.allocation(workspace, choosing)
 
     def again(some: Sequence[Photo]) -> list[EmptySides]:
@@ -241,7 +255,7 @@ def split(
         fewer = replace(assignment, photos=some, grouping=of_some)
         return fewer.empty_sides(fewer.allocation(workspace, None)[0])
 
-    possible = None if growth or choosing or held_out else again
+    possible = None if growth or choosing or tested else again
     empty = _checked(assignment.empty_sides(allocation), allow_empty_sides, photos, possible)
     rules = {
         **recipe.rules(candidates.radius),
@@ -260,7 +274,7 @@ def split(
     without_side = Counter(
         city for city, photo_id in values_of(photos, "city", "photo_id") if photo_id not in allocation.sides
     )
-    shared = {city: sides for city, sides in stored.manifest.counts().items() if city not in held_out}
+    shared = _counts_without(stored.manifest, tested) if tested else stored.manifest.counts()
     return SplitResult(
         stored.manifest,
         stored.folder,
@@ -277,13 +291,13 @@ def split(
         growth=growth,
         empty_sides=empty,
         missed_shares=missed_shares(shared, quotas) if recipe.mode == "fractions" else [],
-        held_out=held_out,
+        held_out=(*cities_out, *districts_out),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """Photos that are to get sides, and what decides about them; `fixed` have one already."""
+    """Photos that are to get sides, and what decides about them; `fixed` have one already, `tested` are held out."""
 
     photos: Sequence[Photo]
     grouping: Grouping | None
@@ -291,7 +305,7 @@ class _Assignment:
     quotas: Mapping[str, float]
     seed: int
     fixed: Mapping[str, str]
-    held_out: tuple[str, ...]
+    tested: frozenset[str]
 
     @property
     def groups(self) -> Mapping[str, str]:
@@ -306,12 +320,12 @@ class _Assignment:
         if self.recipe.mode == "place":
             counts = {side: int(count) for side, count in self.quotas.items()}
             return allocate_places(self.photos, groups, counts, self.seed, self.recipe.within_m), None
-        photos = trained(self.photos, groups, self.held_out)
+        photos = trained(self.photos, groups, self.tested)
         if choosing is None:
             allocation, vectors = self._allocated(photos, groups), None
         else:
             allocation, vectors = self._chosen(workspace, choosing, photos, groups)
-        return with_held_out(allocation, self.photos, groups, self.held_out), vectors
+        return with_held_out(allocation, self.photos, groups, self.tested), vectors
 
     def _allocated(self, photos: Sequence[Photo], groups: Mapping[str, str]) -> Allocation:
         return allocate(
@@ -336,11 +350,21 @@ class _Assignment:
         return first_that_fits(tries, lambda some: self._allocated(some, groups)), vectors
 
     def empty_sides(self, allocation: Allocation) -> list[EmptySides]:
-        """Return which cities have no photo on a side that was asked for; held-out ones have none by intent."""
+        """Return which cities have no photo on a side that was asked for; what is held out does not count."""
         sides = [side for side in SPLITS if self.quotas.get(side, 1)]
-        held_out = self.held_out
-        photos = [photo for photo in self.photos if photo.city not in held_out] if held_out else self.photos
+        tested = self.tested
+        photos = [photo for photo in self.photos if photo.photo_id not in tested] if tested else self.photos
         return empty_sides(photos, self.groups, [allocation.sides], sides)
+
+
+def _counts_without(manifest: Manifest, tested: frozenset[str]) -> dict[str, dict[str, int]]:
+    """Return the photos by city and side but for those of `tested`; cities that have no others are left out."""
+    rows = zip(*(manifest.table[name].to_pylist() for name in ("city", "split", "photo_id")), strict=True)
+    found: dict[str, dict[str, int]] = {}
+    for city, side, photo_id in rows:
+        if photo_id not in tested:
+            found.setdefault(city, dict.fromkeys(SPLITS, 0))[side] += 1
+    return found
 
 
 def split_folds(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from collector.aerial.services import Service
 from collector.aerial.table import NAME as AERIAL
 from collector.aerial.table import write as write_aerial
 from collector.geodata.table import MAP, NAME, map_places, write_columns
+from collector.labels import LabelTree
 from collector.manifest.manifest import Header, Manifest, build_manifest, read_manifest, write_manifest
 from collector.net.client import Http
 from collector.records import City, Photo
@@ -45,16 +46,18 @@ def places_in(city: City, count: int, seed: int) -> NDArray[np.float64]:
 
 
 def make_land(root: Path, per_side: dict[str, int], held_out: Sequence[str], of_a_city: int = 100) -> Land:
-    """Draw photos of each city, so many a side; those of cities held out are all test photos."""
+    """Draw photos of each city, so many a side; those of cities and districts (`city/district`) held out are test photos."""
     workspace = Workspace(root / "workspace")
     workspace.root.mkdir(parents=True)
+    districts = LabelTree.of(land.REGION)
     photos = []
     for number, city in enumerate(land.LAND):
         sides = {"test": sum(per_side.values())} if city.slug in held_out else per_side
         names = [side for side, count in sides.items() for _ in range(count)]
-        for index, ((latitude, longitude), side) in enumerate(
+        for index, ((latitude, longitude), name) in enumerate(
             zip(places_in(city, len(names), 0).tolist(), names, strict=True)
         ):
+            side = "test" if districts.finest(city.slug, latitude, longitude).id in held_out else name
             data = png(land.ground_photo(latitude, longitude, 1000 * number + index))
             photos.append(
                 Photo(
@@ -66,6 +69,8 @@ def make_land(root: Path, per_side: dict[str, int], held_out: Sequence[str], of_
         name="land", version="1.0.0", region="land", title="Land", note="", seed=0, quotas={},
         rules={"held_out_cities": list(held_out)}, cities=land.LAND,
     )  # fmt: skip
+    if any("/" in of for of in held_out):
+        header = replace(header, rules={"held_out_districts": list(held_out)}, labels=land.REGION.labels)
     folder = root / "manifests" / "land" / "1.0.0"
     write_manifest(build_manifest(header, photos, "tests"), folder)
     manifest = read_manifest(folder)

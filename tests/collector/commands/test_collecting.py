@@ -320,7 +320,8 @@ def test_sandbox_serves_until_it_is_interrupted(tmp_path: Path) -> None:
             line = process.stdout.readline()
             assert line, said
             said += line
-        exports = "\n".join(line for line in said.splitlines() if line.startswith(("export", "t15 collect")))
+        of_cities = [line for line in said.splitlines() if "sandbox-land" not in line]
+        exports = "\n".join(line for line in of_cities if line.startswith(("export", "t15 collect")))
         exports = exports.replace("t15 collect", f"{sys.executable} -m t15 collect --target 2 --city quellmora --json")
         done = subprocess.run(["sh", "-ec", exports], cwd=tmp_path, capture_output=True, text=True, check=False)
         process.send_signal(signal.SIGINT)

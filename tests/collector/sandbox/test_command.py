@@ -10,6 +10,7 @@ from collector.aerial.grid import tile_at
 from collector.aerial.services import find_service
 from collector.errors import UsageError
 from collector.regions import region
+from collector.sandbox.land import DRAWN, LAND, REGION
 from collector.sandbox.scenes import CITIES
 from collector.sandbox.server import serve_forever
 
@@ -37,6 +38,10 @@ def test_it_says_what_to_export_and_what_to_run(tmp_path: Path) -> None:
     service = find_service(str(tiles))
     picture = requests.get(service.address(tile_at(CITIES[0].latitude, CITIES[0].longitude, 13)), timeout=5)
     assert picture.headers["Content-Type"] == "image/png"
+    shires = region(str(file.with_name("sandbox-land.toml")))
+    assert (shires.cities, shires.labels, shires.note) == (LAND, REGION.labels, REGION.note)
+    assert "sandbox-land.toml' --workspace sandbox" in said[0]
+    assert len(list(file.with_name("sandbox-layers").glob("land_*.tif"))) == len(DRAWN) + 1
     stop.set()
     server.join(10)
     assert not server.is_alive()
