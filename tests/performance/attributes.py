@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=60)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
-        land = make_land(Path(root), {"train": asked.train, "val": 10, "test": 10}, HELD_OUT)
+        land = make_land(Path(root), {"train": asked.train, "val": 10, "test": 10}, HELD_OUT["cities"])
         (outcome,) = bench(
             land.manifest, land.workspace, plan(land.manifest, choose([f"lee2015:{asked.net}"]), [0], "paper"), "cpu"
         )

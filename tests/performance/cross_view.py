@@ -125,8 +125,8 @@ def measured(land: Land, service: Service, entries: Sequence[Entry], asked: argp
     true = answers(land, service, entries, methods, asked.tier)
     assert all(list(of.photo_ids) == [photo.photo_id for photo in photos] for of in true.values())
     lines += [cells(name, "true", of.ranks(own)[None, on], held_out, len(places)) for name, of in true.items()]
-    found = retrieval(land, methods[0], asked.tier, places, taught, own)[:, on]
-    lines.append(cells("retrieval", "", found, held_out, len(places)))
+    by_photos = retrieval(land, methods[0], asked.tier, places, taught, own)[:, on]
+    lines.append(cells("retrieval", "", by_photos, held_out, len(places)))
     alike: Mapping[str, list[NDArray[np.float64]]] = {name: [] for name in methods}
     learnt: Mapping[str, list[NDArray[np.float64]]] = {name: [] for name in methods}
     for seed in range(asked.permutations):
