@@ -23,6 +23,7 @@ from collector.images.decode import decode as decode_image
 from collector.images.shards import has_photo, stored_photo
 from collector.progress import Track, silent
 from collector.records import SPLITS, Photo
+from collector.text_table import counted
 from collector.workspace import Workspace
 
 if TYPE_CHECKING:  # pyarrow is not needed for photos that no manifest has
@@ -212,7 +213,8 @@ class WorkspacePhotos:
             arrays.add(item for item in decoded if item is not None)
             if faults:
                 raise DataError(
-                    f"{len(faults)} of {len(photos)} photos of {photos.side or 'the manifest'} cannot be decoded: "
+                    f"{len(faults)} of {counted(len(photos), 'photos')} of {photos.side or 'the manifest'} cannot "
+                    "be decoded: "
                     f"{first_few(faults, '; ', longest=500)}; `t15 collect --check` fetches them again"
                 )
         self._arrays[rule] = arrays

@@ -39,7 +39,7 @@ EXAMPLES = {
     "split": "t15 split --fractions 70/15/15 --seed 0",
     "audit": "t15 audit manifests/sandbox/1.0.0",
     "verify": "t15 verify manifests/sandbox/1.0.0",
-    "diff": "t15 diff manifests/sandbox/1.0.0 manifests/sandbox/1.0.0",
+    "diff": "t15 diff manifests/sandbox/1.0.0 ~/Downloads/sandbox/1.1.0",
     "stats": "t15 stats manifests/sandbox/1.0.0",
     "geodata list": "t15 geodata list",
     "geodata at": "t15 geodata at 41.01 28.98",
@@ -78,10 +78,10 @@ EXAMPLES = {
 
 WORDS = {
     **dict.fromkeys(("workspace", "manifests", "root", "static", "explain"), "FOLDER"),
-    **dict.fromkeys(("file", "predictions", "source", "table", "region_file", "density"), "FILE"),
+    **dict.fromkeys(("file", "source", "table", "region_file", "density"), "FILE"),
     **dict.fromkeys(("manifest", "extend", "before", "after"), "MANIFEST"),
     **dict.fromkeys(("url", "cluster"), "ADDRESS"),
-    **dict.fromkeys(("root_licence", "licence"), "LICENCE"),
+    **dict.fromkeys(("root_licence", "licence", "redistributable"), "LICENCE"),
     **dict.fromkeys(("min_distance", "within"), "METRES"),
     **dict.fromkeys(("seed", "port"), "N"),
     **{"cluster": "ADDRESS", "publisher": "NAME", "reviewer": "NAME", "push": "hub:OWNER/NAME", "ids": "ID..."},

@@ -1,6 +1,5 @@
 """What the commands of both packages share: their options, and how a result is shown. Imported by commands only."""
 
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
@@ -13,7 +12,7 @@ import typer
 
 from collector.errors import UsageError
 from collector.standard_streams import print_json
-from collector.text_table import in_lines, printable
+from collector.text_table import shown_on
 
 Options = TypeVar("Options")
 
@@ -82,8 +81,7 @@ def show(result: Any, as_json: bool, text: Callable[[], str]) -> None:
     if as_json:
         print_json(result)
     else:
-        said = printable(text())
-        print(in_lines(said, shutil.get_terminal_size().columns) if sys.stdout.isatty() else said, flush=True)
+        print(shown_on(sys.stdout, text()), flush=True)
 
 
 def parse_columns(given: list[str] | None) -> dict[str, str]:

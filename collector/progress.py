@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from collector.text_table import printable
+from collector.text_table import shown_on
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -90,4 +90,4 @@ def _lines(items: Iterable[T], description: str, total: int | None, clock: Calla
 def note(text: str) -> None:
     """Say something to the person at the terminal (stderr); never part of a result."""
     with suppress(OSError):  # no work ends because nobody listens
-        print(printable(text), file=sys.stderr, flush=True)
+        print(shown_on(sys.stderr, text), file=sys.stderr, flush=True)

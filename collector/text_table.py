@@ -5,6 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 
 def printable(text: str) -> str:
@@ -25,6 +26,12 @@ def is_formula(value: object) -> bool:
 def csv_safe(value: object) -> object:
     """Return a cell for CSV: a text that a spreadsheet would run gets an apostrophe before it, everything else stays."""
     return f"'{value}" if is_formula(value) else value
+
+
+def shown_on(stream: TextIO, text: str) -> str:
+    """Return text as it is written to a stream: `printable`, and on a terminal with long lines broken at words."""
+    said = printable(text)
+    return in_lines(said, shutil.get_terminal_size().columns) if stream.isatty() else said
 
 
 def in_lines(text: str, width: int) -> str:
@@ -109,6 +116,7 @@ def _fitted(widths: Sequence[int], may_shrink: Sequence[bool], width: int) -> li
 
 
 _MARK = re.compile(r" \((.*; )?([^()]{1,24})\)$")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
 
 
 def _shortened(text: str, most: int) -> str:
@@ -119,9 +127,12 @@ def _shortened(text: str, most: int) -> str:
         for kept in (mark[0], f" (…; {mark[2]})"):
             if (room := most - len(kept)) >= _NARROWEST:
                 return _shortened(text[: mark.start()], room) + kept
-    if text.count(" ") > 1 and " " in text[:most]:  # words: whole ones from the beginning
+    suffix = _SUFFIX.search(text)
+    if not suffix and text.count(" ") > 1 and " " in text[:most]:  # words: whole ones from the beginning
         return f"{text[:most].rpartition(' ')[0].rstrip(',;:')}…"
     behind = (most - 1) // 3  # names begin with what tells them apart more often than they end with it
+    if suffix:  # of a file: it stays
+        behind = max(0, min(max(behind, len(suffix[0]) + 1), most - 2))
     return f"{text[: most - 1 - behind]}…{text[len(text) - behind :]}"
 
 
@@ -129,10 +140,22 @@ def _is_number(text: str) -> bool:
     return text.strip("-+.%0123456789 ") == ""
 
 
+_PLURAL = re.compile(r"(?<=[a-z])(?P<end>ies|s)(?![a-z])")
+
+
 def counted(number: int, what: str) -> str:
-    """Return a number of things in the words for it: `1 row without a file` for `rows without a file`."""
-    first, _, more = what.partition(" ")
-    return f"{number} {first.removesuffix('s') if number == 1 else first} {more}".rstrip()
+    """Return a number of things in the words for it: `1 row without a file` for `rows without a file`.
+
+    The first word is the plural, or the word before it where that ends otherwise: `1 test photo` for `test photos`.
+    """
+    if number == 1:
+        what = _PLURAL.sub(lambda found: "y" if found["end"] == "ies" else "", what, count=1)
+    return f"{number:,} {what}"
+
+
+def are(number: int) -> str:
+    """Return `is` of one and `are` of others."""
+    return "is" if number == 1 else "are"
 
 
 def distance(km: float) -> str:

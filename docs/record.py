@@ -183,6 +183,19 @@ def _answers(path: Path) -> None:
     _table(path, ("photo_id", "city"), rows)
 
 
+def _later(path: Path) -> None:
+    """Write a later version of the sandbox without the photos of one author, as somebody else may have it."""
+    from dataclasses import replace
+
+    from collector.manifest.manifest import build_manifest, read_manifest, write_manifest
+
+    before = read_manifest(DOCS.parent / "manifests" / "sandbox" / "1.0.0")
+    photos = [photo for side in ("train", "val", "test") for photo in before.photos(side)]
+    parent = {"version": before.header.version, "digest": before.digest}
+    kept = [photo for photo in photos if photo.author_id != photos[0].author_id]
+    write_manifest(build_manifest(replace(before.header, version="1.1.0", parent=parent), kept, "t15"), path)
+
+
 def record(only: list[str]) -> None:
     """Run the examples, all or those of some commands, and keep what they print."""
     import numpy as np
@@ -195,9 +208,9 @@ def record(only: list[str]) -> None:
         scratch = Scratch(Path(folder).resolve())
         _pictures(scratch)
         _answers(scratch.here / "predictions.csv")
+        _later(scratch.here / "Downloads" / "sandbox" / "1.1.0")
         real = Path(os.environ.get("T15_REAL_DATA", "nowhere"))
         if (real / WEIGHTS).is_file():
-            (scratch.here / "Downloads").mkdir()
             shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "efficientnet_lite0.pth")
         _raster(scratch.here / "income.tif", 41, 32, 0.1, np.arange(400, dtype=np.float32).reshape(1, 20, 20))
         _above(scratch.here)

@@ -12,7 +12,7 @@ from benchmark.commands.shared import DeviceOption, ManifestsOfRunsOption, Shard
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
-from collector.text_table import duration, table
+from collector.text_table import counted, duration, table
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ def _planned(data: "Manifest", tasks: "list[Task]", expected: "Expected", runs: 
 
 def _announce(data: "Manifest", tasks: "list[Task]", device: str, expected: "Expected | None") -> None:
     header = data.header
-    runs = "1 run" if len(tasks) == 1 else f"{len(tasks)} runs"
+    runs = counted(len(tasks), "runs")
     note(f"{header.name} {header.version}, digest {data.digest[:12]}: {runs} on {device}")
     if expected:
         note(expected.text())
@@ -399,12 +399,13 @@ def _report(outcomes: "list[Outcome]", everything: bool, json: bool) -> None:
     text += f", {counts['missing']} skipped (weights or data missing)" if counts["missing"] else ""
     show({"counts": counts, "runs": rows}, json, lambda: text)
     if counts["failed"]:
-        failed = f"{counts['failed']} of {len(outcomes)} runs failed"
+        failed = f"{counts['failed']} of {counted(len(outcomes), 'runs')} failed"
         raise IncompleteError(f"bench: {failed}, for the reasons above; the same command tries them again")
     if counts["missing"]:
         # With --all what can run has run, as asked for; a method that was named has not.
         lacking = (
-            f"{counts['missing']} of {len(outcomes)} runs need weights (`t15 weights list`) or data that are not here"
+            f"{counts['missing']} of {counted(len(outcomes), 'runs')} not begun for weights (`t15 weights list`) "
+            "or data that are not here"
         )
         if not everything:
             raise IncompleteError(f"bench: {lacking}; bring them, then run the same command again")

@@ -8,12 +8,15 @@ import typer
 from collector.errors import UsageError
 from collector.options import JsonOption, WorkspaceOption, show
 from collector.records import provider_of
+from collector.text_table import counted
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from collector.manifest.manifest import Manifest
 
 app = typer.Typer()
+
+_ATTRIBUTION = "ATTRIBUTION.csv"
 
 _PAPER = {
     "key": "ozkose2018",
@@ -45,9 +48,25 @@ def _of_manifest(what: str, workspace: Path) -> list[dict[str, str]]:
     from collector.manifest.manifest import read_manifest
     from collector.manifest.remote import locate
 
-    manifest = read_manifest(locate(what, workspace / "cache"))
+    folder = locate(what, workspace / "cache")
+    manifest = read_manifest(folder)
     header = manifest.header
-    return [_data(header.title, header.name, header.version, manifest.digest), *service_entries(manifest)]
+    data = _data(header.title, header.name, header.version, manifest.digest) | _published(folder)
+    file = _ATTRIBUTION if (folder / _ATTRIBUTION).is_file() else ""
+    return [data, *service_entries(manifest, file)]
+
+
+def _published(folder: Path) -> dict[str, str]:
+    """Return the author and year of a publication, where its publisher gave them to `t15 publish`: no manifest knows them."""
+    import json
+
+    try:
+        said = json.loads((folder / "croissant.json").read_bytes())
+        creator, date = said.get("creator", {}).get("name"), said.get("datePublished")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+    found = {"author": f"{{{creator}}}" if isinstance(creator, str) else "", "year": str(date or "")[:4]}
+    return {name: value for name, value in found.items() if value}
 
 
 def _of_model(path: Path) -> list[dict[str, str]]:
@@ -91,23 +110,38 @@ _PHOTOS_OF = {
 }
 
 
-def service_entries(manifest: "Manifest") -> list[dict[str, str]]:
-    """Return an entry for each service that photos came from, and for one's own, with their number and licences."""
+def service_entries(manifest: "Manifest", attribution: str = "") -> list[dict[str, str]]:
+    """Return an entry for each service that photos came from, and for one's own: their number, years, authors, licences.
+
+    `attribution` is the file beside the manifest that credits each photo; without one the manifest's own rows do.
+    """
+    columns = ("photo_id", "license", "author_name", "taken_at")
+    of: dict[str, list[tuple[Any, ...]]] = {}
+    for row in zip(*(manifest.table[name].to_pylist() for name in columns), strict=True):
+        of.setdefault(provider_of(str(row[0])), []).append(row[1:])
+    return [_photos_entry(manifest.header.name, service, of[service], attribution) for service in sorted(of)]
+
+
+def _photos_entry(name: str, service: str, rows: "list[tuple[Any, ...]]", attribution: str) -> dict[str, str]:
+    """Return the entry of one service's photos, rows of licence, author and time; what is known of none is left out."""
     from collections import Counter
 
-    rows = zip(manifest.table["photo_id"].to_pylist(), manifest.table["license"].to_pylist(), strict=True)
-    licences: dict[str, Counter[str]] = {}
-    for photo_id, licence in rows:
-        licences.setdefault(provider_of(str(photo_id)), Counter())[str(licence)] += 1
-    return [
-        {
-            "key": f"{manifest.header.name}-{service}",
-            "type": "misc",
-            "title": f"{sum(of.values())} {_PHOTOS_OF.get(service, f'photographs from {service}')}",
-            "note": f"Authors in ATTRIBUTION.csv; licences: {', '.join(f'{name} ({n})' for name, n in of.most_common())}",
-        }
-        for service, of in sorted(licences.items())
-    ]
+    licences = Counter(str(licence) for licence, _, _ in rows)
+    authors = {author for _, author, _ in rows if author}
+    years = sorted({taken.year for _, _, taken in rows if taken is not None})
+    entry = {
+        "key": f"{name}-{service}",
+        "type": "misc",
+        "title": counted(len(rows), _PHOTOS_OF.get(service, f"photographs from {service}")),
+    }
+    said = f"licences: {', '.join(f'{licence} ({count})' for licence, count in licences.most_common())}"
+    if len(authors) == 1 and all(author for _, author, _ in rows):
+        entry["author"] = f"{{{next(iter(authors))}}}"
+    elif authors:
+        said = f"author of each in {attribution or 'the rows of the data set'}; {said}"
+    if years:  # those in which they were taken
+        entry["year"] = str(years[0]) if len(years) == 1 else f"{years[0]}--{years[-1]}"
+    return {**entry, "note": f"{said[0].upper()}{said[1:]}"}
 
 
 def _t15() -> dict[str, str]:

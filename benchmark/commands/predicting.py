@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from benchmark.commands.shared import DeviceOption, ManifestOption, manifest_folder
+from benchmark.commands.shared import DeviceOption, ManifestOption, manifest_folder, run_called
 from collector.errors import IncompleteError, UsageError
 from collector.options import JsonOption, ManifestsOption, OpenOption, PortOption, WorkspaceOption, show
 from collector.progress import note, track
+from collector.text_table import counted
 from collector.web.browser import open_page
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -38,7 +39,13 @@ _FEW = 200
 
 @app.command("export-model")
 def export_model(
-    run: Annotated[str, typer.Argument(help="A finished run: its identity, or the first digits of it.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A finished run: the first digits of its identity, or its method's name where that has one run.",
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="Where to write the model (.safetensors).")],
     card: Annotated[bool, typer.Option("--card", help="Also write its card beside it, as Markdown (.md).")] = False,
     manifest: ManifestOption = None,
@@ -69,7 +76,8 @@ def export_model(
         {"file": str(file), "bytes": len(data), **facts},
         json,
         lambda: (
-            f"{file}: {facts['title']}, {facts['cities']} cities, {len(data) / 2**20:.1f} MiB, digest {model.digest[:12]}\n"
+            f"{file}: {facts['title']}, {counted(facts['cities'], 'cities')}, {len(data) / 2**20:.1f} MiB, digest "
+            f"{model.digest[:12]}\n"
             f"{_calibrated(facts)}\n"
             f"pre-trained weights: {facts['weights_licence'] or 'none'}"
         ),
@@ -77,7 +85,10 @@ def export_model(
 
 
 def _calibrated(facts: dict[str, Any]) -> str:
-    said = f"calibrated on {facts['validation_photos']} validation photos (temperature {facts['temperature']:.2f})"
+    said = (
+        f"calibrated on {counted(facts['validation_photos'], 'validation photos')} (temperature "
+        f"{facts['temperature']:.2f})"
+    )
     if facts["threshold"] > 0:
         return f'{said}; "none of these" below {facts["threshold"]:.3f}'
     return f'{said}; too few to set a "none of these" threshold'
@@ -89,7 +100,11 @@ def predict(
         list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, or `-` for one photo's bytes on stdin.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="A file of `t15 export-model`, or a run: its first digits. Or give --url.")
+        str | None,
+        typer.Option(
+            help="A file of `t15 export-model`, or a run: its first digits, or its method's name where that has one run. Or "
+            "give --url."
+        ),
     ] = None,
     url: Annotated[
         str | None, typer.Option(help="Address of a `t15 serve` that answers instead of a model here.")
@@ -154,7 +169,9 @@ def predict(
         file.write(facts)
     if failed:
         asked = len(found.photos) + len(found.unreadable)
-        raise IncompleteError(f"predict: {failed} of {asked} photos could not be read, for the reasons above")
+        raise IncompleteError(
+            f"predict: {failed} of {counted(asked, 'photos')} could not be read, for the reasons above"
+        )
 
 
 def _note_doubts(facts: dict[str, Any]) -> None:
@@ -223,7 +240,7 @@ def answerer_of(
     """Return the model in a file, or of a run, on a device.
 
     Args:
-        model: the file, or the first digits of the run's identity.
+        model: the file, or the run, as `run_called` takes it.
         manifest: of a run, where it is not among those in `manifests`.
         device: auto, cpu or cuda.
         workspace, manifests: where a run, its photos and its manifest lie.
@@ -270,11 +287,10 @@ def _learnt(manifest: "Manifest") -> dict[str, str]:
 def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "tuple[Run, Manifest, Workspace]":
     """Return a finished run, its manifest, and the workspace."""
     from benchmark.predicting.exporting import manifest_of
-    from benchmark.results import find_run
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, existing_workspace
 
-    finished = find_run(Workspace(workspace).runs, run)
+    finished = run_called(Workspace(workspace).runs, run)
     place = existing_workspace(workspace)
     if manifest is None:
         return finished, manifest_of(finished, manifests, place), place
@@ -283,7 +299,12 @@ def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "t
 
 @app.command()
 def serve(
-    model: Annotated[str, typer.Option(help="A file of `t15 export-model`, or a run: its first digits.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A file of `t15 export-model`, or a run: its first digits, or its method's name where that has one run."
+        ),
+    ],
     port: PortOption = 0,
     max_mb: Annotated[float, typer.Option(min=0.1, max=500, help="The largest photo that is taken, in MB.")] = 20,
     per_second: Annotated[

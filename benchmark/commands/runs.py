@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.commands.shared import run_called
 from collector.errors import UsageError
 from collector.options import JsonOption, WorkspaceOption, show
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def listed(
         facts,
         json,
         lambda: (
-            f"{table(head, rows)}\n\n{len(facts)} runs, {total / 2**20:.1f} MiB"
+            f"{table(head, rows)}\n\n{counted(len(facts), 'runs')}, {total / 2**20:.1f} MiB"
             if facts
             else "no such run; `t15 bench` makes some, `t15 score` scores what was made elsewhere"
         ),
@@ -58,18 +59,19 @@ def listed(
 
 @app.command("show")
 def shown(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its identity, or the first digits of it.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run: its first digits, or its method's name where that has one run.")
+    ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Show what a run is: method, parameters, manifest, weights, machine, time, and its files."""
     from dataclasses import asdict
 
-    from benchmark.results import find_run
     from collector.workspace import existing_workspace
 
     runs = existing_workspace(workspace).runs
-    found = find_run(runs, run)
+    found = run_called(runs, run)
     files = {path.name: path.stat().st_size for path in sorted((runs / found.inputs.identity).iterdir())}
     facts: dict[str, Any] = {"run": found.inputs.identity, **asdict(found), "files": files}
     show(facts, json, lambda: _text(found, files))
@@ -78,14 +80,18 @@ def shown(
 @app.command()
 def remove(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs (first digits), or submissions by their --name.")
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs: first digits, or a method's name where that has one run; submissions by their --name.",
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Remove runs or submissions with their predictions and models; that test photos were looked at stays in the ledger."""
-    from benchmark.results import all_runs, find_run, remove_run
+    from benchmark.results import all_runs, remove_run
     from collector.workspace import existing_workspace, storage_errors
 
     runs = existing_workspace(workspace).runs
@@ -93,7 +99,7 @@ def remove(
     chosen: dict[str, Run] = {}
     for name in names:
         named = [one for one in submissions if name in (one.title, one.inputs.method)]
-        for one in named or [find_run(runs, name)]:
+        for one in named or [run_called(runs, name)]:
             chosen[one.inputs.identity] = one
     facts = [_facts(runs, one) for one in chosen.values()]
     if not dry_run:

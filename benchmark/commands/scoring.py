@@ -10,7 +10,7 @@ from benchmark.commands.shared import LevelOfRunsOption, ManifestOption, manifes
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestsOption, OpenOption, WorkspaceOption, show
 from collector.progress import note
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.web.browser import open_page
 from collector.workspace import DEFAULT_MANIFESTS, DEFAULT_WORKSPACE
 
@@ -159,13 +159,20 @@ def explore(
     file = out or folder / "photos.html"
     with storage_errors(file):
         write_atomically(file, page.html.encode("utf-8", "backslashreplace"))
-    told = [f"{count} pictures not shown: {reason}" for reason, count in page.unshown.items()]
+    told = [f"{counted(count, 'pictures')} not shown: {reason}" for reason, count in page.unshown.items()]
     facts = {"file": str(file), "photos": page.photos, "runs": page.runs, "pictures": page.pictures}
     show(
         {**facts, "unshown": page.unshown, "left_out": page.left_out},
         json,
         lambda: "\n".join(
-            [f"{page.photos} photos, {page.runs} runs, {page.pictures} pictures", *told, f"written: {file}"]
+            [
+                ", ".join(
+                    counted(n, of)
+                    for n, of in ((page.photos, "photos"), (page.runs, "runs"), (page.pictures, "pictures"))
+                ),
+                *told,
+                f"written: {file}",
+            ]
         ),
     )
     if open_browser:
@@ -177,8 +184,9 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
+            metavar="PREDICTIONS",
             help="CSV, TSV, JSON Lines or Parquet: file, photo_id or sha256, and a column for each city; or city, with or "
-            "without confidence; or latitude and longitude; or both. See docs/leaderboard.md."
+            "without confidence; or latitude and longitude; or both. See docs/leaderboard.md.",
         ),
     ],
     name: Annotated[str, typer.Option(help="What the leaderboard calls it.")],
@@ -222,14 +230,17 @@ def score(
             {**facts, "answers": submission.kind, "photos": photos, "dry_run": True},
             json,
             lambda: (
-                f"{predictions}: {submission.kind} for {photos} test photos of {data.header.name} {data.header.version}; "
+                f"{predictions}: {submission.kind} for {counted(photos, 'test photos')} of {data.header.name} "
+                f"{data.header.version}; "
                 f"would be on the board as {run.inputs.method}{instead} (dry run: not scored, nothing was written)"
             ),
         )
         return
     with storage_errors(here.root):
         scored = put_on_board(submission, data, here.runs, name, description, replacing=replace)
-    note(f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {scored.scores.photos} test photos")
+    note(
+        f"{data.header.name} {data.header.version}, digest {data.digest[:12]}: {counted(scored.scores.photos, 'test photos')}"
+    )
     if left := left_out_note(left_out(data, level), level):
         note(left)
     inputs, at = scored.run.inputs, "" if level == "city" else f" --level {level}"

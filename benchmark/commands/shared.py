@@ -1,5 +1,6 @@
 """What several of the benchmark's commands need: which manifest is meant, and whether its photos are there."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from collector.errors import UsageError
 from collector.progress import note
 
 if TYPE_CHECKING:
+    from benchmark.results import Run
     from collector.manifest.manifest import Manifest
     from collector.workspace import Workspace
 
@@ -84,6 +86,29 @@ def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> P
     from collector.manifest.remote import locate
 
     return locate(manifest, workspace / "cache", manifests=manifests) if manifest else newest_manifest(manifests)
+
+
+def run_called(runs: Path, name: str) -> "Run":
+    """Return the finished run of an identity or method, as `results.find_run` does.
+
+    A method goes by each name that `t15 bench --method` takes for it, such as `retrieval:gist` for `retrieval:gist-lear-64`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+        DataError: its run.json cannot be read.
+    """
+    from benchmark.results import find_run
+
+    try:
+        return find_run(runs, name)
+    except UsageError:
+        from benchmark.methods.registry import choose  # here: runs are named by their digits mostly
+
+        with suppress(UsageError):
+            found = choose([name]) if ":" in name else []
+            if len(found) == 1:
+                return find_run(runs, found[0].name)
+        raise
 
 
 def what_is_here(data: "Manifest", workspace: "Workspace") -> "Manifest":

@@ -54,11 +54,18 @@ def pictures(board: Leaderboard, prefix: str = "") -> list[Picture]:
         return curves
     ece = best.scores.get("ece")
     rows = board.sections()[best.section]
+    of_cities = (
+        [
+            _per_city(board, best, prefix),
+            map_picture(board, best, details, f"{prefix}map"),
+            _confusion(board, best, details, prefix),
+        ]
+        if len(board.cities) > 1
+        else []
+    )
     drawn = [
         _accuracies(board, rows, prefix),
-        _per_city(board, best, prefix),
-        map_picture(board, best, details, f"{prefix}map"),
-        _confusion(board, best, details, prefix),
+        *of_cities,
         _speed(rows, prefix, board.measure),
         _reliability(best, ece.value, details, prefix) if ece and details.reliability else None,
     ]
@@ -128,7 +135,11 @@ def _accuracies(board: Leaderboard, rows: Sequence[Row], prefix: str) -> Picture
         axes = axes_at(figure, 0.15, 0.08, WIDTH - 0.4, 2 * _LINE * len(shown))
         reach = max(100 * max(row.high, row.paper_accuracy or 0) for row in shown)
         end = next(end for end in (25, 50, 100) if reach <= end)
-        axes.axvline(100 * board.chance_uniform, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
+        lines = np.arange(
+            len(shown)
+        )  # chance is drawn across them alone: one line over all would run through the names
+        chance = np.full(len(shown), 100 * board.chance_uniform)
+        axes.vlines(chance, lines + 0.02, lines + 0.42, color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
         for place, row in enumerate(shown):
             # A name stands above its line: beside it, names that differ at their ends would have to be cut.
             name = axes.annotate(shortened(row.title, 56), (0, place - 0.22), va="center", fontsize=9.5)

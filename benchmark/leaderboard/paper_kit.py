@@ -9,6 +9,7 @@ from benchmark.leaderboard.figures import pictures
 from benchmark.leaderboard.rows import SECTIONS, Leaderboard, Row, interval, written
 from benchmark.scoring.evaluation import Metric
 from collector.errors import UsageError
+from collector.text_table import counted
 from collector.workspace import storage_errors, write_atomically
 
 FORMATS = ("svg", "pdf")
@@ -74,8 +75,8 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
     note = f" {board.note}" if board.note else ""
     of_region = "" if board.region in (board.title, board.name) else f" of {board.region}"
     caption = (
-        f"{board.title} {board.version} ({len(board.cities)} {board.nouns}{of_region}), "
-        f"{board.test_photos} test photos: {SECTIONS[section].lower()}. "
+        f"{board.title} {board.version} ({counted(len(board.cities), board.nouns)}{of_region}), "
+        f"{counted(board.test_photos, 'test photos')}: {SECTIONS[section].lower()}. "
         "Brackets: 95 % intervals. Methods that share a letter do not differ significantly (McNemar, Holm). "
         f"Manifest digest {board.digest[:12]}.{note}"
     )

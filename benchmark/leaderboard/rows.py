@@ -15,7 +15,7 @@ from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
 from collector.records import unknown_owners
-from collector.text_table import counted, duration
+from collector.text_table import are, counted, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -380,10 +380,12 @@ class Leaderboard:
     def counted_by(self) -> str:
         """How many photos an interval rests on, and how many units of photos that stand or fall together."""
         if self.units is None:
-            return f"{self.test_photos:,} photos"
+            return counted(self.test_photos, "photos")
         if self.protocol == "place":
-            return f"{self.test_photos:,} photos at {counted(self.units, 'places')}, each of which counts as one"
-        return f"{self.test_photos:,} photos in {counted(self.units, 'groups')}, at what these are worth"
+            return (
+                f"{counted(self.test_photos, 'photos')} at {counted(self.units, 'places')}, each of which counts as one"
+            )
+        return f"{counted(self.test_photos, 'photos')} in {counted(self.units, 'groups')}, at what these are worth"
 
     @property
     def leak_note(self) -> str:
@@ -391,7 +393,8 @@ class Leaderboard:
         given = "The sides are those of a table that was given, of which nothing is promised"
         if self.near_duplicates:
             leak = (
-                f"{self.near_duplicates:,} of {self.test_photos:,} test photos are near-duplicates of training photos: "
+                f"{self.near_duplicates:,} of {counted(self.test_photos, 'test photos')} {are(self.near_duplicates)} "
+                f"{'a near-duplicate' if self.near_duplicates == 1 else 'near-duplicates'} of training photos: "
                 "numbers are better than they should be"
             )
             return f"{f'{given}. ' if self.given else ''}{leak}. `t15 audit` says what else is shared."
@@ -405,8 +408,9 @@ class Leaderboard:
             return ""
         photos, names = sum(city.test for city in never), first_few([city.name for city in never])
         return (
-            f"{len(never)} of {len(self.cities)} {self.nouns} are tested and never trained ({names}): {photos:,} of "
-            f"{self.test_photos:,} test photos. No method can learn to name them, so that an accuracy is at most "
+            f"{len(never)} of {counted(len(self.cities), self.nouns)} {are(len(never))} tested and never trained ({names}): "
+            f"{photos:,} of {counted(self.test_photos, 'test photos')}. No method can learn to name them, so that "
+            "an accuracy is at most "
             f"{percent(1 - photos / self.test_photos, 1)} %; distances say how near answered places come."
         )
 
@@ -467,11 +471,12 @@ class Leaderboard:
         together = f" (in {units}, worth {worth:,} that stand alone)" if worth != self.test_photos else ""
         if len(self.sections()[section]) == 1:
             return (
-                f"With {self.test_photos:,} test photos{together} a second method has to differ by "
+                f"With {counted(self.test_photos, 'test photos')}{together} a second method has to differ by "
                 f"{points_of(power.least)} points or more to be told apart (McNemar's exact test, 5 %)."
             )
         line = (
-            f"With {self.test_photos:,} test photos{together} differences under {points_of(power.least)} points cannot be "
+            f"With {counted(self.test_photos, 'test photos')}{together} differences under {points_of(power.least)} "
+            "points cannot be "
             "seen: McNemar's exact test at 5 % calls none of them significant."
         )
         if power.likely is None or power.discordant is None:

@@ -27,7 +27,7 @@ from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
 from benchmark.results import SHORT
 from benchmark.scoring.evaluation import ACCURACIES_ABOVE, Metric
 from benchmark.scoring.metrics import CONVENTION
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.web.markdown import escape, fenced, grid
 
 
@@ -37,7 +37,9 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
     for board in boards:
         chance = percent(board.chance_uniform, board.decimals)
         of_level = "" if board.level == "city" else f"{board.nouns}, "
-        parts.append(f"{board.name} {board.version}: {of_level}{board.test_photos} test photos, chance {chance} %")
+        parts.append(
+            f"{board.name} {board.version}: {of_level}{counted(board.test_photos, 'test photos')}, chance {chance} %"
+        )
         parts += board.warnings()
         for section, rows in board.sections().items():
             header, *lines = _short(board, rows)
@@ -150,8 +152,10 @@ def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
     return (
-        f"{escape(board.name)} {board.version}: {len(board.cities)} {board.nouns} ({escape(board.region)}); {sides['train']} "
-        f"training, {sides['val']} validation and {sides['test']} test photos; digest `{board.digest}`. Chance is "
+        f"{escape(board.name)} {board.version}: {counted(len(board.cities), board.nouns)} ({escape(board.region)}); "
+        f"{sides['train']} "
+        f"training, {sides['val']} validation and {counted(sides['test'], 'test photos')}; digest `{board.digest}`. "
+        "Chance is "
         f"{uniform} %; always naming the {board.level} with the most test photos gives "
         f"{largest} %. Intervals are Wilson's at 95 %, for {board.counted_by}."
     )

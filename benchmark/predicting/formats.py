@@ -11,6 +11,9 @@ from benchmark.scoring.metrics import wilson
 from collector.standard_streams import print_json
 from collector.text_table import csv_safe, distance, table
 
+ONLY_CITY = "the only city that the model knows: not in question"
+"""What is said in place of how sure a city is that nothing was compared with."""
+
 SHOWN = 5
 """How many candidates are shown."""
 
@@ -98,7 +101,9 @@ def doubts(facts: dict[str, Any]) -> str:
         found.append(
             f"it was right on {right} of {photos} validation photos, which chance may be ({100 / cities:.1f} % of them)"
         )
-    if not facts["threshold"]:
+    if cities == 1:
+        found.append('it knows one city: its confidence in that says nothing, and no photo is "none of these"')
+    elif not facts["threshold"]:
         found.append('it never says "none of these": too few validation photos to set a threshold')
     return f"doubt this model: {'; '.join(found)}" if found else ""
 
@@ -108,7 +113,7 @@ def as_text(fields: dict[str, Any]) -> str:
     if "error" in fields:
         return f"{fields['photo']}\n  not answered"
     rows = [(f"{100 * one['probability']:.1f} %", one["name"]) for one in fields["candidates"]]
-    lines = table(("", ""), rows).splitlines()[2:]
+    lines = [f"{rows[0][1]} ({ONLY_CITY})"] if len(rows) == 1 else table(("", ""), rows).splitlines()[2:]
     known = [
         f"  the model learnt from this very photo ({fields[name]})" for name in ("training_photo",) if name in fields
     ]

@@ -17,7 +17,7 @@ from benchmark.retrieval.mixture import Mixture
 from benchmark.scoring.calibration import reject_threshold
 from collector.geo import distances_km
 from collector.records import City
-from collector.text_table import distance
+from collector.text_table import counted, distance
 
 KEPT = 0.95
 """Share of right answers that the threshold has to let through."""
@@ -337,7 +337,7 @@ def card_of(about: About, digest: str, file: str) -> str:
         *note,
         f"| | |\n|---|---|\n{rows}",
         f"## What it answers\n\nIn which of these a photograph was taken: {cities}.",
-        f"## How sure it is\n\nCalibrated on {certainty.photos} validation photos"
+        f"## How sure it is\n\nCalibrated on {counted(certainty.photos, 'validation photos')}"
         f"{'' if certainty.right is None else f', {certainty.right} of them answered right'} "
         f"(temperature {certainty.temperature:.2f}). {refusing}",
         *([str(grid(heads, reach))] if reach else []),

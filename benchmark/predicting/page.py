@@ -17,7 +17,7 @@ from benchmark.local.verification import PairVerifier
 from benchmark.photos import Photos, WorkspacePhotos, given_photos
 from benchmark.predicting.answer import Answer, Answerer, Candidate, Density, Explanation, Result
 from benchmark.predicting.drawing import data_uri, matched
-from benchmark.predicting.formats import SHOWN, doubts, model_facts, place_text, record
+from benchmark.predicting.formats import ONLY_CITY, SHOWN, doubts, model_facts, place_text, record
 from benchmark.predicting.heatmap import METHODS
 from benchmark.predicting.neighbours import Credit, Neighbour
 from benchmark.predicting.read_image import Source, read_photo, shown
@@ -25,6 +25,7 @@ from benchmark.retrieval.mixture import Mixture
 from collector.errors import DataError, UsageError
 from collector.geo import KM_PER_DEGREE
 from collector.images.decode import decode
+from collector.text_table import counted
 from collector.web.maps import SOURCE, View, view_of
 from collector.web.markdown import environment, link_address, plain
 from collector.workspace import Workspace, storage_errors, write_atomically
@@ -78,7 +79,7 @@ def index_html(answerer: Answerer, pages: Sequence[tuple[str, Source, Answer]]) 
     return (
         environment("benchmark.predicting")
         .get_template("explanations.html.jinja")
-        .render(rows=rows, about=answerer.about, doubt=doubt, percent=_percent)
+        .render(rows=rows, about=answerer.about, doubt=doubt, percent=_percent, counted=counted, only_city=ONLY_CITY)
     )
 
 
@@ -123,6 +124,7 @@ def as_html(answerer: Answerer, source: Source, explanation: Explanation, worksp
             doubt=doubts(model_facts(answerer.about, answerer.digest)),
             shown=SHOWN,
             percent=_percent,
+            only_city=ONLY_CITY,
             photo=data_uri(photo, "JPEG", quality=85),
             heat=data_uri(heat_layer(explanation.heat, photo.size), "PNG"),
             heat_method=METHODS[explanation.heat_method],

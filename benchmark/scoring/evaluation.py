@@ -102,7 +102,8 @@ class Scores:
     Attributes:
         photos: N, how many were to be answered.
         withheld: the share of answers that were withheld, which count as wrong.
-        values: by the name of each metric that can be judged, in the order of METRICS.
+        values: by the name of each metric that can be judged, in the order of METRICS; those of labels where there are two
+            or more (of one all answers are right).
         primary: the metric that methods are ranked by: `accuracy`, or `recall_1` by protocol `place`.
         right: (S, N), whether each seed's answer to each photo is right, as `primary` has it.
         units: (N,) what stands or falls together in comparisons: a query's place; None where each photo is by itself.
@@ -228,7 +229,7 @@ def _unnamed(answers: Answers, truth: Truth) -> NDArray[Any] | None:
 def _right_at(answers: Answers, truth: Truth, *, level: str) -> NDArray[Any] | None:
     """Return which answers are right at a level above: the label there with the largest sum of probabilities."""
     ancestors = truth.ancestors.get(level)
-    if ancestors is None:
+    if ancestors is None or (ancestors == ancestors[0]).all():  # nothing else can be answered
         return None
     if answers.probabilities is None:
         answered = np.where(answers.labels < 0, metrics.WITHHELD, ancestors[answers.labels])
@@ -514,7 +515,9 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
     """
     if not seeds:
         raise ValueError("there are no predictions to judge")
-    scores = {metric.name: _score(metric, seeds, truth) for metric in METRICS}
+    primary = "recall_1" if truth.protocol == "place" else "accuracy"
+    in_question = [one for one in METRICS if one.needs != "labels" or len(truth.classes) > 1 or one.name == primary]
+    scores = {metric.name: _score(metric, seeds, truth) for metric in in_question}
     right = np.stack(
         [one.first_km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
     )
@@ -527,7 +530,7 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
         photos=len(truth),
         withheld=fmean(float((one.labels < 0).mean()) for one in seeds),
         values={name: score for name, score in scores.items() if score is not None},
-        primary="recall_1" if truth.protocol == "place" else "accuracy",
+        primary=primary,
         right=right,
         spread=stdev(right.mean(axis=1).tolist()) if len(seeds) > 1 else None,
         classes={of.name: of for of in parts([truth.classes[of] for of in truth.labels])},

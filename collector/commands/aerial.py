@@ -8,7 +8,7 @@ import typer
 from collector.errors import UsageError
 from collector.options import CityOption, JsonOption, ManifestArgument, WorkspaceOption, listed_cities, show
 from collector.progress import note, track
-from collector.text_table import duration, table
+from collector.text_table import counted, duration, table
 from collector.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def plan(
     def text() -> str:
         took = f", {duration(tiles.seconds)} or more" if tiles.ask and tiles.seconds else ""
         lines = [
-            f"{tiles.tiles:,} tiles, {tiles.ground_m:,.0f} m wide: {tiles.here:,} are here, {tiles.without:,} have no "
+            f"{counted(tiles.tiles, 'tiles')}, {tiles.ground_m:,.0f} m wide: {tiles.here:,} are here, "
+            f"{tiles.without:,} have no "
             f"picture, {tiles.ask:,} would be asked for{took}"
         ]
         lines += [f"no pictures of: {', '.join(tiles.uncovered)}"] if tiles.uncovered else []
@@ -111,7 +112,7 @@ def fetch(
         asdict(found),
         json,
         lambda: (
-            f"{found.fetched:,} tiles fetched, {found.here:,} were here"
+            f"{counted(found.fetched, 'tiles')} fetched, {found.here:,} were here"
             + (f"; without a picture: {without}" if without else "")
         ),
     )
@@ -152,7 +153,13 @@ def add(
         write(of, asked, entries, path)
     result = {"file": str(folder / NAME), "tiles": len(tiles), "with_picture": len(entries), "dry_run": dry_run}
     where = f"{'would be ' * dry_run}written to {folder / NAME}{' (dry run: nothing was)' * dry_run}"
-    show(result, json, lambda: f"{len(entries):,} of {len(tiles):,} tiles have a picture; {where}")
+    show(
+        result,
+        json,
+        lambda: (
+            f"{len(entries):,} of {counted(len(tiles), 'tiles')} {'has' if len(entries) == 1 else 'have'} a picture; {where}"
+        ),
+    )
 
 
 def _cities(region: str, names: "Sequence[str]") -> "tuple[City, ...]":

@@ -10,7 +10,7 @@ from collector.errors import UsageError
 from collector.options import NAMED, ClusterOption, JsonOption, OpenOption, PortOption, WorkspaceOption, show
 from collector.progress import note, track
 from collector.records import PHASH_RADIUS
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.web.browser import open_page
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -94,10 +94,11 @@ def dedup(
         {**asdict(summary), "radius": radius, "dry_run": dry_run, "net": deep},
         json,
         lambda: (
-            f"{summary.photos} photos compared{' (dry run: nothing decided)' if dry_run else ''}\n"
+            f"{counted(summary.photos, 'photos')} compared{' (dry run: nothing decided)' if dry_run else ''}\n"
             f"  exact copies left out: {summary.exact}\n"
             f"  near-duplicates left out: {summary.near}\n"
-            f"  set aside: {summary.conflicts} photos ({summary.conflict_groups} pictures) filed under more than one city\n"
+            f"  set aside: {counted(summary.conflicts, 'photos')} ({counted(summary.conflict_groups, 'pictures')}) "
+            "filed under more than one city\n"
             + (f"  of all these by vectors alone: {summary.deep}\n" if deep else "")
             + f"  clean: {summary.clean}"
         ),
@@ -148,7 +149,7 @@ def quality(
     place = existing_workspace(workspace)
     if undo:
         photos = forget(place)
-        show({"forgotten": photos}, json, lambda: f"what was found out about {photos} photos is taken back")
+        show({"forgotten": photos}, json, lambda: f"what was found out about {counted(photos, 'photos')} is taken back")
         return
     source = source_of(context.obj) if labels else None
     with work_on(cluster, place, Processes()) as work:
@@ -176,7 +177,7 @@ def _quality_text(summary: "QualitySummary", dry_run: bool, names: "Mapping[str,
     unread = len(summary.unreadable)
     lines = [
         table(("flag", "photos", "share", "the worst", "says"), rows),
-        f"\n{summary.photos} photos, {summary.any_flag} with a flag, {summary.measured} measured now"
+        f"\n{counted(summary.photos, 'photos')}, {summary.any_flag} with a flag, {summary.measured} measured now"
         f"{' (dry run: nothing written down)' if dry_run else ''}",
         *[
             f"not measured: {names.get(photo_id, photo_id)[:60]}: {why}"
@@ -211,7 +212,7 @@ def review(
         show(
             {"index": str(sheets.index), "sheets": sheets.sheets, "photos": sheets.photos},
             json,
-            lambda: f"{sheets.index}: {sheets.photos} photos on {sheets.sheets} sheets",
+            lambda: f"{sheets.index}: {counted(sheets.photos, 'photos')} on {counted(sheets.sheets, 'sheets')}",
         )
         if open_browser:
             open_page(sheets.index, note)

@@ -10,7 +10,7 @@ import typer
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestArgument, WorkspaceOption, show
 from collector.progress import note, track
-from collector.text_table import table
+from collector.text_table import counted, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def fetch(
         {**found, "dry_run": dry_run},
         json,
         lambda: (
-            f"{name}: {found['fetched']} tiles {fetched}, {found['here']} were here, {found['absent']} do not exist (sea)"
+            f"{name}: {counted(found['fetched'], 'tiles')} {fetched}, {found['here']} were here, {found['absent']} "
+            "do not exist (sea)"
         ),
     )
 
@@ -173,7 +174,7 @@ def add(
         json,
         lambda: (
             table(("layer", "photos with a value"), rows)
-            + f"\n{'would be ' * dry_run}written to {folder / NAME}; {places} places of its region to {MAP}"
+            + f"\n{'would be ' * dry_run}written to {folder / NAME}; {counted(places, 'places')} of its region to {MAP}"
             + " (dry run: nothing was)" * dry_run
         ),
     )

@@ -221,7 +221,7 @@ def _brought(
 
     if root is None:
         made = list_photos(workspace, data, licence)
-        lines = [f"listed: {count} photos of {service}" for service, count in made.listed.items()]
+        lines = [f"listed: {counted(count, 'photos')} of {service}" for service, count in made.listed.items()]
         lines += [f"known already: {made.known}"] * bool(made.known)
         lines += [f"left out, {why}: {count}" for why, count in made.left_out.items()]
         lines += [
@@ -238,7 +238,7 @@ def _summary_text(summary: "Summary", account: dict[str, int]) -> str:
     count = sum(1 for photos in summary.by_city.values() if photos)
     lines = [
         f"read {summary.read}: {summary.added} new, {summary.known} known already, {sum(summary.rejected.values())} rejected",
-        f"photos of {count} of {len(summary.by_city)} labels",
+        f"photos of {count} of {counted(len(summary.by_city), 'labels')}",
         f"table: {', '.join(counted(number, what) for what, number in account.items())}",
     ]
     lines += [f"  rejected, {reason}: {number}" for reason, number in summary.rejected.items()]

@@ -11,7 +11,7 @@ import typer
 from collector.errors import DataError, IncompleteError, UsageError, first_few
 from collector.options import NAMED, JsonOption, ManifestArgument, OpenOption, WorkspaceOption, show, with_options
 from collector.progress import note, track
-from collector.text_table import table
+from collector.text_table import are, counted, table
 from collector.web.browser import open_page
 from collector.workspace import DEFAULT_WORKSPACE
 
@@ -160,14 +160,17 @@ def verify(path: ManifestArgument, workspace: WorkspaceOption = DEFAULT_WORKSPAC
 
 def _verified_text(result: dict[str, Any]) -> str:
     lines = [
-        f"ok: {result['name']} {result['version']}, {result['photos']} photos of {result['cities']} cities",
+        f"ok: {result['name']} {result['version']}, {counted(result['photos'], 'photos')} of "
+        f"{counted(result['cities'], 'cities')}",
         f"digest {result['digest']}",
     ]
     if result["extra"]:
         names = ", ".join(name[:60] for name in result["extra"]["columns"][:NAMED])
         lines.append(f"columns that this t15 does not know: {names} (digest {result['extra']['digest']})")
     if outside := result["outside"]:
-        lines.append(f"{len(outside)} photos lie outside of their city's radius, which the header says none does:")
+        lines.append(
+            f"{counted(len(outside), 'photos')} outside of their city's radius, where the header says that there is none:"
+        )
         lines += [
             f"  row {of['row']} ({of['name'] or of['photo_id']}): {of['km']:.1f} km from {of['city']}, its radius being "
             f"{of['radius_km']:g}"
@@ -322,7 +325,7 @@ def _export_rows(manifest: "Manifest", options: ExportOptions) -> None:
             spreadsheet=options.spreadsheet,
         )
     if options.out or options.dry_run:
-        note(f"{named}: {done.rows} rows")
+        note(f"{named}: {counted(done.rows, 'rows')}")
     if done.formulas and not options.spreadsheet:
         note(
             f"{done.formulas} texts begin like a formula: --spreadsheet makes them safe to open in a spreadsheet program"
@@ -360,7 +363,7 @@ def _export_image_folder(manifest: "Manifest", options: ExportOptions, folder: P
             originals=originals,
             redistributable=options.redistributable or (),
         )
-    note(f"{folder}: {done.written} photos")
+    note(f"{folder}: {counted(done.written, 'photos')}")
     _note_left_out(done.left_out)
 
 
@@ -371,7 +374,7 @@ def _export_fiftyone(manifest: "Manifest", options: ExportOptions, folder: Path)
     place = _workspace_without_withdrawn(manifest, options.workspace)
     with written_to(folder, dry_run=options.dry_run) as out:
         done = write_fiftyone(manifest, place, out, options.column or (), track)
-    note(f"{folder}: {done.written} photos")
+    note(f"{folder}: {counted(done.written, 'photos')}")
     _note_left_out(done.left_out)
 
 
@@ -407,7 +410,7 @@ def _export_vpr(manifest: "Manifest", options: ExportOptions, folder: Path) -> N
     with written_to(folder, dry_run=options.dry_run) as out:
         done = export_vpr(manifest, existing_workspace(options.workspace), out)
     for side, count in done.photos.items():
-        note(f"{folder / 'images' / FOLDERS[side]}: {count} photos")
+        note(f"{folder / 'images' / FOLDERS[side]}: {counted(count, 'photos')}")
     if done.left_out:
         note(f"left out, without a place or without their file here: {done.left_out}")
 
@@ -517,7 +520,7 @@ def _newly_licensed(manifest: "Manifest", options: PublishOptions) -> int:
 def _published_text(done: "Published", target: str | None, with_photos: bool, dry_run: bool, newer: int) -> str:
     written = "would be written (dry run: nothing was)" if dry_run else "written"
     lines = [
-        f"{done.folder}: {written if done.written else 'unchanged, is there already'}, {len(done.files)} files, "
+        f"{done.folder}: {written if done.written else 'unchanged, is there already'}, {counted(len(done.files), 'files')}, "
         f"{done.bytes / 1000:.0f} kB"
     ]
     if with_photos:
@@ -558,7 +561,10 @@ def rehydrate(
     folder = _locate(path, workspace)
     manifest, own = read_manifest(folder), own_photos(folder)
     if own.damaged:
-        note(f"{own.damaged} photos of the publication are missing or not what its SHA256SUMS says: not used")
+        note(
+            f"{counted(own.damaged, 'photos')} of the publication {are(own.damaged)} missing or not what its "
+            "SHA256SUMS says: not used"
+        )
     if root:
         own = OwnPhotos({**own.files, **photos_below(root, manifest).files})
     if dry_run:
@@ -581,14 +587,14 @@ def rehydrate(
     show(result, json, lambda: _rehydrated_text(done))
     if failed := done.counts().get("failed"):
         raise IncompleteError(
-            f"rehydrate: {failed} photos could not be fetched now; the same command asks for them again"
+            f"rehydrate: {counted(failed, 'photos')} could not be fetched now; the same command asks again"
         )
     if done.fates and not any(fate.what in SURVIVED for fate in done.fates):
         raise IncompleteError(f"rehydrate: none of the {len(done.fates)} photos is here, for the reasons above")
 
 
 def _plan_text(manifest: "Manifest", plan: "ToDo") -> str:
-    named = f"{manifest.header.name} {manifest.header.version}: {manifest.table.num_rows} photos"
+    named = f"{manifest.header.name} {manifest.header.version}: {counted(manifest.table.num_rows, 'photos')}"
     known = [f"  {_MEANINGS.get(what, f'known to be lost, {what}')}: {count}" for what, count in plan.known.items()]
     own = [f"  would be taken from files that are at hand: {plan.own}"] if plan.own else []
     asked = [f"  would be asked of {name}: {count}" for name, count in plan.asked.items()]
@@ -623,7 +629,7 @@ def _rehydrated_text(done: "Rehydration") -> str:
     counts = done.counts()
     meaning = {"stripped": " (the publication's own files, without EXIF)"}
     parts = [
-        f"{header.name} {header.version}: {survivors} of {len(done.fates)} photos are here",
+        f"{header.name} {header.version}: {survivors} of {counted(len(done.fates), 'photos')} {are(survivors)} here",
         "\n".join(f"  {what}: {count}{meaning.get(what, '')}" for what, count in counts.items()),
         table(("", "", "here", "photos", "%"), rows),
     ]
@@ -699,12 +705,12 @@ def _withdrawn_text(done: "Withdrawal", names: "Mapping[str, str]", dry_run: boo
     photos = first_few([f"{photo_id}: {names.get(photo_id, '')[:60]}".rstrip(": ") for photo_id in done.photos])
     if dry_run:
         return (
-            f"would be put on the list: {listed}\nwould be taken out of the workspace: {len(done.photos)} photos "
+            f"would be put on the list: {listed}\nwould be taken out of the workspace: {counted(len(done.photos), 'photos')} "
             f"({photos or 'none'}){', and the cache of decoded photos' * done.cache_removed}\n"
             "dry run: nothing was changed"
         )
     lines = [f"on the list now: {listed}"]
-    lines.append(f"taken out of the workspace: {len(done.photos)} photos")
+    lines.append(f"taken out of the workspace: {counted(len(done.photos), 'photos')}")
     lines += (
         ["the cache of decoded photos was deleted; it is made again when it is needed"] if done.cache_removed else []
     )

@@ -79,7 +79,7 @@ def _alone_text(manifest: Manifest) -> str:
 
 def _note_table(given: GivenSplit) -> None:
     columns = ", ".join(ours if ours == theirs else f"{ours} from {theirs}" for ours, theirs in given.columns.items())
-    note(f"{given.table}: {given.rows} rows; columns: {columns} (--column split=NAME names another)")
+    note(f"{given.table}: {counted(given.rows, 'rows')}; columns: {columns} (--column split=NAME names another)")
     if given.missing:
         note(f"rows whose photo is not in the workspace: {len(given.missing)} ({first_few(given.missing)})")
     if given.other_city:
@@ -216,7 +216,7 @@ def _given_text(given: GivenSplit, dry_run: bool) -> str:
         table(("city", *SPLITS), [(city, *sides.values()) for city, sides in counts.items()]),
     ]
     parts += [
-        f"without {side} photos: {len(cities)} of {len(counts)} cities ({first_few(cities)})"
+        f"without {side} photos: {len(cities)} of {counted(len(counts), 'cities')} ({first_few(cities)})"
         for side, cities in given.without.items()
         if cities
     ]
@@ -225,7 +225,7 @@ def _given_text(given: GivenSplit, dry_run: bool) -> str:
             "methods choose on validation photos, and bench needs some: --val-share 0.15 takes training photos"
         )
     parts += [
-        f"taken as the table says, though {stage} would leave them out: {count} photos"
+        f"taken as the table says, though {stage} would leave them out: {counted(count, 'photos')}"
         for stage, count in given.against_decisions.items()
     ]
     if given.unused:
@@ -320,7 +320,8 @@ def _power_text(photos: int, groups: int | None = None) -> str:
             "those of a group are right and wrong together"
         )
     return (
-        f"with {photos} test photos, a difference of two methods under {100 * seen.least:.1f} points cannot be seen "
+        f"with {counted(photos, 'test photos')}, a difference of two methods under {100 * seen.least:.1f} points "
+        "cannot be seen "
         f"(McNemar's exact test, 5 %){likely}"
     )
 
@@ -330,7 +331,7 @@ def _groups_text(grouping: Grouping) -> str:
         (name.replace("_", " "), effect.photos, effect.groups, effect.largest)
         for name, effect in grouping.effects.items()
     ]
-    text = f"{grouping.groups} groups of photos that stay together, {grouping.spanning} of them in several cities"
+    text = f"{counted(grouping.groups, 'groups')} of photos that stay together, {grouping.spanning} of them in several cities"
     return f"{text}\n{table(('linked by', 'photos', 'groups', 'largest'), rows)}" if rows else text
 
 

@@ -25,6 +25,7 @@ from collector.manifest.read_table import Source, open_table
 from collector.providers.registry import SERVICES
 from collector.records import Photo, Region, normal_id
 from collector.regions import fold, nearest_city, slugs_by_name
+from collector.text_table import counted
 from collector.workspace import Workspace, exclusive, replacing, storage_errors
 
 _SPLIT_COLUMNS = ("split", "role")
@@ -316,6 +317,7 @@ def described(data: DataSet) -> str:
     kept = f"; kept as they are: {first_few(data.table.others, most=8)}" if data.table.others else ""
     taken = [ours if ours == theirs else f"{ours} from {theirs}" for ours, theirs in data.table.columns.items()]
     return (
-        f"{data.kind.title}: {len(data.table)} photos, {len(data.region.cities)} labels; columns: {', '.join(taken)}{kept} "
+        f"{data.kind.title}: {counted(len(data.table), 'photos')}, {counted(len(data.region.cities), 'labels')}; "
+        f"columns: {', '.join(taken)}{kept} "
         "(--column city=NAME names another)"
     )

@@ -20,6 +20,7 @@ import utm
 from collector.errors import DataError, UsageError, first_few
 from collector.manifest.manifest import Manifest
 from collector.records import Photo
+from collector.text_table import counted
 from collector.workspace import Workspace, draft_of, remove_drafts, storage_errors
 
 FOLDERS = {"train": "test/database", "test": "test/queries", "val": "val/queries"}
@@ -136,7 +137,8 @@ def _zone(photos: Sequence[Photo]) -> int:
     far = [photo.photo_id for photo in photos if abs(((photo.longitude or 0.0) - meridian + 180) % 360 - 180) > 9]
     if far:
         raise DataError(
-            f"{len(far)} photos lie too far from UTM's zone {zone} ({first_few(far)}); export regions of a few degrees"
+            f"{counted(len(far), 'photos')} too far from UTM's zone {zone} ({first_few(far)}); export regions of a "
+            "few degrees"
         )
     return int(zone)
 

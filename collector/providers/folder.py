@@ -317,11 +317,14 @@ def _problem_of(path: Path) -> _Problem | None:
         target = clean_text(os.fsencode(os.readlink(path))) or "somewhere"
         return "broken-link", f"is a link to {target}, which {_NOT_THERE.get(error.errno or 0, 'cannot be read')}"
     if stat.S_ISREG(mode):
-        return None
+        if path.suffix.casefold() not in _TABLES:
+            return None
+        return "table", "is a table, no photo: --table FILE takes what it knows of the photos"
     kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
     return "no-file", f"is {kind}, not a file"
 
 
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _NOT_THERE = {errno.ENOENT: "is not there", errno.ENOTDIR: "is not there"}
 _KINDS = (  # what is there instead of a file
     (stat.S_ISFIFO, "a named pipe"),

@@ -8,6 +8,7 @@ from collector.manifest.manifest import Manifest
 from collector.publishing.facts import Facts, Release, judged, summed
 from collector.publishing.stats import Shown
 from collector.publishing.with_photos import REASONS, Included
+from collector.text_table import are, counted
 from collector.web.markdown import (
     Markdown,
     code,
@@ -220,7 +221,7 @@ def _columns(manifest: Manifest) -> Markdown:
 def render(template: str, **values: object) -> str:
     """Return a template of this package filled in; every value that is not Markdown is escaped."""
     pages = environment("collector.publishing", autoescape=False, finalize=finalize)  # `finalize` escapes for Markdown
-    pages.filters.update(number=number, percent=percent, code=code)
+    pages.filters.update(number=number, percent=percent, code=code, counted=counted, are=are)
     return pages.get_template(template).render(**values)
 
 
@@ -303,7 +304,7 @@ def limitations(manifest: Manifest, facts: Facts) -> list[str]:
     total = facts.total.photos
     if facts.located < total:
         sentences.append(
-            f"{total - facts.located} of {total} photos have no coordinates; their city comes from their source."
+            f"{total - facts.located} of {counted(total, 'photos')} without coordinates: their city comes from their source."
         )
     if untrained := [plain(row.name) for row in facts.cities if row.test and not row.train]:
         sentences.append(
@@ -312,16 +313,21 @@ def limitations(manifest: Manifest, facts: Facts) -> list[str]:
         )
     if facts.authors.on_both:
         sentences.append(
-            f"{facts.authors.test_of_both} of {facts.total.test} test photos are by authors who also have training "
+            f"{facts.authors.test_of_both} of {counted(facts.total.test, 'test photos')} "
+            f"{are(facts.authors.test_of_both)} by authors who also have training "
             "photos: a method may know the author's habits rather than the city."
         )
     if facts.authors.unknown:
-        sentences.append(f"The author of {facts.authors.unknown} photos is not known.")
+        sentences.append(f"The author of {counted(facts.authors.unknown, 'photos')} is not known.")
     if facts.split_groups:
-        sentences.append(f"{facts.split_groups} groups of related photos lie on more than one side of the split.")
+        sentences.append(
+            f"{counted(facts.split_groups, 'groups')} of related photos {are(facts.split_groups)} on more than one "
+            "side of the split."
+        )
     if facts.ids_only:
         sentences.append(
-            f"{facts.ids_only} rows are of services that keep their pictures: ids and parameters only, which everybody "
+            f"{counted(facts.ids_only, 'rows')} {are(facts.ids_only)} of services that keep their pictures: ids and "
+            "parameters only, which everybody "
             "fetches with a key of their own. Panoramas move and disappear."
         )
     return sentences

@@ -25,6 +25,7 @@ from collector.publishing.card import (
 )
 from collector.publishing.facts import Facts, Release
 from collector.records import Licence
+from collector.text_table import counted
 from collector.web.markdown import plain
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
@@ -134,7 +135,8 @@ def describe(manifest: Manifest, facts: Facts) -> str:
     header = manifest.header
     note = f" {plain(header.note)}" if header.note else ""
     return (
-        f"{plain(header.title) or header.name}: {facts.total.photos} photos of {len(facts.cities)} cities, split by "
+        f"{plain(header.title) or header.name}: {counted(facts.total.photos, 'photos')} of "
+        f"{counted(len(facts.cities), 'cities')}, split by "
         f"city into {facts.total.train} for training, {facts.total.val} for validation and {facts.total.test} for test. "
         f"The question is in which of the cities a photo was taken.{note}"
     )

@@ -10,7 +10,7 @@ from typing import Any
 from collector.records import SPLITS
 from collector.splitting.audit import LEAKS, Audit, Leak
 from collector.splitting.leakage import Alike, Comparison, Near, PhotoPair, Shared
-from collector.text_table import printable, table
+from collector.text_table import are, counted, printable, table
 
 _WIDTH = 100
 _MOST_ROWS = 100  # of one table; JSON has all
@@ -91,7 +91,7 @@ def _about(audit: Audit) -> Iterator[str]:
             f"photos that name their answer: {_named(audit)}; a board shows accuracy with and without them"
         )
     if audit.scenes:
-        spans = (f"{of['scenes']} {sides} ({of['photos']} photos)" for sides, of in audit.scenes.items())
+        spans = (f"{of['scenes']} {sides} ({counted(of['photos'], 'photos')})" for sides, of in audit.scenes.items())
         yield from _wrapped(f"scenes with photos on two sides, whoever took them: {', '.join(spans)}")
     for remark in audit.remarks:
         yield from _wrapped(f"note: {remark}")
@@ -167,14 +167,15 @@ def _findings(audit: Audit) -> Iterator[str]:
             yield from _wrapped(example, "    ")
     if audit.quotas:
         yield f"BREACH: quotas: not kept for {len(audit.quotas)} cities and sides"
-        yield from (f"    {q.city}, {q.side}: {q.photos} photos, not {q.quota}" for q in audit.quotas[:5])
+        yield from (f"    {q.city}, {q.side}: {counted(q.photos, 'photos')}, not {q.quota}" for q in audit.quotas[:5])
     for side in (side for side in audit.answerable if side.unanswered):
         yield (
-            f"BREACH: place: {side.unanswered} of {side.queries} {side.side} queries have no gallery photo within "
+            f"BREACH: place: {side.unanswered} of {counted(side.queries, f'{side.side} queries')} "
+            f"{'has' if side.unanswered == 1 else 'have'} no gallery photo within "
             f"{audit.claims.within_m:g} m"
         )
     if audit.outside:
-        yield f"BREACH: radius: {len(audit.outside)} photos lie outside of their city's"
+        yield f"BREACH: radius: {counted(len(audit.outside), 'photos')} outside of their city's"
         yield from (
             f"    row {of.row} ({_short(of.photo_id)}): {of.km:.1f} km from the centre of {_short(of.city)}, whose radius is "
             f"{of.radius_km:g} km"
@@ -182,10 +183,13 @@ def _findings(audit: Audit) -> Iterator[str]:
         )
     for city, photos in audit.held_out.items():
         if photos:
-            yield f"BREACH: held out: {photos} photos of {_short(city)} are in training or validation"
+            yield f"BREACH: held out: {counted(photos, 'photos')} of {_short(city)} {are(photos)} in training or validation"
     for of in audit.untrained[:_MOST_SPREAD]:
         why = "held out" if of.city in audit.held_out else "tested"
-        yield f"FINDING: {_short(of.city)} is {why} ({of.test_photos} photos) and never trained: no method can name it"
+        yield (
+            f"FINDING: {_short(of.city)} is {why} ({counted(of.test_photos, 'photos')}) and never trained: no "
+            "method can name it"
+        )
     if len(audit.untrained) > _MOST_SPREAD:
         yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
 

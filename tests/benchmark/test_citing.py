@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,41 @@ def test_own_photos_come_from_no_service(world: World) -> None:
     rows = [replace(photo, photo_id=f"folder:{photo.photo_id}") for photo in world.photos("test")]
     titles = [entry["title"] for entry in service_entries(build_manifest(world.manifest.header, rows, "t15"))]
     assert titles == [f"{len(rows)} own photographs"]
+
+
+def test_photos_are_cited_by_what_is_known_of_them(world: World) -> None:
+    header, rows = world.manifest.header, world.photos("test")
+
+    def entry(**known: list[object]) -> dict[str, str]:
+        photos = [
+            replace(photo, **{name: values[n % len(values)] for name, values in known.items()})
+            for n, photo in enumerate(rows)
+        ]
+        (one,) = service_entries(build_manifest(header, photos, "t15"))
+        return one
+
+    unknown = entry()
+    assert unknown["note"].startswith("Licences: ")
+    assert not {"author", "year"} & set(unknown)
+    days = [datetime(year, 5, 1, tzinfo=UTC) for year in (2012, 2009)]
+    assert entry(taken_at=[*days])["year"] == "2009--2012"
+    assert entry(taken_at=[days[0]], author_name=["A. B"]).items() >= {"author": "{A. B}", "year": "2012"}.items()
+    several = entry(author_name=["A", "B"])
+    assert several["note"].startswith("Author of each in the rows of the data set; licences: ")
+    assert "author" not in several
+    assert "author" not in entry(author_name=["A", None])
+
+
+def test_a_publication_says_when_and_by_whom(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    (world.folder / "croissant.json").write_text('{"datePublished": "2026-05-01", "creator": {"name": "A & Co"}}')
+    assert front_door.run(["cite", str(world.folder)]) == 0
+    first = capsys.readouterr().out.split("\n\n")[0]
+    assert "author = {{A \\& Co}}" in first
+    assert "year = {2026}" in first
+    for damaged in ("{", "[]", '{"creator": []}'):
+        (world.folder / "croissant.json").write_text(damaged)
+        assert front_door.run(["cite", str(world.folder)]) == 0
+        assert "author" not in capsys.readouterr().out.split("\n\n")[0]
 
 
 def test_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

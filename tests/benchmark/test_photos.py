@@ -553,5 +553,5 @@ def test_other_sides_do_not_mind(tmp_path: Path) -> None:
 
 def test_photos_of_no_side_are_the_manifests(workspace: Workspace) -> None:
     photos = Photos(("folder:1",), ("ab" * 32,), WorkspacePhotos(workspace))
-    with pytest.raises(DataError, match=r"^1 of 1 photos of the manifest cannot be decoded: photo folder:1: .*No such"):
+    with pytest.raises(DataError, match=r"^1 of 1 photo of the manifest cannot be decoded: photo folder:1: .*No such"):
         photos.pixels(8)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.progress import silent, track
+from collector.progress import note, silent, track
 
 
 def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +34,20 @@ def test_progress_of_an_iterator_is_lazy_and_needs_no_length(capsys: pytest.Capt
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(silent("abc", "x")) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_notes_are_broken_at_words_where_a_person_reads_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "photos/index.csv: 480 rows; columns: file, latitude, longitude, heading, more (`--column city=NAME`)"
+    note(text)
+    assert capsys.readouterr().err == f"{text}\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    note(text)
+    lines = capsys.readouterr().err.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "`--column city=NAME`)" in lines[-1]
 
 
 def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:

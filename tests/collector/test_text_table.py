@@ -130,9 +130,12 @@ def test_the_column_that_names_the_rows_is_shortened_last() -> None:
     assert table(header[:3], long, width=60).splitlines()[2] == f"{'x' * 21}…{'x' * 10}  a licence of many…"
 
 
-def test_one_thing_is_not_several() -> None:
-    assert [counted(n, "rows without a file") for n in (1, 2)] == ["1 row without a file", "2 rows without a file"]
-    assert counted(1, "files") == "1 file"
+def test_names_of_files_keep_what_they_end_with() -> None:
+    name = "Sunset over the old harbour of the town, seen from the tower (2).jpeg"
+    cell = table(("flag", "the worst"), [("dark", name)], width=40).splitlines()[2]
+    assert len(cell) <= 40
+    assert cell.startswith("dark  Sunset over")
+    assert cell.endswith("(2).jpeg")
 
 
 def test_a_table_too_narrow_for_anything_is_still_a_table() -> None:
@@ -151,3 +154,19 @@ def test_long_lines_of_words_are_broken_and_code_and_tables_are_not() -> None:
         "flag  photos  the worst one of all",
     ]
     assert in_lines("short", 30) == "short"
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "said"),
+    [
+        (1, "rows without a file", "1 row without a file"),
+        (2, "rows without a file", "2 rows without a file"),
+        (1, "test photos", "1 test photo"),
+        (1, "test queries", "1 test query"),
+        (1, "cities", "1 city"),
+        (0, "cities", "0 cities"),
+        (12_345, "photos", "12,345 photos"),
+    ],
+)
+def test_things_are_counted_in_the_words_for_their_number(number: int, what: str, said: str) -> None:
+    assert counted(number, what) == said

@@ -112,13 +112,16 @@ function show(card, told) {
   settle(card);
   const best = told.candidates[0];
   const verdict = card.querySelector(".verdict");
-  const sure = told.none_of_these ? "None of these." : `${best.name}, ${percent(best.probability)} sure.`;
+  const only = told.candidates.length === 1; // nothing was compared with it
+  const certain = only ? "the only city that the model knows: not in question" : `${percent(best.probability)} sure`;
+  const sure = told.none_of_these ? "None of these." : `${best.name}, ${certain}.`;
   verdict.textContent = sure;
   card.querySelector(".place").textContent = told.none_of_these
     ? `Too unsure to be an answer: the likeliest city, ${best.name}, has ${percent(best.probability)}, and answers below ` +
       `${percent(settings.threshold)} are withheld.`
     : where(told);
   card.querySelector("caption").textContent = `The likeliest ${told.candidates.length}`;
+  card.querySelector("table").hidden = only;
   card.querySelector("table").classList.toggle("unsure", told.none_of_these);
   card.querySelector("tbody").replaceChildren(...told.candidates.map(row));
   // A document that was parsed so runs nothing, and loads nothing.

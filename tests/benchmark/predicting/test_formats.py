@@ -78,6 +78,14 @@ def test_text_says_as_much_as_is_known() -> None:
     assert place_text(Answer(SURE.candidates, 0.6, False, 1.0, 2.0, None, None)).endswith("how far off is unknown")
 
 
+def test_the_only_city_is_not_in_question() -> None:
+    only = told(Answer(SURE.candidates[:1], 1.0, False, 39.92, 32.85, 0.5, 2.0))
+    assert as_text(only).splitlines()[1] == "  Ankara (the only city that the model knows: not in question)"
+    facts = {"validation_photos": 40, "validation_right": 40, "cities": 1, "threshold": 0.0}
+    assert doubts(facts).startswith("doubt this model: it knows one city: ")
+    assert ";" not in doubts(facts)
+
+
 def test_geojson_is_longitude_then_latitude() -> None:
     whole = as_geojson([told(SURE), told(UNSURE), told(None, error="gone")], {"title": "T"})
     assert [feature["geometry"] for feature in whole["features"]] == [

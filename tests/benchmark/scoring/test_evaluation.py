@@ -251,6 +251,25 @@ def test_parts_by_heading() -> None:
     assert HEADING not in parts_of(here, gallery)
 
 
+def test_one_label_is_no_question() -> None:
+    truth = truth_of("place")
+    one = replace(
+        truth,
+        labels=np.zeros(6, np.int64),
+        label_set=LabelSet("city", ("istanbul",), CENTRES[:1], np.full(1, 30.0)),
+        ancestors={"country": np.zeros(1, np.int64)},
+    )
+    answers = [predictions.Predictions(np.ones((6, 1), np.float32), places_at(*map(tuple, PLACES)))]
+    of_labels = {metric.name for metric in METRICS if metric.needs == "labels"}
+    assert of_labels.isdisjoint(evaluate(answers, one).values)
+    assert evaluate(answers, one)["median_km"].value == 0
+    # By protocol city accuracy is what is ranked by, and stays.
+    assert of_labels & set(evaluate(answers, replace(one, protocol="city")).values) == {"accuracy"}
+    # One label above several is none either.
+    districts = replace(truth, ancestors={"country": np.zeros(3, np.int64)})
+    assert "accuracy_country" not in evaluate([answered(np.eye(3)[[0, 0, 1, 1, 0, 2]])], districts).values
+
+
 def test_recall_at_other_distances_and_no_match() -> None:
     """Of five located queries two can be answered at 25 m, three at 50; the ranking is surest of photo 1, which has none."""
     gallery = np.array([[41.01, 28.97], [39.93, 32.86], [38.4203, 27.14], [52.0, 13.0]])

@@ -582,7 +582,7 @@ def photos_of(manifest: Manifest) -> list[str]:
 def test_withdraw(house: House, first: Path) -> None:
     photo_id, other = photos_of(read_manifest(first))[:2]
     out, _ = house.run("withdraw", photo_id, "--reason", "by mail")
-    assert out.startswith(f"on the list now: {photo_id}\ntaken out of the workspace: 1 photos\n")
+    assert out.startswith(f"on the list now: {photo_id}\ntaken out of the workspace: 1 photo\n")
     assert "`t15 split --extend PATH` makes a version without them" in out
     again, _ = house.run("withdraw", photo_id)
     assert again.startswith("on the list now: nothing new\ntaken out of the workspace: 0 photos\n")
@@ -678,7 +678,7 @@ def test_a_dry_run_of_withdraw(house: House, first: Path, tmp_path: Path) -> Non
     before = tree(house.root)
     out, _ = house.run("withdraw", photo.photo_id, "--dry-run")
     assert f"would be put on the list: {photo.photo_id}\n" in out
-    assert f"would be taken out of the workspace: 1 photos ({photo.photo_id}: {photo.title})" in out
+    assert f"would be taken out of the workspace: 1 photo ({photo.photo_id}: {photo.title})" in out
     planned = house.json("withdraw", author, "--dry-run")
     assert tree(house.root) == before
     made = house.json("withdraw", author)

@@ -135,7 +135,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
 
 def test_photos_too_far_apart_are_refused(tmp_path: Path) -> None:
     manifest, workspace = world(tmp_path, far=15.0)
-    with pytest.raises(DataError, match="1 photos lie too far from UTM's zone 36"):
+    with pytest.raises(DataError, match="1 photo too far from UTM's zone 36"):
         export_vpr(manifest, workspace, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -224,6 +224,16 @@ def test_links(root: Path, put: Put) -> None:
     }
 
 
+def test_a_table_is_known_as_one_wherever_it_lies(root: Path, put: Put) -> None:
+    put("van/a.jpg")
+    for name in ("index.CSV", "van/photos.parquet"):
+        (root / name).write_bytes(b"file,city\n")
+    said = "is a table, no photo: --table FILE takes what it knows of the photos"
+    told = found(root)
+    assert sorted(told.pop("table")) == [f"index.CSV: {said}", f"van/photos.parquet: {said}"]
+    assert told == {"van": ["a.jpg"]}
+
+
 def test_pipes_sockets_and_devices_do_not_hang_and_are_told(root: Path, put: Put) -> None:
     put("van/a.jpg")
     os.mkfifo(root / "van" / "pipe.jpg")

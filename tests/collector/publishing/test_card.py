@@ -135,14 +135,14 @@ def test_facts_on_the_card(small: Manifest) -> None:
     assert "| [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/) | 30 | 12 | 9 | 9 | yes |" in text
     assert "| places | 96.7 % have coordinates |" in text
     assert "| taken | 2019-05-01 to 2019-05-30; 96.7 % have a time |" in text
-    assert "5 known; that of 1 photos is not known" in text
+    assert "5 known; that of 1 photo is not known" in text
     assert "*Finding Location of\nA Photograph with Deep Learning*, SIU 2018" in text
 
 
 def test_street_view_is_named(make_photo: MakePhoto) -> None:
     photos = [make_photo(0), make_photo(1, license="LicenseRef-GoogleStreetView")]
     text, sheet = pages(build_manifest(HEADER, photos, "t15"))
-    assert "**1 rows are of services that keep their pictures, such as Google Street View.**" in text
+    assert "**1 row is of services that keep their pictures, such as Google Street View.**" in text
     assert "| [Google Maps Platform terms](https://cloud.google.com/maps-platform/terms) | 1 | 1 | 0 | 0 | no |" in text
     assert "ids and parameters only" in sheet
 

@@ -51,7 +51,7 @@ def test_only_pairs_that_are_too_near_are_named(apart: Apart) -> None:
 def test_broken_quotas_are_named(apart: Apart) -> None:
     text = certificate(audit_manifest(manifest(clean(apart), quotas={"train": 2, "val": 1, "test": 2})))
     assert "BREACH: quotas: not kept for 3 cities and sides" in text
-    assert "van, test: 1 photos, not 2" in text
+    assert "van, test: 1 photo, not 2" in text
 
 
 def test_what_cannot_be_judged_stands_in_the_first_line() -> None:
