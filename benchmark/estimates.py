@@ -58,22 +58,24 @@ class Expected:
         how = "by runs finished here" if self.measured else "by formulas from other machines"
         return f"estimated: {low} to {high} ({how})"
 
-    def left(self, outcomes: Sequence[Outcome]) -> str:
+    def left(self, outcomes: Sequence[Outcome], finished: Sequence[bool] = ()) -> str:
         """Return what is left after the first tasks, for the end of a line; empty when it is little.
 
+        `finished` says of each task whether its run is there: another bench may have done what this one was to do.
         Each kind of task has the pace of its tasks that are done, drawn towards the estimate while these are short: a task
         of a second that took twenty, since it read all photos first, does not make hours of the others' minutes.
         """
         done, kinds = len(outcomes), self.kinds or ("",) * len(self.seconds)
         of_done, taken = defaultdict[str, float](float), defaultdict[str, float](float)
         for kind, expected, outcome in zip(kinds, self.seconds, outcomes, strict=False):
-            for of in (kind, _EVERY):
+            for of in (kind, _EVERY) if outcome.state == "done" else ():
                 of_done[of] += expected
                 taken[of] += outcome.seconds
         pace = {kind: (taken[kind] + _TRUSTED) / (seconds + _TRUSTED) for kind, seconds in of_done.items() if seconds}
         every = pace.get(_EVERY, 1.0)
-        rest = zip(kinds[done:], self.seconds[done:], strict=True)
-        left = sum(seconds * pace.get(kind, every) for kind, seconds in rest)
+        there = [*finished, *[False] * (len(self.seconds) - len(finished))]
+        rest = zip(kinds[done:], self.seconds[done:], there[done:], strict=True)
+        left = sum(seconds * pace.get(kind, every) for kind, seconds, is_there in rest if not is_there)
         return f"; about {duration(left)} left" if left >= 10 else ""
 
 
@@ -115,7 +117,9 @@ def _of_each_photo(parameters: Mapping[str, Any]) -> _Kept:
     of = next((parameters[name] for name in ("backbone", "net", "feature_kind") if name in parameters), None)
     if of is None and "side" not in parameters:
         return ()
-    return of, *(parameters.get(name) for name in ("size", "pooling", "side", "detector", "keypoints"))
+    # Retrieval by vectors finds keypoints where it verifies pairs.
+    local = () if of is not None and not parameters.get("verify") else ("side", "detector", "keypoints")
+    return of, *(parameters.get(name) for name in ("size", "pooling", *local))
 
 
 def _counted_once(formulas: Sequence[tuple[_Kept, float | None]], kept: set[_Kept]) -> Iterator[float | None]:

@@ -39,7 +39,7 @@ EXAMPLES = {
     "split": "t15 split --fractions 70/15/15 --seed 0",
     "audit": "t15 audit manifests/sandbox/1.0.0",
     "verify": "t15 verify manifests/sandbox/1.0.0",
-    "diff": "t15 diff manifests/sandbox/1.0.0 ~/Downloads/sandbox/1.1.0",
+    "diff": "t15 diff manifests/sandbox/1.0.0 ~/Downloads/sandbox/2.0.0",
     "stats": "t15 stats manifests/sandbox/1.0.0",
     "geodata list": "t15 geodata list",
     "geodata at": "t15 geodata at 41.01 28.98",

@@ -193,7 +193,7 @@ def _later(path: Path) -> None:
     photos = [photo for side in ("train", "val", "test") for photo in before.photos(side)]
     parent = {"version": before.header.version, "digest": before.digest}
     kept = [photo for photo in photos if photo.author_id != photos[0].author_id]
-    write_manifest(build_manifest(replace(before.header, version="1.1.0", parent=parent), kept, "t15"), path)
+    write_manifest(build_manifest(replace(before.header, version="2.0.0", parent=parent), kept, "t15"), path)
 
 
 def record(only: list[str]) -> None:
@@ -208,7 +208,7 @@ def record(only: list[str]) -> None:
         scratch = Scratch(Path(folder).resolve())
         _pictures(scratch)
         _answers(scratch.here / "predictions.csv")
-        _later(scratch.here / "Downloads" / "sandbox" / "1.1.0")
+        _later(scratch.here / "Downloads" / "sandbox" / "2.0.0")
         real = Path(os.environ.get("T15_REAL_DATA", "nowhere"))
         if (real / WEIGHTS).is_file():
             shutil.copyfile(real / WEIGHTS, scratch.here / "Downloads" / "efficientnet_lite0.pth")

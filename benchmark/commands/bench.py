@@ -220,19 +220,23 @@ def _run(options: BenchOptions, workspace: "Workspace", device: str, jobs: "list
             if options.cluster
             else runner.bench(manifest, workspace, tasks, device, track, options.engine)
         )
-        outcomes += _watched(running, tasks, expected)
+        outcomes += _watched(running, tasks, expected, workspace.runs)
     return outcomes
 
 
-def _watched(running: "Iterator[Outcome]", tasks: "list[Task]", expected: "Expected | None") -> "list[Outcome]":
+def _watched(
+    running: "Iterator[Outcome]", tasks: "list[Task]", expected: "Expected | None", runs: Path
+) -> "list[Outcome]":
     """Return what became of the tasks, each told of when it is done.
 
     On a terminal a bar over all runs stands above those of each; elsewhere the lines say the same.
     """
+    from benchmark.results import is_finished
+
     outcomes: list[Outcome] = []
     for outcome in track(running, "runs", len(tasks)) if sys.stderr.isatty() and len(tasks) > 1 else running:
         outcomes.append(outcome)
-        left = expected.left(outcomes) if expected else ""
+        left = expected.left(outcomes, [is_finished(runs, of.inputs.identity) for of in tasks]) if expected else ""
         note(f"[{len(outcomes)}/{len(tasks)}] {_named(outcome.task)}: {_said(outcome)}{left}")
     return outcomes
 

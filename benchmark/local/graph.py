@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from benchmark.local.keypoints import Features, gathered
 from benchmark.local.verification import PairVerifier
 from collector.geo import distances_km
+from collector.progress import Track, silent
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def candidate_pairs(
     return np.unique(np.sort(chosen, axis=1), axis=0).reshape(-1, 2)
 
 
-def verified_graph(features: Sequence[Features], candidates: NDArray[np.int64], verifier: PairVerifier) -> PhotoGraph:
-    """Return the graph of the candidates (P, 2) that are verified."""
-    found = verifier.inliers((features[a], features[b]) for a, b in candidates.tolist())
+def verified_graph(
+    features: Sequence[Features], candidates: NDArray[np.int64], verifier: PairVerifier, track: Track = silent
+) -> PhotoGraph:
+    """Return the graph of the candidates (P, 2) that are verified; `track` shows how far it is."""
+    found = verifier.inliers(((features[a], features[b]) for a, b in candidates.tolist()), track)
     kept = [row for row, inliers in enumerate(found) if len(inliers)]
     return PhotoGraph(len(features), candidates[kept].reshape(-1, 2), [found[row] for row in kept])
 

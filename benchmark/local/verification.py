@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.local.keypoints import Features, FrontEnd
+from benchmark.local.one_thread import one_thread
 from benchmark.store import ArrayStore
 from collector.errors import UsageError
+from collector.progress import Track, silent
 
 LEAST = {0.8: 15, 0.85: 18, 0.9: 20}
 """Inliers that verify a pair, by ratio: of 150 unrelated pairs of street views (320 px, 1,000 keypoints, 2 px) none had so
@@ -76,10 +78,10 @@ class PairVerifier:
     rules: Rules = field(default_factory=Rules)
     cache: Path | None = None
 
-    def inliers(self, pairs: Iterable[tuple[Features, Features]]) -> list[NDArray[np.int32]]:
+    def inliers(self, pairs: Iterable[tuple[Features, Features]], track: Track = silent) -> list[NDArray[np.int32]]:
         """Return the inliers of each pair (n, 2): positions of features in the first and in the second photo.
 
-        There are none where they are fewer than the rules' `least`: the pair is not verified.
+        There are none where they are fewer than the rules' `least`: the pair is not verified. `track` shows how far it is.
 
         Raises:
             UsageError: poselib is not installed.
@@ -91,7 +93,8 @@ class PairVerifier:
         store = ArrayStore(self.cache, self._key, np.dtype(np.int32))
         missing = store.missing(keys)
         # Behind a row of zeros, since a store keeps no empty array.
-        store.add((keys[row], np.vstack([np.zeros((1, 2), np.int32), self._ordered(*wanted[row])])) for row in missing)
+        shown = track(missing, "verifying pairs", len(missing))
+        store.add((keys[row], np.vstack([np.zeros((1, 2), np.int32), self._ordered(*wanted[row])])) for row in shown)
         found = [np.asarray(array[1:]) for array in store.each(keys)]
         return [inliers[:, :: _direction(*pair)] for inliers, pair in zip(found, wanted, strict=True)]
 
@@ -142,7 +145,8 @@ def matches(first: NDArray[np.uint8], second: NDArray[np.uint8], ratio: float, f
 def squared_distances(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the squared Euclidean distances (n, m) of descriptors, exact whole numbers."""
     a, b = first.astype(np.float32), second.astype(np.float32)
-    squares: NDArray[np.float32] = a @ b.T
+    with one_thread():
+        squares: NDArray[np.float32] = a @ b.T
     squares *= -2
     squares += (a * a).sum(axis=1)[:, None]
     squares += (b * b).sum(axis=1)[None]

@@ -19,6 +19,7 @@ from scipy import sparse
 from benchmark.local.keypoints import WIDTH
 from benchmark.local.verification import squared_distances
 from collector.errors import UsageError
+from collector.progress import Track, silent
 
 _SAMPLE = 64  # descriptors a centre that k-means learns from
 _ROUNDS = 10  # of k-means
@@ -138,8 +139,10 @@ def _nearest(squares: NDArray[np.float32], nodes: NDArray[np.int64], count: int)
     return found
 
 
-def grow_tree(descriptors: NDArray[np.uint8], branching: int, depth: int, rng: np.random.Generator) -> VocabularyTree:
-    """Return the tree of descriptors (n, 128).
+def grow_tree(
+    descriptors: NDArray[np.uint8], branching: int, depth: int, rng: np.random.Generator, track: Track = silent
+) -> VocabularyTree:
+    """Return the tree of descriptors (n, 128); `track` shows how far it is.
 
     Raises:
         UsageError: branching or depth make no sense.
@@ -155,7 +158,7 @@ def grow_tree(descriptors: NDArray[np.uint8], branching: int, depth: int, rng: n
         children, first, nodes = [], [0], np.empty_like(groups)
         order = np.argsort(groups, kind="stable")
         bounds = np.searchsorted(groups[order], np.arange(len(centres[-1]) + 1))
-        for node, centre in enumerate(centres[-1]):
+        for node, centre in enumerate(track(centres[-1], "growing the vocabulary", len(centres[-1]))):
             members = order[bounds[node] : bounds[node + 1]]
             enough = len(members) > branching
             own = k_means(descriptors[members], branching, rng) if enough else centre[None]

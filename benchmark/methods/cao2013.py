@@ -66,9 +66,9 @@ class Neighbourhoods:
     diversity: float
     local: bool = True
 
-    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
         """Return the scores, 0 to 1, (queries, gallery)."""
-        bags = self.words.bags(queries)
+        bags = self.words.bags(queries, photos.store.track)
         cosines = np.clip(np.asarray((bags @ self.words.gallery.T).toarray()), 0, 1)
         chances = expit(np.round(np.asarray(bags @ self.planes.T) + self.offsets, 9))
         best = np.zeros(cosines.shape)
@@ -186,7 +186,7 @@ def fit(
     likeness = likeness_of(words)
     verifier = PairVerifier(settings.front_end, settings.rules, training.store.cache)
     pairs = candidate_pairs(likeness, training.places[gallery.rows], neighbours, reach_m)
-    graph = verified_graph(gallery.features, pairs, verifier)
+    graph = verified_graph(gallery.features, pairs, verifier, context.progress)
     strong = np.flatnonzero(graph.jaccard() >= jaccard)
     links = PhotoGraph(graph.photos, graph.pairs[strong], [graph.inliers[row] for row in strong.tolist()]).neighbours()
     planes, offsets, members = [], [], []

@@ -61,9 +61,10 @@ class PrioritisedMatching:
     tries: int
     local: bool = True
 
-    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
         """Return how much of each photo was found, (queries, gallery)."""
-        return self.shares([self.search(query)[:, 0] for query in queries])
+        shown = photos.store.track(queries, "comparing with the gallery")
+        return self.shares([self.search(query)[:, 0] for query in shown])
 
     def shares(self, hits: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         """Return how many of each photo's tracks are among the hits of each query, over the root of those that it has."""
@@ -148,7 +149,7 @@ def prepare(
     places = training.places[gallery.rows]
     verifier = PairVerifier(settings.front_end, settings.rules, training.store.cache)
     pairs = candidate_pairs(likeness_of(words), places, neighbours, reach_m)
-    graph = verified_graph(gallery.features, pairs, verifier)
+    graph = verified_graph(gallery.features, pairs, verifier, context.progress)
     tracks = tracks_of(gallery.features, graph, LEAST_TRACKS)
     chosen = np.sort(k_cover(tracks.seen, cover))
     kept = tracks.of(chosen)

@@ -79,7 +79,7 @@ class PosedMatching:
             hits, places = [], np.full((len(queries), 2), np.nan)
             sizes = sizes_of(photos.originals().shapes, self.side)
             registered = 0
-            for row, query in enumerate(queries):
+            for row, query in enumerate(photos.store.track(queries, "comparing with the gallery")):
                 found = self.matching.search(query)
                 posed = self._registered(found, query, sizes[row])
                 if posed is not None:

@@ -53,7 +53,7 @@ class Matched:
         scores = self.first.scores(photos, queries)
         listed = np.argsort(-scores, axis=1, kind="stable")[:, : self.short]
         counts = np.zeros(scores.shape)
-        for row, query in enumerate(queries):
+        for row, query in enumerate(photos.store.track(queries, "matching keypoints")):
             for column in listed[row].tolist():
                 there = self.gallery[column].descriptors
                 counts[row, column] = len(matches(query.descriptors, there, self.rules.ratio, self.rules.farthest))

@@ -25,6 +25,7 @@ from benchmark.photos import Photos
 from benchmark.predictions import Places, Ranking
 from collector.errors import UsageError
 from collector.geo import distances_km, mean_place
+from collector.progress import Track
 
 NEAR_KM = 0.05
 """Photos of the gallery that are taken so near to the best have a say in the place."""
@@ -192,7 +193,8 @@ class GalleryPredictor:
             if len(photos) and isinstance(self.scorer, Locating):
                 cameras = self.scorer.locate(photos, queries)
                 cameras[own.any(axis=1)] = np.nan  # a model that own photos are in knows too much
-            self._latest[:] = [(photos, _Compared(*self._verified(queries, scores), cameras))]
+            verified = self._verified(queries, scores, photos.store.track)
+            self._latest[:] = [(photos, _Compared(*verified, cameras))]
         return self._latest[0][1]
 
     def _own(self, photos: int) -> NDArray[np.bool_]:
@@ -204,12 +206,13 @@ class GalleryPredictor:
         return own
 
     def _verified(
-        self, queries: Sequence[Features], scores: NDArray[np.float64]
+        self, queries: Sequence[Features], scores: NDArray[np.float64], track: Track
     ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         inliers = np.zeros(scores.shape, np.int32)
         if not self.verify or not scores.size:
             return scores, inliers
-        for row, (query, best) in enumerate(zip(queries, _descending(scores)[:, : self.verify], strict=True)):
+        shown = track(queries, "verifying pairs")
+        for row, (query, best) in enumerate(zip(shown, _descending(scores)[:, : self.verify], strict=True)):
             if len(query):
                 inliers[row, best] = self.verifier.counts(query, [self.features[column] for column in best])
         low, high = scores.min(axis=1, keepdims=True), scores.max(axis=1, keepdims=True)

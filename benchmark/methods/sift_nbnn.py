@@ -39,8 +39,9 @@ class _Votes:
     index: FeatureIndex
     local: bool = True
 
-    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
-        return np.array([self.index.scores(query) for query in queries])
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
+        shown = photos.store.track(queries, "comparing with the gallery")
+        return np.array([self.index.scores(query) for query in shown])
 
 
 def fit(

@@ -167,7 +167,7 @@ def on_net(method: Method, net: str) -> Method | None:
         pretraining=backbone.pretrained.data,
         weights_licence=backbone.pretrained.licence,
         preprocessing=_crops,
-        estimate=_network_seconds,
+        estimate=network_seconds,
     )
 
 
@@ -185,7 +185,8 @@ def _feature_seconds(photos: int, classes: int, device: str, *, net: str, size: 
     return feature_seconds(photos, device, feature_kind=net, size=size)
 
 
-def _network_seconds(photos: int, classes: int, device: str, *, net: str, size: int, **others: Any) -> float:
+def network_seconds(photos: int, classes: int, device: str, *, net: str, size: int, **others: Any) -> float:
+    """Return about how long a network's vectors of the photos take, validation and test photos included."""
     from benchmark.networks.fast import estimate
     from benchmark.networks.recipe import Recipe
 

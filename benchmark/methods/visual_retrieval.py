@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.local.keypoints import Features
-from benchmark.methods.features import FEATURES, feature
+from benchmark.methods.features import FEATURES, feature, feature_seconds
 from benchmark.methods.heads import origin, preprocessing, starting_tower
 from benchmark.methods.place_recognition import (
     LOCAL,
@@ -31,7 +31,7 @@ from benchmark.methods.place_recognition import (
     predictor,
 )
 from benchmark.methods.types import Context, Method, Training
-from benchmark.methods.vectors import NETS
+from benchmark.methods.vectors import NETS, network_seconds
 from benchmark.photos import Photos
 
 _POOLED = {
@@ -107,6 +107,25 @@ def fit_feature(
     return _fit(training, validation, context, lambda photos: extract(of, photos, context.device), local)
 
 
+def _seconds(
+    photos: int,
+    classes: int,
+    device: str,
+    *,
+    size: int,
+    verify: int,
+    backbone: str = "",
+    feature_kind: str = "",
+    **others: Any,
+) -> float:
+    """Return about how long one fit takes: the vectors' part, and keypoints where pairs are verified."""
+    if feature_kind:
+        of_vectors = feature_seconds(photos, device, feature_kind=feature_kind, size=size)
+    else:
+        of_vectors = network_seconds(photos, classes, device, net=backbone, size=size)
+    return of_vectors + (local_seconds(photos, classes, device, **others) if verify else 0.0)
+
+
 def retrieval_variant(name: str) -> Method | None:
     """Return the method `retrieval:NET`, of a network also `retrieval:NET@POOLING`, either perhaps with `+verify` behind it.
 
@@ -127,7 +146,7 @@ def retrieval_variant(name: str) -> Method | None:
     common: dict[str, Any] = {
         "name": name,
         "gives": frozenset({"labels", "places", "ranking"}),
-        "estimate": local_seconds,
+        "estimate": _seconds,
         "unkept": UNKEPT,
     }
     quick = {name: LOCAL_SMOKE[name] for name in ("side", "keypoints")}

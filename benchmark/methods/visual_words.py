@@ -46,6 +46,7 @@ from benchmark.methods.types import Context, Method, Training
 from benchmark.photos import Photos
 from collector.errors import UsageError
 from collector.geo import chord, unit_vectors
+from collector.progress import Track, silent
 
 _LEARNT_FROM = 200_000  # descriptors that a vocabulary is learnt from
 
@@ -61,14 +62,15 @@ class Words:
     along: sparse.csr_array | None = None
     local: bool = True
 
-    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
         """Return the cosines, (queries, G)."""
-        cosines = (self.bags(queries) @ self.gallery.T).toarray()
+        cosines = (self.bags(queries, photos.store.track) @ self.gallery.T).toarray()
         return np.asarray(cosines if self.along is None else (self.along @ cosines.T).T)
 
-    def bags(self, queries: Sequence[Features]) -> sparse.csr_array:
+    def bags(self, queries: Sequence[Features], track: Track = silent) -> sparse.csr_array:
         """Return the bags of words, (queries, words), of length 1."""
-        words = [self.tree.descend(query.descriptors, self.paths) for query in queries]
+        shown = track(queries, "comparing with the gallery")
+        words = [self.tree.descend(query.descriptors, self.paths) for query in shown]
         return weighted(counts(words, self.tree.words), self.idf)
 
 
@@ -80,9 +82,10 @@ class Vlad:
     vectors: NDArray[np.float32]
     local: bool = True
 
-    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:  # noqa: ARG002
+    def scores(self, photos: Photos, queries: Sequence[Features]) -> NDArray[np.float64]:
         """Return the cosines, (queries, G); summed in float64, rounded, so that threads do not show."""
-        vectors = np.stack([vlad(query.descriptors, self.centres) for query in queries])
+        shown = photos.store.track(queries, "comparing with the gallery")
+        vectors = np.stack([vlad(query.descriptors, self.centres) for query in shown])
         return np.round(vectors.astype(np.float64) @ self.vectors.T.astype(np.float64), 9)
 
 
@@ -119,8 +122,7 @@ def fit_words(
         raise UsageError(f"budget={budget}, location_m={location_m}: above 0 to 1, and 0 to 10000 m")
     settings = LocalSettings.of(seed=context.seed, **local)
     gallery = Gallery.of(training, settings.front_end)
-    tree = grow_tree(sample_of(gallery.features, context.rng), branching, depth, context.rng)
-    words = [tree.descend(features.descriptors, paths) for features in gallery.features]
+    tree, words = _words_of(gallery, branching, depth, paths, context)
     if budget < 1:
         words = most_telling(words, tree.words, locations(training.places[gallery.rows], location_m), budget)
     matrix = counts(words, tree.words)
@@ -136,10 +138,19 @@ def words_of(gallery: Gallery, branching: int, depth: int, paths: int, context: 
     Raises:
         UsageError: branching, depth or paths make no sense.
     """
-    tree = grow_tree(sample_of(gallery.features, context.rng), branching, depth, context.rng)
-    matrix = counts([tree.descend(features.descriptors, paths) for features in gallery.features], tree.words)
+    tree, words = _words_of(gallery, branching, depth, paths, context)
+    matrix = counts(words, tree.words)
     idf = inverse_frequency(matrix)
     return Words(tree, paths, idf, weighted(matrix, idf))
+
+
+def _words_of(
+    gallery: Gallery, branching: int, depth: int, paths: int, context: Context
+) -> tuple[VocabularyTree, list[NDArray[np.int64]]]:
+    """Return the vocabulary that is grown from a gallery, and the words of each of its photos."""
+    tree = grow_tree(sample_of(gallery.features, context.rng), branching, depth, context.rng, context.progress)
+    shown = context.progress(gallery.features, "finding visual words")
+    return tree, [tree.descend(features.descriptors, paths) for features in shown]
 
 
 def likeness_of(words: Words) -> NDArray[np.float64]:
@@ -170,7 +181,8 @@ def vlad_of(gallery: Gallery, words: int, settings: LocalSettings, context: Cont
         raise UsageError(f"words={words}: must be from 1 to 4096")
     sample = sample_of(gallery.features, context.rng)
     centres = k_means(sample, words, context.rng) if len(sample) else np.zeros((1, settings.front_end.width), np.uint8)
-    return Vlad(centres, np.stack([vlad(features.descriptors, centres) for features in gallery.features]))
+    shown = context.progress(gallery.features, "finding visual words")
+    return Vlad(centres, np.stack([vlad(features.descriptors, centres) for features in shown]))
 
 
 def sample_of(gallery: Sequence[Features], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -424,7 +424,9 @@ class PublishOptions:
         "published"
     )
     push: Annotated[str | None, typer.Option(help="Send it to a data set of a hub, hub:OWNER/NAME.")] = None
-    private: Annotated[bool, typer.Option("--private", help="With --push: seen by its owner only.")] = False
+    private: Annotated[
+        bool, typer.Option("--private", help="With --push: seen by its owner only. Photos of closed licences stay out.")
+    ] = False
     with_photos: Annotated[
         bool, typer.Option("--with-photos", help="Photos too, where their licence allows it, without EXIF.")
     ] = False
@@ -452,6 +454,11 @@ def publish(context: typer.Context, options: PublishOptions) -> None:
     from collector.publishing.push import data_set_named
     from collector.publishing.push import push as send
 
+    if options.private and not options.push:
+        raise UsageError(
+            "publish: --private goes with --push: a publication is for others. `t15 export --hf DIR --originals` makes a "
+            "folder of all photos for your own use"
+        )
     target = data_set_named(options.push) if options.push else None
     done, lines, newer = _published(options, indoor_source_of(context.obj))
     if options.push and not options.dry_run:
@@ -587,7 +594,7 @@ def rehydrate(
     show(result, json, lambda: _rehydrated_text(done))
     if failed := done.counts().get("failed"):
         raise IncompleteError(
-            f"rehydrate: {counted(failed, 'photos')} could not be fetched now; the same command asks again"
+            f"rehydrate: {counted(failed, 'photos')} could not be fetched now; the same command asks for them again"
         )
     if done.fates and not any(fate.what in SURVIVED for fate in done.fates):
         raise IncompleteError(f"rehydrate: none of the {len(done.fates)} photos is here, for the reasons above")

@@ -39,6 +39,15 @@ def test_a_short_task_that_took_long_does_not_make_hours_of_minutes(world: World
     assert apart.left([*of_network, Outcome(task, "done", 120.0)]) == "; about 2 min left"  # each kind has its own
 
 
+def test_what_another_bench_did_is_not_left(world: World) -> None:
+    (task,) = plan(world.manifest, [method("quick")], [0], "paper")
+    expected = Expected((600.0, 600.0, 600.0), False)
+    skipped = Outcome(task, "skipped")
+    assert expected.left([skipped]) == "; about 20 min left"  # and is no pace
+    assert expected.left([skipped], [True, True, False]) == "; about 10 min left"
+    assert expected.left([skipped], [True, True, True]) == ""
+
+
 def test_what_tasks_share_counts_once(world: World) -> None:
     vectors: dict[str, Any] = {"net": "a", "size": 8}
     heads = [method(name, parameters=vectors, estimate=lambda *_, **__: 100.0) for name in ("one", "two")]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import sparse
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -12,6 +13,7 @@ from benchmark.local.graph import Tracks
 from benchmark.local.keypoints import Features
 from benchmark.methods.cao2013 import diversified, learnt_plane, platt
 from benchmark.methods.li2010 import PrioritisedMatching
+from benchmark.photos import given_photos
 
 
 def world(tracks: int = 300, photos: int = 12) -> tuple[Tracks, Features]:
@@ -28,7 +30,7 @@ def test_without_an_end_all_tracks_in_the_query_are_found() -> None:
     found = search.search(query)
     assert sorted(found[:, 0].tolist()) == list(range(0, 300, 5))
     assert np.array_equal(query.descriptors[found[:, 1]], tracks.descriptors[found[:, 0]])
-    scores = search.scores(None, [query])[0]  # type: ignore[arg-type]
+    scores = search.scores(given_photos([Image.new("RGB", (8, 8))]), [query])[0]
     hits = tracks.seen.toarray()[::5].sum(axis=0)
     assert scores == pytest.approx(hits / np.sqrt(tracks.seen.toarray().sum(axis=0)))
 

@@ -53,6 +53,12 @@ def first(house: House) -> Path:
 # --- verify
 
 
+def test_a_private_publication_is_one_on_a_hub(house: House, first: Path) -> None:
+    _, err = house.run("publish", first, "--private", code=2)
+    assert "--private goes with --push" in err
+    assert "--originals" in err
+
+
 def test_verify(house: House, first: Path) -> None:
     manifest = read_manifest(first)
     out, _ = house.run("verify", first)
@@ -86,7 +92,7 @@ def test_verify_tells_of_photos_outside_and_of_columns_that_it_does_not_know(hou
     assert all(of["km"] > of["radius_km"] == 1e-3 for of in found)
     out, _ = house.run("verify", folder)
     assert out.startswith("ok: ")
-    assert f"{len(located)} photos lie outside of their city's radius" in out
+    assert f"{len(located)} photos outside of their city's radius" in out
     assert re.search(r"  row \d+ \(.*\): \d+\.\d km from", out)
     assert "columns that this t15 does not know: weather (digest " in out
 

@@ -167,9 +167,9 @@ def test_leaks_are_said(make_photo: MakePhoto) -> None:
         make_photo(1, group_id="g", split="test", author_id="made:author-0"),
     ]
     text, sheet = pages(build_manifest(HEADER, photos, "t15"))
-    assert "**1 groups of related photos lie on more than one side.**" in text
-    assert "**1 such groups lie on more than one side**" in sheet
-    assert "1 of 1 test photos are by authors who also have training photos" in text
+    assert "**1 group of related photos is on more than one side.**" in text
+    assert "**1 such group is on more than one side**" in sheet
+    assert "1 of 1 test photo is by authors who also have training photos" in text
 
 
 def test_what_is_not_known_is_not_claimed(make_photo: MakePhoto) -> None:
