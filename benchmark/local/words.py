@@ -9,6 +9,7 @@ which descriptors are added up change a word. Invariant: every path is `depth` l
 itself.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import faiss
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmark.local.keypoints import WIDTH
+from benchmark.local.one_thread import one_thread
 from benchmark.local.verification import squared_distances
 from collector.errors import UsageError
 from collector.progress import Track, silent
@@ -62,7 +64,8 @@ def nearest_centres(descriptors: NDArray[np.uint8], centres: NDArray[np.uint8]) 
     """Return the nearest centre of each descriptor, (n,)."""
     index = faiss.IndexFlatL2(centres.shape[1])
     index.add(centres.astype(np.float32))
-    nearest: NDArray[np.int64] = index.search(descriptors.astype(np.float32), 1)[1][:, 0]
+    with one_thread() if len(descriptors) <= _AT_ONCE else nullcontext():
+        nearest: NDArray[np.int64] = index.search(descriptors.astype(np.float32), 1)[1][:, 0]
     return nearest
 
 
