@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_own_photos_come_from_no_service(world: World) -> None:
 def test_photos_are_cited_by_what_is_known_of_them(world: World) -> None:
     header, rows = world.manifest.header, world.photos("test")
 
-    def entry(**known: list[object]) -> dict[str, str]:
+    def entry(**known: list[Any]) -> dict[str, str]:
         photos = [
             replace(photo, **{name: values[n % len(values)] for name, values in known.items()})
             for n, photo in enumerate(rows)

@@ -68,7 +68,7 @@ class TellingRanker(Ranker):
         return np.tile(np.eye(self.classes, dtype=np.float32)[-1], (len(photos), 1))
 
 
-TELLING = {"places": Telling, "ranking": partial(TellingRanker, 0)}
+TELLING: dict[str, Any] = {"places": Telling, "ranking": partial(TellingRanker, 0)}
 
 
 def load_pinpoint(spec: Any, arrays: Any, device: str) -> Placing:
