@@ -1,6 +1,7 @@
 """A small manifest, in memory and on disk."""
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,22 @@ def folder(small: Manifest, tmp_path: Path) -> Path:
     path = tmp_path / "manifests" / "three-cities" / "1.0.0"
     assert write_manifest(small, path)
     return path
+
+
+DRAWN: dict[bytes, dict[str, bytes]] = {}
+
+
+@pytest.fixture
+def charts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the pictures of equal data once: they take most of a publication's time, and repeat (see test_charts)."""
+    from collector.publishing.charts import charts
+    from collector.publishing.facts import Facts
+    from collector.publishing.stats import CityStats
+
+    def kept(manifest: Manifest, facts: Facts, found: Sequence[CityStats]) -> dict[str, bytes]:
+        key = pickle.dumps((manifest.digest, facts, found))
+        if key not in DRAWN:
+            DRAWN[key] = charts(manifest, facts, found)
+        return dict(DRAWN[key])
+
+    monkeypatch.setattr("collector.publishing.bundle.charts", kept)

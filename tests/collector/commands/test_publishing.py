@@ -29,6 +29,8 @@ from tests.collector.cli import CITIES, QUOTAS, House, furnish, like, tree
 from tests.collector.collecting.sandboxed import FOR_EVER, lead_to
 from tests.collector.sandbox.link_rot import Ageing, age
 
+pytestmark = pytest.mark.usefixtures("charts_once")
+
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -25,6 +25,8 @@ from collector.workspace import Workspace, create_workspace
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto
 
+pytestmark = pytest.mark.usefixtures("charts_once")
+
 RELEASE = Release("t15 test")
 PHOTOS = 16  # of the drawn world
 DOCUMENTS = {"ATTRIBUTION.csv", "DATASHEET.md", "README.md", SUMS, "croissant.json", "manifest.json", "photos.parquet"}

@@ -11,6 +11,8 @@ from collector.errors import IncompleteError, ServiceError, T15Error, UsageError
 from collector.publishing.bundle import SUMS
 from collector.publishing.push import push
 
+pytestmark = pytest.mark.usefixtures("charts_once")
+
 TOKEN = "hf_0123456789"  # noqa: S105 - made up
 
 

@@ -15,6 +15,8 @@ from collector.workspace import Workspace
 from tests.collector.conftest import HEADER
 from tests.conftest import MakePhoto, PhotoBytes
 
+pytestmark = pytest.mark.usefixtures("charts_once")
+
 
 def store(workspace: Workspace, data: bytes) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
