@@ -139,15 +139,15 @@ def read_answers(path: Path, manifest: Manifest, level: str = "city") -> Answers
     faults: list[_Fault] = []
     probabilities, places, confidence = None, None, None
     if columns.labels:
-        probabilities, found = _probabilities(source, table, columns.labels)
-        faults += found
+        probabilities, column_faults = _probabilities(source, table, columns.labels)
+        faults += column_faults
     elif columns.label:
-        probabilities, found = _one_hot(_text(source, table, columns.label), labels)
+        probabilities, column_faults = _one_hot(_text(source, table, columns.label), labels)
         confidence, stated = _confidence(source, table, columns.confidence)
-        faults += [*found, *stated]
+        faults += [*column_faults, *stated]
     if columns.latitude and columns.longitude:
-        places, found = _places(source, table, columns.latitude, columns.longitude)
-        faults += found
+        places, column_faults = _places(source, table, columns.latitude, columns.longitude)
+        faults += column_faults
     ids, unknown = _photo_ids(source, names, columns.photo, manifest)
     missing = {photo.photo_id for photo in test}.difference(photo_id for photo_id in ids if photo_id is not None)
     like = next((name for name, photo_id in zip(names, ids, strict=True) if name and photo_id), "")
@@ -194,7 +194,7 @@ def _columns(source: Source, labels: _Labels) -> _Columns:
     photo = next((by_fold[name] for name in PHOTO_COLUMNS if name in by_fold), None)
     if photo is None:
         raise DataError(
-            f"{source.path}: has no column {PHOTO}{did_you_mean(PHOTO, names)}; it has {_some(list(names))}"
+            f"{source.path}: has no column {PHOTO}{did_you_mean(PHOTO, names)}; it has {_few_names(list(names))}"
         )
     given = [name for name in names if name != photo]
     of_label: dict[str, str] = {}
@@ -234,7 +234,7 @@ def _require_sense(
     answered = chosen["label"] or chosen["latitude"]
     if of_label and chosen["label"]:
         raise DataError(
-            f"{path}: give the column {level} or a column for each {level}, not both: it has {_some(given)}"
+            f"{path}: give the column {level} or a column for each {level}, not both: it has {_few_names(given)}"
         )
     for name in given:
         if name not in known:
@@ -251,7 +251,7 @@ def _require_sense(
     absent = [label for label in labels.names if label not in of_label]
     if absent and (of_label or not answered):
         raise DataError(
-            f"{path}: has no column for {_some(absent)}; give each {level}'s probability, 0 where there is none, "
+            f"{path}: has no column for {_few_names(absent)}; give each {level}'s probability, 0 where there is none, "
             f"or the answer alone in a column {level}, or in columns latitude and longitude"
         )
     if chosen["confidence"] and not chosen["label"]:
@@ -289,7 +289,7 @@ def _confidence(source: Source, table: pa.Table, name: str | None) -> tuple[NDAr
     values, missing = _numbers(source, table[name], name)
     wrong = ~missing & np.logical_not((values >= 0) & (values <= 1))
     return values, [
-        _Fault(wrong, lambda row: f"column {_shown(name)}: {_seen(table, name, row)} is no confidence from 0 to 1")
+        _Fault(wrong, lambda row: f"column {_shown(name)}: {_quoted(table, name, row)} is no confidence from 0 to 1")
     ]
 
 
@@ -313,7 +313,7 @@ def _beyond(table: pa.Table, name: str, most: int, values: NDArray[np.float64], 
     wrong = ~missing & np.logical_not(np.abs(values) <= most)
     return _Fault(
         wrong,
-        lambda row: f"column {_shown(name)}: {_seen(table, name, row)} is no angle from -{most} to {most} degrees",
+        lambda row: f"column {_shown(name)}: {_quoted(table, name, row)} is no angle from -{most} to {most} degrees",
     )
 
 
@@ -335,7 +335,7 @@ def _probabilities(
         name = names[int(wrong[row].argmax())]
         missing = table[name][row].as_py() is None
         return f"column {_shown(name)}: " + (
-            "is missing" if missing else f"{_seen(table, name, row)} is no probability from 0 to 1"
+            "is missing" if missing else f"{_quoted(table, name, row)} is no probability from 0 to 1"
         )
 
     return values, [
@@ -344,7 +344,7 @@ def _probabilities(
     ]
 
 
-def _seen(table: pa.Table, name: str, row: int) -> str:
+def _quoted(table: pa.Table, name: str, row: int) -> str:
     return repr(str(table[name][row].as_py())[:40])
 
 
@@ -473,12 +473,12 @@ def _refuse(source: Source, names: list[str | None], faults: list[_Fault], missi
     if len(rows) > _NAMED:
         parts.append(f"and {len(rows) - _NAMED} more wrong rows")
     if missing:
-        parts.append(f"test photos without a row, {len(missing)}: {_some([repr(name) for name in missing])}")
+        parts.append(f"test photos without a row, {len(missing)}: {_few_names([repr(name) for name in missing])}")
     if parts:
         raise DataError(f"{source.path}: {'; '.join(parts)}; nothing was scored")
 
 
-def _some(names: list[str]) -> str:
+def _few_names(names: list[str]) -> str:
     return first_few([_shown(name) for name in names])
 
 

@@ -186,15 +186,15 @@ class AttributeAnswers:
         try:
             table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
             about = json.loads((table.schema.metadata or {})[_ABOUT])
-            asked = tuple(question_of(of) for of in about["questions"])
+            question_set = tuple(question_of(of) for of in about["questions"])
             own, via = (
-                tuple(_matrix(table[f"{kind}-{number}"], len(of.classes)) for number, of in enumerate(asked))
+                tuple(_matrix(table[f"{kind}-{number}"], len(of.classes)) for number, of in enumerate(question_set))
                 for kind in ("own", "city")
             )
             majority = tuple(map(int, about["majority"]))
-            for of, at in zip(asked, majority, strict=True):
+            for of, at in zip(question_set, majority, strict=True):
                 of.classes[at]  # each is one of its question's answers
-            return cls(tuple(table["photo_id"].to_pylist()), asked, own, via, majority)
+            return cls(tuple(table["photo_id"].to_pylist()), question_set, own, via, majority)
         except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
             raise DataError(
                 f"{name}: cannot be read ({one_line(error)}); delete its folder and run `t15 bench` again"

@@ -150,13 +150,13 @@ def _tasks(
             precision=precision if method.fit_many else "float32",
             level=level,
             shots=shots,
-            beside=_beside(method.needs, manifest),
+            beside=_tables_digest(method.needs, manifest),
         )
         keeps = models == "all" or (models == "first" and number == 0 and not shots)
         yield Task(method, inputs, tier, state, lacks, changed, keeps)
 
 
-def _beside(needs: frozenset[str], manifest: Manifest) -> str:
+def _tables_digest(needs: frozenset[str], manifest: Manifest) -> str:
     """Return a digest of the tables beside a manifest that a method learns from too; empty of none."""
     known = surroundings(manifest) if "attributes" in needs else None
     above = aerial_map(manifest) if "overhead" in needs else None

@@ -59,7 +59,7 @@ def read_rankings(path: Path, manifest: Manifest, level: str = "city") -> Rankin
     gallery = _by_name(photos_at(manifest, "train", level))
     of_query: dict[int, list[_Ranked]] = {}
     for row in rows:
-        of_query.setdefault(_found(row.query, queries, row.place, "test photo"), []).append(row)
+        of_query.setdefault(_photo_number(row.query, queries, row.place, "test photo"), []).append(row)
     count = len(photos_at(manifest, "test", level))
     width = min(KEPT, max(len(of) for of in of_query.values()))
     positions = np.full((count, width), -1, np.int64)
@@ -67,7 +67,7 @@ def read_rankings(path: Path, manifest: Manifest, level: str = "city") -> Rankin
     inliers = np.zeros((count, width), np.int32)
     for query, ranked in of_query.items():
         ordered = sorted(ranked, key=lambda row: row.key)
-        mine = [_found(row.photo, gallery, row.place, "photo of the gallery") for row in ordered]
+        mine = [_photo_number(row.photo, gallery, row.place, "photo of the gallery") for row in ordered]
         if len(set(mine)) < len(mine):
             raise DataError(
                 f"{ordered[0].place}: query {_short(ordered[0].query)} has a photo twice; nothing was scored"
@@ -140,7 +140,7 @@ def _keys(photo: Photo) -> Iterable[str]:
     return (photo.photo_id, photo.sha256) if photo.sha256 else (photo.photo_id,)
 
 
-def _found(name: str, photos: dict[str, int], place: str, kind: str) -> int:
+def _photo_number(name: str, photos: dict[str, int], place: str, kind: str) -> int:
     if name in photos:
         return photos[name]
     for digest in _SHA256.findall(name.casefold()):

@@ -244,17 +244,17 @@ def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[s
             columns["weights"] = _lists(places.weights)
         if places.spread_km is not None:
             columns["spreads"] = _lists(places.spread_km)
-        _write(_beside(path, "places"), pa.table(columns))
+        _write(_sibling(path, "places"), pa.table(columns))
     if ranking := predictions.ranking:
         columns = {"photo_id": ids, "rows": _lists(ranking.rows), "scores": _lists(ranking.scores)}
         if ranking.inliers is not None:
             columns["inliers"] = _lists(ranking.inliers)
-        _write(_beside(path, "ranking"), pa.table(columns))
+        _write(_sibling(path, "ranking"), pa.table(columns))
     if predictions.confidence is not None:
-        _write(_beside(path, "confidence"), pa.table({"photo_id": ids, "confidence": predictions.confidence}))
+        _write(_sibling(path, "confidence"), pa.table({"photo_id": ids, "confidence": predictions.confidence}))
 
 
-def _beside(path: Path, what: str) -> Path:
+def _sibling(path: Path, what: str) -> Path:
     return path.with_name(f"{path.stem}-{what}.parquet")
 
 
@@ -341,16 +341,16 @@ def find_run(runs: Path, prefix: str) -> Run:
         if len(of_method) == 1:
             return of_method[0]
         several = ", ".join(run.inputs.identity for run in of_method[:5])
-        said = f"several runs are of this method: {several}" if of_method else "no such file or run"
+        problem = f"several runs are of this method: {several}" if of_method else "no such file or run"
         raise UsageError(
-            f"{prefix[:80]!r}: {said}; a run is named by 4 to 16 of its hex digits (`t15 runs list`), or by its method where "
-            "it has one run"
+            f"{prefix[:80]!r}: {problem}; a run is named by 4 to 16 of its hex digits (`t15 runs list`), or by its "
+            "method where it has one run"
         )
-    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
-    if len(found) != 1:
-        said = f"several runs begin so: {', '.join(found[:5])}" if found else f"no such run in {runs}"
-        raise UsageError(f"{prefix}: {said}; `t15 runs list` names them")
-    return next(_read_all(iter([runs / found[0] / "run.json"])))
+    identities = sorted(path.parent.name for path in runs.glob(f"{prefix}*/run.json"))
+    if len(identities) != 1:
+        problem = f"several runs begin so: {', '.join(identities[:5])}" if identities else f"no such run in {runs}"
+        raise UsageError(f"{prefix}: {problem}; `t15 runs list` names them")
+    return next(_read_all(iter([runs / identities[0] / "run.json"])))
 
 
 def remove_run(runs: Path, identity: str) -> None:
@@ -413,9 +413,9 @@ def _read_predictions(path: Path, classes: Sequence[str]) -> Predictions:
         table = pq.read_table(path, columns=["photo_id", *classes], page_checksum_verification=True)
         probabilities = np.stack([table[name].to_numpy() for name in classes], axis=1).astype(np.float32)
         photo_ids = [str(photo_id) for photo_id in table["photo_id"].to_pylist()]
-        places = _read_places(_beside(path, "places"), photo_ids)
-        ranking = _read_ranking(_beside(path, "ranking"), photo_ids)
-        stated = _read_beside(_beside(path, "confidence"), photo_ids)
+        places = _read_places(_sibling(path, "places"), photo_ids)
+        ranking = _read_ranking(_sibling(path, "ranking"), photo_ids)
+        stated = _read_beside(_sibling(path, "confidence"), photo_ids)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = one_line(error)
         raise DataError(f"{path}: cannot be read ({reason}); delete its folder and run `t15 bench` again") from error

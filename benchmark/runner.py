@@ -412,7 +412,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
     fitted = time.perf_counter() + (beside.seconds if beside else 0.0)
     _require_answers(method, predictor)
     of_validation = _predicted(predictor, "val", training, shared, method.told)
-    asked = time.perf_counter()
+    test_started = time.perf_counter()
     of_test = _predict_test(predictor, inputs, training, shared, method.told)
     finished = time.perf_counter()
     _write_other_answers(predictor, inputs.level, shared, folder)
@@ -431,7 +431,7 @@ def compute(task: Task, shared: RunContext, folder: Path) -> Finished:
         classes=list(training.classes),
         device=describe_device(device),
         versions=versions(),
-        seconds={"fit": round(fitted - started, 3), "predict": round(finished - asked, 3)},
+        seconds={"fit": round(fitted - started, 3), "predict": round(finished - test_started, 3)},
         peak_memory_mib=max(_peak_memory_mib(device), beside.peak_memory_mib if beside else 0.0),
         weights=task.weights,
         changed=dict(task.changed),

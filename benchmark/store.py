@@ -106,7 +106,7 @@ class ArrayStore:
         Raises:
             KeyError: one is not here.
         """
-        places = self._found(digests)
+        places = self._locations(digests)
         starts = np.array([start for start, _ in places], dtype=np.int64)
         shape = places[0][1]
         step = self._bytes(shape)
@@ -125,7 +125,7 @@ class ArrayStore:
         Raises:
             KeyError: one is not here.
         """
-        places = self._found(digests)
+        places = self._locations(digests)
         return list(self._arrays(self._mapped(places), places)) if places else []
 
     def _room(self, size: int, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -135,7 +135,7 @@ class ArrayStore:
         with TemporaryFile(dir=self.folder) as file:
             return np.memmap(file, dtype=self.dtype, mode="w+", shape=shape)
 
-    def _found(self, digests: Sequence[str]) -> list[tuple[int, tuple[int, ...]]]:
+    def _locations(self, digests: Sequence[str]) -> list[tuple[int, tuple[int, ...]]]:
         self._refresh()
         return [self._places[bytes.fromhex(digest)] for digest in digests]
 

@@ -137,33 +137,25 @@ def test_the_owners_commands_work_as_they_stand(world: World, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_real_photos_end_to_end(real_data: Path, tmp_path: Path) -> None:
-    """On seven capitals the chain runs as on drawn photos, and tiny images are well above chance (1 in 7)."""
-    centres = {
-        "Berlin": (52.52, 13.405),
-        "Lisboa": (38.7223, -9.1393),
-        "London": (51.5074, -0.1278),
-        "Madrid": (40.4168, -3.7038),
-        "Moscow": (55.7558, 37.6173),
-        "Paris": (48.8566, 2.3522),
-        "Rome": (41.9028, 12.4964),
-    }
+    """On three of seven capitals the chain runs as on drawn photos, and tiny images are above chance (1 in 3)."""
+    centres = {"Lisboa": (38.7223, -9.1393), "London": (51.5074, -0.1278), "Moscow": (55.7558, 37.6173)}
     cities = [
         f'[[city]]\nname = "{name}"\nlatitude = {lat}\nlongitude = {lon}\nradius_km = 20\n'
         for name, (lat, lon) in centres.items()
     ]
-    region = tmp_path / "capitals7.toml"
-    region.write_text('name = "capitals7"\n' + "".join(cities), encoding="utf-8")
+    region = tmp_path / "capitals.toml"
+    region.write_text('name = "capitals"\n' + "".join(cities), encoding="utf-8")
     collected = t15_json(
         tmp_path, "collect", "--provider", "folder", "--root", real_data / "capitals7", "--region", region
     )
     assert collected["read"] == 3080
-    assert collected["added"] == 3079
-    assert t15_json(tmp_path, "dedup")["exact"] >= 26
+    assert collected["added"] == 1319
+    assert t15_json(tmp_path, "dedup")["exact"] == 10
     split = t15_json(tmp_path, "split", "--seed", "0")
     assert all(sides == {"train": 100, "val": 25, "test": 25} for sides in split["counts"].values())
-    # 175 test photos cannot tell 20 % from chance with confidence; 2,030 can.
+    # 75 test photos cannot tell 40 % from chance with confidence; 870 can.
     t15(tmp_path, "split", "--seed", "0", "--test", "290", "--name", "large")
     t15(tmp_path, "bench", "--method", "tiny-64+knn")
     board = t15_json(tmp_path, "leaderboard")
-    assert (board["name"], board["test_photos"]) == ("large", 2030)
-    assert board["rows"][0]["accuracy_low"] > 1 / 7
+    assert (board["name"], board["test_photos"]) == ("large", 870)
+    assert board["rows"][0]["accuracy_low"] > 1 / 3

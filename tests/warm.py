@@ -1,10 +1,10 @@
 """Processes that have imported the libraries before they begin: where torch is imported anew, that takes seconds each time.
 
-One process imports what t15 stands on, and nothing of t15, and forks a child for each command. `python()` is a program that
-stands in the command's place: it hands over arguments, environment, folder and streams, passes SIGINT and SIGTERM
-on, and ends as the child does: exit codes, streams, signals and files are those of a process of its own. Whoever tests what
-is imported, what the environment tells libraries as they are loaded, or what `kill -9` leaves at its very moment, starts
-`sys.executable`.
+One process for all workers of a suite imports what t15 stands on, and nothing of t15, and forks a child for each command; it
+ends when the suite does. `python()` is a program that stands in the command's place: it hands over arguments, environment,
+folder and streams, passes SIGINT and SIGTERM on, and ends as the child does: exit codes, streams, signals and files are those
+of a process of its own. Whoever tests what is imported, what the environment tells libraries as they are loaded, or what
+`kill -9` leaves at its very moment, starts `sys.executable`.
 """
 
 import atexit
@@ -16,7 +16,6 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +25,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 LIBRARIES = """
 numpy PIL.Image typer requests imagehash pandas pyarrow.parquet pyarrow.compute faiss scipy.ndimage scipy.optimize
@@ -55,28 +56,46 @@ os._exit(code)
 
 
 @cache
-def _folder() -> Path:
-    """Start the process that forks, once, and return the folder of its socket."""
-    folder = Path(tempfile.mkdtemp(prefix="t15-warm-"))  # a short path: a socket's has 107 bytes at most
-    command = [sys.executable, "-P", __file__, str(folder / "socket")]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as t15's front door has it
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    atexit.register(_end, server, folder)
-    assert server.stdout
-    assert server.stdout.readline() == b"ready\n"
+def _socket() -> Path:
+    """Start the process that forks, where no other worker of this suite has, and return its socket."""
+    suite = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if suite is None:
+        folder = Path(tempfile.mkdtemp(prefix="t15-warm-"))  # a short path: a socket's has 107 bytes at most
+        return _started(folder, os.getpid())
+    folder = Path(tempfile.gettempdir(), f"t15-warm-{suite[:12]}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with FileLock(folder / "lock"):
+        return _started(folder, os.getppid())
+
+
+def _started(folder: Path, owner: int) -> Path:
+    address = folder / "socket"
+    if not address.exists():
+        command = [sys.executable, "-P", __file__, str(address), str(owner)]
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as t15's front door has it
+        answer, told = os.pipe()
+        streams = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, told, 1)]
+        # No Popen, which complains of a process that outlives this one, as long as other workers may need it.
+        os.posix_spawn(sys.executable, command, environment, file_actions=streams)
+        os.close(told)
+        with open(answer, "rb") as ready:
+            assert ready.readline() == b"ready\n"
+    return address
+
+
+@cache
+def _programs() -> Path:
+    """Return the folder of this process's programs."""
+    folder = Path(tempfile.mkdtemp(prefix="t15-warm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _end(server: subprocess.Popen[bytes], folder: Path) -> None:
-    server.communicate()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache
 def python(name: str = "python", *arguments: str) -> str:
     """Return a program that does what `python` does with `-c`, `-m` or `-`; `arguments` come before those it is given."""
-    path = _folder() / name
-    address = str(_folder() / "socket")
+    path = _programs() / name
+    address = str(_socket())
     path.write_text(PROGRAM.format(python=sys.executable, address=address, begin=list(arguments)), encoding="utf-8")
     path.chmod(0o700)
     return str(path)
@@ -94,8 +113,8 @@ Children = dict[socket.socket, int]
 """The connection of each program, and the process in whose place it stands."""
 
 
-def serve(address: str) -> None:
-    """Fork a child for each that connects, until standard input ends; return in the child, which has yet to begin."""
+def serve(address: str, owner: int) -> None:
+    """Fork a child for each that connects, until the owner's process ends; return in the child, which has yet to begin."""
     for name in LIBRARIES.split():
         with suppress(ImportError):  # of an extra that is not installed
             import_module(name)
@@ -107,13 +126,22 @@ def serve(address: str) -> None:
         listener.listen(64)
         os.write(1, b"ready\n")
         while True:
-            watched: list[Any] = [*children, listener, 0]
-            ready, _, _ = select.select(watched, [], [], 0.01 if children else None)
-            if 0 in ready:
+            watched: list[Any] = [*children, listener]
+            ready, _, _ = select.select(watched, [], [], 0.01 if children else 1.0)
+            if not children and not _is_alive(owner):
+                shutil.rmtree(Path(address).parent, ignore_errors=True)
                 os._exit(0)
             _look_after(children, ready)
             if listener in ready and not _fork(listener, children):
                 return
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _look_after(children: Children, ready: list[Any]) -> None:
@@ -200,7 +228,7 @@ def _end_at_once(error: BaseException | None) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))
     ended: BaseException | None = None
     try:
         _begin(sys.argv)

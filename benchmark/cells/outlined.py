@@ -59,16 +59,16 @@ class OutlinedPartition:
 
     def cell_of(self, places: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the cell of each of the places (N, 2); -1 where it is in none, or NaN."""
-        found, rank = np.full(len(places), -1, np.int64), np.full(len(places), -1, np.int64)
+        cells, rank = np.full(len(places), -1, np.int64), np.full(len(places), -1, np.int64)
         nearest = np.full(len(places), np.inf)
         there = np.nan_to_num(places)
         for cell, ((latitude, longitude, radius), polygon) in enumerate(zip(self.circles, self._polygons, strict=True)):
             km = distances_km(there[:, 0], there[:, 1], latitude, longitude)
             held = inside(polygon, there) if len(polygon) else km <= radius
             better = held & ((self.ranks[cell] > rank) | ((self.ranks[cell] == rank) & (km < nearest)))
-            found[better], rank[better], nearest[better] = cell, self.ranks[cell], km[better]
-        found[np.isnan(places).any(axis=1)] = -1
-        return found
+            cells[better], rank[better], nearest[better] = cell, self.ranks[cell], km[better]
+        cells[np.isnan(places).any(axis=1)] = -1
+        return cells
 
     @property
     def _polygons(self) -> list[NDArray[np.float64]]:
@@ -123,12 +123,12 @@ def outlined(
     levels = [level for level in LEVELS if any(label.level == level for label in labels)]
     levels = levels[: max(1, len(levels) - above)]
     chosen = [label for label in labels if label.level in levels]
-    whole = _of(chosen, [levels.index(label.level) for label in chosen])
+    whole = _partition_of(chosen, [levels.index(label.level) for label in chosen])
     counts = np.bincount(np.maximum(of := whole.cell_of(there), 0)[of >= 0], minlength=len(chosen))
     kept = [row for row in range(len(chosen)) if counts[row] >= max(1, thresholds.least)]
     require_cells(len(kept), thresholds)
     # Without a label that was left out, its places belong to the next that holds them.
-    partition = _of([chosen[row] for row in kept], [levels.index(chosen[row].level) for row in kept])
+    partition = _partition_of([chosen[row] for row in kept], [levels.index(chosen[row].level) for row in kept])
     cells = partition.cell_of(there)
     numbers = np.bincount(cells[cells >= 0], minlength=len(kept)).astype(np.int64)
     return OutlinedPartition(
@@ -141,7 +141,7 @@ def outlined(
     )
 
 
-def _of(labels: Sequence[Label], ranks: Sequence[int]) -> OutlinedPartition:
+def _partition_of(labels: Sequence[Label], ranks: Sequence[int]) -> OutlinedPartition:
     polygons = [np.array(label.polygon or (), np.float64).reshape(-1, 2) for label in labels]
     return OutlinedPartition(
         np.array([(label.latitude, label.longitude, label.radius_km) for label in labels], np.float64).reshape(-1, 3),

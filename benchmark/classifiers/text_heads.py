@@ -213,7 +213,7 @@ def fit_tip_f(
     photos. At most `keys` of a class are keys, drawn from the seed; all photos teach them.
     """
     draw = np.random.default_rng(seed)
-    rows = np.concatenate([_some(np.flatnonzero(labels == c), keys, draw) for c in range(len(text))])
+    rows = np.concatenate([_sample(np.flatnonzero(labels == c), keys, draw) for c in range(len(text))])
     learnt = nn.Parameter(torch.from_numpy(vectors[rows].copy()).to(device))
     values = torch.eye(len(text))[torch.from_numpy(labels[rows])].to(device)
     above = torch.from_numpy(scale * text).to(device)
@@ -246,22 +246,22 @@ def fit_lp(vectors: Vectors, labels: Labels, text: Vectors, steps: int) -> Logis
     np.add.at(means, labels, vectors)
     weights = torch.from_numpy((means / np.maximum(counts, 1)[:, None]).astype(np.float32))
     x, truth = torch.from_numpy(vectors), torch.eye(len(text))[torch.from_numpy(labels)]
-    said = x @ torch.from_numpy(text).T
+    text_scores = x @ torch.from_numpy(text).T
     seen = counts > 0
-    own = (said * truth).sum(dim=0)[torch.from_numpy(seen)] / torch.from_numpy(counts[seen])
+    own = (text_scores * truth).sum(dim=0)[torch.from_numpy(seen)] / torch.from_numpy(counts[seen])
     alphas = torch.full((len(text),), float(250 / (len(vectors) / seen.sum()) * own.mean()))
     rate = 4 * len(x) / float(torch.linalg.eigvalsh(x.T @ x)[-1])
-    rate_of_alphas = len(x) / (4 * float(said.square().sum(dim=0).max()))
+    rate_of_alphas = len(x) / (4 * float(text_scores.square().sum(dim=0).max()))
     moved = torch.zeros_like(weights)
     # Classes stand in rows, and photos a second time in columns: products and the softmax then read memory in order.
-    columns, said, truth = x.T.contiguous(), said.T.contiguous(), truth.T.contiguous()
+    columns, text_scores, truth = x.T.contiguous(), text_scores.T.contiguous(), truth.T.contiguous()
     for step in range(steps):
         scores = (x @ weights.T).T.contiguous()
-        error = ((scores + said * alphas[:, None]).softmax(dim=0) - truth) / len(x)
+        error = ((scores + text_scores * alphas[:, None]).softmax(dim=0) - truth) / len(x)
         moved = _MOMENTUM * moved + (columns @ error.T.contiguous()).T
         weights -= rate * moved
         if step % 10 == 9:
-            alphas -= rate_of_alphas * (error * said).sum(dim=1)
+            alphas -= rate_of_alphas * (error * text_scores).sum(dim=1)
     whole = weights.numpy() + alphas.numpy()[:, None] * text
     require_finite("lp++", whole)
     return linear(whole)
@@ -331,7 +331,7 @@ def _epochs(
         yield
 
 
-def _some(rows: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def _sample(rows: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
     return rows if len(rows) <= most else np.sort(draw.choice(rows, most, replace=False))
 
 

@@ -262,7 +262,7 @@ def score(
 
 
 def _as_text(scores: "Scores") -> str:
-    from benchmark.leaderboard.rows import decimals, interval, written
+    from benchmark.leaderboard.formatting import decimals, interval, written
     from benchmark.scoring.evaluation import METRICS
     from benchmark.scoring.metrics import CONVENTION
 

@@ -158,15 +158,17 @@ def _in_dtype(feature: Feature, values: NDArray[np.float32], names: Sequence[str
     if feature.dtype == "float32":
         return values
     with np.errstate(over="ignore"):  # too large a value becomes infinite, and is found below
-        kept: NDArray[np.float32] = values.astype(feature.dtype)
-    lost = np.linalg.norm(kept.astype(np.float32) - values, axis=1) / np.maximum(np.linalg.norm(values, axis=1), 1e-30)
+        converted: NDArray[np.float32] = values.astype(feature.dtype)
+    lost = np.linalg.norm(converted.astype(np.float32) - values, axis=1) / np.maximum(
+        np.linalg.norm(values, axis=1), 1e-30
+    )
     if not (lost <= LOSS).all():
         name = names[int((~(lost <= LOSS)).argmax())]
         raise DataError(
             f"photo {name}: its feature {feature.name}-{feature.size} does not fit into {feature.dtype}; "
             "keep it as float32 (--set stored=float32)"
         )
-    return kept
+    return converted
 
 
 def _source(feature: Feature, photos: Photos, device: str) -> Callable[[Sequence[int]], torch.Tensor]:

@@ -28,7 +28,8 @@ from benchmark.leaderboard.drawing import (
     axes_at,
     drawn,
 )
-from benchmark.leaderboard.rows import CURVE_NOTE, CityRow, Leaderboard, Row, percent, shortened, time_taken
+from benchmark.leaderboard.formatting import percent, shortened, time_taken
+from benchmark.leaderboard.rows import CURVE_NOTE, CityRow, Leaderboard, Row
 from benchmark.scoring.evaluation import Details
 from collector.web.maps import SOURCE, View, holds, provinces, view_of
 
@@ -411,7 +412,7 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
         f'<svg viewBox="0 0 {_UNITS:.1f} {view.height + _HEAD:.1f}" class="chart map" aria-hidden="true" focusable="false">'
         f'{_legend()}<svg y="{_HEAD}" width="{_UNITS:.1f}" height="{view.height:.1f}">{body}</svg></svg>'
     )
-    listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {_said(one)}" for one in common)
+    listed = ", ".join(f"{one.true.name} → {one.taken_for.name} {_share_text(one)}" for one in common)
     text = f"Arrows from a city to the one that it is most often taken for: {listed}." if common else ""
     credit = f" Borders: {SOURCE}." if land or painted else ""
     what = "Provinces" if painted else "Circles"
@@ -425,7 +426,7 @@ def map_picture(board: Leaderboard, best: Row, details: Details, name: str) -> P
     )
 
 
-def _said(one: Confusion) -> str:
+def _share_text(one: Confusion) -> str:
     return f"{100 * one.share:.0f} %" if one.photos >= _FEW else f"{one.share * one.photos:.0f} of {one.photos}"
 
 

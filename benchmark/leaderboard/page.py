@@ -10,6 +10,7 @@ from jinja2 import Environment
 
 from benchmark.leaderboard import attributes, cross_view
 from benchmark.leaderboard.figures import pictures
+from benchmark.leaderboard.formatting import interval, memory, percent, points, time_taken, written
 from benchmark.leaderboard.rows import (
     CHANCE_NOTE,
     ORACLE_NOTE,
@@ -21,13 +22,7 @@ from benchmark.leaderboard.rows import (
     CityRow,
     Leaderboard,
     Row,
-    interval,
-    memory,
     owning,
-    percent,
-    points,
-    time_taken,
-    written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, compared, same_cities
 from benchmark.scoring.metrics import CONVENTION

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmark.leaderboard.drawing import as_file
 from benchmark.leaderboard.figures import pictures
-from benchmark.leaderboard.rows import SECTIONS, Leaderboard, Row, interval, written
+from benchmark.leaderboard.formatting import interval, written
+from benchmark.leaderboard.rows import SECTIONS, Leaderboard, Row
 from benchmark.scoring.evaluation import Metric
 from collector.errors import UsageError
 from collector.text_table import counted
@@ -62,7 +63,7 @@ def as_latex(boards: Sequence[Leaderboard]) -> str:
 
 
 def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
-    metrics = _chosen(board, rows)
+    metrics = _shown_metrics(board, rows)
     heads = [_escaped(f"{metric.title}{f', {metric.unit}' if metric.unit else ''}") for metric in metrics]
     lines = [" & ".join(["Rank", "Method", *heads, "Group"]) + r" \\"]
     body = [
@@ -98,7 +99,7 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
     )
 
 
-def _chosen(board: Leaderboard, rows: Sequence[Row]) -> list[Metric]:
+def _shown_metrics(board: Leaderboard, rows: Sequence[Row]) -> list[Metric]:
     first = board.metric(rows[0].scores.primary)
     others = [metric for metric in board.metrics(rows) if metric.name != first.name]
     return [first, *others[:_SHOWN]]

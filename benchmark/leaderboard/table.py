@@ -20,6 +20,7 @@ from benchmark import results
 from benchmark.label_set import left_out, photos_at, positions
 from benchmark.leaderboard.attributes import attribute_rows
 from benchmark.leaderboard.cross_view import map_rows
+from benchmark.leaderboard.formatting import shortened
 from benchmark.leaderboard.rows import (
     PAPERS_REGION,
     SECTIONS,
@@ -33,7 +34,6 @@ from benchmark.leaderboard.rows import (
     Own,
     Row,
     best_of,
-    shortened,
 )
 from benchmark.predictions import Predictions
 from benchmark.results import Run

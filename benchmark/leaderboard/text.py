@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from benchmark.leaderboard import attributes, cross_view
+from benchmark.leaderboard.formatting import interval, percent, points, time_taken, written
 from benchmark.leaderboard.rows import (
     CHANCE_NOTE,
     CURVE_NOTE,
@@ -16,12 +17,7 @@ from benchmark.leaderboard.rows import (
     FailedRow,
     Leaderboard,
     Row,
-    interval,
     owning,
-    percent,
-    points,
-    time_taken,
-    written,
 )
 from benchmark.leaderboard.table import COMPARISON_NOTE, Compared, compared
 from benchmark.results import SHORT
@@ -45,7 +41,7 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
             header, *lines = _short(board, rows)
             parts.append(f"{SECTIONS[section]}\n{table(header, lines)}\n{board.power_line(section)}".rstrip())
             if note := board.own_note(rows):
-                own = table(_OWN, _own(board, rows)) + "\n" if owning(rows) else ""
+                own = table(_OWN, _owner_gains(board, rows)) + "\n" if owning(rows) else ""
                 parts.append(f"{own}{note}")
         if board.attributes:
             parts.append(
@@ -112,7 +108,7 @@ def _board(board: Leaderboard) -> list[str]:
         if any(metric.needs != "labels" for metric in metrics):
             parts += [f"{CONVENTION} {ORACLE_NOTE}"]
         if note := board.own_note(rows):
-            own = [grid(_OWN, _own(board, rows))] if owning(rows) else []
+            own = [grid(_OWN, _owner_gains(board, rows))] if owning(rows) else []
             parts += [f"### The authors' own photos: {section}", *own, note]
     if board.best and board.best.slices:
         parts += [f"## Parts of the test photos: {escape(board.best.title)}", grid(_SLICE, _slices(board.best))]
@@ -197,7 +193,7 @@ _OWN = (
 )
 
 
-def _own(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
+def _owner_gains(board: Leaderboard, rows: Sequence[Row]) -> list[list[str]]:
     lines = []
     for row, own in owning(rows):
         km = [scores.get("median_km") for scores in (row.scores, own.scores)]

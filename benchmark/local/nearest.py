@@ -81,12 +81,12 @@ def index_features(
             f"k={k}, keep={keep}, lists={lists}, probes={probes}, power={power}: k from 1 to 1000, keep above 0 and at "
             "most 1, 1 to 65536 lists, and not more probes, a power from 0 to 10"
         )
-    kept = [of.descriptors if keep == 1 else of.descriptors[_spread(len(of), keep)] for of in gallery]
-    total = sum(len(of) for of in kept)
+    descriptors = [of.descriptors if keep == 1 else of.descriptors[_spread(len(of), keep)] for of in gallery]
+    total = sum(len(of) for of in descriptors)
     count = max(1, min(lists, total // _LEAST_IN_LIST))
     centres = np.zeros((1, WIDTH), np.uint8)
     if total:
-        centres = lloyd(gathered(kept, sampled(total, count, rng)), count, rng)
+        centres = lloyd(gathered(descriptors, sampled(total, count, rng)), count, rng)
     quantizer = faiss.IndexFlatL2(WIDTH)
     quantizer.add(centres.astype(np.float32))
     index = faiss.IndexIVFScalarQuantizer(
@@ -94,7 +94,7 @@ def index_features(
     )
     index.nprobe = min(probes, len(centres))
     index.train(np.zeros((1, WIDTH), np.float32))  # bytes as they are, and centres that are there: nothing to learn
-    _fill(index, kept)
+    _fill(index, descriptors)
     return FeatureIndex(index, len(gallery), k, power)
 
 

@@ -87,15 +87,15 @@ def regions_of(
         salient: a map of saliency, or None.
     """
     groups = mean_shift(points, bandwidth * np.sqrt(2))
-    found = []
+    regions = []
     for number in range(int(groups.max(initial=-1)) + 1):
         rows = np.flatnonzero(groups == number)
         own, first = np.unique(words[rows], return_index=True)
         best = np.sort(np.argsort(-idf[own], kind="stable")[:most])
         if len(best) >= 3:
             places = points[rows[first[best]]]
-            found.append(Region(own[best], places, 1.0 if salient is None else _mean_at(salient, places)))
-    return found
+            regions.append(Region(own[best], places, 1.0 if salient is None else _mean_at(salient, places)))
+    return regions
 
 
 def _mean_at(salient: NDArray[np.float64], places: NDArray[np.float64]) -> float:

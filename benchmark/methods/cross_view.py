@@ -238,7 +238,7 @@ def evened(vectors: Vectors) -> Vectors:
     return found
 
 
-def _chosen(pairs: Pairs, candidates: Iterable[Found]) -> Found:
+def _best_candidate(pairs: Pairs, candidates: Iterable[Found]) -> Found:
     """Return the candidate whose true cells rank best on validation photos, with its temperature; the first without such."""
     best: tuple[float, Found] | None = None
     for one in candidates:
@@ -277,7 +277,7 @@ def fit_lin2013(
             of = (pairs.describing, pairs.mean, codes, pairs.places, pairs.spread_km)
             yield ByNeighbours(*of, index=index, seen=codes[pairs.own], k=k, owners=owners)
 
-    return replace(_chosen(pairs, candidates()), owners=None)
+    return replace(_best_candidate(pairs, candidates()), owners=None)
 
 
 def fit_workman2015(
@@ -296,7 +296,7 @@ def fit_workman2015(
             weights = known.T @ np.linalg.solve(damped, targets)
             yield pairs.method(_unit((wide @ weights).astype(np.float32)))
 
-    return _chosen(pairs, candidates())
+    return _best_candidate(pairs, candidates())
 
 
 def _towers(loss: str) -> Callable[..., CrossView]:
@@ -326,7 +326,9 @@ def _towers(loss: str) -> Callable[..., CrossView]:
             batch=batch, rate=rate, margin=margin, seed=context.seed, device=context.device,
         )  # fmt: skip
         steps = context.progress(learning, "towers", epochs)
-        return _chosen(pairs, (pairs.method(coded(above, cells), axes=axes, layers=ground) for ground, above in steps))
+        return _best_candidate(
+            pairs, (pairs.method(coded(above, cells), axes=axes, layers=ground) for ground, above in steps)
+        )
 
     return fit
 

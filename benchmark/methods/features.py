@@ -162,12 +162,12 @@ def feature(kind: str, size: int) -> "Feature":
     """
     from benchmark.features.extract import Feature
 
-    spec = _known(kind)
+    spec = _feature_spec(kind)
     compute = partial(_imported(spec.compute), **spec.parameters)
     return Feature(spec.name, compute, size, spec.version, spec.rule, spec.parameters, spec.kept)
 
 
-def _known(kind: str) -> FeatureSpec:
+def _feature_spec(kind: str) -> FeatureSpec:
     if kind not in FEATURES:
         raise UsageError(f"feature {kind!r}: choose one of {', '.join(FEATURES)}")
     return FEATURES[kind]
@@ -229,7 +229,7 @@ def load_described(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
     kind, size = spec["feature"], spec["size"]
     if type(size) is not int or not 1 <= size <= LARGEST:
         raise ValueError(f"a feature on photos of {size!r} pixels; 1 to {LARGEST} are possible")
-    version = _known(kind).version
+    version = _feature_spec(kind).version
     if spec["version"] != version:
         raise DataError(
             f"it was made with version {spec['version']!r} of the feature {kind}, this t15 has version {version}; "

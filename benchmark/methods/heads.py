@@ -161,7 +161,7 @@ def fit_head(
 
         require_text(find_backbone(backbone))
     towers = _starting(backbone, str(size), context, pooling=pooling, stored=stored, computed=computed)
-    text = _said(towers[0], training, context, prompts, languages) if of.text else None
+    text = _text_of(towers[0], training, context, prompts, languages) if of.text else None
     vectors = embedded(towers, training, of.unit)
     judged = embedded(towers, validation, of.unit) if of.chosen else vectors[:0]
     sides = Sides(vectors, training.labels, judged, validation.labels, len(training.classes), text)
@@ -173,24 +173,24 @@ def fit_head(
     return NetworkFeatures(towers, classifier, of.unit)
 
 
-def _said(tower: "Tower", training: Training, context: Context, text: str, languages: str) -> Text:
+def _text_of(tower: "Tower", training: Training, context: Context, text: str, languages: str) -> Text:
     """Return what the tower says of the labels, and write the texts beside the run."""
     from benchmark.classifiers.text_heads import require_text
     from benchmark.features.text_vectors import mean_direction, scale_of, text_vectors
     from benchmark.methods.prompts import prompts
     from benchmark.networks.backbones import find_backbone
 
-    said, cache = prompts(training.label_set, text, languages), training.store.cache
+    prompt_set, cache = prompts(training.label_set, text, languages), training.store.cache
 
     def means(rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         return np.stack([mean_direction(text_vectors(tower, texts, cache)) for texts in rows])
 
-    labels = means(said.labels)
-    countries = means(said.of_countries) if said.countries else labels[:0]
+    labels = means(prompt_set.labels)
+    countries = means(prompt_set.of_countries) if prompt_set.countries else labels[:0]
     require_text(labels, find_backbone(tower.backbone).width)
     if context.prompts:
-        write_atomically(context.prompts, said.to_json().encode())
-    return Text(labels, countries, np.array(said.country_of, np.int64), scale_of(tower))
+        write_atomically(context.prompts, prompt_set.to_json().encode())
+    return Text(labels, countries, np.array(prompt_set.country_of, np.int64), scale_of(tower))
 
 
 def on_vectors(head: str, backbone: "Backbone", paper: PaperRow | None = None, size: int | None = None) -> Method:

@@ -134,7 +134,7 @@ class Im2gps:
         vectors = {kind: embedded(kind, photos, self.words, self.device) for kind in self.kinds}
         total = self._added(vectors, slice(None))
         if self.owners is not None and len(self.authors):
-            total[_own(self.owners[0], self.authors) | _own(self.owners[1], self.sequences)] = np.inf
+            total[_same_owner(self.owners[0], self.authors) | _same_owner(self.owners[1], self.sequences)] = np.inf
         return total
 
     def _added(self, vectors: Mapping[str, NDArray[np.float32]], of: Any) -> NDArray[np.float64]:
@@ -326,7 +326,7 @@ def _deviation(distances: NDArray[np.float64]) -> float:
     return float(apart.std()) if apart.size and apart.std() > 0 else 1.0
 
 
-def _own(queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _same_owner(queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray((queries[:, None] >= 0) & (queries[:, None] == gallery), np.bool_)
 
 

@@ -108,26 +108,35 @@ def load_lee2015(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], de
     from benchmark.classifiers.logistic import load_logistic
 
     describing = load_describer(spec["net"], arrays, device)
-    asked = tuple(question_of(of) for of in spec["questions"])
+    question_set = tuple(question_of(of) for of in spec["questions"])
     heads = []
     for number, of_head in enumerate(spec["heads"]):
         before = f"head-{number}-"
         own = {name.removeprefix(before): array for name, array in arrays.items() if name.startswith(before)}
         heads.append(load_logistic(of_head, own, device))
-    mixes, common = (tuple(arrays[f"{kind}-{n}"] for n in range(len(asked))) for kind in ("mix", "common"))
+    mixes, common = (tuple(arrays[f"{kind}-{n}"] for n in range(len(question_set))) for kind in ("mix", "common"))
     shares, places, codes = arrays["shares"], arrays["places"], arrays["codes"].astype(np.int64)
     fitting = all(
         mix.shape == (len(shares), len(of.classes)) and one.shape == (len(of.classes),)
-        for mix, one, of in zip(mixes, common, asked, strict=True)
+        for mix, one, of in zip(mixes, common, question_set, strict=True)
     )
-    inside = all((codes[:, n] < len(of.classes)).all() for n, of in enumerate(asked)) if codes.ndim == 2 else False
-    if not fitting or not inside or len(heads) != len(asked) + 1 or codes.shape != (len(places), len(asked)):
-        raise ValueError(f"{len(asked)} questions, {len(heads)} heads, {codes.shape} answers of {places.shape} places")
+    inside = (
+        all((codes[:, n] < len(of.classes)).all() for n, of in enumerate(question_set)) if codes.ndim == 2 else False
+    )
+    if (
+        not fitting
+        or not inside
+        or len(heads) != len(question_set) + 1
+        or codes.shape != (len(places), len(question_set))
+    ):
+        raise ValueError(
+            f"{len(question_set)} questions, {len(heads)} heads, {codes.shape} answers of {places.shape} places"
+        )
     known = {name: float(spec[name]) for name in ("power", "sigma_km", "spread_km")}
-    return AttributeHeads(describing, asked, tuple(heads), mixes, common, shares, places, codes, **known)
+    return AttributeHeads(describing, question_set, tuple(heads), mixes, common, shares, places, codes, **known)
 
 
-def _whole(asked: Sequence[Question]) -> list[int]:
+def _photo_questions(asked: Sequence[Question]) -> list[int]:
     """Return the numbers of the questions that are about all photos, the witnesses of city and place."""
     return [number for number, question in enumerate(asked) if question.kind != "tails"]
 
@@ -135,7 +144,7 @@ def _whole(asked: Sequence[Question]) -> list[int]:
 def cities_of(answers: Sequence[NDArray[np.float32]], of: AttributeHeads) -> NDArray[np.float32]:
     """Return the probability of each city, (N, C), by naive Bayes."""
     logs = np.log(np.maximum(of.shares, 1e-12))[None]
-    for number in _whole(of.asked):
+    for number in _photo_questions(of.asked):
         ratio = of.mixes[number] / np.maximum(of.common[number], 1e-12)
         witness = answers[number].astype(np.float64) @ ratio.T
         logs = logs + of.power * np.log(np.maximum(witness, _LEAST))
@@ -153,7 +162,7 @@ def placed(answers: Sequence[NDArray[np.float32]], of: AttributeHeads) -> Places
     from benchmark.retrieval.density import modes_at_places
 
     logs = np.zeros((len(answers[0]), len(of.places)))
-    for number in _whole(of.asked):
+    for number in _photo_questions(of.asked):
         ratio = np.maximum(answers[number].astype(np.float64), _LEAST) / np.maximum(of.common[number], _LEAST)
         known = of.codes[:, number] >= 0
         logs[:, known] += of.power * np.log(ratio)[:, of.codes[known, number]]
@@ -184,22 +193,22 @@ def fit(
         DataError: nothing can be asked: the layers are the same everywhere, or unknown.
     """
     known, judged_by = training.attributes, validation.attributes
-    asked = questions(known.values) if known else []
-    if known is None or judged_by is None or not asked:
+    question_set = questions(known.values) if known else []
+    if known is None or judged_by is None or not question_set:
         raise DataError(
             "nothing can be asked: the layers beside the manifest are unknown or the same for all training photos"
         )
     describing = describer(net, size, context)
     vectors, judged = vectors_of(describing, training), vectors_of(describing, validation)
-    codes = [question.codes(known.values[question.layer]) for question in asked]
-    truth = [question.codes(judged_by.values[question.layer]) for question in asked]
+    codes = [question.codes(known.values[question.layer]) for question in question_set]
+    truth = [question.codes(judged_by.values[question.layer]) for question in question_set]
     strengths, count = numbers(cs), len(training.classes)
     heads = [
         _head(vectors, own, (judged, theirs), len(question.classes), strengths, iterations, context.device)
-        for question, own, theirs in zip(asked, codes, truth, strict=True)
+        for question, own, theirs in zip(question_set, codes, truth, strict=True)
     ]
     city = _head(vectors, training.labels, (judged, validation.labels), count, strengths, iterations, context.device)
-    common = tuple(_mix(own, len(of.classes)) for own, of in zip(codes, asked, strict=True))
+    common = tuple(_mix(own, len(of.classes)) for own, of in zip(codes, question_set, strict=True))
     mixes = tuple(
         np.stack([_mix(own[training.labels == label], len(of), of) for label in range(count)])
         for own, of in zip(codes, common, strict=True)
@@ -211,11 +220,11 @@ def fit(
         places, at = training.places[located], {name: of[located] for name, of in known.values.items()}
     if not len(places):
         raise DataError("no training photo has a place: this method needs a manifest with coordinates")
-    there = np.stack([question.codes(at[question.layer]) for question in asked], axis=1)
+    there = np.stack([question.codes(at[question.layer]) for question in question_set], axis=1)
     fitted = AttributeHeads(
-        describing, tuple(asked), (*heads, city), mixes, common, shares, places, there, 1.0, sigma_km
+        describing, tuple(question_set), (*heads, city), mixes, common, shares, places, there, 1.0, sigma_km
     )
-    return _chosen(fitted, numbers(powers), judged, validation)
+    return _with_best_power(fitted, numbers(powers), judged, validation)
 
 
 def _head(
@@ -250,7 +259,7 @@ def _mix(codes: NDArray[np.int64], classes: int, common: NDArray[np.float64] | N
     return mix
 
 
-def _chosen(
+def _with_best_power(
     fitted: AttributeHeads, powers: Sequence[float], judged: NDArray[np.float32], validation: Training
 ) -> AttributeHeads:
     """Return the method with the power under which the validation photos' cities are likeliest, and its spread."""

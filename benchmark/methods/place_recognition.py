@@ -119,7 +119,9 @@ class GalleryPredictor:
         compared = self._compared(photos)
         scores, inliers = compared.scores, compared.inliers
         order = _descending(scores)[:, :k]
-        silent = np.isnan(scores).any(axis=1, keepdims=True) | np.take_along_axis(self._own(len(photos)), order, axis=1)
+        silent = np.isnan(scores).any(axis=1, keepdims=True) | np.take_along_axis(
+            self._same_owner(len(photos)), order, axis=1
+        )
         ranked = np.take_along_axis(scores, order, axis=1).astype(np.float32)
         return Ranking(
             np.where(silent, -1, self.rows[order]),
@@ -132,7 +134,7 @@ class GalleryPredictor:
 
         NaN where no photo or no place is known.
         """
-        of, own = self._compared(photos), self._own(len(photos))
+        of, own = self._compared(photos), self._same_owner(len(photos))
         rows = zip(of.scores, of.inliers, _descending(of.scores), own, strict=True)
         places = np.array([self._place(*row) for row in rows], np.float64).reshape(-1, 2)
         places = np.where(np.isnan(of.cameras), places, of.cameras)
@@ -187,7 +189,7 @@ class GalleryPredictor:
             if self.scorer.local:
                 scores[[row for row, query in enumerate(queries) if not len(query)]] = np.nan
             # Own photos come last: nothing that they score counts, nor do they take the places of pairs to verify.
-            own = self._own(len(photos))
+            own = self._same_owner(len(photos))
             scores[own] = np.broadcast_to(np.where(own, np.inf, scores).min(axis=1, initial=0)[:, None], own.shape)[own]
             cameras = np.full((len(photos), 2), np.nan)
             if len(photos) and isinstance(self.scorer, Locating):
@@ -197,7 +199,7 @@ class GalleryPredictor:
             self._latest[:] = [(photos, _Compared(*verified, cameras))]
         return self._latest[0][1]
 
-    def _own(self, photos: int) -> NDArray[np.bool_]:
+    def _same_owner(self, photos: int) -> NDArray[np.bool_]:
         """Return which photos of the gallery are of the author or the sequence of each photo asked about, (N, G)."""
         own = np.zeros((photos, len(self.rows)), bool)
         if self.owners is not None and len(self.authors):

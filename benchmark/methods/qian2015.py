@@ -93,11 +93,11 @@ class SalientRegions:
         candidates = np.argsort(-cosines, axis=1, kind="stable")[:, : self.count]
         scores = np.clip(cosines, -1, 1)
         for row, regions in enumerate(self.grouping.of(photos, queries)):
-            own = self._of(regions, set(candidates[row].tolist()), scores.shape[1])
+            own = self._scores_of(regions, set(candidates[row].tolist()), scores.shape[1])
             scores[row, candidates[row]] = 2 + own[candidates[row]] + 1e-3 * (1 + scores[row, candidates[row]])
         return scores
 
-    def _of(self, regions: Sequence[Region], candidates: set[int], count: int) -> NDArray[np.float64]:
+    def _scores_of(self, regions: Sequence[Region], candidates: set[int], count: int) -> NDArray[np.float64]:
         idf = self.grouping.words.idf
         sums = np.zeros(count)
         whole = sum(float(idf[region.words].sum()) for region in regions) or 1.0

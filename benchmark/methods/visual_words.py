@@ -217,7 +217,7 @@ def most_telling(
         budget: share of a photo's features that stay.
     """
     total = np.bincount(np.concatenate([np.unique(of) for of in words]), minlength=vocabulary).astype(float)
-    kept: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(words)
+    selected_words: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(words)
     for place in np.unique(location):
         photos = np.flatnonzero(location == place).tolist()
         here = np.bincount(np.concatenate([np.unique(words[row]) for row in photos]), minlength=vocabulary).astype(
@@ -226,8 +226,8 @@ def most_telling(
         gain = information_gain(here, total - here, np.full(vocabulary, float(len(photos))), len(words))
         for row in photos:
             best = np.argsort(-gain[words[row]], kind="stable")[: int(np.ceil(budget * len(words[row])))]
-            kept[row] = words[row][np.sort(best)]
-    return kept
+            selected_words[row] = words[row][np.sort(best)]
+    return selected_words
 
 
 def along_drives(sequences: NDArray[np.int64], times: NDArray[np.float64]) -> sparse.csr_array | None:

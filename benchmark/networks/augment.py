@@ -164,7 +164,7 @@ class ResidentPhotos:
         if self._device != "cuda":
             # One by one, as torchvision does: three times as quick as products with mostly empty matrices.
             for row, position in enumerate(positions):
-                batch[row] = self._one(int(position), crops, size)
+                batch[row] = self._crop(int(position), crops, size)
             return batch
         for at in range(0, len(positions), _AT_ONCE):
             batch[at : at + _AT_ONCE] = self.together(positions[at : at + _AT_ONCE], crops, size)
@@ -176,7 +176,7 @@ class ResidentPhotos:
         shapes, mirrored = self._moved(boxes[:, 2:]), self._moved(crops.mirrored[positions])
         return resized_crops(self._gathered(positions, boxes), shapes, mirrored, size)
 
-    def _one(self, position: int, crops: Crops, size: int) -> Tensor:
+    def _crop(self, position: int, crops: Crops, size: int) -> Tensor:
         top, left, height, width = crops.boxes[position].tolist()
         window = self._pictures[position][:, top : top + height, left : left + width]
         pixels = torch.from_numpy(window.astype(np.float32))[None] / 255

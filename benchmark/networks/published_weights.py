@@ -70,7 +70,8 @@ def fitted(tensors: Tensors, expected: Mapping[str, torch.Tensor], whom: str) ->
             given = torch.zeros_like(own)
         if given is None:
             raise DataError(
-                f"not the weights of {whom}: {name} {_shape(own)} is missing (it holds {_some(tensors)}); nothing was taken"
+                f"not the weights of {whom}: {name} {_shape(own)} is missing (it holds {_few_names(tensors)}); nothing "
+                "was taken"
             )
         if given.shape != own.shape:
             raise DataError(
@@ -181,6 +182,6 @@ def _shape(tensor: torch.Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "a single number"
 
 
-def _some(tensors: Mapping[str, torch.Tensor]) -> str:
+def _few_names(tensors: Mapping[str, torch.Tensor]) -> str:
     names = list(tensors)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"

@@ -55,10 +55,10 @@ def _tower(row: Mapping[str, Any]) -> Backbone:
         return _with_text(row["name"], row["title"], model, row["quick_gelu"], pretrained, shape, **facts)
     build = _timm_builder(row["name"], row["patch"] > 1)
     # Which modules follow one another is not said: there are no cuts.
-    return Backbone(row["name"], row["title"], build, _whole, row["classifier"], {}, pretrained, shape, **facts)
+    return Backbone(row["name"], row["title"], build, _as_one_layer, row["classifier"], {}, pretrained, shape, **facts)
 
 
-def _whole(network: "nn.Module") -> "list[nn.Module]":
+def _as_one_layer(network: "nn.Module") -> "list[nn.Module]":
     return [network]
 
 
@@ -78,7 +78,18 @@ def _with_text(
         return network
 
     return Backbone(
-        name, title, build, _whole, "", {}, pretrained, shape, reading="open_clip", fixed=True, text=model, **facts
+        name,
+        title,
+        build,
+        _as_one_layer,
+        "",
+        {},
+        pretrained,
+        shape,
+        reading="open_clip",
+        fixed=True,
+        text=model,
+        **facts,
     )
 
 
@@ -159,7 +170,7 @@ def _of_timm(name: str, architecture: str, tag: str) -> Backbone | None:
     build = _timm_builder(name, False)
     width: dict[str, Any] = _tokens(build, cfg)
     return Backbone(
-        name, architecture, build, _whole, classifier, {}, pretrained, shape, reading="timm", fixed=True, **width
+        name, architecture, build, _as_one_layer, classifier, {}, pretrained, shape, reading="timm", fixed=True, **width
     )
 
 

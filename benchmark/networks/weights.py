@@ -158,16 +158,16 @@ def stored(backbone: Backbone) -> Stored | None:
         parts = [of for of in map(stored, backbone.parts) if of]
         together = "+".join(of.digest for of in parts)
         return replace(parts[0], digest=together) if len(parts) == len(backbone.parts) else None
-    path, said = _paths(backbone)
+    path, facts_file = _paths(backbone)
     try:
-        facts = json.loads(said.read_bytes())
+        facts = json.loads(facts_file.read_bytes())
         if facts["backbone"] != backbone.name:
-            raise DataError(f"{said}: is of {facts['backbone']}, not of {backbone.name}; {_again(backbone)}")
+            raise DataError(f"{facts_file}: is of {facts['backbone']}, not of {backbone.name}; {_again(backbone)}")
         found = Stored(path, *(str(facts[name]) for name in Stored.__slots__[1:]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{said}: damaged ({type(error).__name__}); {_again(backbone)}") from error
+        raise DataError(f"{facts_file}: damaged ({type(error).__name__}); {_again(backbone)}") from error
     return found if path.is_file() else None
 
 
@@ -201,7 +201,7 @@ def load(backbone: Backbone, digest: str | None = None) -> "Tensors":
     tensors = read_checkpoint(entry.path)
     if digest_of(tensors) != entry.digest:
         raise DataError(f"{entry.path}: altered since it was added (digest {entry.digest[:12]}); {_again(backbone)}")
-    return _own(backbone, tensors, entry.path)
+    return _in_order(backbone, tensors, entry.path)
 
 
 def add(backbone: Backbone, file: Path, sha256: str | None = None, *, dry_run: bool = False) -> Stored:
@@ -300,7 +300,7 @@ def _from_any(backbone: Backbone, urls: Sequence[str], track: Track, take: "Call
         try:
             draft, said = hub.fetch(url, downloads) if hub.serves(url) else (download(url, downloads, track, urls), "")
             try:
-                kept = take(draft, url, said)
+                stored_weights = take(draft, url, said)
             except DataError:
                 forget(draft)  # it is whole, and wrong
                 raise
@@ -311,7 +311,7 @@ def _from_any(backbone: Backbone, urls: Sequence[str], track: Track, take: "Call
             forget(draft)
             for address in urls:
                 forget(draft_at(downloads, address))
-            return kept
+            return stored_weights
     reasons = "; ".join(str(error).replace(f"{downloads}/", "") for error in failures)
     kind = DataError if any(isinstance(error, DataError) for error in failures) else IncompleteError
     raise kind(
@@ -393,17 +393,17 @@ def _take(
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+        file_digest = hashlib.file_digest(stream, "sha256").hexdigest()
     where = folder() / "pins.json"
     with storage_errors(folder()), pinned(where) as pins:
         published = pretrained.sha256 or said
-        require(file, found, backbone.name, asked=sha256, published=published, pins=pins, where=where)
-        tensors = _own(backbone, read_checkpoint(file), file)
+        require(file, file_digest, backbone.name, asked=sha256, published=published, pins=pins, where=where)
+        tensors = _in_order(backbone, read_checkpoint(file), file)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = Stored(path, digest_of(tensors), pretrained.licence, source, pretrained.data, now, found)
+        kept = Stored(path, digest_of(tensors), pretrained.licence, source, pretrained.data, now, file_digest)
         if not dry_run:
             _write(backbone, kept, tensors)
-            pins[backbone.name] = found
+            pins[backbone.name] = file_digest
     return kept
 
 
@@ -418,7 +418,7 @@ def _write(backbone: Backbone, kept: Stored, tensors: "Tensors") -> None:
     write_atomically(said, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def _own(backbone: Backbone, tensors: "Tensors", file: Path) -> "Tensors":
+def _in_order(backbone: Backbone, tensors: "Tensors", file: Path) -> "Tensors":
     """Return the weights in the order of the backbone's network, checked against it."""
     import torch
 

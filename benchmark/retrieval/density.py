@@ -47,7 +47,7 @@ def densities(
     """
     if not sigma_km > 0:
         raise ValueError(f"sigma_km is {sigma_km}: must be above 0")
-    known = _known(places)
+    known = _has_place(places)
     there, held = np.nan_to_num(at), np.where(known[..., None], places, 0.0)
     points, centres = unit_vectors(there[..., 0], there[..., 1]), unit_vectors(held[..., 0], held[..., 1])
     voting = np.where(known, weights, 0.0)
@@ -61,7 +61,7 @@ def densities(
     return np.concatenate([np.empty((0, at.shape[1])), *sums])
 
 
-def _known(places: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _has_place(places: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(places).any(axis=-1), np.bool_)
 
 
@@ -86,7 +86,7 @@ def modes_at_places(
 
     A photo without a known place gets -1, an unknown place the density 0.
     """
-    known = _known(places)
+    known = _has_place(places)
     values = np.where(known, densities(places, places, weights, sigma_km), 0.0)
     # Sums of equal terms differ in their last digits; a neighbour that is nearer must not lose by them.
     best = (values >= values.max(axis=1, initial=0, keepdims=True) * (1 - 1e-12)) & known
@@ -97,7 +97,7 @@ def climbed(
     starts: NDArray[np.float64], places: NDArray[np.float64], weights: NDArray[np.float64], sigma_km: float
 ) -> NDArray[np.float64]:
     """Return the mode of the density that each start (N, 2) lies below, by mean shift with the same kernel: (N, 2)."""
-    known = _known(places)
+    known = _has_place(places)
     held = np.where(known[..., None], places, 0.0)
     centres, voting = unit_vectors(held[..., 0], held[..., 1]), np.where(known, weights, 0.0)
     points = unit_vectors(np.nan_to_num(starts[:, 0]), np.nan_to_num(starts[:, 1]))

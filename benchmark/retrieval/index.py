@@ -144,7 +144,7 @@ class Index:
             rows: NDArray[np.int64] = (
                 self._faiss().search(np.ascontiguousarray(queries, np.float32), count)[1].astype(np.int64)
             )
-            rows[self._own(rows, authors[:, None], sequences[:, None])] = -1
+            rows[self._same_owner(rows, authors[:, None], sequences[:, None])] = -1
             if count == len(self) or ((rows >= 0).sum(axis=1) >= k).all():
                 return rows
             count = min(2 * count, len(self))
@@ -161,7 +161,7 @@ class Index:
             distances += np.einsum("ij,ij->i", block, block)
             if owned:
                 numbers = np.arange(at, at + len(block))
-                distances[self._own(numbers[None], authors[:, None], sequences[:, None])] = np.inf
+                distances[self._same_owner(numbers[None], authors[:, None], sequences[:, None])] = np.inf
             # Nearly all of a later block is farther than what is known: to compare is a tenth of the work of selecting.
             full = best.shape[1] == wanted
             kept = _below(distances, best.max(axis=1)) if full else _smallest(distances, wanted)
@@ -172,7 +172,7 @@ class Index:
             best, rows = np.take_along_axis(best, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
         return np.where(np.isinf(best), -1, rows)
 
-    def _own(
+    def _same_owner(
         self, rows: NDArray[np.int64], authors: NDArray[np.int64], sequences: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         same_author = (authors >= 0) & (self.authors[rows] == authors)

@@ -190,7 +190,7 @@ class Share:
 
     def of(self, seeds: Sequence[Answers], truth: Truth) -> float:
         """Return the share, mean over the seeds."""
-        shares = [self._known(one, truth) for one in seeds]
+        shares = [self._known_hits(one, truth) for one in seeds]
         return fmean(float(of.mean()) if len(of) else float("nan") for of in shares)
 
     def interval(self, value: float, seeds: Sequence[Answers], truth: Truth) -> tuple[float, float]:
@@ -201,7 +201,7 @@ class Share:
         worth = truth.worth(each[known], known)
         return metrics.wilson(value * worth, worth)
 
-    def _known(self, answers: Answers, truth: Truth) -> NDArray[np.float64]:
+    def _known_hits(self, answers: Answers, truth: Truth) -> NDArray[np.float64]:
         hits = self.hits(answers, truth)
         values = np.empty(0) if hits is None else np.asarray(hits, np.float64)
         return values[~np.isnan(values)]

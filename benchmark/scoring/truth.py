@@ -121,7 +121,7 @@ class Truth:
         """Return the share of the photos that a photo of the gallery was taken within `km` of, and what chance would find:
         the share of the gallery within it, mean over the photos.
         """
-        known, where = _known(self.gallery.places), _known(self.places)
+        known, where = _known_places(self.gallery.places), _known_places(self.places)
         if not len(known) or not len(where):
             return 0.0, 0.0
         tree = _tree(known)
@@ -314,7 +314,7 @@ def parts_of(
         "licence": [photo.license for photo in photos],
         "distance to the nearest training photo": _nearness(places_of(photos), places_of(train)),
         LIKEST: _likeness(photos, train),
-        "author": [_seen(_author(photo), authors) for photo in photos],
+        "author": [_author_slice(_author(photo), authors) for photo in photos],
         NAMES_ANSWER: [(named or {}).get(photo.photo_id) for photo in photos],
         HEADING: _turned(photos, train),
     }
@@ -350,7 +350,7 @@ def _tree(places: NDArray[np.float64]) -> Any:
 
 def nearest_km(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far the nearest of `others` (M, 2) is from each of `places` (N, 2): km, NaN where either has no place."""
-    known = _known(others)
+    known = _known_places(others)
     if not len(known):
         return np.full(len(places), np.nan)
     # The nearest point of the sphere is the nearest in space, which a tree finds without comparing all pairs.
@@ -403,7 +403,7 @@ def nearest_bits(hashes: Sequence[str | None], others: Sequence[str | None]) -> 
     return [int(bits) if of else -1 for of, bits in zip(hashes, least, strict=True)]
 
 
-def _known(places: NDArray[np.float64]) -> NDArray[np.float64]:
+def _known_places(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return places[~np.isnan(places).any(axis=1)]
 
 
@@ -412,7 +412,7 @@ def _author(photo: Photo) -> tuple[str, str] | None:
     return (photo.photo_id.partition(":")[0], photo.author_id) if photo.author_id else None
 
 
-def _seen(author: tuple[str, str] | None, authors: set[tuple[str, str] | None]) -> str | None:
+def _author_slice(author: tuple[str, str] | None, authors: set[tuple[str, str] | None]) -> str | None:
     if author is None:
         return None
     return "seen in training" if author in authors else "not seen in training"

@@ -207,7 +207,7 @@ def _read_through(job: _Job, provider: Provider, cities: Sequence[City]) -> None
         partial(_relabelled, job), _search(job, provider, cities, all_cities=len(cities) == len(job.region.cities))
     )
     if job.criteria.target is not None or job.criteria.licences is not None:
-        found = _chosen(job, list(found), job.criteria)
+        found = _selected(job, list(found), job.criteria)
     stream = (item for item in job.track(found, "collecting") if not _passed_over(job, item))
     for outcome in _outcomes(
         job, provider, _Stream(_unless_labelled_elsewhere(job, item) for item in stream), _WORKERS
@@ -236,7 +236,7 @@ def _search(job: _Job, provider: Provider, cities: Sequence[City], *, all_cities
         yield from provider.unplaced()
 
 
-def _chosen(job: _Job, found: Sequence[Photo | Unusable], criteria: SelectionCriteria) -> Iterator[Photo | Unusable]:
+def _selected(job: _Job, found: Sequence[Photo | Unusable], criteria: SelectionCriteria) -> Iterator[Photo | Unusable]:
     """Yield what is wanted of things that are all at hand: the most welcome photos of each city, up to its target."""
     yield from (item for item in found if isinstance(item, Unusable))
     by_city: dict[str, list[Photo]] = {}

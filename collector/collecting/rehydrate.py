@@ -132,7 +132,7 @@ def rehydrate(
         for photo in photos:
             fate = _known_fate(catalogue, workspace, photo, withdrawn, own, retry=retry)
             if fate is None and photo.sha256 in own.files:
-                fate = _taken(catalogue, workspace, photo, own, limits)
+                fate = _take(catalogue, workspace, photo, own, limits)
             if fate is None:
                 waiting.append(photo)
             else:
@@ -175,7 +175,7 @@ def what_is_to_do(
     """Return what `rehydrate` would do, without asking anybody or writing anything. The arguments are as there."""
     header = manifest.header
     providers = _Providers(make or _registered(Region(header.region, header.title, header.cities, header.note)))
-    known, from_own, asked, unreachable = Counter[str](), 0, Counter[str](), Counter[str]()
+    known, from_own, requests, unreachable = Counter[str](), 0, Counter[str](), Counter[str]()
     why: dict[str, str] = {}
     with rehearsal(workspace) as copy, open_catalogue(copy) as catalogue:
         withdrawn = Withdrawn(catalogue.withdrawals())
@@ -190,9 +190,9 @@ def what_is_to_do(
                 unreachable[name] += 1
                 why[name] = closed.why
             else:
-                asked[name] += 1
+                requests[name] += 1
     providers.close()
-    return ToDo(dict(known.most_common()), from_own, dict(asked), dict(unreachable), why)
+    return ToDo(dict(known.most_common()), from_own, dict(requests), dict(unreachable), why)
 
 
 def _known_fate(
@@ -201,7 +201,7 @@ def _known_fate(
     """Return what is known of a photo's fate without asking anyone; None when it has to be fetched."""
     if withdrawn.holds(photo):
         return Fate(photo, "withdrawn")
-    if here := _here(catalogue, workspace, photo):
+    if here := _stored_photo(catalogue, workspace, photo):
         if here.sha256 == photo.sha256:
             return Fate(photo, "same")
         if same_picture(photo, here):
@@ -217,16 +217,18 @@ def _known_fate(
     return None
 
 
-def _taken(catalogue: Catalogue, workspace: Workspace, photo: Photo, own: OwnPhotos, limits: Limits) -> Fate | None:
+def _take(catalogue: Catalogue, workspace: Workspace, photo: Photo, own: OwnPhotos, limits: Limits) -> Fate | None:
     """Take a photo that is at hand; None where its file is not the picture that the manifest tells of."""
     outcome = _bring(photo, photo, own, workspace, limits)
-    if not isinstance(outcome, Photo) or _here(catalogue, workspace, photo):  # another picture that was here stays
+    if not isinstance(outcome, Photo) or _stored_photo(
+        catalogue, workspace, photo
+    ):  # another picture that was here stays
         return None
     catalogue.add(replace(outcome, group_id=None, split=None), HASH_STAMP)
     return Fate(photo, "same" if outcome.sha256 == photo.sha256 else "stripped")
 
 
-def _here(catalogue: Catalogue, workspace: Workspace, photo: Photo) -> Photo | None:
+def _stored_photo(catalogue: Catalogue, workspace: Workspace, photo: Photo) -> Photo | None:
     """Return what the catalogue holds as this photo, when its bytes are in the store."""
     here = catalogue.photo(photo.photo_id)
     return here if here and here.sha256 and is_stored(workspace, here.sha256, here.bytes) else None
@@ -239,7 +241,7 @@ def _record(
     if isinstance(outcome, Photo):
         catalogue.add(replace(outcome, group_id=None, split=None), HASH_STAMP)
         return Fate(photo, "same" if outcome.sha256 == photo.sha256 else "re-encoded")
-    kept = _here(catalogue, workspace, photo) is not None
+    kept = _stored_photo(catalogue, workspace, photo) is not None
     if isinstance(outcome, Failed):
         pause = timedelta(seconds=max(600.0, min(outcome.retry_after or 0.0, 86_400.0)))
         if not kept:

@@ -94,7 +94,7 @@ def ranking(photos: Sequence[Photo], seed: int) -> Iterator[Photo]:
     """
     author, place, month = (
         _codes(author_of(photo.photo_id, photo.author_id) for photo in photos).tolist(),
-        _codes(_place(photo) for photo in photos).tolist(),
+        _codes(_grid_square(photo) for photo in photos).tolist(),
         _codes(photo.taken_at.strftime("%Y-%m") if photo.taken_at else "" for photo in photos).tolist(),
     )
     places, months = ([0] * (max(code, default=0) + 1) for code in (place, month))
@@ -172,7 +172,7 @@ def _codes(values: Iterable[str]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
 
 
-def _place(photo: Photo) -> str:
+def _grid_square(photo: Photo) -> str:
     if photo.latitude is None or photo.longitude is None:
         return ""
     north = floor(photo.latitude * _METRES_PER_DEGREE / _PLACE_M)
@@ -183,7 +183,7 @@ def _place(photo: Photo) -> str:
 
 _KINDS: tuple[Callable[[Photo], str], ...] = (
     lambda photo: author_of(photo.photo_id, photo.author_id),
-    _place,
+    _grid_square,
     lambda photo: photo.taken_at.strftime("%m") if photo.taken_at else "",
     _hour,
     lambda photo: photo.license,

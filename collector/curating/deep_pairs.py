@@ -107,14 +107,14 @@ def deep_pairs(
     name, candidates = proposals(workspace, photos, source, net, track)
     digests = [str(photo.sha256) for photo in photos]
     verify, align = pair_verifier(workspace), aligner(workspace) if has_opencv() else None
-    with _verdicts(workspace) as kept:
+    with _verdicts(workspace) as stored_verdicts:
 
         def wanted() -> Iterator[tuple[Proposed, Any]]:
             """Yield candidates, and the verdict on each that is kept."""
             for row in candidates:
                 one = Proposed(*row.tolist())
                 if digests[one.first] != digests[one.second]:
-                    yield one, kept.get(_key(digests, one))
+                    yield one, stored_verdicts.get(_key(digests, one))
 
         waiting = sum(verdict is None for _, verdict in wanted())
         rest = track((one for one, verdict in wanted() if verdict is None), "verifying pairs", waiting)
@@ -128,7 +128,7 @@ def deep_pairs(
                 is_same = small.is_same or (laid is not None and laid.is_same)
                 evidence = {"same": True, "small": asdict(small), "aligned": laid and asdict(laid)}
                 verdicts[_key(digests, one)] = evidence if is_same else False
-            kept.write(verdicts)
+            stored_verdicts.write(verdicts)
         return [
             DeepPair(one.first, one.second, one.cosine, one.turn, _evidence(name, one, verdict))
             for one, verdict in wanted()

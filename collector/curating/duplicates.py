@@ -112,22 +112,24 @@ def find_groups(
     for position, link in _deep_links(looks, deep or {}):
         if all(other != link[0] for other, *_ in linked[position]):
             linked[position].append(link)
-    taken: set[int] = set()
+    grouped: set[int] = set()
     groups = []
     several = np.flatnonzero(np.diff(looks.starts) > 1).tolist()
     for position in sorted({*several, *linked}):
-        if position in taken:
+        if position in grouped:
             continue
-        taken.add(position)
-        kept, *same = looks.photos(position)
-        members = [Member(photo, photo.sha256 == kept.sha256, 0, 0) for photo in same]
+        grouped.add(position)
+        representative, *same = looks.photos(position)
+        members = [Member(photo, photo.sha256 == representative.sha256, 0, 0) for photo in same]
         for other, near, agreement, said in sorted(linked.get(position, ()), key=lambda found: found[0]):
-            if other not in taken:
-                taken.add(other)
+            if other not in grouped:
+                grouped.add(other)
                 evidence = (near.phash, near.dhash, near.mirrored, agreement, said)
-                members += [Member(photo, photo.sha256 == kept.sha256, *evidence) for photo in looks.photos(other)]
+                members += [
+                    Member(photo, photo.sha256 == representative.sha256, *evidence) for photo in looks.photos(other)
+                ]
         if members:
-            groups.append(Group(kept, tuple(members)))
+            groups.append(Group(representative, tuple(members)))
     return groups
 
 
@@ -205,7 +207,7 @@ def same_picture(a: Photo, b: Photo, radius: int = PHASH_RADIUS) -> bool:
         return True
     if not (a.phash and b.phash and a.dhash and b.dhash):
         return False
-    return hashes_agree(_apart(a.phash, b.phash), _apart(a.dhash, b.dhash), radius)
+    return hashes_agree(_bit_distance(a.phash, b.phash), _bit_distance(a.dhash, b.dhash), radius)
 
 
 def preference(photo: Photo) -> tuple[bool, int, int, datetime, str]:
@@ -240,12 +242,12 @@ def _deep_links(looks: _Looks, deep: DeepLinks) -> Iterator[tuple[int, _Link]]:
         if first is None or second is None or first == second:
             continue
         a, b = looks.photos(first)[0], looks.photos(second)[0]
-        phash, dhash = _apart(a.phash, b.phash), _apart(a.dhash, b.dhash)
+        phash, dhash = _bit_distance(a.phash, b.phash), _bit_distance(a.dhash, b.dhash)
         yield first, (second, Candidate(first, second, phash, dhash, False), None, said)
         yield second, (first, Candidate(second, first, phash, dhash, False), None, said)
 
 
-def _apart(a: str | None, b: str | None) -> int:
+def _bit_distance(a: str | None, b: str | None) -> int:
     return (int(a, 16) ^ int(b, 16)).bit_count() if a and b else 64
 
 
@@ -333,8 +335,8 @@ def near_hashes(
     reach = max(_reach(radius), by_hashes)
     for mirrored in (False, True) if radius else (False,):
         seen = np.hstack((mirrored_phash(phash), mirrored_dhash(dhash))) if mirrored else both
-        for pairs in _near(both, min(reach, 128), seen, work):
-            yield from _chosen(pairs, phash, seen[:, :8], radius, most_doubts, mirrored=mirrored)
+        for pairs in _close_pairs(both, min(reach, 128), seen, work):
+            yield from _candidates(pairs, phash, seen[:, :8], radius, most_doubts, mirrored=mirrored)
 
 
 def _within_cities(
@@ -354,7 +356,9 @@ def _within_cities(
             yield replace(near, first=int(of[near.first]), second=int(of[near.second]))
 
 
-def _near(bits: NDArray[np.uint8], radius: int, seen: NDArray[np.uint8] | None, work: Work | None) -> Iterator[Pairs]:
+def _close_pairs(
+    bits: NDArray[np.uint8], radius: int, seen: NDArray[np.uint8] | None, work: Work | None
+) -> Iterator[Pairs]:
     if work is None:
         return pairs_in_blocks(bits, radius, seen)
     return pairs_in_partitions(bits, radius, seen, work)
@@ -364,7 +368,7 @@ def _agreeing(
     phash: NDArray[np.uint8], dhash: NDArray[np.uint8], radius: int, work: Work | None = None
 ) -> Iterator[Candidate]:
     """Yield the pairs whose `hashes_agree`: few pHashes are near, so that they are searched and dHashes looked up."""
-    for pairs in _near(phash, min(radius, 64), None, work):
+    for pairs in _close_pairs(phash, min(radius, 64), None, work):
         apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1, dtype=np.int64)
         agree = apart <= radius + DHASH_SLACK
         first, second, near = pairs.first[agree], pairs.second[agree], pairs.distance[agree]
@@ -377,7 +381,7 @@ def _reach(radius: int) -> int:
     return radius * 9 // 2
 
 
-def _chosen(
+def _candidates(
     pairs: Pairs, phash: NDArray[np.uint8], seen: NDArray[np.uint8], radius: int, most_doubts: int, *, mirrored: bool
 ) -> Iterator[Candidate]:
     apart = np.bitwise_count(phash[pairs.first] ^ seen[pairs.second]).sum(axis=1, dtype=np.int64)

@@ -51,18 +51,18 @@ def flag_labels(photos: Sequence[Photo], cities: Mapping[str, Sequence[City]]) -
 
     `cities` are those of each slug; a photo of another city is asked nothing that needs one.
     """
-    found: dict[str, dict[str, Finding]] = defaultdict(dict)
+    findings_of: dict[str, dict[str, Finding]] = defaultdict(dict)
     for photo in photos:
         if finding := _at_zero(photo):
-            found[photo.photo_id]["zero-coordinate"] = finding
+            findings_of[photo.photo_id]["zero-coordinate"] = finding
         elif finding := _at_centre(photo, cities.get(photo.city, ())):
-            found[photo.photo_id]["city-centre"] = finding
+            findings_of[photo.photo_id]["city-centre"] = finding
         if finding := _at_reset(photo):
-            found[photo.photo_id]["reset-clock"] = finding
+            findings_of[photo.photo_id]["reset-clock"] = finding
     for flag, findings in (("same-coordinate", _same_coordinate(photos)), ("one-author", _one_author(photos))):
         for photo_id, finding in findings.items():
-            found[photo_id][flag] = finding
-    return [_decision(photo_id, findings) for photo_id, findings in sorted(found.items())]
+            findings_of[photo_id][flag] = finding
+    return [_decision(photo_id, findings) for photo_id, findings in sorted(findings_of.items())]
 
 
 def _decision(photo_id: str, findings: Mapping[str, Finding]) -> Decision:

@@ -80,14 +80,14 @@ def pair_verifier(workspace: Workspace, work: Work | None = None) -> VerifyPairs
 
     Pictures are read where `work` is done, in a few threads unless it is said; pairs are compared here.
     """
-    kept: dict[str, NDArray[np.uint8] | None] = {}
+    decoded: dict[str, NDArray[np.uint8] | None] = {}
 
     def look_at(digests: Sequence[str]) -> None:
-        if len(kept) + len(digests) > _KEPT:
-            kept.clear()
-        new = [digest for digest in dict.fromkeys(digests) if digest not in kept]
+        if len(decoded) + len(digests) > _KEPT:
+            decoded.clear()
+        new = [digest for digest in dict.fromkeys(digests) if digest not in decoded]
         for digest, found in zip(new, map_photos(_small, new, workspace, work), strict=True):
-            kept[digest] = None if isinstance(found, Fault) else found  # what was stored was whole once
+            decoded[digest] = None if isinstance(found, Fault) else found  # what was stored was whole once
 
     def verify(pairs: Sequence[DoubtfulPair]) -> list[Agreement | None]:
         answers: list[Agreement | None] = [None] * len(pairs)
@@ -95,7 +95,7 @@ def pair_verifier(workspace: Workspace, work: Work | None = None) -> VerifyPairs
         for start in range(0, len(pairs), _AT_ONCE):
             readable = []
             for position, pair in enumerate(pairs[start : start + _AT_ONCE], start):
-                first, second = kept[pair.first], kept[pair.second]
+                first, second = decoded[pair.first], decoded[pair.second]
                 if first is not None and second is not None:
                     seen = second[:, ::-1] if pair.mirrored else second
                     readable.append((position, first, np.rot90(seen, pair.turn)))

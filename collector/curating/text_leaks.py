@@ -219,22 +219,22 @@ def judge(lines: Sequence[Line], city: str, names: PlaceNames) -> dict[str, Any]
 
 def _findings(text: str, city: str, names: PlaceNames) -> list[tuple[str, float, str]]:
     """Return flag, score before the reader's doubt, and what was found, of one line."""
-    found = []
+    findings = []
     for named in names.found(text, read=True):
         if names.is_answer(named.place, city):
-            found.append(("name-in-picture", named.score, f"{named.name} ({named.how})"))
+            findings.append(("name-in-picture", named.score, f"{named.name} ({named.how})"))
         elif named.place in names.cities:
-            found.append(("other-name-in-picture", named.score, f"{named.name} ({named.how})"))
+            findings.append(("other-name-in-picture", named.score, f"{named.name} ({named.how})"))
     squeezed = re.sub(r"[^a-z0-9]", "", text.lower())
     if agency := next((name for name in _AGENCIES if name in squeezed), None):
-        found.append(("watermark", 1.0, agency))
+        findings.append(("watermark", 1.0, agency))
     elif match := _CREDIT.search(text) or _ADDRESS.search(text):
-        found.append(("watermark", 0.7, match[0]))
+        findings.append(("watermark", 0.7, match[0]))
     if match := _DATE.search(text):
-        found.append(("date-in-picture", 1.0, match[0]))
+        findings.append(("date-in-picture", 1.0, match[0]))
     if match := _COORDINATES.search(text):
-        found.append(("coordinates-in-picture", 1.0, match[0]))
-    return found
+        findings.append(("coordinates-in-picture", 1.0, match[0]))
+    return findings
 
 
 def _language(lines: Sequence[Line]) -> dict[str, str]:

@@ -366,21 +366,21 @@ def _ask_nodes(ray: Any, question: Callable[[Any], Answer], about: Any) -> dict[
     """
     remote = ray.remote(num_cpus=0, max_retries=-1)(question)  # whoever dies of it again and again is late
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in alive(ray) if can_compute(node)}
-    asked = {remote.options(scheduling_strategy=on_node(node)).remote(about): node for node in nodes}
-    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_SECONDS) if asked else ([], [])
+    node_of = {remote.options(scheduling_strategy=on_node(node)).remote(about): node for node in nodes}
+    ready, late = ray.wait(list(node_of), num_returns=len(node_of), timeout=_PROBE_SECONDS) if node_of else ([], [])
     for reference in late:
         raise IncompleteError(
-            f"node {nodes[asked[reference]]}: does not answer within {_PROBE_SECONDS:.0f} s: it cannot start Python, or "
+            f"node {nodes[node_of[reference]]}: does not answer within {_PROBE_SECONDS:.0f} s: it cannot start Python, or "
             "its file system hangs"
         )
     answers = {}
     for reference in ready:
         try:
-            answers[nodes[asked[reference]]] = ray.get(reference)
+            answers[nodes[node_of[reference]]] = ray.get(reference)
         except ray.exceptions.RayError as error:
             if isinstance(cause := getattr(error, "cause", None), T15Error):
                 raise cause from None
-            raise IncompleteError(_line(f"node {nodes[asked[reference]]}: cannot be asked ({error})")) from error
+            raise IncompleteError(_line(f"node {nodes[node_of[reference]]}: cannot be asked ({error})")) from error
     return answers
 
 

@@ -64,7 +64,7 @@ class Shards:
     size: NDArray[np.int64]
     file_digests: NDArray[np.bytes_]
 
-    def _at(self, sha256: str) -> int | None:
+    def _row_of(self, sha256: str) -> int | None:
         try:
             wanted = np.frombuffer(bytes.fromhex(sha256), "S32") if len(sha256) == 64 else None
         except ValueError:
@@ -76,11 +76,11 @@ class Shards:
 
     def holds(self, sha256: str) -> bool:
         """Return whether the photo with these original bytes is in a shard."""
-        return self._at(sha256) is not None
+        return self._row_of(sha256) is not None
 
     def place(self, sha256: str) -> tuple[int, int] | None:
         """Return in which of the shards (`names`) a photo lies and where; None where it is in none."""
-        at = self._at(sha256)
+        at = self._row_of(sha256)
         return None if at is None else (int(self.shard[at]), int(self.offset[at]))
 
     def read(self, sha256: str) -> bytes:
@@ -89,7 +89,7 @@ class Shards:
         Raises:
             DataError: it is in no shard, the shard is missing, or its bytes are not those of the index.
         """
-        at = self._at(sha256)
+        at = self._row_of(sha256)
         if at is None:
             raise DataError(f"{self.folder}: no shard holds the photo of sha256 {sha256[:12]}…")
         name = self.names[self.shard[at]]

@@ -25,7 +25,7 @@ def vpr(path: Path, unpacked: Path) -> Records:
     rows: list[dict[str, Any]] = []
     files = sorted(file for file in path.rglob("*") if file.suffix.casefold() in PICTURES)
     parts = {file: PurePosixPath(file.relative_to(path).as_posix()).parts[:-1] for file in files}
-    asked = next((part for part in ("test", "val") if any(part in of for of in parts.values())), None)
+    query_part = next((part for part in ("test", "val") if any(part in of for of in parts.values())), None)
     for file, folders in parts.items():
         named = read_name(file.name)
         if named is None:
@@ -40,7 +40,7 @@ def vpr(path: Path, unpacked: Path) -> Records:
             "sequence": drive,
             "author_id": drive,
             "role": _role(folders),
-            "split": _side(folders, asked),
+            "split": _side(folders, query_part),
         }
         rows.append({name: value for name, value in row.items() if value is not None})
     if not rows:

@@ -326,7 +326,7 @@ class FileFinder:
     rows: Sequence[tuple[int, str, str | None]]
 
     @cached_property
-    def _whole(self) -> dict[str, Path]:
+    def _path_of_key(self) -> dict[str, Path]:
         return {self._key(path): path for path in self.files}
 
     def _key(self, path: Path) -> str:
@@ -342,7 +342,7 @@ class FileFinder:
         count = len(folders)
         if count not in self._by_end:
             keys = self._by_end.setdefault(count, {})
-            for key in self._whole:
+            for key in self._path_of_key:
                 parts = key.split("/")
                 if len(parts) > count:
                     above, own = parts[-count - 1 : -1], parts[-1]
@@ -355,7 +355,7 @@ class FileFinder:
         """The files' keys by name, with and without its ending, and each of the folders that they lie in, folded."""
         keys: dict[tuple[str, str], list[str]] = {}
         folded: dict[str, str] = {}
-        for key in self._whole:
+        for key in self._path_of_key:
             *folders, own = key.split("/")
             for folder in {folded.setdefault(of, fold(of)) for of in folders}:
                 for called in {own, own.rpartition(".")[0] or own}:
@@ -380,18 +380,18 @@ class FileFinder:
         or the last of them is called as the root. The end of a path, such as a name alone, is the only file that ends so,
         or the one in a folder called as the row's city; a name without an ending has any.
         """
-        asked = _parts(file)
-        for cut in range(len(asked)):
-            allowed = cut <= self._shared or asked[cut - 1] == self._root_name
-            if allowed and (path := self._whole.get("/".join(asked[cut:]))):
+        parts = _parts(file)
+        for cut in range(len(parts)):
+            allowed = cut <= self._shared or parts[cut - 1] == self._root_name
+            if allowed and (path := self._path_of_key.get("/".join(parts[cut:]))):
                 return path
-        folders = asked[self._shared : -1]
-        keys = self._ending_with(folders, asked[-1])
+        folders = parts[self._shared : -1]
+        keys = self._ending_with(folders, parts[-1])
         if len(keys) > 1 and city is not None:
-            in_city = self._by_folder.get((asked[-1], fold(city)), ())
+            in_city = self._by_folder.get((parts[-1], fold(city)), ())
             keys = [key for key in in_city if _ends_with(key, folders)] or keys
         if len(keys) == 1:
-            return self._whole[keys[0]]
+            return self._path_of_key[keys[0]]
         return "no such file" if not keys else f"{len(keys)} files are called so, such as {keys[0]}"
 
     def match(self) -> Matches:

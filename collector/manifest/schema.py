@@ -251,9 +251,9 @@ def _faults(table: pa.Table, cities: tuple[str, ...], labels: tuple[str, ...]) -
         rule, test = _rule(column, cities, labels)
         if test is not None and (row := _first(pc.invert(test(values)))) is not None:
             # A value with a key in it must not be printed.
-            yield row, column.name, rule if rule == _NO_SECRET else f"{_seen(values[row])} {rule}"
+            yield row, column.name, rule if rule == _NO_SECRET else f"{_quoted(values[row])} {rule}"
     if (row := repeated(table["photo_id"])) is not None:
-        yield row, "photo_id", f"{_seen(table['photo_id'][row])} must be unique"
+        yield row, "photo_id", f"{_quoted(table['photo_id'][row])} must be unique"
 
 
 def _rule(column: Column, cities: tuple[str, ...], labels: tuple[str, ...]) -> tuple[str, Test | None]:
@@ -290,10 +290,10 @@ def repeated(values: pa.ChunkedArray) -> int | None:
 
 def row_name(table: pa.Table, row: int, first_row: int = 0) -> str:
     """Return how a row is named in an error."""
-    return f"row {first_row + row} (photo_id {_seen(table['photo_id'][row])})"
+    return f"row {first_row + row} (photo_id {_quoted(table['photo_id'][row])})"
 
 
-def _seen(value: pa.Scalar) -> str:
+def _quoted(value: pa.Scalar) -> str:
     try:
         text = repr(value.as_py())
     except (ArithmeticError, ValueError):  # a time beyond Python's

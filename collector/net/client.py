@@ -149,9 +149,9 @@ class Http:
                     answer = self._answer(response, body)
             except NetError as error:
                 if error.answer is not None:
-                    self._judged(judge, error.answer, url)
+                    self._judge(judge, error.answer, url)
                 raise
-            self._judged(judge, answer, url)
+            self._judge(judge, answer, url)
             return answer
 
         return self.retrying(once)
@@ -269,7 +269,7 @@ class Http:
             refusal = RefusedError("bad-request", f"{self.redacted(url)[:200]!r} cannot be asked for")
         raise refusal
 
-    def _judged(self, judge: Judge, answer: Answer, url: str) -> None:
+    def _judge(self, judge: Judge, answer: Answer, url: str) -> None:
         try:
             judge(answer)
         except TemporaryError as error:

@@ -102,7 +102,7 @@ class CommonsProvider:
         found: list[Photo | Unusable] = []
         for start in range(0, len(fresh), _IDS):
             pages = self._details(fresh[start : start + _IDS])
-            found += [describe(page, city, self._own) for page in pages]
+            found += [describe(page, city, self._own_origins) for page in pages]
         return Page(tuple(found), rows=rows, reported=rows, cut=cut, known=len(ids) - len(fresh))
 
     def image_request(self, photo: Photo) -> ImageRequest:
@@ -124,11 +124,11 @@ class CommonsProvider:
         """
         native = photo.photo_id.removeprefix("commons:")
         pages = self._details([int(native)]) if native.isdecimal() else []
-        image_url = present_address(pages[0], self._own) if pages else None
+        image_url = present_address(pages[0], self._own_origins) if pages else None
         return replace(photo, image_url=image_url) if image_url else None
 
     @property
-    def _own(self) -> frozenset[Origin]:
+    def _own_origins(self) -> frozenset[Origin]:
         return frozenset({origin_of(self.api_url)})
 
     def _search(self, cell: Cell) -> tuple[list[int], int]:

@@ -89,12 +89,12 @@ def parse_answer(body: bytes) -> Mapping[str, Any] | Failure:
         return document
     if stat == "fail":
         return failure_of(document)
-    return Failure(None, f"the answer has stat {_seen(stat)} where 'ok' or 'fail' is due")
+    return Failure(None, f"the answer has stat {_quoted(stat)} where 'ok' or 'fail' is due")
 
 
 def failure_of(document: Mapping[str, Any]) -> Failure:
     """Return what an answer of `stat` fail says."""
-    return Failure(_whole(document.get("code")), clean(document.get("message")) or "without a message")
+    return Failure(_integer(document.get("code")), clean(document.get("message")) or "without a message")
 
 
 def is_passing(failure: Failure) -> bool:
@@ -117,7 +117,7 @@ def parse_rows(document: Mapping[str, Any]) -> tuple[list[Any], int | None, int 
     """
     photos = mapping(document.get("photos"))
     rows = photos.get("photo")
-    return (rows, _whole(photos.get("total")), _whole(photos.get("page"))) if isinstance(rows, list) else None
+    return (rows, _integer(photos.get("total")), _integer(photos.get("page"))) if isinstance(rows, list) else None
 
 
 def parse_sizes(document: Mapping[str, Any], id_: str) -> dict[str, str]:
@@ -155,7 +155,9 @@ def parse_photo(row: object, city: City, geo_accuracy: int) -> Photo | Unusable:
     """
     id_ = str(mapping(row).get("id"))
     if not isinstance(row, Mapping) or not _ID.fullmatch(id_):
-        return Unusable(nameless("flickr", row), "no-id", f"a row without a number as its id: {_seen(row)}", city.slug)
+        return Unusable(
+            nameless("flickr", row), "no-id", f"a row without a number as its id: {_quoted(row)}", city.slug
+        )
     photo_id = f"flickr:{id_}"
     try:
         latitude, longitude = _place(row, city, geo_accuracy)
@@ -169,7 +171,7 @@ def parse_photo(row: object, city: City, geo_accuracy: int) -> Photo | Unusable:
         latitude=latitude,
         longitude=longitude,
         taken_at=_taken_at(row),
-        position_accuracy_m=ACCURACY_M.get(_whole(row.get("accuracy")) or 0),
+        position_accuracy_m=ACCURACY_M.get(_integer(row.get("accuracy")) or 0),
         author_id=f"flickr:{owner}" if owner else None,
         author_name=clean(row.get("ownername")),
         license=_licence(row, photo_id),
@@ -184,11 +186,11 @@ def parse_photo(row: object, city: City, geo_accuracy: int) -> Photo | Unusable:
 def _place(row: Mapping[str, Any], city: City, geo_accuracy: int) -> tuple[float, float]:
     # Videos come with media=photos too (8 of the recorded rows are videos).
     if row.get("media", "photo") != "photo":
-        raise NoPhotoError("not-a-photo", f"media is {_seen(row.get('media'))}")
+        raise NoPhotoError("not-a-photo", f"media is {_quoted(row.get('media'))}")
     at = place(row.get("latitude"), row.get("longitude"))
     if at is None:
         raise NoPhotoError("no-location", "has no place")
-    accuracy = _whole(row.get("accuracy")) or 0
+    accuracy = _integer(row.get("accuracy")) or 0
     if 0 < accuracy < geo_accuracy:
         raise NoPhotoError("imprecise-location", f"accuracy {accuracy} on Flickr's scale, {geo_accuracy} is asked for")
     check_inside(city, at)
@@ -198,10 +200,10 @@ def _place(row: Mapping[str, Any], city: City, geo_accuracy: int) -> tuple[float
 def _licence(row: Mapping[str, Any], photo_id: str) -> str:
     if row.get("license") in (None, ""):
         return "LicenseRef-Unknown"
-    id_ = _whole(row["license"])
+    id_ = _integer(row["license"])
     if id_ is None or id_ not in LICENCES:
         raise DataError(
-            f"{photo_id}: licence id {_seen(row['license'])} is unknown to t15; Flickr's flickr.photos.licenses.getInfo "
+            f"{photo_id}: licence id {_quoted(row['license'])} is unknown to t15; Flickr's flickr.photos.licenses.getInfo "
             "says what it means: add it to LICENCES in collector/providers/flickr_answers.py"
         )
     return LICENCES[id_]
@@ -234,13 +236,13 @@ def _taken_at(row: Mapping[str, Any]) -> datetime | None:
     846 rows). A camera that was ahead of the upload by more than any zone is ahead of UTC was set wrongly (5 of 585 rows).
     """
     text = row.get("datetaken")
-    granularity = _whole(row.get("datetakengranularity")) or _MINUTE
-    if not isinstance(text, str) or _whole(row.get("datetakenunknown")) or granularity not in (_MINUTE, _MONTH):
+    granularity = _integer(row.get("datetakengranularity")) or _MINUTE
+    if not isinstance(text, str) or _integer(row.get("datetakenunknown")) or granularity not in (_MINUTE, _MONTH):
         return None
     text, layout = (text[:7], "%Y-%m") if granularity == _MONTH else (text, "%Y-%m-%d %H:%M:%S")
     try:
         taken = datetime.strptime(text, layout).replace(tzinfo=UTC)
-        posted = datetime.fromtimestamp(_whole(row.get("dateupload")) or 0, UTC)
+        posted = datetime.fromtimestamp(_integer(row.get("dateupload")) or 0, UTC)
     except (ValueError, OverflowError, OSError):  # "0000-00-00 00:00:00", or an upload in the year 10000
         return None
     if posted.timestamp() and taken > posted + timedelta(hours=14):
@@ -248,11 +250,11 @@ def _taken_at(row: Mapping[str, Any]) -> datetime | None:
     return plausible(taken)
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     found = number(value)
     return int(found) if found is not None and found == int(found) else None
 
 
-def _seen(value: object) -> str:
+def _quoted(value: object) -> str:
     text = clean(repr(value)[:200]) or ""
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -74,7 +74,7 @@ class PanoramaxProvider:
         question = {"bbox": box, "limit": _ROWS}
         answer = self.http.get(f"{self.api_url}/search", question, accept=types, judge=judge)
         items = parse_features(answer.body)
-        found = tuple(describe(item, city, self._own) for item in items)
+        found = tuple(describe(item, city, self._own_origins) for item in items)
         return Page(found, rows=len(items), cut=len(items) >= _ROWS)
 
     def image_request(self, photo: Photo) -> ImageRequest:
@@ -88,5 +88,5 @@ class PanoramaxProvider:
         return ImageRequest(photo.image_url)
 
     @property
-    def _own(self) -> frozenset[Origin]:
+    def _own_origins(self) -> frozenset[Origin]:
         return frozenset({origin_of(self.api_url)})

@@ -136,7 +136,7 @@ def _bars(axes: Axes, rows: Sequence[Row], names: Sequence[str], length: int, mo
         start += widths
     beside = axes.transData + _points(axes, 3)
     for place, row in zip(places, rows, strict=True):
-        axes.text(row.photos, place, f"{row.photos:,}", transform=beside, va="center", fontsize=7)
+        axes.text(row.photos, float(place), f"{row.photos:,}", transform=beside, va="center", fontsize=7)
     _name_rows(axes, names)
     axes.set_ylim(length - 0.4, -0.6)
     axes.set_xlim(0, max(most, 1) * 1.15)
@@ -319,7 +319,8 @@ def _strips(axes: Axes, starts: NDArray[np.float64], widths: NDArray[Any], colou
     rows = np.arange(len(widths))
     ends = starts + widths
     corners = [(starts, rows - 0.35), (starts, rows + 0.35), (ends, rows + 0.35), (ends, rows - 0.35)]
-    bars = PolyCollection(np.stack([np.column_stack(corner) for corner in corners], axis=1), facecolors=colour, **more)
+    outlines = list(np.stack([np.column_stack(corner) for corner in corners], axis=1))
+    bars = PolyCollection(outlines, facecolors=colour, **more)
     axes.add_collection(bars, autolim=False)
 
 
@@ -345,7 +346,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 def _points(axes: Axes, right: float) -> ScaledTranslation:
     """Return the way so many points to the right."""
-    return ScaledTranslation(right / 72, 0, axes.get_figure(root=True).dpi_scale_trans)
+    return ScaledTranslation(right / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def _legend(figure: Figure) -> None:

@@ -164,7 +164,7 @@ def _of_city(
     hours = Counter(moment.hour for moment in solar)
     indoors = [looks.indoors[photo.photo_id] >= 0.5 for photo in photos if photo.photo_id in looks.indoors]
     people = [looks.people[photo.photo_id] for photo in photos if photo.photo_id in looks.people]
-    found = CityStats(
+    city_stats = CityStats(
         city=city.slug,
         name=city.name,
         photos=len(photos),
@@ -187,7 +187,7 @@ def _of_city(
         indoors=sum(indoors) / len(indoors) if indoors else None,
         people=sum(people) / len(people) if people else None,
     )
-    return CityStats(**{**asdict(found), "wanting": tuple(_wanting(found))})
+    return CityStats(**{**asdict(city_stats), "wanting": tuple(_wanting(city_stats))})
 
 
 def effective(counts: Iterable[int]) -> float | None:

@@ -146,7 +146,7 @@ def _city(request: Request, view: View, *, required: bool = True) -> str:
     return city
 
 
-def _place(request: Request) -> listing.Place:
+def _list_place(request: Request) -> listing.Place:
     asked = request.query_params
     at = asked.get("at", "0")
     position = int(at) if at.isascii() and at.isdigit() and len(at) < 10 else 0
@@ -165,7 +165,7 @@ def _photos(request: Request) -> Response:
         offered = listing.choices(view.db, city)
         if chosen not in {choice.name for choice in offered} and not chosen.startswith("flag:"):
             raise HTTPException(404, f"There is no filter {chosen[:100]!r}.")
-        page = listing.page_of(listing.keys(view.db, city, chosen), _place(request))
+        page = listing.page_of(listing.keys(view.db, city, chosen), _list_place(request))
         cards = cards_of(view.db, page.ids)
         return view.page("photos.html", city, here="photos", chosen=chosen, choices=offered, page=page, cards=cards)
 
@@ -177,7 +177,7 @@ def _groups(request: Request) -> Response:
         if kind not in GROUP_KINDS:
             raise HTTPException(404, f"There are no groups of the kind {kind[:100]!r}.")
         keys = listing.group_keys(view.db, GROUP_KINDS[kind], city or None)
-        page = listing.page_of(keys, _place(request), listing.GROUPS_PAGE)
+        page = listing.page_of(keys, _list_place(request), listing.GROUPS_PAGE)
         return view.page("groups.html", city, here=kind, kind=kind, page=page, groups=groups_of(view.db, page.ids))
 
 

@@ -228,11 +228,11 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
     marks = ", ".join("?" * len(ids))
     query = f"SELECT {', '.join(_SHOWN)} FROM photos WHERE state = 'downloaded' AND photo_id IN ({marks})"  # noqa: S608
     photos = {row[0]: dict(zip(_SHOWN, row, strict=True)) for row in db.execute(query, tuple(ids))}
-    made = {photo_id: _Facts() for photo_id in photos}
+    facts_of = {photo_id: _Facts() for photo_id in photos}
     query = f"SELECT photo_id, stage, verdict, evidence FROM decisions WHERE photo_id IN ({marks}) ORDER BY stage"  # noqa: S608
     for photo_id, stage, verdict, evidence in db.execute(query, tuple(ids)):
-        if photo_id in made:
-            made[photo_id].take(stage, verdict, _object(evidence))
+        if photo_id in facts_of:
+            facts_of[photo_id].take(stage, verdict, _object(evidence))
     entries = history(db, photos)
     return [
         Card(
@@ -251,7 +251,7 @@ def cards_of(db: sqlite3.Connection, ids: Sequence[str], distances: Mapping[str,
             language=facts.language,
         )
         for photo_id in dict.fromkeys(ids)
-        if (facts := made.get(photo_id))
+        if (facts := facts_of.get(photo_id))
     ]
 
 

@@ -173,7 +173,7 @@ def allocate(
     _require_room(photos, quotas, fixed_sides)
     if drop_photos:
         return _dropping(photos, clusters or [groups], quotas, seed, fixed_sides)
-    return _whole(photos, groups, clusters or [groups], quotas, seed, fixed_sides)
+    return _whole_groups(photos, groups, clusters or [groups], quotas, seed, fixed_sides)
 
 
 def stratified(photos: Sequence[Photo], quotas: Mapping[str, float], seed: int) -> dict[str, str]:
@@ -227,7 +227,7 @@ def kfold(photos: Sequence[Photo], groups: Mapping[str, str], folds: int, seed: 
     return Folds(fold_of, _deviations(photos, fold_of, numbered.cities, wanted, range(folds)))
 
 
-def _whole(
+def _whole_groups(
     photos: Sequence[Photo],
     groups: Mapping[str, str],
     clusters: Sequence[Mapping[str, str]],
@@ -415,12 +415,12 @@ def _check(quotas: Mapping[str, float], mode: Mode, drop_photos: bool) -> None:
         raise UsageError(f"leaving out photos goes with exact quotas, not with mode {mode}")
     if mode == "fractions":
         if not all(fraction > 0 for fraction in quotas.values()) or abs(sum(quotas.values()) - 1) > 1e-6:
-            raise UsageError(f"fractions {_said(quotas)}: each must be above 0, and together they must be 1")
+            raise UsageError(f"fractions {_quotas_text(quotas)}: each must be above 0, and together they must be 1")
     elif not all(count >= 0 and count == int(count) for count in quotas.values()) or not any(quotas.values()):
-        raise UsageError(f"quotas {_said(quotas)}: give whole numbers of photos a city")
+        raise UsageError(f"quotas {_quotas_text(quotas)}: give whole numbers of photos a city")
 
 
-def _said(quotas: Mapping[str, float]) -> str:
+def _quotas_text(quotas: Mapping[str, float]) -> str:
     return ", ".join(f"{side} {quotas[side]:g}" for side in SPLITS)
 
 

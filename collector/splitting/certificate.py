@@ -215,7 +215,8 @@ def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
         ]
     pairs = comparison.near.worst if leak.kind == "distance" else comparison.alike.worst
     return [
-        f"{_apart(pair)}: {named(pair.judged)} ({comparison.judged}), {named(pair.reference)} ({comparison.reference})"
+        f"{_distance_text(pair)}: {named(pair.judged)} ({comparison.judged}), "
+        f"{named(pair.reference)} ({comparison.reference})"
         for pair in pairs
         if pair.metres is None or pair.metres < audit.min_distance_m
     ]
@@ -227,7 +228,7 @@ def _author(audit: Audit, author: str) -> str:
     return _short(author) if name is None else f"{_short(name, 40)}, {_short(author)}"
 
 
-def _apart(pair: PhotoPair) -> str:
+def _distance_text(pair: PhotoPair) -> str:
     return f"{pair.metres:.1f} m" if pair.metres is not None else f"{pair.phash_bits} and {pair.dhash_bits} bits"
 
 

@@ -111,15 +111,15 @@ def attempts(
     kept = {groups[photo_id] for photo_id in fixed}
     number, most = float(total), max((sum(of.values()) for of in size.values()), default=0)
     while True:
-        taken = set(kept)
+        chosen_groups = set(kept)
         for city, names in order.items():
             count = 0
             for name in names:
                 if count >= number:
                     break
-                taken.add(name)
+                chosen_groups.add(name)
                 count += size[city].get(name, 0)
-        yield [photo for photo in photos if groups[photo.photo_id] in taken]
+        yield [photo for photo in photos if groups[photo.photo_id] in chosen_groups]
         if number >= most:
             return
         number = max(number + 1, number * _MORE)

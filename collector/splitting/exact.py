@@ -257,12 +257,12 @@ def balance(groups: Sequence[Group], wanted: Needs, held: Needs = (), *, even: b
         members = set(cities)
         indices = [index for index, group in enumerate(groups) if group.parts[0][0] in members]
         own = [groups[index] for index in indices]
-        for index, side in zip(indices, _near(own, cities, wanted, held), strict=True):
+        for index, side in zip(indices, _nearly_met(own, cities, wanted, held), strict=True):
             sides[index] = side
     return sides
 
 
-def _near(groups: Sequence[Group], cities: Sequence[int], wanted: Needs, held: Needs) -> list[int]:
+def _nearly_met(groups: Sequence[Group], cities: Sequence[int], wanted: Needs, held: Needs) -> list[int]:
     empty = {(city, side) for city in cities for side in range(len(wanted[city])) if not (held and held[city][side])}
     missing = {city: list(wanted[city]) for city in cities}
     assigned = _largest_first(groups, missing)
@@ -278,7 +278,7 @@ def _near(groups: Sequence[Group], cities: Sequence[int], wanted: Needs, held: N
     for group, side in zip(groups, sides, strict=True):
         _take(group, nearest, side)
     ranks = [
-        (len(empty - _photos(groups, of).keys()), _apart(apart))
+        (len(empty - _photos(groups, of).keys()), _photos_missing(apart))
         for of, apart in ((sides, nearest), (assigned, missing))
     ]
     return sides if ranks[0] < ranks[1] else assigned
@@ -336,7 +336,7 @@ def _improve(groups: Sequence[Group], missing: _Missing, assigned: list[int]) ->
     order = sorted((at for at, group in enumerate(groups) if group.only is None), key=lambda at: groups[at].draw)
     moved = True
     for _ in range(_PASSES):
-        if not moved or not _apart(missing):
+        if not moved or not _photos_missing(missing):
             return
         moved = False
         for index in order:
@@ -363,7 +363,7 @@ def _take(group: Group, missing: _Missing, side: int, sign: int = 1) -> None:
         missing[city][side] -= sign * count
 
 
-def _apart(missing: _Missing) -> int:
+def _photos_missing(missing: _Missing) -> int:
     return sum(abs(photos) for sides in missing.values() for photos in sides)
 
 

@@ -124,25 +124,25 @@ def split_given(
         DataError: the table is wrong, or names no photo of the workspace.
         IncompleteError: the disk is full.
     """
-    given = _Given.read(table.path, table.columns)
-    held = _held(workspace, given, region)
-    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in held.photo_of_row)
-    photos = [replace(photo, split=given.sides[row], group_id=None) for row, photo in held.photo_of_row.items()]
+    given = _GivenRows.read(table.path, table.columns)
+    collected = _collected(workspace, given, region)
+    missing = tuple(given.place(row) for row in range(len(given.sides)) if row not in collected.photo_of_row)
+    photos = [replace(photo, split=given.sides[row], group_id=None) for row, photo in collected.photo_of_row.items()]
     if not photos:
         such = f", such as {first_few(missing, most=2)}" if missing else ""
         raise DataError(
-            f"{table.path}: none of its {len(given.sides)} rows names a photo of {held.region.name} in the workspace "
+            f"{table.path}: none of its {len(given.sides)} rows names a photo of {collected.region.name} in the workspace "
             f"{workspace.root}{such}; collect the photos first (t15 collect --root DIR), or name the column with "
             "--column file=NAME"
         )
     photos = _with_validation(photos, table)
-    candidates = Candidates(wanted.of(held.region), photos, stamps=held.stamps, columns=held.columns)
+    candidates = Candidates(wanted.of(collected.region), photos, stamps=collected.stamps, columns=collected.columns)
     header = header_of(candidates, name, version, 0, {}, _rules(table, given, len(missing)), photos, None)
     stored = store_manifest(
         manifests,
         replace(header, protocol=table.protocol),
         photos,
-        held.columns,
+        collected.columns,
         explicit=version is not None,
         dry_run=dry_run,
     )
@@ -157,14 +157,14 @@ def split_given(
         given.chosen,
         len(given.sides),
         missing,
-        other_city=tuple(given.other_cities(held.photo_of_row, held.region)),
-        unused=sum(photo.city in present and photo.photo_id not in used for photo in held.photos),
-        against_decisions={stage: count for stage, ids in held.decided.items() if (count := len(ids & used))},
+        other_city=tuple(given.other_cities(collected.photo_of_row, collected.region)),
+        unused=sum(photo.city in present and photo.photo_id not in used for photo in collected.photos),
+        against_decisions={stage: count for stage, ids in collected.decided.items() if (count := len(ids & used))},
         without={side: [city for city, of in counts.items() if not of[side]] for side in SPLITS},
     )
 
 
-def _rules(table: GivenTable, given: "_Given", missing: int) -> dict[str, Any]:
+def _rules(table: GivenTable, given: "_GivenRows", missing: int) -> dict[str, Any]:
     """Return what the manifest's header says of the split."""
     return {
         "mode": "given",
@@ -177,7 +177,7 @@ def _rules(table: GivenTable, given: "_Given", missing: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Collected:
     """What a workspace holds of what a table names; `decided` are ids that a stage would leave out."""
 
     region: Region
@@ -188,7 +188,7 @@ class _Held:
     decided: Mapping[str, set[str]]
 
 
-def _held(workspace: Workspace, given: "_Given", region: str | Region | None) -> _Held:
+def _collected(workspace: Workspace, given: "_GivenRows", region: str | Region | None) -> _Collected:
     with storage_errors(workspace.root), open_catalogue(workspace) as catalogue:
         chosen = chosen_region(catalogue, region)
         photos = catalogue.downloaded()
@@ -198,7 +198,7 @@ def _held(workspace: Workspace, given: "_Given", region: str | Region | None) ->
             stage: {of.photo_id for of in catalogue.decisions(stage) if of.verdict != "keep"}
             for stage in ("dedup", "review")
         }
-        return _Held(chosen, photos, photo_of_row, catalogue.hash_stamps(), columns_beside(catalogue), decided)
+        return _Collected(chosen, photos, photo_of_row, catalogue.hash_stamps(), columns_beside(catalogue), decided)
 
 
 def _with_validation(photos: list[Photo], table: GivenTable) -> list[Photo]:
@@ -237,7 +237,7 @@ def _with_validation(photos: list[Photo], table: GivenTable) -> list[Photo]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _GivenRows:
     """The table: which photo and which side each row means."""
 
     source: Source
@@ -246,7 +246,7 @@ class _Given:
     texts: Mapping[str, list[str | None]]
 
     @classmethod
-    def read(cls, path: Path, columns: Mapping[str, str]) -> "_Given":
+    def read(cls, path: Path, columns: Mapping[str, str]) -> "_GivenRows":
         """Read a table.
 
         Raises:

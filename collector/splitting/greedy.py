@@ -96,16 +96,16 @@ def without_nested(clusters: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     for photo, of in enumerate(clusters):
         for cluster in of:
             members.setdefault(cluster, []).append(photo)
-    kept = [set(of) for of in clusters]
+    clusters_of = [set(of) for of in clusters]
     for cluster in sorted(members, key=lambda cluster: (len(members[cluster]), cluster)):
         photos = members[cluster]
-        shared = kept[photos[0]].copy()
+        shared = clusters_of[photos[0]].copy()
         for photo in photos[1:]:
-            shared &= kept[photo]
+            shared &= clusters_of[photo]
         if len(shared) > 1:
             for photo in photos:
-                kept[photo].discard(cluster)
-    return [tuple(sorted(of)) for of in kept]
+                clusters_of[photo].discard(cluster)
+    return [tuple(sorted(of)) for of in clusters_of]
 
 
 class _State:

@@ -141,7 +141,7 @@ def group_photos(
     photo_ids = rows.ids()
     if scenes:
         alone["scenes"] = components(len(rows), *_equal([scenes.get(photo_id) for photo_id in photo_ids]))
-    labels = components(len(rows), *_joined([chain(found) for found in alone.values()]))
+    labels = components(len(rows), *_joined([chain(labelling) for labelling in alone.values()]))
     index = Positions(photo_ids)
     group_of = _named(index, photo_ids, labels)
     cities = rows.coded("city")[0]
@@ -149,10 +149,10 @@ def group_photos(
     in_cities = np.bincount(of_city) if len(of_city) else of_city
     return Grouping(
         group_of=group_of,
-        clusters={name: _named(index, photo_ids, found, fewest=2) for name, found in alone.items()},
+        clusters={name: _named(index, photo_ids, labelling, fewest=2) for name, labelling in alone.items()},
         groups=int((in_cities > 0).sum()),
         spanning=int((in_cities > 1).sum()),
-        effects={name: _effect(found) for name, found in alone.items()},
+        effects={name: _effect(labelling) for name, labelling in alone.items()},
         largest=tuple(_described(rows, group_of, labels, alone, rules)),
     )
 
@@ -230,7 +230,7 @@ def _photographers(rows: PhotoRows, rules: GroupRules) -> tuple[Ints, Sequence[s
 def _same(numbers: Ints) -> Edges:
     """Return edges that join the positions of equal numbers; -1 is equal to nothing."""
     known = np.flatnonzero(numbers >= 0)
-    return _at(known, chain(numbers[known]))
+    return _edges_of(known, chain(numbers[known]))
 
 
 def _equal(values: Sequence[str | None]) -> Edges:
@@ -238,19 +238,19 @@ def _equal(values: Sequence[str | None]) -> Edges:
     known = [position for position, value in enumerate(values) if value]
     codes: dict[str, int] = {}
     labels = [codes.setdefault(str(values[position]), len(codes)) for position in known]
-    return _at(np.array(known, dtype=np.int64), chain(np.array(labels, dtype=np.int64)))
+    return _edges_of(np.array(known, dtype=np.int64), chain(np.array(labels, dtype=np.int64)))
 
 
 def _resembling(rows: PhotoRows, radius: int) -> Iterator[Edges]:
     known = np.flatnonzero(rows.is_known("phash") & rows.is_known("dhash"))
     bits = np.ascontiguousarray(np.hstack((rows.hashes("phash"), rows.hashes("dhash")))[known])
     _, first, look = np.unique(bits.view("S16").reshape(-1), return_index=True, return_inverse=True)
-    yield _at(known, chain(look))
+    yield _edges_of(known, chain(look))
     phash, dhash = bits[first, :8], bits[first, 8:]
     pairs = pairs_within(phash, radius)
     apart = np.bitwise_count(dhash[pairs.first] ^ dhash[pairs.second]).sum(axis=1)
     alike = apart <= radius + DHASH_SLACK
-    yield _at(known[first], (pairs.first[alike], pairs.second[alike]))
+    yield _edges_of(known[first], (pairs.first[alike], pairs.second[alike]))
 
 
 def _close(rows: PhotoRows, among: Ints, metres: float, max_hours: float | None = None) -> Edges:
@@ -259,12 +259,12 @@ def _close(rows: PhotoRows, among: Ints, metres: float, max_hours: float | None 
     known = np.isfinite(where).all(axis=1)
     among, where = among[known], where[known]
     if max_hours is None:
-        return _at(among, chain(places(where[:, 0], where[:, 1], metres)))
+        return _edges_of(among, chain(places(where[:, 0], where[:, 1], metres)))
     hours = np.where(rows.is_known("taken_at"), rows.whole("taken_at") / 3.6e9, np.nan)[among]
-    return _at(among, chain(places(where[:, 0], where[:, 1], metres, hours, max_hours)))
+    return _edges_of(among, chain(places(where[:, 0], where[:, 1], metres, hours, max_hours)))
 
 
-def _at(positions: Ints, edges: Edges) -> Edges:
+def _edges_of(positions: Ints, edges: Edges) -> Edges:
     return positions[edges[0]], positions[edges[1]]
 
 

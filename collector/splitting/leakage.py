@@ -364,7 +364,7 @@ def compare(
         groups=_shared(rows, rows.groups, r, j),
         panoramas=_shared(rows, rows.panoramas, r, j),
         bytes=_shared(rows, rows.bytes, r, j),
-        near=_near(rows, there, here, min_distance_m),
+        near=_nearest_places(rows, there, here, min_distance_m),
         alike=_alike(rows, there, here, radius, work),
     )
 
@@ -401,7 +401,7 @@ def _name(rows: Rows, row: int) -> str:
     return str(rows.photo_id[row].as_py())
 
 
-def _near(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], min_distance_m: float) -> Near:
+def _nearest_places(rows: Rows, there: NDArray[np.bool_], here: NDArray[np.bool_], min_distance_m: float) -> Near:
     placed = ~np.isnan(rows.degrees).any(axis=1)
     unknown = int((~placed & (here | there)).sum())
     reference, judged = np.flatnonzero(there & placed), np.flatnonzero(here & placed)
@@ -549,7 +549,7 @@ def resemblance(
     closest: list[tuple[int, ...]] = []
     for reach in range(radius, 64 + _WIDER, _WIDER):
         for found in _within(theirs, ours, min(reach, 64), work):
-            dhash = _apart(reference.dhash[found.first], judged.dhash[found.second])
+            dhash = _bit_distance(reference.dhash[found.first], judged.dhash[found.second])
             of = np.column_stack((found.distance, dhash, found.second, found.first))
             nearest = _best([*nearest, *_least(of, 1)], 1)
             of = of[(found.distance <= radius) & (dhash <= dhash_radius)]
@@ -585,7 +585,7 @@ def _best(rows: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
     return sorted(rows)[:most]
 
 
-def _apart(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _bit_distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
     bits: NDArray[np.int64] = np.bitwise_count(a ^ b).astype(np.int64)
     return bits
 

@@ -225,8 +225,11 @@ def test_stopping_early_is_no_warning(data: Data, classes: int, solver: str) -> 
 def test_vectors_may_be_read_only(data: Data, solver: str, standardise: bool) -> None:
     vectors, labels = data
     vectors.setflags(write=False)  # as those are that are mapped from the cache
-    fit_logistic(vectors, labels, 3, 1.0, 5, solver, standardise).predict_proba(vectors)
-    fit_softmax(vectors, labels, 1.0, 5, "cpu").predict_proba(vectors)
+    for model in (
+        fit_logistic(vectors, labels, 3, 1.0, 5, solver, standardise),
+        fit_softmax(vectors, labels, 1.0, 5, "cpu"),
+    ):
+        assert model.predict_proba(vectors).sum(axis=1) == pytest.approx(np.ones(len(vectors)), abs=1e-5)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -59,8 +59,10 @@ def test_fetch_streams_into_the_sink(client: MakeHttp) -> None:
 
 
 def test_an_answer_without_a_content_type_is_accepted(client: MakeHttp) -> None:
+    sink = io.BytesIO()
     with Server(answer(JPEG, kind="")) as server:
-        client(server.access()).fetch(server.url, io.BytesIO(), max_bytes=10**6)
+        client(server.access()).fetch(server.url, sink, max_bytes=10**6)
+    assert sink.getvalue() == JPEG
 
 
 # asking again
@@ -377,7 +379,7 @@ def test_of_a_refusal_only_so_much_is_read(client: MakeHttp) -> None:
 
 def test_other_kinds_can_be_accepted(client: MakeHttp) -> None:
     with Server(answer(b"{}", kind="text/plain")) as server:
-        client(server.access()).get(server.url, accept=("application/json", "text/"))
+        assert client(server.access()).get(server.url, accept=("application/json", "text/")).body == b"{}"
 
 
 @pytest.mark.parametrize("status", [202, 204, 206])
@@ -447,8 +449,10 @@ def test_robots_have_a_say_about_where_redirects_lead(client: MakeHttp) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_without_robots_txt_all_is_allowed(client: MakeHttp, status: int) -> None:
+    sink = io.BytesIO()
     with Server(answer(JPEG, kind="image/jpeg"), fixed={"/robots.txt": answer(b"", status)}) as server:
-        client(server.access()).fetch(server.url, io.BytesIO(), max_bytes=10**6)
+        client(server.access()).fetch(server.url, sink, max_bytes=10**6)
+    assert sink.getvalue() == JPEG
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,8 @@ def test_the_checked_address_is_the_one_connected_to() -> None:
 def test_the_next_address_is_tried() -> None:
     with Server(answer(b"{}")) as server:
         url = f"http://photos.example:{server.port}"
-        Http(Access({}, frozenset({url})), resolve=found("127.0.0.9", "127.0.0.1")).get(url)
+        http = Http(Access({}, frozenset({url})), resolve=found("127.0.0.9", "127.0.0.1"))
+        assert http.get(url).body == b"{}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -328,7 +329,7 @@ def test_no_proxy_names_whom_it_is_not_for(proxied: pytest.MonkeyPatch, no_proxy
     proxied.setenv("NO_PROXY", no_proxy)
     with Server(answer(b"{}")) as server:
         url = f"http://photos.example:{server.port}"
-        Http(Access({}, frozenset({url})), resolve=found("127.0.0.1")).get(url)
+        assert Http(Access({}, frozenset({url})), resolve=found("127.0.0.1")).get(url).body == b"{}"
 
 
 def test_no_proxy_stands_between_two_programs_on_this_machine(proxied: pytest.MonkeyPatch) -> None:

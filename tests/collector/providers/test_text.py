@@ -1,5 +1,6 @@
 """Text of strangers: what of it is kept."""
 
+import time
 import unicodedata
 
 import pytest
@@ -80,9 +81,12 @@ def test_whatever_comes_in_is_fit_to_store(value: str) -> None:
     )
 )
 def test_no_markup_makes_it_fail(parts: list[str]) -> None:
-    from_html("".join(parts))
+    text = from_html("".join(parts))
+    assert text is None or text == " ".join(text.split()) != ""
 
 
 @pytest.mark.parametrize("part", ["<!", "<a", "<div>", "</div>", "&", "<![", "<!--", "<script>", "<a b='"])
 def test_hostile_fragments_are_read_in_no_time(part: str) -> None:
+    started = time.process_time()
     from_html(part * 1_000_000)
+    assert time.process_time() - started < 20  # what is quadratic takes hours

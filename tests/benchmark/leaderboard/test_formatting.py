@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.leaderboard.rows import decimals, kilometres, memory, percent, points, shortened, time_taken
+from benchmark.leaderboard.formatting import decimals, kilometres, memory, percent, points, shortened, time_taken
 
 
 @pytest.mark.parametrize(
