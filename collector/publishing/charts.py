@@ -128,15 +128,14 @@ def _counts(facts: Facts) -> Figure:
 
 
 def _bars(axes: Axes, rows: Sequence[Row], names: Sequence[str], length: int, most: int) -> None:
-    places = np.arange(len(rows))
     start = np.zeros(len(rows))
     for side in SPLITS:
         widths = np.array([getattr(row, side) for row in rows])
         _strips(axes, start, widths, COLOURS[side], edgecolors="white", linewidths=0.6)
         start += widths
     beside = axes.transData + _points(axes, 3)
-    for place, row in zip(places, rows, strict=True):
-        axes.text(row.photos, float(place), f"{row.photos:,}", transform=beside, va="center", fontsize=7)
+    for place, row in enumerate(rows):
+        axes.text(row.photos, place, f"{row.photos:,}", transform=beside, va="center", fontsize=7)
     _name_rows(axes, names)
     axes.set_ylim(length - 0.4, -0.6)
     axes.set_xlim(0, max(most, 1) * 1.15)
