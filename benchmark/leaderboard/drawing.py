@@ -7,6 +7,7 @@ same version of matplotlib: no dates, a fixed salt for ids, default settings wha
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,13 +106,18 @@ _FILES: dict[Any, Any] = {**_SETTINGS, "pdf.fonttype": 42, "savefig.bbox": "tigh
 _PAINTED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
 
 
-def as_file(draw: Callable[[], Figure], format: str) -> bytes:
-    """Return the figure that `draw` makes as a file, `svg` or `pdf`, in colours for paper; always the same bytes."""
+def as_file(draw: Callable[[], Figure], format: str, title: str = "") -> bytes:
+    """Return the figure that `draw` makes as a file, `svg` or `pdf`, in colours for paper; always the same bytes.
+
+    A `title` stands above it: on its own a file has to say whose numbers it shows.
+    """
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_FILES)
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = draw()
+        if title:
+            figure.text(0, 1.02, textwrap.fill(title, 60), ha="left", va="bottom", fontsize=9.5, color=INK)
         figure.draw_without_rendering()  # makes the ticks, which have colours too
         for artist in figure.findobj():
             for what in _PAINTED:

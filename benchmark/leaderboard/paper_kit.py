@@ -40,8 +40,12 @@ def formats_of(text: str) -> list[str]:
 
 
 def write_figures(boards: Sequence[Leaderboard], out: Path, formats: Sequence[str]) -> list[Path]:
-    """Write each picture of the boards but their maps to `out/figures`, and return the files."""
-    written_files = []
+    """Write each picture of the boards but their maps to `out/figures`, and return the files.
+
+    `captions.txt` beside them has what stands under each on the page.
+    """
+    written_files: list[Path] = []
+    captions: list[str] = []
     with storage_errors(out):
         (out / "figures").mkdir(parents=True, exist_ok=True)
         for board in boards:
@@ -49,10 +53,12 @@ def write_figures(boards: Sequence[Leaderboard], out: Path, formats: Sequence[st
             for picture in pictures(board):
                 if picture.draw is None:
                     continue
+                captions.append(f"{before}{picture.name}: {picture.title}. {picture.caption}\n")
                 for format_ in formats:
                     path = out / "figures" / f"{before}{picture.name}.{format_}"
-                    write_atomically(path, as_file(picture.draw, format_))
+                    write_atomically(path, as_file(picture.draw, format_, picture.title))
                     written_files.append(path)
+        write_atomically(out / "figures" / "captions.txt", "\n".join(captions).encode("utf-8", "backslashreplace"))
     return written_files
 
 

@@ -31,7 +31,7 @@ VERDICT_NOTE = (
     "reproduction."
 )
 RANK_NOTE = (
-    "A rank of 1–3 means that these photos do not tell which of the three places the method has. Two methods "
+    "A rank such as 1–3 means that these photos do not tell which of these places the method has. Two methods "
     "differ by an exact paired test on the same photos over all seeds (sign flips), corrected for all pairs by Holm, at 5 %."
 )
 SECTIONS = {
@@ -71,7 +71,9 @@ NO_OWN_NOTE = (
     "No photo of the gallery is by a test photo's author, or of its sequence: to leave them out, as is done, changes nothing "
     "here. What they are worth shows on a split at random (`t15 split --paper`)."
 )
-UNKNOWN_OWN_NOTE = "No photo of the gallery is known to be by a test photo's author, or of its sequence. But:"
+UNKNOWN_OWN_NOTE = (
+    "No photo of the gallery is known to be by a test photo's author, or of its sequence. But that is not known of all:"
+)
 OWN_NOTE = (
     "The gallery's photos of a test photo's own author or sequence do not exist for it: that is each row's number. Beside it "
     "stands what the same method scores with them, as tables are often made that let a photographer's own photos answer."

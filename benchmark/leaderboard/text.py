@@ -32,9 +32,10 @@ def as_text(boards: Sequence[Leaderboard]) -> str:
     parts = [_comparison_text(boards)] if len(boards) > 1 else []
     for board in boards:
         chance = percent(board.chance_uniform, board.decimals)
+        at = f" at {counted(board.units, 'places')}" if board.units and board.protocol == "place" else ""
         of_level = "" if board.level == "city" else f"{board.nouns}, "
         parts.append(
-            f"{board.name} {board.version}: {of_level}{counted(board.test_photos, 'test photos')}, chance {chance} %"
+            f"{board.name} {board.version}: {of_level}{counted(board.test_photos, 'test photos')}{at}, chance {chance} %"
         )
         parts += board.warnings()
         for section, rows in board.sections().items():

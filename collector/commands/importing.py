@@ -53,9 +53,9 @@ class CitiesOptions:
         ),
     ] = None
     city: CityOption = None
-    name: Annotated[str | None, typer.Option(help="Of the region that is made. Default: the file's, or my-region.")] = (
-        None
-    )
+    name: Annotated[
+        str | None, typer.Option(help="Of the region that is made. Default: that of --area, or of --out.")
+    ] = None
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it as a region file (TOML), for --region.")
     ] = None
@@ -67,13 +67,16 @@ class CitiesOptions:
 def cities(_: typer.Context, options: CitiesOptions) -> None:
     """List the cities of a region with their centres and search radii, or make a region of one's own."""
     from collector.areas import as_toml
-    from collector.regions import regions
+    from collector.regions import regions, slugify
 
     region = _region_of(options)
     if options.out is not None:
         if options.out.exists():
             raise UsageError(f"--out {options.out}: is there already; give another name")
-        region = replace(region, name="my-region") if region.name in regions() else region
+        # A region that was given no name has its file's.
+        if region.name in regions() or (region.name == "my-region" and options.name is None):
+            named = slugify(options.out.stem)
+            region = replace(region, name=named if named and named not in regions() else "my-region")
         with storage_errors(options.out):
             write_atomically(options.out, as_toml(region).encode())
         note(f"{options.out}: written; use it with --region {options.out}")

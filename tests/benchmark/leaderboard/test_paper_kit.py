@@ -71,6 +71,9 @@ def test_figures_are_files_in_printed_colours_and_always_the_same(tmp_path: Path
     board = leaderboard(manifest, tmp_path / "runs")
     files = write_figures([board], tmp_path / "a", ["svg", "pdf"])
     assert {"accuracies.svg", "accuracies.pdf", "cities.svg", "confusion.pdf"} <= {file.name for file in files}
+    shown = next(file for file in files if file.name == "cities.svg").read_text()
+    assert "Accuracy by city: The tiny" in shown  # a file names its method
+    assert "speed: Accuracy against time. Numbered: methods" in (files[0].parent / "captions.txt").read_text()
     again = write_figures([board], tmp_path / "b", ["svg", "pdf"])
     for file, other in zip(files, again, strict=True):
         data = file.read_bytes()

@@ -364,7 +364,10 @@ def test_regions_that_are_written_have_names_of_their_own(tmp_path: Path, capsys
     assert "use 1 to 64 of a-z" in capsys.readouterr().err
     file = str(tmp_path / "own.toml")
     assert front_door.run(["cities", "--region", "turkiye15", "--out", file]) == 0
-    assert region(file).name == "my-region"
+    assert region(file).name == "own"
+    for name, of in (("turkiye81", "my-region"), ("東京", "my-region"), ("My towns", "my-towns")):
+        assert front_door.run(["cities", "--region", "turkiye15", "--out", str(tmp_path / f"{name}.toml")]) == 0
+        assert region(str(tmp_path / f"{name}.toml")).name == of
 
 
 def test_columns_beside_ours_are_kept_whatever_they_hold(tmp_path: Path) -> None:

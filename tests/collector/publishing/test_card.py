@@ -177,6 +177,8 @@ def test_what_is_not_known_is_not_claimed(make_photo: MakePhoto) -> None:
     text, sheet = pages(build_manifest(replace(HEADER, note="", rules={}), [make_photo(0, **bare)], "t15"))
     assert "nothing is known of photos that belong together" in text
     assert "No author is known." in text
+    assert "No photo says where, when or by whom it was taken." in text
+    assert "A cell is a square" not in text
     assert "authors have photos both" not in text + sheet.replace("Whether authors have photos both", "")
     assert "Whether authors have photos both in training and in test is not known, as no author is." in sheet
     partly = [make_photo(0, author_id="made:a"), make_photo(1, author_id=None)]
