@@ -98,13 +98,13 @@ def leaderboard(
             boards = write_leaderboard(
                 [(one, path) for (one,), path in zip(data, relative, strict=True)], here.runs, folder, level, pages
             )
-        files = [folder / "index.html"]
+        made = [folder / "index.html"]
         if formats and (figures := write_figures(boards, folder, formats)):
-            files.append(figures[0].parent)
+            made.append(figures[0].parent)
         if latex:
-            files.append(folder / "leaderboard.tex")
+            made.append(folder / "leaderboard.tex")
             write_atomically(folder / "leaderboard.tex", as_latex(boards).encode("utf-8", "backslashreplace"))
-    show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {', '.join(map(str, files))}")
+    show(as_json(boards), json, lambda: f"{as_text(boards)}\n\nwritten: {', '.join(map(str, made))}")
     if open_browser:
         open_page(folder / "index.html", note)
 

@@ -47,7 +47,7 @@ class Foreign:
     Attributes:
         path: of the file.
         table: the columns that were found, named as in NAMES: `latitude` and `longitude` as numbers, all others as text.
-            `split` is always there, `photo_id` too: `record N`, counted from 1, where the file has none.
+            `split` is always there, `photo_id` too, once a side: `record N`, counted from 1, where the file has none.
         columns: t15's name of a column to the file's.
     """
 
@@ -81,7 +81,7 @@ def read_foreign(path: Path, columns: Mapping[str, str] | None = None) -> Foreig
         table.update(known_places(table["latitude"], table["longitude"]))
     table["split"] = read_sides(values, table["split"])
     if "photo_id" in chosen:
-        _check_ids(values, table["photo_id"])
+        _check_ids(values, table["photo_id"], table["split"])
     else:
         table["photo_id"] = pa.chunked_array([[f"record {number}" for number in range(1, raw.num_rows + 1)]])
     return Foreign(path, pa.table({name: table[name] for name in NAMES if name in table}), chosen)
@@ -104,11 +104,13 @@ def read_sides(values: Values, column: pa.ChunkedArray, words_of: Mapping[str, s
     return pa.chunked_array([pa.array(words, pa.string()).take(found.indices)])
 
 
-def _check_ids(values: Values, column: pa.ChunkedArray) -> None:
+def _check_ids(values: Values, column: pa.ChunkedArray, sides: pa.ChunkedArray) -> None:
+    """Make sure that a side has each photo once; one that is on two sides is for the audit to find."""
     values.require("photo_id", pc.is_valid(column), "must not be missing")
-    # Codes are given in the order of first appearance: up to the first repeat each is its own row's number.
-    code = np.asarray(column.combine_chunks().dictionary_encode().indices)
-    repeated = np.flatnonzero(code != np.arange(len(code)))
+    code, side = (np.asarray(of.combine_chunks().dictionary_encode().indices, np.int64) for of in (column, sides))
+    _, first, of = np.unique(code * len(SIDES) + side, return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(first[of] != np.arange(len(code)))
     if len(repeated):
         row = int(repeated[0])
-        values.fail("photo_id", row, f"must be unique, but is that of {values.source.place(int(code[row]))} too")
+        other = values.source.place(int(first[of[row]]))
+        values.fail("photo_id", row, f"must be unique on a side, but is that of {other} too")

@@ -64,6 +64,9 @@ LEAKS = {
 }
 """What may pass between the sides, and what is counted of each."""
 
+SAME_PHOTO = "photo"
+"""The leak of other people's tables that no manifest can have: one photo, by its very id, on two sides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -226,6 +229,7 @@ class Audit:
         authors: names by id of the authors that findings name, as far as they have one; hostile text.
         scenes: of two sides, such as `train-test`: scenes (`t15 split --group-scenes`) that have photos on both, and how many
             photos of the judged side are in them; empty where no scenes are known. No leak by itself: nobody promised it.
+        twice: of two sides, such as `train-test`: ids that somebody's table has on both.
         named: by side, how many photos name their answer, by where they do; empty where nobody looked (`t15 quality --text`).
     """
 
@@ -256,6 +260,7 @@ class Audit:
     held_out: Mapping[str, int] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scenes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    twice: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<audit of {self.name}: {self.verdict}, {len(self.leaks)} leaks>"
@@ -387,7 +392,7 @@ def audit_foreign(
         )
     if "sha256" not in names and "md5" in names:
         remarks.append("equal bytes are judged by MD5")
-    return _audit(
+    audit = _audit(
         foreign.table,
         name=str(foreign.path),
         digest=None,
@@ -403,6 +408,18 @@ def audit_foreign(
         remarks=remarks,
         work=work,
     )
+    twice = _on_two_sides(foreign.table)
+    photos = audit.photos
+    leaks = tuple(Leak(SAME_PHOTO, r, j, len(ids), photos[j], False) for (r, j), ids in twice.items())
+    return replace(audit, leaks=(*leaks, *audit.leaks), twice={f"{r}-{j}": ids for (r, j), ids in twice.items()})
+
+
+def _on_two_sides(table: pa.Table) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return of each two sides the ids that are on both, pairs without one left out."""
+    if pc.count_distinct(table["photo_id"]).as_py() == table.num_rows:
+        return {}
+    of = {side: set(table["photo_id"].filter(pc.equal(table["split"], side)).to_pylist()) for side in SPLITS}
+    return {(r, j): tuple(sorted(of[r] & of[j])) for r, j in _PAIRS if of[r] & of[j]}
 
 
 def _broken_quotas(manifest: Manifest) -> tuple[Quota, ...]:

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from collector.records import SPLITS
-from collector.splitting.audit import LEAKS, Audit, Leak
+from collector.splitting.audit import LEAKS, SAME_PHOTO, Audit, Leak
 from collector.splitting.leakage import Alike, Comparison, Near, PhotoPair, Shared
 from collector.text_table import are, counted, printable, table
 
 _WIDTH = 100
 _MOST_ROWS = 100  # of one table; JSON has all
+_NAMED = 5  # photos on two sides
 _MOST_SPREAD = 10  # cities whose authors are shown
 
 
@@ -162,7 +163,7 @@ def _findings(audit: Audit) -> Iterator[str]:
     for leak in sorted(audit.leaks, key=lambda leak: not leak.claimed):
         state = "BREACH" if leak.claimed else "leak, not claimed"
         head = f"{state}: {leak.reference}-{leak.judged}, {leak.kind}: {leak.photos} of {leak.known} {leak.judged}"
-        yield from _wrapped(f"{head} {LEAKS[leak.kind]}")
+        yield from _wrapped(f"{head} {LEAKS.get(leak.kind, 'photos that are on the other side too, by their very id')}")
         for example in _examples(leak, comparisons[leak.reference, leak.judged], audit):
             yield from _wrapped(example, "    ")
     if audit.quotas:
@@ -207,6 +208,9 @@ def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:
         "panorama": comparison.panoramas,
         "bytes": comparison.bytes,
     }
+    if leak.kind == SAME_PHOTO:
+        ids = audit.twice[f"{leak.reference}-{leak.judged}"]
+        return [", ".join(map(named, ids[:_NAMED])) + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")]
     if leak.kind in shared:
         return [
             f"{shown(value.value)}: {value.judged_photos} in {comparison.judged} such as {named(value.judged)}, "

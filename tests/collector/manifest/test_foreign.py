@@ -196,7 +196,7 @@ def test_an_exported_manifest_is_read_as_it_was(small: Manifest, folder: Path, t
         ),
         ("3,7,41,29,a", "line 5, column set: '7' is none of train, val, test"),
         (",train,41,29,a", "line 5, column id: must not be missing"),
-        ("1,train,41,29,a", "line 5, column id: '1' must be unique, but is that of line 2 too"),
+        ("1,train,41,29,a", "line 5, column id: '1' must be unique on a side, but is that of line 2 too"),
         ("3,train,41,29", "line 5: has 4 cells, the header has 5"),
         ("3,train,41,29,a,b", "line 5: has 6 cells, the header has 5"),
     ],
@@ -204,6 +204,10 @@ def test_an_exported_manifest_is_read_as_it_was(small: Manifest, folder: Path, t
 def test_a_wrong_value_is_named_by_line_and_column(write: Write, record: str, said: str) -> None:
     """The record before it takes two lines."""
     assert says(write(f'id,set,lat,lon,city\n1,train,1,1,a\n2,test,2,2,"a\nb"\n{record}\n4,val,3,3,c\n')) == said
+
+
+def test_a_photo_on_two_sides_is_for_the_audit(write: Write) -> None:
+    assert read_foreign(write("id,set\n1,train\n1,test\n")).table["photo_id"].to_pylist() == ["1", "1"]
 
 
 def test_a_wrong_digest(write: Write) -> None:

@@ -363,6 +363,17 @@ def test_a_foreign_split_claims_nothing_and_is_judged_by_what_it_has() -> None:
     assert set(found.counts) == set()
 
 
+def test_one_photo_on_two_sides_leaks() -> None:
+    """Of three sides: `a` on all, `b` on train and test."""
+    found = audit_foreign(foreign(split=["train", "train", "val", "test", "test"], photo_id=["a", "b", "a", "b", "a"]))
+    assert (found.verdict, found.exit_code()) == ("leak", 3)
+    assert found.twice == {"train-test": ("a", "b"), "val-test": ("a",), "train-val": ("a",)}
+    assert [(of.kind, of.photos, of.known) for of in found.leaks] == [("photo", 2, 2), ("photo", 1, 2), ("photo", 1, 1)]
+    said = " ".join(certificate(found).split())
+    assert "2 of 2 test photos that are on the other side too, by their very id a, b" in said
+    assert audit_foreign(foreign(split=["train", "test"], photo_id=["a", "b"])).verdict == "not-judged"
+
+
 def test_a_foreign_split_alone() -> None:
     found = audit_foreign(foreign(split=["train", "test"]))
     assert (found.verdict, found.exit_code()) == ("not-judged", 3)
