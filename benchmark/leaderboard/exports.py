@@ -170,6 +170,8 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "test_photos",
         "located_photos",
         "near_duplicates",
+        "unknown_owners",
+        "units",
         "left_out",
     )
     return {
@@ -185,7 +187,7 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "power": {section: asdict(board.power[section]) for section in board.sections()},
         "cities": [asdict(city) for city in board.cities],
         "rows": [flat(row) for row in board.rows],
-        "pooled": asdict(board.pooled) if board.pooled else None,
+        "pooled": {**asdict(board.pooled), "worth": dict(board.worth)} if board.pooled else None,
         "details": asdict(board.details) if board.details else None,
         "failed": [asdict(of) for of in board.failed],
         "curves": [asdict(curve) for curve in board.curves],

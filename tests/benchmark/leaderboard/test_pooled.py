@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.leaderboard.attributes import AttributeRow
 from benchmark.leaderboard.cross_view import MapRow
+from benchmark.leaderboard.exports import as_json
 from benchmark.leaderboard.pooled import are_folds, over_folds, pooled_board
 from benchmark.leaderboard.table import leaderboard
 from benchmark.leaderboard.text import as_markdown, as_text
@@ -92,6 +93,8 @@ def test_groups_count_as_what_they_are_worth(tmp_path: Path) -> None:
         wilson(3, 3)
     }  # of each city three groups, in page and figure
     assert "Intervals are Wilson's at 95 %, for 45 photos in 9 groups" in as_markdown([board])
+    facts = as_json([board])
+    assert (facts["units"], facts["pooled"]["worth"]["paper"]) == (9, board.worth["paper"])
     assert other.rank == "1–2" or other.behind.high < 0
 
 
