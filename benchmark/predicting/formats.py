@@ -102,8 +102,8 @@ def doubts(facts: dict[str, Any]) -> str:
             f"it was right on {right} of {photos} validation photos, which chance may be ({100 / cities:.1f} % of them)"
         )
     if cities == 1:
-        found.append('it knows one city: its confidence in that says nothing, and no photo is "none of these"')
-    elif not facts["threshold"]:
+        return 'this model knows one city: its confidence in that says nothing, and no photo is "none of these"'
+    if not facts["threshold"]:
         found.append('it never says "none of these": too few validation photos to set a threshold')
     return f"doubt this model: {'; '.join(found)}" if found else ""
 

@@ -102,8 +102,8 @@ class Scores:
     Attributes:
         photos: N, how many were to be answered.
         withheld: the share of answers that were withheld, which count as wrong.
-        values: by the name of each metric that can be judged, in the order of METRICS; those of labels where there are two
-            or more (of one all answers are right).
+        values: by the name of each metric that can be judged, in the order of METRICS; where there is one label, those in
+            which answers can differ.
         primary: the metric that methods are ranked by: `accuracy`, or `recall_1` by protocol `place`.
         right: (S, N), whether each seed's answer to each photo is right, as `primary` has it.
         units: (N,) what stands or falls together in comparisons: a query's place; None where each photo is by itself.
@@ -516,8 +516,7 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
     if not seeds:
         raise ValueError("there are no predictions to judge")
     primary = "recall_1" if truth.protocol == "place" else "accuracy"
-    in_question = [one for one in METRICS if one.needs != "labels" or len(truth.classes) > 1 or one.name == primary]
-    scores = {metric.name: _score(metric, seeds, truth) for metric in in_question}
+    scores = {one.name: _score(one, seeds, truth) for one in METRICS if one.name == primary or _in_question(one, truth)}
     right = np.stack(
         [one.first_km <= SAME_PLACE_KM if truth.protocol == "place" else one.labels == truth.labels for one in seeds]
     )
@@ -537,6 +536,14 @@ def judged(seeds: Sequence[Answers], truth: Truth) -> Scores:
         slices={kind: tuple(parts(names)) for kind, names in truth.parts.items()},
         units=truth.units,
     )
+
+
+def _in_question(metric: Metric, truth: Truth) -> bool:
+    """Return whether answers can differ in a metric: of one label all are right, and none is farther off than it is wide."""
+    if len(truth.classes) > 1:
+        return True
+    wide = 2 * float(truth.label_set.radii_km[0])
+    return metric.needs != "labels" and metric.name not in {f"within_{km}" for km in metrics.LEVELS_KM if km >= wide}
 
 
 def _score(metric: Metric, seeds: Sequence[Answers], truth: Truth) -> Score | None:

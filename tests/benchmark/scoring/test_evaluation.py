@@ -263,6 +263,8 @@ def test_one_label_is_no_question() -> None:
     of_labels = {metric.name for metric in METRICS if metric.needs == "labels"}
     assert of_labels.isdisjoint(evaluate(answers, one).values)
     assert evaluate(answers, one)["median_km"].value == 0
+    levels = [name for name in evaluate(answers, one).values if name.startswith("within_")]
+    assert levels == ["within_1", "within_25"]  # the town is 60 km wide
     # By protocol city accuracy is what is ranked by, and stays.
     assert of_labels & set(evaluate(answers, replace(one, protocol="city")).values) == {"accuracy"}
     # One label above several is none either.
