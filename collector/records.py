@@ -210,20 +210,40 @@ PROTOCOLS = ("city", "place")
 """What a split asks for: `city`, in which city an unseen place lies; `place`, which photo of a gallery shows the place."""
 
 
-def unknown_owners(unknown: Mapping[str, int], of: int, photos: str) -> list[str]:
-    """Return what cannot be kept out of a gallery, for not being known, in sentences without a full stop.
+@dataclass(frozen=True, slots=True)
+class UnknownOwners:
+    """Whose photos cannot be kept out of a gallery, for not being known.
 
-    Args:
-        unknown: of how many photos the `author` is unknown, and of how many of these the `sequence` too (a sequence is one
-            author's, so that a known author is enough); audits add `hashes`.
-        of: how many photos ask.
-        photos: what they are called, such as `queries`.
+    Attributes:
+        photos: how many ask.
+        author: of how many of these the author is unknown.
+        sequence: of how many of these the sequence is unknown too: a sequence is one author's, and a known author is enough.
+        gallery: photos of the gallery.
+        gallery_author: of how many of these the author is unknown.
     """
-    return [
-        f"{what} unknown of {count:,} of {of:,} {photos}: the gallery may hold photos that share it"
-        for what, count in unknown.items()
-        if count
-    ]
+
+    photos: int
+    author: int
+    sequence: int
+    gallery: int
+    gallery_author: int
+
+    def lines(self, photos: str) -> list[str]:
+        """Return it in sentences without a full stop, none where all is known; `photos` is what those that ask are called."""
+        told = [
+            f"{what} unknown of {count:,} of {self.photos:,} {photos}: the gallery may hold photos that share it"
+            for what, count in (("author", self.author), ("sequence", self.sequence))
+            if count
+        ]
+        if self.gallery_author and self.author < self.photos:
+            told.append(
+                f"author unknown of {self.gallery_author:,} of {self.gallery:,} photos of the gallery: some may be of the "
+                f"{photos}' authors"
+            )
+        return told
+
+
+ALL_KNOWN = UnknownOwners(0, 0, 0, 0, 0)
 
 
 def provider_of(photo_id: str) -> str:

@@ -99,8 +99,8 @@ def leaderboard(
                 [(one, path) for (one,), path in zip(data, relative, strict=True)], here.runs, folder, level, pages
             )
         made = [folder / "index.html"]
-        if formats and (figures := write_figures(boards, folder, formats)):
-            made.append(figures[0].parent)
+        if formats and write_figures(boards, folder, formats):
+            made.append(folder / "figures")
         if latex:
             made.append(folder / "leaderboard.tex")
             write_atomically(folder / "leaderboard.tex", as_latex(boards).encode("utf-8", "backslashreplace"))

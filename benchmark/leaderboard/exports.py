@@ -170,13 +170,13 @@ def _board_json(board: Leaderboard) -> dict[str, Any]:
         "test_photos",
         "located_photos",
         "near_duplicates",
-        "unknown_owners",
         "units",
         "left_out",
     )
     return {
         "notes": board.notes(),
         **{name: getattr(board, name) for name in (*facts, "chance_uniform", "chance_largest")},
+        "unknown_owners": asdict(board.unknown_owners),
         "answerable": {
             str(metres): {"share": of[0], "chance": of[1]} for metres, of in sorted(board.answerable.items())
         },

@@ -15,7 +15,7 @@ from benchmark.scoring.significance import Difference
 from collector.errors import first_few
 from collector.labels import PLURALS
 from collector.power import Power
-from collector.records import unknown_owners
+from collector.records import UnknownOwners
 from collector.text_table import are, counted
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class Leaderboard:
         test_photos: their number, the n of every interval.
         located_photos: how many of them have coordinates.
         near_duplicates: of how many of them training has a near-duplicate.
-        unknown_owners: of how many of them the `author` is unknown, and of how many of these the `sequence` too.
+        unknown_owners: of how many of them, and of the gallery's photos, the author is unknown; of folds of all together.
         units: how many there are of what stands or falls together: places by protocol `place`, groups of folds; None where
             each photo stands alone.
         given: whether the sides are those of somebody's table, of which nothing is promised.
@@ -339,7 +339,7 @@ class Leaderboard:
     test_photos: int
     located_photos: int
     near_duplicates: int
-    unknown_owners: Mapping[str, int]
+    unknown_owners: UnknownOwners
     units: int | None
     given: bool
     left_out: Mapping[str, int]
@@ -506,7 +506,7 @@ class Leaderboard:
         known = [row.own.photos for row in rows if row.own]
         if not known:
             return ""
-        unknown = "; ".join(unknown_owners(self.unknown_owners, self.test_photos, "test photos"))
+        unknown = "; ".join(self.unknown_owners.lines("test photos"))
         if any(known):
             return f"{OWN_NOTE} What is not known is not left out: {unknown}." if unknown else OWN_NOTE
         return f"{UNKNOWN_OWN_NOTE} {unknown}." if unknown else NO_OWN_NOTE

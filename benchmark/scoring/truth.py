@@ -1,7 +1,7 @@
 """What predictions are held against: where a manifest's photos were taken, and what is known of them beside that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from collector.errors import DataError
 from collector.geo import chord, distances_km, unit_vectors
 from collector.labels import LEVELS
 from collector.manifest.manifest import Manifest
-from collector.records import DHASH_SLACK, FLAGS_COLUMN, PHASH_RADIUS, Photo, where_named
+from collector.records import ALL_KNOWN, DHASH_SLACK, FLAGS_COLUMN, PHASH_RADIUS, Photo, UnknownOwners, where_named
 
 NEAR_KM = 1.0
 """A photo that is taken closer than this to a training photo may show the same place."""
@@ -53,7 +53,7 @@ class Truth:
             them together; None where each photo stands alone.
         protocol: `city`, or `place` where the question is which photo of the gallery shows the very place.
         near_duplicates: of how many of the photos training has a near-duplicate, as `t15 audit` counts them.
-        unknown_owners: of how many of the photos the `author` is unknown, and of how many of these the `sequence` too.
+        unknown_owners: of how many of the photos, and of the gallery's, the author is unknown.
     """
 
     photo_ids: list[str]
@@ -68,7 +68,7 @@ class Truth:
     protocol: str = "city"
     groups: NDArray[np.int64] | None = None
     near_duplicates: int = 0
-    unknown_owners: Mapping[str, int] = field(default_factory=dict)
+    unknown_owners: UnknownOwners = ALL_KNOWN
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -174,10 +174,13 @@ class Truth:
             },
             protocol=header.protocol,
             near_duplicates=_near_duplicates(photos, train, parts.get(LIKEST, [])),
-            unknown_owners={
-                "author": sum(not photo.author_id for photo in photos),
-                "sequence": sum(not (photo.author_id or photo.sequence_id) for photo in photos),
-            },
+            unknown_owners=UnknownOwners(
+                photos=len(photos),
+                author=sum(not photo.author_id for photo in photos),
+                sequence=sum(not (photo.author_id or photo.sequence_id) for photo in photos),
+                gallery=len(train),
+                gallery_author=sum(not photo.author_id for photo in train),
+            ),
         )
 
 
@@ -217,7 +220,9 @@ def pooled(folds: Sequence[tuple[Manifest, Truth]]) -> Truth:
         protocol=first.protocol,
         groups=np.array(groups, np.int64),
         near_duplicates=sum(truth.near_duplicates for truth in truths),
-        unknown_owners={of: sum(truth.unknown_owners.get(of, 0) for truth in truths) for of in first.unknown_owners},
+        unknown_owners=UnknownOwners(
+            *(sum(of) for of in zip(*(astuple(truth.unknown_owners) for truth in truths), strict=True))
+        ),
     )
 
 
@@ -413,6 +418,6 @@ def _author(photo: Photo) -> tuple[str, str] | None:
 
 
 def _author_slice(author: tuple[str, str] | None, authors: set[tuple[str, str] | None]) -> str | None:
-    if author is None:
+    if author is None or authors <= {None}:  # where nobody's photos are known in training, nobody is known to be new
         return None
     return "seen in training" if author in authors else "not seen in training"

@@ -25,7 +25,7 @@ from collector.records import (
     SCENES_COLUMN,
     SPLITS,
     ProviderTraits,
-    unknown_owners,
+    UnknownOwners,
     where_named,
 )
 from collector.splitting.leakage import (
@@ -357,9 +357,17 @@ def _not_excluded(table: pa.Table) -> Iterator[str]:
     """Yield what cannot be kept out of the gallery, for not being known of queries."""
     queries = table.filter(pc.not_equal(table["split"], "train"))
     of_nobody = queries.filter(pc.is_null(queries["author_id"]))
-    unknown = {"author": of_nobody.num_rows, "sequence": of_nobody["sequence_id"].null_count}
-    yield from unknown_owners({**unknown, "hashes": queries["phash"].null_count}, queries.num_rows, "queries")
-    gallery = set(_points(table.filter(pc.equal(table["split"], "train"))))
+    train = table.filter(pc.equal(table["split"], "train"))
+    yield from UnknownOwners(
+        photos=queries.num_rows,
+        author=of_nobody.num_rows,
+        sequence=of_nobody["sequence_id"].null_count,
+        gallery=train.num_rows,
+        gallery_author=train["author_id"].null_count,
+    ).lines("queries")
+    if count := queries["phash"].null_count:
+        yield f"hashes unknown of {count:,} of {queries.num_rows:,} queries: the gallery may hold photos that share them"
+    gallery = set(_points(train))
     unordered = queries.filter(pc.is_null(queries["sequence_id"]))
     if count := sum(point in gallery for point in _points(unordered)):
         yield (

@@ -16,7 +16,7 @@ from benchmark.results import finished_runs, read_own, read_predictions
 from benchmark.runner import bench
 from benchmark.scoring.truth import Truth, nearest_bits, parts_of
 from collector.manifest.manifest import build_manifest
-from collector.records import SPLITS, Photo
+from collector.records import SPLITS, Photo, UnknownOwners
 from tests.benchmark.conftest import World, make_world, paint, png, store
 
 ROWS = ["knn-density:tiny", "im2gps-tiny+1nn", "retrieval:tiny-16"]
@@ -105,10 +105,14 @@ def test_what_nobody_knows_of_authors_is_not_denied(tmp_path: Path) -> None:
     photos = [replace(photo, author_id=None) for side in SPLITS for photo in world.photos(side)]
     photos = [replace(photo, sequence_id="s" if at % 2 else None) for at, photo in enumerate(photos)]
     of_nobody = build_manifest(world.manifest.header, photos, "tests")
-    assert Truth.of(of_nobody).unknown_owners == {"author": 9, "sequence": 4}
+    assert Truth.of(of_nobody).unknown_owners == UnknownOwners(9, 9, 4, 27, 27)
+    known = [replace(photo, author_id="one") if photo.split == "test" else photo for photo in photos]
+    assert "author" not in Truth.of(build_manifest(world.manifest.header, known, "tests")).parts  # new to whom?
     board = board_of(world)
-    assert board.unknown_owners == {"author": 0, "sequence": 0}
-    some = replace(board, unknown_owners={"author": 9, "sequence": 4})
+    assert board.unknown_owners == UnknownOwners(9, 0, 0, 27, 0)
+    gallery = replace(board, unknown_owners=UnknownOwners(9, 0, 0, 27, 5))
+    assert "author unknown of 5 of 27 photos of the gallery" in gallery.own_note(board.rows)
+    some = replace(board, unknown_owners=UnknownOwners(9, 9, 4, 27, 27))
     for text in (as_text([some]), as_markdown([some]), as_html([some])):
         said = " ".join(text.split())
         assert NO_OWN_NOTE.partition(":")[0] not in said
