@@ -95,6 +95,7 @@ def card(
         providers=_providers(facts),
         shown=_shown(shown),
         populated=shown.populated,
+        seen=any(of.looked_at for of in shown.cities),
         looked=[line for line in shown.lines if ": skipped" not in line],  # what to install is no reader's business
         pictures=pictures,
         rules=fenced_json({"quotas": manifest.header.quotas, "rules": manifest.header.rules}),
