@@ -70,7 +70,12 @@ def as_latex(boards: Sequence[Leaderboard]) -> str:
 
 def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
     metrics = _shown_metrics(board, rows)
-    heads = [_escaped(f"{metric.title}{f', {metric.unit}' if metric.unit else ''}") for metric in metrics]
+    heads = [
+        _escaped(
+            f"{metric.title}{f', {metric.unit}' if metric.unit and not metric.title.endswith(metric.unit) else ''}"
+        )
+        for metric in metrics
+    ]
     lines = [" & ".join(["Rank", "Method", *heads, "Group"]) + r" \\"]
     body = [
         " & ".join(

@@ -14,6 +14,7 @@ from collector.catalogue.rehearsal import rehearsal
 from collector.errors import DataError, UsageError
 from collector.manifest.manifest import Manifest
 from collector.records import Photo
+from collector.text_table import counted
 from collector.workspace import Workspace, draft_of, exclusive, storage_errors
 
 Kind = Literal["photo", "author"]
@@ -135,7 +136,7 @@ def require_none_withdrawn(manifest: Manifest, workspace: Workspace) -> None:
     if held:
         header = manifest.header
         raise DataError(
-            f"{header.name} {header.version}: holds {len(held)} photos that were withdrawn, such as {held[0]}; "
+            f"{header.name} {header.version}: holds {counted(len(held), 'withdrawn photos')}, such as {held[0]}; "
             "`t15 split --extend` makes a version without them"
         )
 

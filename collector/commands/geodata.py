@@ -10,7 +10,7 @@ import typer
 from collector.errors import UsageError
 from collector.options import JsonOption, ManifestArgument, WorkspaceOption, show
 from collector.progress import note, track
-from collector.text_table import counted, table
+from collector.text_table import are, counted, table
 from collector.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
@@ -198,7 +198,8 @@ def _with_tiles(layers: "list[Layer]", places: "Places") -> "list[Layer]":
     for name, tiles in lacking.items():
         if tiles:
             note(
-                f"layer {name}: left out, {len(tiles)} tiles are not here ({first_few(tiles)}): t15 geodata fetch {name}"
+                f"layer {name}: left out, {counted(len(tiles), 'tiles')} {are(len(tiles))} not here "
+                f"({first_few(tiles)}): t15 geodata fetch {name}"
             )
     return [of for of in layers if not lacking[of.name]]
 

@@ -58,7 +58,9 @@ def _verdict(audit: Audit) -> str:
         )
         return f"NOT JUDGED: whether anything leaks in {audit.name} cannot be told; {why}"
     forgotten = [of for of in audit.untrained if of.city not in audit.held_out]
-    untrained = f"; but {len(forgotten)} of its cities are tested and never trained" if forgotten else ""
+    untrained = (
+        f"; but {len(forgotten)} of its cities {are(len(forgotten))} tested and never trained" if forgotten else ""
+    )
     if audit.held_out:
         levels = Counter("districts" if "/" in of else "cities" for of in audit.held_out)
         held_out = " and ".join(f"{count} of its {level}" for level, count in levels.items())
@@ -191,8 +193,8 @@ def _findings(audit: Audit) -> Iterator[str]:
             f"FINDING: {_short(of.city)} is {why} ({counted(of.test_photos, 'photos')}) and never trained: no "
             "method can name it"
         )
-    if len(audit.untrained) > _MOST_SPREAD:
-        yield f"FINDING: {len(audit.untrained) - _MOST_SPREAD} more cities are tested but never trained"
+    if (more := len(audit.untrained) - _MOST_SPREAD) > 0:
+        yield f"FINDING: {counted(more, 'more cities')} {are(more)} tested but never trained"
 
 
 def _examples(leak: Leak, comparison: Comparison, audit: Audit) -> list[str]:

@@ -244,7 +244,7 @@ def test_publish_refuses_in_one_line(filled: Workspace, tmp_path: Path, capsys: 
     assert not (tmp_path / "nowhere").exists()
     out = manifest.photos("train")[:2]
     take_out(filled, *(photo.photo_id for photo in out))
-    with pytest.raises(DataError, match=r"sandbox 1\.0\.0: holds 2 photos that were withdrawn, such as sandbox:"):
+    with pytest.raises(DataError, match=r"sandbox 1\.0\.0: holds 2 withdrawn photos, such as sandbox:"):
         require_none_withdrawn(manifest, filled)
     arguments = ["publish", str(folder), "--out", str(tmp_path / "out"), "--workspace", str(filled.root)]
     assert front_door.run(arguments) == 3
