@@ -45,11 +45,14 @@ def in_lines(text: str, width: int) -> str:
 def _in_lines(line: str, width: int) -> str:
     whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", _NO_BREAK), line)
     indent = " " * (len(line) - len(line.lstrip()))
-    # Columns of a table stand two blanks apart; a line of these stays as it is.
-    if "  " in line.strip():
+    # Columns of a table stand two blanks apart; a line of these stays as it is, but for a name and what it stands for.
+    name, *columns = re.split(" {2,}", whole.strip())
+    if len(columns) > 1:
         return line
-    wrapper = textwrap.TextWrapper(width, indent, indent + "  ", break_long_words=False, break_on_hyphens=False)
-    return wrapper.fill(whole.strip()).replace(_NO_BREAK, " ")
+    at = whole.rindex(columns[0]) if columns else len(indent)
+    first, more = (whole[:at], " " * at) if columns else (indent, indent + "  ")
+    wrapper = textwrap.TextWrapper(width, first, more, break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(columns[0] if columns else name).replace(_NO_BREAK, " ")
 
 
 _NO_BREAK = "\ue000"

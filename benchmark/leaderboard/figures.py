@@ -187,7 +187,7 @@ def _per_city(board: Leaderboard, best: Row, prefix: str) -> Picture:
     return Picture(
         f"{prefix}cities",
         f"Accuracy by {board.level}: {best.title}",
-        f"Share of each {board.level}'s test photos that the best method recognised, with {board.interval_words}. "
+        f"Share of each {board.level}'s test photos that the best method recognised, with {board.parts_words}. "
         f"Dashed: chance.{of_paper}",
         f"Best recognised is {tests[first].name} with {_share(best.per_city[first])}, worst {tests[last].name} with "
         f"{_share(best.per_city[last])}. The table of {board.nouns} has every number.",

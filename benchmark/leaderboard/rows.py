@@ -380,6 +380,12 @@ class Leaderboard:
         return f"Wilson 95 % intervals for {self.counted_by}"
 
     @property
+    def parts_words(self) -> str:
+        """What the intervals of parts of the photos are, each of which has a number of its own."""
+        by = ", each place counting as one" if self.protocol == "place" else ", by what groups of photos are worth"
+        return f"Wilson 95 % intervals{by if self.units is not None else ''}"
+
+    @property
     def counted_by(self) -> str:
         """How many photos an interval rests on, and how many units of photos that stand or fall together."""
         if self.units is None:

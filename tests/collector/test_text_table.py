@@ -154,6 +154,10 @@ def test_long_lines_of_words_are_broken_and_code_and_tables_are_not() -> None:
         "flag  photos  the worst one of all",
     ]
     assert in_lines("short", 30) == "short"
+    assert in_lines("files    one (17 KiB), two (7 KiB), three", 30).splitlines() == [
+        "files    one (17 KiB), two (7",
+        "         KiB), three",
+    ]
 
 
 @pytest.mark.parametrize(

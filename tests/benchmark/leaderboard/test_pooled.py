@@ -93,6 +93,7 @@ def test_groups_count_as_what_they_are_worth(tmp_path: Path) -> None:
         wilson(3, 3)
     }  # of each city three groups, in page and figure
     assert "Intervals are Wilson's at 95 %, for 45 photos in 9 groups" in as_markdown([board])
+    assert board.parts_words == "Wilson 95 % intervals, by what groups of photos are worth"
     facts = as_json([board])
     assert (facts["units"], facts["pooled"]["worth"]["paper"]) == (9, board.worth["paper"])
     assert other.rank == "1–2" or other.behind.high < 0
