@@ -240,12 +240,8 @@ def split(
     scene_of = find_scenes(workspace, candidates.photos, scenes) if scenes else {}
     growth = extension(workspace, candidates, parent, recipe.groups, scene_of) if parent else None
     photos: Sequence[Photo] = list(growth.photos) if growth else candidates.photos
-    where = candidates.region
-    cities_out = held_out_cities(where, photos, recipe.hold_out, seed) if recipe.hold_out else ()
-    others = [photo for photo in photos if photo.city not in cities_out] if recipe.hold_out_districts else ()
-    districts_out = held_out_districts(where, others, recipe.hold_out_districts, seed) if others else ()
-    recipe = replace(recipe, hold_out=cities_out, hold_out_districts=districts_out)
-    tested = held_out_photos(where, photos, (*cities_out, *districts_out))
+    recipe, held_out = _with_held_out(recipe, candidates.region, photos, seed)
+    tested = held_out_photos(candidates.region, photos, held_out)
     grouping = None if recipe.mode == "paper" else group_photos(photos, recipe.groups, scene_of)
     assignment = _Assignment(photos, grouping, recipe, quotas, seed, growth.fixed if growth else {}, tested)
     allocation, vectors = assignment.allocation(workspace, choosing)
@@ -291,8 +287,18 @@ def split(
         growth=growth,
         empty_sides=empty,
         missed_shares=missed_shares(shared, quotas) if recipe.mode == "fractions" else [],
-        held_out=(*cities_out, *districts_out),
+        held_out=held_out,
     )
+
+
+def _with_held_out(
+    recipe: Recipe, region: Region, photos: Sequence[Photo], seed: int
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the recipe with the names of what it holds out in place of how much, and these: cities, then districts."""
+    cities = held_out_cities(region, photos, recipe.hold_out, seed) if recipe.hold_out else ()
+    others = [photo for photo in photos if photo.city not in cities] if recipe.hold_out_districts else ()
+    districts = held_out_districts(region, others, recipe.hold_out_districts, seed) if others else ()
+    return replace(recipe, hold_out=cities, hold_out_districts=districts), (*cities, *districts)
 
 
 @dataclass(frozen=True, slots=True)
