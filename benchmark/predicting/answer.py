@@ -249,7 +249,8 @@ class Answerer:
         if place is None or self.city_only:
             latitude, longitude, decimals, density = best.latitude, best.longitude, None, None
         else:
-            decimals = decimals_of(radius50)
+            # Where validation says nothing, the only city still does: the photo is in it.
+            decimals = decimals_of(cities[0].radius_km if radius50 is None and len(cities) == 1 else radius50)
             latitude, longitude = (round(float(of[0]), decimals) for of in (place.latitude, place.longitude))
             density = _density(place, certainty)
         return replace(

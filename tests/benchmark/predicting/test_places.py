@@ -131,6 +131,28 @@ def test_a_model_without_labels_answers_with_its_place(placed: World, tmp_path: 
     assert kept.density is None
 
 
+@pytest.mark.parametrize(("cities", "decimals"), [(CITIES[:1], 1), (CITIES, 0)])
+def test_without_validation_the_only_city_says_how_finely_a_place_is_told(
+    tmp_path: Path, cities: tuple[str, ...], decimals: int
+) -> None:
+    data = placed_world(tmp_path, cities)
+    header = replace(data.manifest.header, protocol="place")
+    manifest = build_manifest(header, [one for side in SIDES for one in data.photos(side)], "tests")
+    one = method("one", fit_placing, gives=frozenset({"places"}))
+    list(bench(manifest, data.workspace, plan(manifest, [one], [0], "paper"), "cpu"))
+    (run,) = finished_runs(data.workspace.runs, manifest.digest)
+    model = trained_model(run, manifest, data.workspace, "cpu", neighbours=False)
+    towns = [{**city, "radius_km": 20.0} for city in model.extra["cities"]]
+    unknown = {**model.extra["certainty"], "bands": (), "city_bands": (), "threshold": 0.0}
+    answerer = Answerer(
+        replace(model, extra={**model.extra, "certainty": unknown, "cities": towns}), predictor=Placing()
+    )
+    (answer,) = answerer.answer([paint(1, 1)])
+    assert answer.radius50_km is None
+    assert (answer.latitude, answer.longitude) == (round(PLACE[0], decimals), round(PLACE[1], decimals))
+    assert answer.decimals == decimals
+
+
 @pytest.mark.parametrize("offer", TELLING)
 @pytest.mark.parametrize(("cities", "protocol"), [(CITIES[:1], "place"), (CITIES, "place"), (CITIES, "city")])
 def test_the_place_of_an_answer_is_the_one_that_the_board_measures(
