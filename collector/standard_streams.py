@@ -45,6 +45,9 @@ def prepare() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # closed when Python began: whoever asks it, as for a terminal, gets an answer
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 (as long as the process)
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and not out.isatty():
         raw = io.BufferedWriter(_Output(out.fileno(), "wb", closefd=False))

@@ -123,7 +123,7 @@ def test_boards_show_them_and_say_what_is_never_trained(land: Land) -> None:
     for text in (as_text([board]), as_markdown([board]), as_html([board])):
         assert "hat places are like" in text
         assert "elevation, tails" in text
-        assert "1 of 9 cities are tested and never trained (Shire 4)" in text
+        assert "1 of 9 cities is tested and never trained (Shire 4)" in text
     assert as_json([board])["attributes"][0]["score"]["question"] == "elevation, fifths"
     assert {one.name for one in board.rows[0].slices["city in training"]} == {"trained", "held out"}
     thirds = board.rows[0].slices["Elevation"]

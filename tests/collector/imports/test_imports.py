@@ -420,7 +420,7 @@ def test_import_to_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert "dry run: nothing was kept" in out
     assert not house.workspace.exists()
     out, said = house.run(*command)
-    assert "OpenStreetView-5M: 3 photos, 1 labels" in said
+    assert "OpenStreetView-5M: 3 photos, 1 label" in said
     assert "read 4: 2 new, 0 known already, 2 rejected" in out
     assert "t15 split --given" in out
     made = house.json("split", "--given", house.workspace / "imports" / "osv.csv")

@@ -125,7 +125,7 @@ def test_licences_are_addresses_or_names(make_photo: MakePhoto, tmp_path: Path) 
 def test_responsible_use_follows_the_facts(published: Path) -> None:
     metadata = dataset(published).metadata
     assert metadata.data_limitations[0] == "Note: made up"
-    assert any("have no coordinates" in line for line in metadata.data_limitations)
+    assert any("without coordinates" in line for line in metadata.data_limitations)
     assert metadata.data_collection_missing_data == (
         "Of 30 photos, 1 have no coordinates, 1 no time and 1 no known author."
     )
