@@ -164,15 +164,17 @@ class Desk:
                 image = await asyncio.to_thread(decoder.decode, upload.data, self.answerer.side)
             finally:
                 self._free.append(decoder)
+            known = await asyncio.to_thread(self.answerer.training_photo, Source(upload.name, data=bytes(upload.data)))
             upload.data.clear()
             async with self._asking:
-                answered = await asyncio.to_thread(self._explained if explain else self._answered, upload.name, image)
+                answer = self._explained if explain else self._answered
+                answered = await asyncio.to_thread(answer, upload.name, image, known)
         return {"model": self.facts, "photos": [answered]}
 
-    def _answered(self, name: str, image: Image.Image) -> dict[str, Any]:
-        return record(Result(Source(name), self.answerer.answer([image])[0]))
+    def _answered(self, name: str, image: Image.Image, known: str | None) -> dict[str, Any]:
+        return record(Result(Source(name), self.answerer.answer([image])[0]), training_photo=known)
 
-    def _explained(self, name: str, image: Image.Image) -> dict[str, Any]:
+    def _explained(self, name: str, image: Image.Image, known: str | None) -> dict[str, Any]:
         explanation = self.answerer.explain(image)
         names = {city.slug: city.name for city in self.answerer.about.cities}
         scale = _HEAT / max(image.size)
@@ -188,7 +190,7 @@ class Desk:
             "credit": map_credit(explanation.answer),
             "density": density_svg(explanation.answer, explanation.neighbours),
         }
-        return record(Result(Source(name), explanation.answer)) | {
+        return record(Result(Source(name), explanation.answer), training_photo=known) | {
             "explanation": {"heat": heat, "map": on_map, "neighbours": near}
         }
 

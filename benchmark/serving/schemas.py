@@ -88,6 +88,10 @@ class Answered(Exact):
     area50_km2: Annotated[float | None, Field(ge=0, description="The smallest area that holds it, chance 50 %.")] = None
     area90_km2: Annotated[float | None, Field(ge=0, description="The smallest area that holds it, chance 90 %.")] = None
     candidates: Annotated[list[Candidate], Field(max_length=5, description="The likeliest first.")]
+    training_photo: Annotated[
+        str | None,
+        Field(description="Id of the training photo with the very same bytes; not there where there is none."),
+    ] = None
     explanation: Annotated[Explanation | None, Field(description="Only with `explain=true`.")] = None
 
 

@@ -120,6 +120,10 @@ function show(card, told) {
     ? `Too unsure to be an answer: the likeliest city, ${best.name}, has ${percent(best.probability)}, and answers below ` +
       `${percent(settings.threshold)} are withheld.`
     : where(told);
+  const learnt = card.querySelector(".learnt");
+  learnt.hidden = !told.training_photo;
+  learnt.textContent =
+    `The model learnt from this very photo (${told.training_photo}): its answer says nothing of how good the model is.`;
   card.querySelector("caption").textContent = `The likeliest ${told.candidates.length}`;
   card.querySelector("table").hidden = only;
   card.querySelector("table").classList.toggle("unsure", told.none_of_these);

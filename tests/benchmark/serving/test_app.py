@@ -67,6 +67,17 @@ def test_an_explanation(client: TestClient) -> None:
     assert "explanation" not in predict(client, photo()).json()["photos"][0]
 
 
+def test_a_training_photo_is_told_as_by_the_command(client: TestClient, trained: Trained, cli: Cli) -> None:
+    learnt = trained.world.photos("train")[0]
+    path = trained.world.workspace.photo(str(learnt.sha256))
+    (expected,) = json.loads(cli("predict", str(path), "--model", trained.file, "--json")[1])["photos"]
+    for query in ({}, {"explain": "true"}):
+        answer = predict(client, path.read_bytes(), **query)
+        (told,) = Predictions.model_validate_json(answer.text).photos
+        assert told.training_photo == expected["training_photo"] == learnt.photo_id
+    assert "training_photo" not in predict(client, photo()).json()["photos"][0]
+
+
 def test_metadata_neither_counts_nor_comes_back(client: TestClient) -> None:
     with_place, without = photo(exif=gps(), comment=b"SECRETCOMMENT"), photo()
     assert b"SECRETARTIST" in with_place
