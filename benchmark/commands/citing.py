@@ -102,7 +102,7 @@ def _data(title: str, name: str, version: str, digest: str) -> dict[str, str]:
 _PHOTOS_OF = {
     "commons": "photographs from Wikimedia Commons",
     "flickr": "photographs from Flickr",
-    "folder": "own photographs",
+    "folder": "photographs from a folder",
     "mapillary": "photographs from Mapillary",
     "panoramax": "photographs from Panoramax",
     "sandbox": "pictures of imaginary places, drawn by t15",

@@ -29,7 +29,7 @@ from benchmark.leaderboard.drawing import (
     drawn,
 )
 from benchmark.leaderboard.formatting import percent, shortened, time_taken
-from benchmark.leaderboard.rows import CURVE_NOTE, CityRow, Leaderboard, Row
+from benchmark.leaderboard.rows import CURVE_NOTE, TIME_NOTE, CityRow, Leaderboard, Row
 from benchmark.scoring.evaluation import Details
 from collector.web.maps import SOURCE, View, holds, provinces, view_of
 
@@ -307,7 +307,7 @@ def _speed(rows: Sequence[Row], prefix: str, measure: str) -> Picture | None:
     return Picture(
         f"{prefix}speed",
         f"{measure.capitalize()} against time",
-        f"Numbered: methods that no other one beats in both. {listed}.",
+        f"Numbered: methods that no other one beats in both. {listed}. {TIME_NOTE}",
         f"{len(timed)} methods. No other one is both faster and more accurate than: {listed}.",
         drawn(f"{prefix}speed", draw),
         draw,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.leaderboard.drawing import as_file
 from benchmark.leaderboard.figures import pictures
-from benchmark.leaderboard.formatting import interval, written
+from benchmark.leaderboard.formatting import interval, percent, written
 from benchmark.leaderboard.rows import SECTIONS, Leaderboard, Row
 from benchmark.scoring.evaluation import Metric
 from collector.errors import UsageError
@@ -19,10 +19,14 @@ FORMATS = ("svg", "pdf")
 _SHOWN = 3
 """Metrics beside the first one: more are too wide for a column of a paper."""
 
+_RECALL = re.compile(r"recall_\d+")
+_WITHIN = "Recall@k: one of the first k photos was taken within 25 m. "
+
 _SPECIAL = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$"},
+    **{"≤": r"$\leq$", "≥": r"$\geq$", "±": r"$\pm$", "°": r"$^\circ$", "²": "$^2$"},
 }
 _HARD = re.compile("|".join(map(re.escape, _SPECIAL)))
 
@@ -89,7 +93,10 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
     caption = (
         f"{board.title} {board.version} ({counted(len(board.cities), board.nouns)}{of_region}), "
         f"{counted(board.test_photos, 'test photos')}: {SECTIONS[section].lower()}. "
-        "Brackets: 95 % intervals. Methods that share a letter do not differ significantly (McNemar, Holm). "
+        f"Chance: {percent(board.chance_uniform, board.decimals)} %. "
+        f"Brackets: 95 % intervals, of shares for {board.counted_by}. "
+        f"{_WITHIN if metrics[0].name == 'recall_1' else ''}"
+        "Methods that share a letter do not differ significantly (McNemar, Holm). "
         f"Manifest digest {board.digest[:12]}.{note}"
     )
     return "\n".join(
@@ -113,7 +120,8 @@ def _table(board: Leaderboard, section: str, rows: Sequence[Row]) -> str:
 def _shown_metrics(board: Leaderboard, rows: Sequence[Row]) -> list[Metric]:
     first = board.metric(rows[0].scores.primary)
     others = [metric for metric in board.metrics(rows) if metric.name != first.name]
-    return [first, *others[:_SHOWN]]
+    # Beside recall@1 that of more photos tells most.
+    return [first, *sorted(others, key=lambda metric: not _RECALL.fullmatch(metric.name))[:_SHOWN]]
 
 
 def _cell(board: Leaderboard, row: Row, metric: Metric) -> str:
@@ -126,7 +134,8 @@ def _cell(board: Leaderboard, row: Row, metric: Metric) -> str:
 
 
 def _named(row: Row) -> str:
-    return f"{row.title} ({row.variant})" if row.variant else row.title
+    marks = [row.variant, "at chance" if row.at_chance else ""]
+    return f"{row.title}{''.join(f' ({mark})' for mark in marks if mark)}"
 
 
 def _escaped(text: str) -> str:

@@ -52,6 +52,10 @@ TIERS = ("paper", "smoke")
 CHANCE_NOTE = (
     "“At chance” marks a row whose interval reaches down to chance: nothing shows that it has learnt anything."
 )
+TIME_NOTE = (
+    "Times are of runs as they were: what an earlier run left in the workspace (vectors, keypoints) was not computed again, so "
+    "that the first run of a method shows more than the next, and who else used the machine counts too."
+)
 WITHHELD_NOTE = "Withheld answers count as wrong; beside the method stands their share."
 PAPERS_REGION = "turkiye15"
 """The region whose cities are the paper's: on others its numbers are of another task, and are not shown."""
@@ -525,6 +529,7 @@ class Leaderboard:
         notes = [*self.warnings(), *([RANK_NOTE] if ranked else []), *map(self.power_line, ranked)]
         notes += [self.answerable_line()] if self.answerable else []
         notes += [CHANCE_NOTE] if any(row.at_chance for row in self.rows) else []
+        notes += [TIME_NOTE] if any(row.seconds for row in self.rows) else []
         notes += [WITHHELD_NOTE] if any(row.scores.withheld for row in self.rows) else []
         notes += [CONVENTION, ORACLE_NOTE] if any(metric.needs != "labels" for metric in self.metrics()) else []
         notes += [note] if (note := self.own_note(self.rows)) else []

@@ -148,13 +148,16 @@ def _curves(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 def _facts(board: Leaderboard) -> str:
     sides = {side: sum(getattr(city, side) for city in board.cities) for side in ("train", "val", "test")}
     uniform, largest = (percent(share, board.decimals) for share in (board.chance_uniform, board.chance_largest))
+    always = (
+        ""
+        if board.protocol == "place"
+        else f"; always naming the {board.level} with the most test photos gives {largest} %"
+    )
     return (
         f"{escape(board.name)} {board.version}: {counted(len(board.cities), board.nouns)} ({escape(board.region)}); "
         f"{sides['train']} "
         f"training, {sides['val']} validation and {counted(sides['test'], 'test photos')}; digest `{board.digest}`. "
-        "Chance is "
-        f"{uniform} %; always naming the {board.level} with the most test photos gives "
-        f"{largest} %. Intervals are Wilson's at 95 %, for {board.counted_by}."
+        f"Chance is {uniform} %{always}. Intervals are Wilson's at 95 %, for {board.counted_by}."
     )
 
 

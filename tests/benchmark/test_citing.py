@@ -38,7 +38,7 @@ def test_of_a_model(trained: Trained, capsys: pytest.CaptureFixture[str]) -> Non
 def test_own_photos_come_from_no_service(world: World) -> None:
     rows = [replace(photo, photo_id=f"folder:{photo.photo_id}") for photo in world.photos("test")]
     titles = [entry["title"] for entry in service_entries(build_manifest(world.manifest.header, rows, "t15"))]
-    assert titles == [f"{len(rows)} own photographs"]
+    assert titles == [f"{len(rows)} photographs from a folder"]
 
 
 def test_photos_are_cited_by_what_is_known_of_them(world: World) -> None:

@@ -30,6 +30,7 @@ def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
         "80.0 [",
         "60.0 [",
         manifest.digest[:12],
+        r"Chance: 33.3 \%. Brackets: 95 \% intervals, of shares for 15 photos.",
     ):
         assert part in text
     assert r"Tiny \& 50 \% of \$x\_1\$ \textbackslash{}input\{/etc/passwd\}" in text
@@ -38,6 +39,14 @@ def test_a_table_of_booktabs_with_intervals_and_groups(tmp_path: Path) -> None:
     assert len({line.count(" & ") for line in rows}) == 1
     assert rows[1].startswith(f"{board.rows[0].rank.replace('–', '--')} & The gist & 80.0 [")
     assert rows[1].endswith(rf"& {board.rows[0].group} \\")
+
+
+def test_a_row_at_chance_and_signs_that_latex_lacks_are_written(tmp_path: Path) -> None:
+    manifest = manifest_of()
+    add_run(tmp_path, manifest, "tiny", 5, title="≤ 1 km ±")
+    text = as_latex([leaderboard(manifest, tmp_path)])
+    assert r"$\leq$ 1 km $\pm$ (at chance)" in text
+    assert "≤" not in text
 
 
 def test_a_caption_does_not_promise_cities_that_are_not_there(tmp_path: Path) -> None:
