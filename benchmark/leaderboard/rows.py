@@ -53,8 +53,8 @@ CHANCE_NOTE = (
     "“At chance” marks a row whose interval reaches down to chance: nothing shows that it has learnt anything."
 )
 TIME_NOTE = (
-    "Times are of runs as they were: what an earlier run left in the workspace (vectors, keypoints) was not computed again, so "
-    "that the first run of a method shows more than the next, and who else used the machine counts too."
+    "Times are of runs as they were: what an earlier run left in the workspace (vectors, keypoints) was not computed again, "
+    "so that the first run of a method shows more than the next, and who else used the machine counts too."
 )
 WITHHELD_NOTE = "Withheld answers count as wrong; beside the method stands their share."
 PAPERS_REGION = "turkiye15"
