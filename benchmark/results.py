@@ -329,8 +329,10 @@ def all_runs(runs: Path, method: str = "*") -> list[Run]:
     )
 
 
-def find_run(runs: Path, prefix: str) -> Run:
+def find_run(runs: Path, prefix: str, manifest_digest: str = "") -> Run:
     """Return the finished run whose identity begins with `prefix`, four hex digits or more, or the only one of that method.
+
+    Of several of a method the only one on the manifest with this digest is meant.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -338,8 +340,9 @@ def find_run(runs: Path, prefix: str) -> Run:
     """
     if not _IDENTITY.fullmatch(prefix):
         of_method = all_runs(runs, escape(prefix)) if prefix else []
-        if len(of_method) == 1:
-            return of_method[0]
+        of_manifest = [run for run in of_method if run.inputs.manifest_digest == manifest_digest]
+        if len(of_method) == 1 or len(of_manifest) == 1:
+            return (of_manifest or of_method)[0]
         several = ", ".join(run.inputs.identity for run in of_method[:5])
         problem = f"several runs are of this method: {several}" if of_method else "no such file or run"
         raise UsageError(

@@ -290,11 +290,10 @@ def _run(run: str, manifest: str | None, workspace: Path, manifests: Path) -> "t
     from collector.manifest.manifest import read_manifest
     from collector.workspace import Workspace, existing_workspace
 
-    finished = run_called(Workspace(workspace).runs, run)
+    data = None if manifest is None else read_manifest(manifest_folder(manifest, manifests, workspace))
+    finished = run_called(Workspace(workspace).runs, run, data.digest if data else "")
     place = existing_workspace(workspace)
-    if manifest is None:
-        return finished, manifest_of(finished, manifests, place), place
-    return finished, read_manifest(manifest_folder(manifest, manifests, workspace)), place
+    return finished, data or manifest_of(finished, manifests, place), place
 
 
 @app.command()

@@ -88,10 +88,11 @@ def manifest_folder(manifest: str | None, manifests: Path, workspace: Path) -> P
     return locate(manifest, workspace / "cache", manifests=manifests) if manifest else newest_manifest(manifests)
 
 
-def run_called(runs: Path, name: str) -> "Run":
+def run_called(runs: Path, name: str, manifest_digest: str = "") -> "Run":
     """Return the finished run of an identity or method, as `results.find_run` does.
 
-    A method goes by each name that `t15 bench --method` takes for it, such as `retrieval:gist` for `retrieval:gist-lear-64`.
+    A method goes by each name that `t15 bench --method` takes for it, such as `retrieval:gist` for `retrieval:gist-lear-64`;
+    of several runs of a method the one on the manifest with this digest is meant.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -100,14 +101,15 @@ def run_called(runs: Path, name: str) -> "Run":
     from benchmark.results import find_run
 
     try:
-        return find_run(runs, name)
+        return find_run(runs, name, manifest_digest)
     except UsageError:
         from benchmark.methods.registry import choose  # here: runs are named by their digits mostly
 
+        found = []
         with suppress(UsageError):
             found = choose([name]) if ":" in name else []
-            if len(found) == 1:
-                return find_run(runs, found[0].name)
+        if len(found) == 1 and found[0].name != name:
+            return find_run(runs, found[0].name, manifest_digest)
         raise
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.commands.shared import run_called
 from benchmark.predicting.answer import Answerer
 from benchmark.predicting.exporting import manifest_of, passed_on, trained_model
 from benchmark.results import find_run, read_validation, save_run
@@ -45,6 +46,21 @@ def test_of_several_or_no_runs_none_is_taken(trained: Trained, copy: Workspace) 
     (copy.runs / identity / "run.json").write_text("{")
     with pytest.raises(DataError, match=r"run\.json: cannot be read"):
         find_run(copy.runs, identity)
+
+
+def test_of_several_runs_of_a_method_the_one_on_the_manifest_is_meant(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = trained.run.inputs.manifest_digest
+    elsewhere = replace(trained.run, inputs=replace(trained.run.inputs, manifest_digest="f" * 64))
+    monkeypatch.setattr("benchmark.results.all_runs", lambda *_: [elsewhere, trained.run])
+    assert run_called(Path(), "retrieval:gist", there) == trained.run
+    for digest in ("", "0" * 64):
+        with pytest.raises(UsageError, match="'retrieval:gist-lear-64': several runs are of this method"):
+            run_called(Path(), "retrieval:gist", digest)
+    monkeypatch.setattr("benchmark.results.all_runs", lambda *_: [])
+    with pytest.raises(UsageError, match="no such file or run"):
+        run_called(Path(), "retrieval:nonsense")
 
 
 def test_its_manifest_is_looked_for(trained: Trained, tmp_path: Path) -> None:
