@@ -206,15 +206,23 @@ _LETTER = 14.0  # units that a letter of a name takes on a phone, where the map 
 
 
 def map_svg(answer: Answer) -> str:
-    """Return the map as markup that is safe in a page; the five likeliest cities are named."""
+    """Return the map as markup that is safe in a page; the five likeliest cities are named.
+
+    An only city is in no question: its map is of the answered place, and names the city's centre.
+    """
     view = _view(answer)
+    only = _is_place_in_only_city(answer)
     # The likeliest are drawn last, on top.
-    dots = "".join(_dot(one, view) for one in reversed(answer.candidates))
-    names = _names(answer.candidates[:_NAMED], view)
+    dots = "".join(_dot(one, view, 0.0 if only else one.probability) for one in reversed(answer.candidates))
+    if only and answer.latitude is not None and answer.longitude is not None:
+        x, y = view.at(answer.latitude, answer.longitude)
+        dots += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6"><title>the answer</title></circle>'
+    names = _names(answer.candidates[:_NAMED], view, shares=not only)
     circle = ""
     if answer.radius50_km is not None and answer.latitude is not None and answer.longitude is not None:
         circle = view.circle(answer.latitude, answer.longitude, answer.radius50_km, 'class="radius"')
     told = ", ".join(f"{one.name} {100 * one.probability:.1f} %" for one in answer.candidates[:_NAMED])
+    told = f"the answered place in {answer.candidates[0].name}" if only else told
     return (
         f'<svg viewBox="0 0 {_WIDTH:.0f} {view.height:.0f}" role="img" aria-label="{escape(f"Map: {told}")}">'
         f'<g class="land">{view.land()}</g>{circle}<g class="dots">{dots}</g><g class="names">{names}</g></svg>'
@@ -226,24 +234,33 @@ def map_credit(answer: Answer) -> str:
     return f"Borders: {SOURCE}." if _view(answer).has_borders() else ""
 
 
+def _is_place_in_only_city(answer: Answer) -> bool:
+    return len(answer.candidates) == 1 and answer.decimals is not None
+
+
 def _view(answer: Answer) -> View:
+    if _is_place_in_only_city(answer) and answer.latitude is not None and answer.longitude is not None:
+        (city,) = answer.candidates
+        around = 3 * (answer.radius_km or answer.radius50_km or 1.0) / KM_PER_DEGREE
+        both = [(city.latitude, city.longitude), (answer.latitude, answer.longitude)]
+        return view_of(both, _WIDTH, shape=(0.42, 0.875), narrowest=around)
     return view_of([(city.latitude, city.longitude) for city in answer.candidates], _WIDTH, shape=(0.42, 0.875))
 
 
-def _dot(city: Candidate, view: View) -> str:
+def _dot(city: Candidate, view: View, share: float) -> str:
     x, y = view.at(city.latitude, city.longitude)
-    radius = 2.5 + 26 * math.sqrt(city.probability)
-    said = escape(f"{city.name}: {100 * city.probability:.1f} %")
+    radius = 2.5 + 26 * math.sqrt(share)
+    said = escape(f"{city.name}: {100 * share:.1f} %" if share else f"the centre of {city.name}")
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{said}</title></circle>'
 
 
-def _names(cities: Sequence[Candidate], view: View) -> str:
+def _names(cities: Sequence[Candidate], view: View, *, shares: bool = True) -> str:
     """Return the names beside their dots, the likeliest first: at the side, above or below where there is room, else none."""
     placed: list[tuple[float, float, float, float]] = []
     names = []
     for city in cities:
         x, y = view.at(city.latitude, city.longitude)
-        text = f"{city.name} {100 * city.probability:.0f} %"
+        text = f"{city.name} {100 * city.probability:.0f} %" if shares else city.name
         width = _LETTER * len(text)
         for side in (1, -1) if x < 0.7 * _WIDTH else (-1, 1):
             for baseline in (y - 5, y + 20, y + 40):

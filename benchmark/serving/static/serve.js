@@ -136,7 +136,9 @@ function show(card, told) {
   }
   card.querySelector(".map").replaceChildren(...maps.map((one) => document.adoptNode(one)));
   card.querySelector(".credit").textContent =
-    "The area of a dot is the city's probability." +
+    (only && told.decimals !== null
+      ? `The large dot is the answer, the small one the centre of ${best.name}.`
+      : "The area of a dot is the city's probability.") +
     (told.radius50_km === null ? "" : " Dashed: inside it with a chance of 50 %.") +
     ` ${told.explanation.map.credit}`;
   heat(card, told.explanation.heat, best.name);

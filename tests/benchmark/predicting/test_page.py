@@ -252,6 +252,19 @@ def test_a_model_without_credits_knows_what_it_is_told(trained: Trained) -> None
     assert told.training_photo(Source("y", Path("/nowhere/at/all"))) is None
 
 
+def test_the_map_of_a_place_in_an_only_city_is_of_the_place() -> None:
+    town = (Candidate("cambridge", "Cambridge", 1.0, 52.2053, 0.1218),)
+    of_place = Answer(town, 1.0, False, 52.2, 0.12, 0.17, 0.36, decimals=3)
+    root = ET.fromstring(map_svg(of_place))  # noqa: S314 (our own markup)
+    height = float(root.attrib["viewBox"].split()[3])
+    centre, place = root.findall(".//g[@class='dots']/circle")
+    assert float(centre.attrib["r"]) < float(place.attrib["r"]) < 10
+    apart = abs(float(centre.attrib["cy"]) - float(place.attrib["cy"]))
+    assert 0.2 * height < apart < height  # 590 m fill the map
+    assert "%" not in map_svg(of_place)
+    assert map_svg(replace(of_place, decimals=None)).count("Cambridge 100 %") == 1
+
+
 def test_names_on_the_map_do_not_overlap_and_are_not_cut() -> None:
     crowded = [
         ("Osmaniye", 37.07, 36.25),
