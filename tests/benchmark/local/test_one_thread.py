@@ -16,3 +16,14 @@ def test_there_is_one_thread_inside_and_as_many_as_before_behind() -> None:
     with one_thread(), one_thread():
         assert threads() == [1] * len(before)
     assert threads() == before
+
+
+def test_contexts_that_overlap_give_the_threads_back_with_the_last() -> None:
+    before = threads()
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == [1] * len(before)
+    second.__exit__(None, None, None)
+    assert threads() == before
